@@ -1,0 +1,14 @@
+/** A stretch of source text: UTF-16 offsets, `end` exclusive. Line and column are computed from the text when printed. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A named text: what the parser reads and diagnostics quote. */
+export interface Source {
+  /** Path or name as shown in messages. */
+  readonly name: string;
+  readonly text: string;
+}
+
+export const NO_SPAN: Span = { start: 0, end: 0 };

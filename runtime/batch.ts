@@ -1,0 +1,141 @@
+/**
+ * A batch of packets: structure of arrays over one buffer, the same for the wasm program (over its linear memory) and
+ * for the reference (over a buffer of its own).
+ *
+ *   base + 0                 header, BATCH_HEADER_BYTES:  u32 capacity, u32 slotSize, u32 slots (offset of slot 0)
+ *   base + 64                columns, one after the other: u32[capacity] each, in the order of COLUMNS
+ *   slots                    capacity x slotSize bytes; a packet is put HEADROOM bytes into its slot
+ *
+ * Every field is a little-endian u32. Column k of packet i stands at base + 64 + (k * capacity + i) * 4.
+ */
+import { imageOffset, type ImageOffset } from "./brand.ts";
+import { Entry, Verdict } from "./verdict.ts";
+
+export const BATCH_HEADER_BYTES = 64;
+/** Bytes before a packet in its slot: room for an Ethernet header in front of an IP packet, and for an IPv6 one. */
+export const HEADROOM = 64;
+/** Holds any Ethernet frame of an MTU of 1500 and its headroom. */
+export const DEFAULT_SLOT_SIZE = 2048;
+
+/** Columns in memory order. Inputs first; the engine may change `data`, `length`, `mark` and all result columns. */
+export const COLUMNS = [
+  // in
+  "entry", //      Entry
+  "device", //     RECEIVE: receiving device; OUTPUT, LOOKUP: bound device or 0; NEIGHBOUR: sending device
+  "mark", //       skb->mark, or the socket's SO_MARK
+  "uid", //        owner of the socket (0 for RECEIVE)
+  "flags", //      PacketFlag bits
+  // in and out
+  "data", //       offset in the buffer of the first byte: the Ethernet header (RECEIVE, TRANSMIT) or the IP header
+  "length", //     bytes from `data`
+  "nextHop", //    offset in the buffer of the next hop's address (4 or 16 bytes, network order); in: NEIGHBOUR
+  // out
+  "verdict", //    Verdict
+  "reason", //     DropReason when DROP
+  "outDevice", //  TRANSMIT, UNRESOLVED, FOUND
+  "l3", //         offset in the buffer of the IP header
+  "skbDevice", //  LOCAL, ICMP_ERROR: skb->dev at that point (the VRF for a slave)
+  "sdif", //       LOCAL: the slave, 0 when received outside a VRF; ICMP_ERROR: the receiving device
+  "routeType", //  RouteType of the deciding route (0: none)
+  "route", //      RouteId + 1 of the deciding route, 0: none
+  "error", //      ICMP_ERROR: type << 8 | code; SEND_ERROR: errno
+  "info", //       ICMP_ERROR: the error's second word (MTU, gateway, pointer << 24)
+  "source", //     FOUND: offset in the buffer of the chosen source address
+] as const;
+export type Column = (typeof COLUMNS)[number];
+
+export const PacketFlag = {
+  /** OUTPUT, LOOKUP: the source address is not checked to be local (FLOWI_FLAG_ANYSRC; raw sockets with IP_HDRINCL). */
+  ANYSRC: 1,
+} as const;
+
+const columnIndex = Object.fromEntries(COLUMNS.map((name, i) => [name, i])) as Record<Column, number>;
+/** Index of a column; its bytes start `COLUMN(name) * capacity * 4` after the header. */
+export const COLUMN = (name: Column): number => columnIndex[name];
+
+/** Bytes that a batch occupies from its base, slots included. */
+export const batchBytes = (capacity: number, slotSize: number): number =>
+  slotsOffset(capacity) + capacity * slotSize;
+const slotsOffset = (capacity: number): number => (BATCH_HEADER_BYTES + COLUMNS.length * capacity * 4 + 63) & ~63;
+
+export class PacketBatch {
+  /** Packets in use; the caller's to set (or through `put`). */
+  count = 0;
+  readonly capacity: number;
+  readonly slotSize: number;
+  readonly base: ImageOffset;
+  #buffer: () => ArrayBufferLike;
+  #views: { buffer: ArrayBufferLike; bytes: Uint8Array; columns: Uint32Array[] } | null = null;
+
+  /**
+   * @param buffer gives the memory anew each time: a wasm memory's buffer changes when it grows
+   * @param base   64-byte aligned offset of the batch in it, `batchBytes(capacity, slotSize)` long
+   */
+  constructor(buffer: () => ArrayBufferLike, base: ImageOffset, capacity: number, slotSize = DEFAULT_SLOT_SIZE) {
+    this.#buffer = buffer;
+    this.base = base;
+    this.capacity = capacity;
+    this.slotSize = slotSize;
+    const header = new Uint32Array(buffer(), base, 3);
+    header[0] = capacity;
+    header[1] = slotSize;
+    header[2] = base + slotsOffset(capacity);
+  }
+
+  /** The whole buffer as bytes; offsets in columns index it. Do not keep it across a call that may grow memory. */
+  get bytes(): Uint8Array {
+    return this.#current().bytes;
+  }
+
+  /** A column as a view of `capacity` entries. Do not keep it across a call that may grow memory. */
+  column(name: Column): Uint32Array {
+    return this.#current().columns[columnIndex[name]];
+  }
+
+  /** First byte of packet i's slot. */
+  slot(i: number): ImageOffset {
+    return imageOffset(this.base + slotsOffset(this.capacity) + i * this.slotSize);
+  }
+
+  /**
+   * Appends a packet: copies `packet` into the next slot, HEADROOM bytes in, and resets the result columns.
+   * @returns its index
+   * @throws RangeError when the batch is full or the packet is longer than a slot holds
+   */
+  put(packet: Uint8Array, meta: { entry: Entry; device: number; mark?: number; uid?: number; flags?: number }): number {
+    const i = this.count;
+    if (i >= this.capacity) throw new RangeError(`batch is full (${this.capacity} packets)`);
+    if (packet.length > this.slotSize - HEADROOM)
+      throw new RangeError(`packet of ${packet.length} bytes does not fit a slot of ${this.slotSize} - ${HEADROOM}`);
+    const { bytes, columns } = this.#current();
+    const data = this.slot(i) + HEADROOM;
+    bytes.set(packet, data);
+    for (const column of columns) column[i] = 0;
+    this.column("entry")[i] = meta.entry;
+    this.column("device")[i] = meta.device;
+    this.column("mark")[i] = meta.mark ?? 0;
+    this.column("uid")[i] = meta.uid ?? 0;
+    this.column("flags")[i] = meta.flags ?? 0;
+    this.column("data")[i] = data;
+    this.column("length")[i] = packet.length;
+    this.column("verdict")[i] = Verdict.NONE;
+    this.count = i + 1;
+    return i;
+  }
+
+  /** A copy of packet i as it now is: `length` bytes from `data`. */
+  packet(i: number): Uint8Array {
+    const data = this.column("data")[i];
+    return this.bytes.slice(data, data + this.column("length")[i]);
+  }
+
+  #current(): { bytes: Uint8Array; columns: Uint32Array[] } {
+    const buffer = this.#buffer();
+    if (this.#views?.buffer !== buffer) {
+      const first = this.base + BATCH_HEADER_BYTES;
+      const columns = COLUMNS.map((_, k) => new Uint32Array(buffer, first + k * this.capacity * 4, this.capacity));
+      this.#views = { buffer, bytes: new Uint8Array(buffer), columns };
+    }
+    return this.#views;
+  }
+}

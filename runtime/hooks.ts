@@ -1,0 +1,38 @@
+/**
+ * The attachment points, in the kernel's order and with the kernel's devices.
+ *
+ *   receive  xdp -> tc ingress -> netdev ingress                        in = device
+ *            -> prerouting in=device -> l3mdev receive (device -> VRF) -> prerouting in=VRF
+ *            -> rules, table, source validation
+ *            -> input in=VRF                                             local delivery
+ *             | forward in=VRF out=egress -> postrouting in=VRF out=egress -> transmit
+ *
+ *   local    rules, table
+ *            -> l3mdev transmit when the route leaves by a slave, direct:
+ *               output out=VRF -> postrouting out=VRF -> output out=slave -> postrouting in=VRF out=slave -> transmit
+ *             | route leaves by the VRF device itself:
+ *               output out=VRF -> postrouting out=VRF -> egress VRF -> vrf_xmit -> rules, table
+ *               -> output out=slave -> postrouting in=VRF out=slave -> transmit
+ *                | destination local to the VRF: vrf_local_xmit -> ingress VRF -> prerouting in=VRF -> input in=VRF
+ *
+ *   transmit netdev egress -> tc egress -> device
+ *
+ * Sources: k:net/core/dev.c __netif_receive_skb_core, k:net/ipv4/ip_input.c, ip_output.c, k:drivers/net/vrf.c,
+ * and measurements of kernel 6.1.
+ */
+export const HOOKS = [
+  "xdp",
+  "tc ingress",
+  "netdev ingress",
+  "prerouting",
+  "input",
+  "forward",
+  "output",
+  "postrouting",
+  "netdev egress",
+  "tc egress",
+] as const;
+export type Hook = (typeof HOOKS)[number];
+
+/** The five netfilter hooks of the IP layer, as the kernel's recordings name them. */
+export const NETFILTER_HOOKS: readonly Hook[] = ["prerouting", "input", "forward", "output", "postrouting"];

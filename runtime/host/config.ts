@@ -1,0 +1,34 @@
+/**
+ * What the host side of one network namespace must know that is not a packet decision: its devices, their addresses
+ * and a few sysctls. Plain JSON (addresses as text), stored in the artifact's manifest; the lab derives the same from a
+ * model when it runs the reference.
+ */
+export interface NetConfig {
+  readonly name: string;
+  readonly devices: readonly DeviceConfig[];
+  readonly neighbours: readonly { readonly device: number; readonly address: string; readonly mac: string }[];
+  readonly sysctl: {
+    readonly tcpL3mdevAccept: boolean;
+    readonly udpL3mdevAccept: boolean;
+    readonly rawL3mdevAccept: boolean;
+    readonly ipDefaultTtl: number;
+    readonly icmpEchoIgnoreAll: boolean;
+    readonly icmpEchoIgnoreBroadcasts: boolean;
+    readonly icmpErrorsUseInboundIfaddr: boolean;
+  };
+}
+
+export interface DeviceConfig {
+  readonly ifindex: number;
+  readonly name: string;
+  readonly kind: "loopback" | "veth" | "dummy" | "vrf";
+  readonly mac: string;
+  readonly mtu: number;
+  readonly up: boolean;
+  /** The VRF's ifindex for a slave, 0 otherwise. */
+  readonly master: number;
+  /** In the kernel's order; `prefixLength` in bits, `scope` as RT_SCOPE_*. */
+  readonly addresses: readonly { readonly address: string; readonly prefixLength: number; readonly scope: number; readonly secondary: boolean }[];
+  /** The other end of a veth: namespace index and ifindex. */
+  readonly peer: { readonly net: number; readonly ifindex: number } | null;
+}

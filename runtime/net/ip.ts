@@ -1,0 +1,95 @@
+/**
+ * IP addresses and prefixes as small comparable values.
+ *
+ * An IPv4 address is a `number` (unsigned, 0 .. 2^32-1), an IPv6 address a `bigint` (0n .. 2^128-1n), both in host
+ * order, so `typeof` tells the family, `===` compares, and masks are plain arithmetic. This is the one place that
+ * knows about unsigned comparison of 32-bit values.
+ */
+export type Family = 4 | 6;
+export type Ipv4 = number;
+export type Ipv6 = bigint;
+export type Ip = Ipv4 | Ipv6;
+
+/** An address and a prefix length; `address` has no bits set beyond `length` when it names a network. */
+export interface Prefix {
+  readonly address: Ip;
+  /** 0 .. 32 (IPv4) or 0 .. 128 (IPv6), in bits. */
+  readonly length: number;
+}
+
+export const familyOf = (ip: Ip): Family => (typeof ip === "number" ? 4 : 6);
+export const bitsOf = (family: Family): 32 | 128 => (family === 4 ? 32 : 128);
+
+/** `mask4(24)` is 0xffffff00; `mask4(0)` is 0. */
+export const mask4 = (length: number): number => (length === 0 ? 0 : (0xffffffff << (32 - length)) >>> 0);
+export const mask6 = (length: number): bigint => ((1n << BigInt(length)) - 1n) << BigInt(128 - length);
+
+/** The network part: bits beyond `length` cleared. */
+export function network(ip: Ip, length: number): Ip {
+  return typeof ip === "number" ? (ip & mask4(length)) >>> 0 : ip & mask6(length);
+}
+
+/** True when `ip` is of the prefix's family and inside it. */
+export function inPrefix(prefix: Prefix, ip: Ip): boolean {
+  return typeof prefix.address === typeof ip && network(ip, prefix.length) === network(prefix.address, prefix.length);
+}
+
+/** Last address of the prefix: the subnet's broadcast address for IPv4. */
+export function lastAddress(prefix: Prefix): Ip {
+  const { address, length } = prefix;
+  return typeof address === "number" ? (address | ~mask4(length)) >>> 0 : address | (mask6(128) ^ mask6(length));
+}
+
+export function formatIp(ip: Ip): string {
+  if (typeof ip === "number") return `${ip >>> 24}.${(ip >>> 16) & 255}.${(ip >>> 8) & 255}.${ip & 255}`;
+  return formatIpv6(ip);
+}
+
+export const formatPrefix = (prefix: Prefix): string => `${formatIp(prefix.address)}/${prefix.length}`;
+
+/** RFC 5952: lower case, the longest run of two or more zero groups (the first of equals) as `::`, `::ffff:a.b.c.d`. */
+function formatIpv6(ip: Ipv6): string {
+  if (ip >> 32n === 0xffffn) return `::ffff:${formatIp(Number(ip & 0xffffffffn))}`;
+  const groups = Array.from({ length: 8 }, (_, i) => Number((ip >> BigInt(112 - 16 * i)) & 0xffffn));
+  let best = { start: -1, length: 1 };
+  for (let i = 0; i < 8; i++) {
+    let n = 0;
+    while (i + n < 8 && groups[i + n] === 0) n++;
+    if (n > best.length) best = { start: i, length: n };
+  }
+  const hex = (from: number, to: number) => groups.slice(from, to).map((g) => g.toString(16)).join(":");
+  if (best.start < 0) return hex(0, 8);
+  return `${hex(0, best.start)}::${hex(best.start + best.length, 8)}`;
+}
+
+/** The address at `offset`, in network order, 4 bytes. */
+export function readIpv4(bytes: Uint8Array, offset: number): Ipv4 {
+  return ((bytes[offset] << 24) | (bytes[offset + 1] << 16) | (bytes[offset + 2] << 8) | bytes[offset + 3]) >>> 0;
+}
+
+/** The address at `offset`, in network order, 16 bytes. */
+export function readIpv6(bytes: Uint8Array, offset: number): Ipv6 {
+  let value = 0n;
+  for (let i = 0; i < 16; i++) value = (value << 8n) | BigInt(bytes[offset + i]);
+  return value;
+}
+
+export function writeIpv4(bytes: Uint8Array, offset: number, ip: Ipv4): void {
+  bytes[offset] = ip >>> 24;
+  bytes[offset + 1] = ip >>> 16;
+  bytes[offset + 2] = ip >>> 8;
+  bytes[offset + 3] = ip;
+}
+
+export function writeIpv6(bytes: Uint8Array, offset: number, ip: Ipv6): void {
+  for (let i = 15; i >= 0; i--) {
+    bytes[offset + i] = Number(ip & 255n);
+    ip >>= 8n;
+  }
+}
+
+/** Order for sorting: IPv4 before IPv6, then numeric. */
+export function compareIp(a: Ip, b: Ip): number {
+  if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,70 @@
+/**
+ * One `Trace` type for every engine: the steps that one packet took, in order. Two traces can be compared step by
+ * step. Ids (`RuleId`, `RouteId`, `TableId`, `IfIndex`) are those of the namespace's model, so that whoever has the
+ * model (explain, tests) finds the text that caused a step.
+ *
+ * Steps are named for the kernel function that takes them.
+ */
+import type { IfIndex, RouteId, RuleId, TableId } from "./brand.ts";
+import type { Hook } from "./hooks.ts";
+import type { Ip } from "./net/ip.ts";
+import type { DropReason, Errno } from "./verdict.ts";
+
+/** Selectors of a rule in the order in which `fib_rule_match` and `fib4_rule_match` test them. */
+export const SELECTORS = ["iif", "oif", "fwmark", "l3mdev", "uidrange", "from", "to", "tos", "ipproto", "sport", "dport"] as const;
+export type Selector = (typeof SELECTORS)[number];
+
+/** Why a look-up is made. */
+export const LOOKUPS = ["input", "output", "source", "vrf_xmit"] as const;
+export type LookupKind = (typeof LOOKUPS)[number];
+
+/** The flow as rules and tables see it, after `l3mdev_update_flow` (a VRF bound as oif has become `l3mdev`, oif 0). */
+export interface Flow {
+  readonly iif: IfIndex;
+  readonly oif: IfIndex;
+  /** The VRF device whose table the l3mdev rule uses; 0: none. */
+  readonly l3mdev: IfIndex;
+  readonly saddr: Ip;
+  readonly daddr: Ip;
+  readonly mark: number;
+  readonly tos: number;
+  readonly protocol: number;
+  readonly sport: number;
+  readonly dport: number;
+  readonly uid: number;
+}
+
+export type TraceStep =
+  /** A hook was passed (with nothing attached) with these devices; 0 where the hook has no such device. */
+  | { readonly step: "hook"; readonly hook: Hook; readonly in: IfIndex; readonly out: IfIndex }
+  /** l3mdev_ip_rcv -> vrf_l3_rcv: the packet's device becomes the VRF. */
+  | { readonly step: "vrf_l3_rcv"; readonly device: IfIndex; readonly vrf: IfIndex }
+  /** l3mdev_l3_out -> vrf_l3_out: a locally sent packet whose route leaves by a slave. `direct` unless the VRF has a qdisc. */
+  | { readonly step: "vrf_l3_out"; readonly device: IfIndex; readonly vrf: IfIndex; readonly direct: boolean }
+  | { readonly step: "vrf_xmit"; readonly vrf: IfIndex }
+  | { readonly step: "vrf_local_xmit"; readonly vrf: IfIndex }
+  /** __fib_lookup starts; the `rule` and `fib` steps up to its `result` belong to it. */
+  | { readonly step: "lookup"; readonly kind: LookupKind; readonly flow: Flow }
+  /** fib_rule_match; `failed` is the first selector that did not match (for an inverted rule, null). */
+  | { readonly step: "rule"; readonly rule: RuleId; readonly matched: boolean; readonly failed: Selector | null }
+  /** fib_table_lookup: the route that decided, or null and the errno (EAGAIN: nothing here, go on with the next rule). */
+  | { readonly step: "fib"; readonly table: TableId; readonly route: RouteId | null; readonly error: Errno | 0 }
+  /** fib4_rule_suppress threw the found route away. */
+  | { readonly step: "suppress"; readonly rule: RuleId; readonly route: RouteId }
+  /** End of __fib_lookup: the deciding rule and route, or an errno. */
+  | { readonly step: "result"; readonly rule: RuleId | null; readonly route: RouteId | null; readonly error: Errno | 0 }
+  /** The next hop and source that the look-up settled on; gateway null when the destination is on the link. */
+  | { readonly step: "route"; readonly device: IfIndex; readonly gateway: Ip | null; readonly source: Ip }
+  /** __fib_validate_source: error 0, EXDEV (rp_filter) or EINVAL (martian source). */
+  | { readonly step: "fib_validate_source"; readonly device: IfIndex; readonly error: Errno | 0 }
+  | { readonly step: "ip_forward"; readonly ttl: number }
+  /** ip_local_deliver: `device` is the VRF for a slave, `sdif` then the slave. */
+  | { readonly step: "ip_local_deliver"; readonly device: IfIndex; readonly sdif: IfIndex }
+  /** ip_finish_output2: link-layer address found or not. */
+  | { readonly step: "neighbour"; readonly device: IfIndex; readonly nextHop: Ip; readonly resolved: boolean }
+  | { readonly step: "transmit"; readonly device: IfIndex }
+  | { readonly step: "icmp_send"; readonly type: number; readonly code: number }
+  | { readonly step: "send_error"; readonly error: Errno }
+  | { readonly step: "drop"; readonly reason: DropReason };
+
+export type Trace = readonly TraceStep[];

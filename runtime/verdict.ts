@@ -1,0 +1,85 @@
+/** What became of a packet, and why. Numbers are part of the ABI (runtime/ABI.md): append, never renumber. */
+
+/** Column `verdict` of a batch. */
+export const Verdict = {
+  /** Not processed yet. */
+  NONE: 0,
+  /** A finished Ethernet frame: send `length` bytes at `data` out of `outDevice`. */
+  TRANSMIT: 1,
+  /** For a socket of this host: the IP packet starts at `l3`; `skbDevice` is the device it came in by (the VRF for a slave), `sdif` the slave. */
+  LOCAL: 2,
+  /** Discarded; `reason` says why. Nothing is sent. */
+  DROP: 3,
+  /** The host writes an ICMP error: `error` = type << 8 | code, `info` = the error's 32-bit field (MTU, gateway, pointer). */
+  ICMP_ERROR: 4,
+  /** No link-layer address for `nextHop` on `outDevice`: the host resolves it and re-enters by `Entry.NEIGHBOUR`. */
+  UNRESOLVED: 5,
+  /** A local send failed before any hook: `error` holds the errno (ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL). */
+  SEND_ERROR: 6,
+  /** `Entry.LOOKUP` only: the route was found; `outDevice`, `nextHop`, `source` and `route` are set. */
+  FOUND: 7,
+  /** Not IP, or IP that this program does not handle (ARP, IPv6 without a v6 program, ...): the host looks at it. */
+  PASS: 8,
+} as const;
+export type Verdict = (typeof Verdict)[keyof typeof Verdict];
+
+/**
+ * Column `reason`: names of `enum skb_drop_reason` (k:include/net/dropreason.h) without the SKB_DROP_REASON_ prefix,
+ * and, below the line, places where the kernel frees a packet without one of those names.
+ */
+export const DropReason = {
+  NOT_SPECIFIED: 0,
+  OTHERHOST: 1,
+  IP_CSUM: 2,
+  IP_INHDR: 3,
+  IP_RPFILTER: 4,
+  UNICAST_IN_L2_MULTICAST: 5,
+  PKT_TOO_SMALL: 6,
+  PKT_TOO_BIG: 7,
+  IP_NOPROTO: 8,
+  UNHANDLED_PROTO: 9,
+  DEV_HDR: 10,
+  DEV_READY: 11,
+  IP_OUTNOROUTES: 12,
+  NETFILTER_DROP: 13,
+  /** `IP_INADDRERRORS`: no forwarding on the receiving device, or a destination that may not be forwarded. */
+  IP_INADDRERRORS: 14,
+  // -- no name in 6.1: what the packet failed
+  /** fib_validate_source found no acceptable reverse route (martian source). */
+  MARTIAN_SOURCE: 32,
+  /** ip_route_input_slow refused the destination (0/8, 127/8 without route_localnet). */
+  MARTIAN_DESTINATION: 33,
+  /** A `blackhole` route or rule. */
+  BLACKHOLE: 34,
+  /** Route lookup failed and forwarding is off on the receiving device: no ICMP error is sent. */
+  NO_ROUTE_NO_FORWARD: 35,
+  /** The receiving or sending device is down. */
+  DEVICE_DOWN: 36,
+  /** Multicast or broadcast that nobody here joined. */
+  NOT_JOINED: 37,
+  /** Passed through this host more often than a TTL allows (a bound, not a kernel counter). */
+  RECURSION: 38,
+} as const;
+export type DropReason = (typeof DropReason)[keyof typeof DropReason];
+
+/** Column `entry`: where a packet enters the program. */
+export const Entry = {
+  /** An Ethernet frame received by `device`. */
+  RECEIVE: 0,
+  /** An IP packet of a local socket: `device` is the socket's bound device (0: none); a source of 0.0.0.0 is chosen and filled in. */
+  OUTPUT: 1,
+  /** Like OUTPUT, but only the route lookup of connect(): nothing is sent and no hook is passed. */
+  LOOKUP: 2,
+  /** An IP packet past POSTROUTING, waiting for the link-layer address of `nextHop` on `device`. */
+  NEIGHBOUR: 3,
+} as const;
+export type Entry = (typeof Entry)[keyof typeof Entry];
+
+/** errno values that route lookups return (asm-generic/errno.h). */
+export const Errno = { EAGAIN: 11, EACCES: 13, EINVAL: 22, ENETDOWN: 100, ENETUNREACH: 101, EHOSTUNREACH: 113, EXDEV: 18, ENODEV: 19, ESRCH: 3 } as const;
+export type Errno = (typeof Errno)[keyof typeof Errno];
+
+/** Name of a number in one of the tables above, e.g. `nameOf(Verdict, 3)` is "DROP". */
+export function nameOf(table: Readonly<Record<string, number>>, value: number): string {
+  return Object.keys(table).find((key) => table[key] === value) ?? `${value}`;
+}
