@@ -12,3 +12,10 @@ export interface Source {
 }
 
 export const NO_SPAN: Span = { start: 0, end: 0 };
+
+/** 1-based line of an offset. */
+export function lineOf(source: Source, offset: number): number {
+  let line = 1;
+  for (let i = source.text.indexOf("\n"); i >= 0 && i < offset; i = source.text.indexOf("\n", i + 1)) line++;
+  return line;
+}
