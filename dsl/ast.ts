@@ -141,9 +141,11 @@ export interface Hop extends Node {
   readonly onlink?: boolean;
 }
 
-/** `rule [PREF] [not] SELECTORS ACTION`: the words of `ip rule add`. */
+/** `rule [PREF] [not] SELECTORS ACTION`: the words of `ip rule add`; `no rule [PREF] ...`: those of `ip rule del`. */
 export interface Rule extends Node {
   readonly kind: "rule";
+  /** `no rule ...`: takes away the first rule that has all that is said here (also one of the kernel's own). */
+  readonly delete?: true;
   /** `inet`/`inet6`; when absent it follows from the addresses, else IPv4 (the `l3mdev` rule: both). */
   readonly family?: Spanned<4 | 6>;
   readonly pref?: Spanned<number>;

@@ -25,6 +25,8 @@ export interface Origin {
   readonly span?: Span;
   /** e.g. "kernel: connected route of 10.0.0.1/24 on vethr1"; absent for what the text says itself. */
   readonly kernel?: string;
+  /** Set for a line of a file that the text names (`routes from "rib.txt"`, which `span` points at); 1 is the first line. */
+  readonly file?: { readonly name: string; readonly line: number };
 }
 
 /** One network namespace (kernel: `struct net`). */
