@@ -1,0 +1,276 @@
+/**
+ * The binary interface between compiler, wasm program and host: where everything stands in linear memory. The compiler
+ * writes the image with these constants, the emitted program reads it, the host patches it; none has a copy of its own.
+ * All words are little-endian u32 unless a field says otherwise; offsets are absolute in linear memory, 0 means "none"
+ * (the header stands at 0, so no record can). Batches have their own drawing in batch.ts.
+ *
+ *   0         image header                                       IMAGE
+ *             per namespace: net record                          NET
+ *                            device records                      DEVICE
+ *                            table descriptors                   TABLE
+ *                            look-up structures                  runtime/lpm
+ *                            FIB entries, each followed by aliases   FIB_ENTRY, FIB_ALIAS
+ *                            next hops                           NEXT_HOP
+ *                            counters                            COUNTERS
+ *                            neighbour table                     NEIGHBOUR_TABLE, NEIGHBOUR
+ *   heap      the host's: batches, trace region, neighbour tables that outgrew their place
+ *
+ * What may change while packets flow is in memory (device flags, routes, next hops, neighbours); what the program text
+ * fixes (rule lists) is code. Numbers are append-only: a reader of version N reads every later N.
+ */
+import type { Family } from "./net/ip.ts";
+import { DropReason, Verdict } from "./verdict.ts";
+
+/** `IMAGE.magic`: "VRFC" as the bytes stand in memory. */
+export const IMAGE_MAGIC = 0x43465256;
+/** Incremented when a program and a host of different versions would misunderstand each other. */
+export const ABI_VERSION = 1;
+/** Every record and region starts at a multiple of this many bytes. */
+export const IMAGE_ALIGN = 16;
+
+/**
+ *      0          4          8          12
+ *   0  magic      version    nets       netsOffset       nets: count; netsOffset: first NET record
+ *  16  heap       traceCursor traceEnd  traceLost
+ *
+ * `heap` is the first byte that the host may use. The trace build appends records at `traceCursor`, never beyond
+ * `traceEnd`; a record that does not fit sets `traceLost` to 1 and is not written. The host sets all three before a call.
+ */
+export const IMAGE = {
+  magic: 0,
+  version: 4,
+  nets: 8,
+  netsOffset: 12,
+  heap: 16,
+  traceCursor: 20,
+  traceEnd: 24,
+  traceLost: 28,
+} as const;
+export const IMAGE_BYTES = 64;
+
+/**
+ *      0          4          8          12
+ *   0  devices    deviceCount tables    tableCount       first DEVICE; first TABLE
+ *  16  neighbours counters                               the NEIGHBOUR_TABLE in use; COUNTERS
+ */
+export const NET = { devices: 0, deviceCount: 4, tables: 8, tableCount: 12, neighbours: 16, counters: 20 } as const;
+export const NET_BYTES = 32;
+
+/**
+ *      0          4          8          12
+ *   0  ifindex    flags      master     table            master: DEVICE of the VRF (0: no slave);
+ *  16  tableId    mtu        group      rpFilter         table: TABLE of a VRF for IPv4 (0: it has no route)
+ *  32  mac (6 bytes, as on the wire), 2 bytes 0          tableId: RT_TABLE of a VRF, 0 otherwise
+ *  40  sourceHost sourceLink sourceUniverse              inet_select_addr(device, 0, scope) for IPv4, 0: none
+ *
+ * The records of a net stand in the order of the model's devices, so `lo` is first.
+ */
+export const DEVICE = {
+  ifindex: 0,
+  flags: 4,
+  master: 8,
+  table: 12,
+  tableId: 16,
+  mtu: 20,
+  group: 24,
+  rpFilter: 28,
+  mac: 32,
+  sourceHost: 40,
+  sourceLink: 44,
+  sourceUniverse: 48,
+} as const;
+export const DEVICE_BYTES = 64;
+
+/** Bits of `DEVICE.flags`: interface flags and the per-device sysctls that packets ask for. */
+export const DeviceFlag = {
+  UP: 1 << 0,
+  LOOPBACK: 1 << 1,
+  /** An L3 master: a VRF device. */
+  VRF: 1 << 2,
+  /** Sends without a neighbour entry. */
+  NOARP: 1 << 3,
+  FORWARDING: 1 << 4,
+  ACCEPT_LOCAL: 1 << 5,
+  ROUTE_LOCALNET: 1 << 6,
+  BC_FORWARDING: 1 << 7,
+  SEND_REDIRECTS: 1 << 8,
+  DROP_UNICAST_IN_L2_MULTICAST: 1 << 9,
+  /** A VRF without a qdisc of its own: vrf_l3_out goes direct. */
+  QDISC_DEFAULT: 1 << 10,
+  /** Has an address (kernel: in_dev->ifa_list is not empty). */
+  HAS_ADDRESS: 1 << 11,
+} as const;
+
+/**
+ *      0          4          8          12
+ *   0  id         kind       image      prefixes         kind: LpmKind; image: offset of the look-up structure
+ *
+ * A look-up gives the offset of a FIB entry, or 0.
+ */
+export const TABLE = { id: 0, kind: 4, image: 8, prefixes: 12 } as const;
+export const TABLE_BYTES = 16;
+
+/**
+ * One prefix of one table; its aliases follow, in the order in which fib_table_lookup tries them.
+ *
+ *      0          4            8          12
+ *   0  cover      prefixLength aliases    flags          aliases: count
+ *
+ * `cover` is the entry of the longest shorter prefix of the same table that contains this one, 0: none. A look-up whose
+ * aliases are all rejected goes on there (the kernel's back-tracking).
+ */
+export const FIB_ENTRY = { cover: 0, prefixLength: 4, aliases: 8, flags: 12 } as const;
+export const FIB_ENTRY_BYTES = 16;
+
+export const FibEntryFlag = {
+  /** The first alias with its first next hop is the answer to every flow that has no oif. */
+  SETTLED: 1,
+} as const;
+
+/**
+ * One route.
+ *
+ *      0          4          8          12
+ *   0  type       error      tos        route            type: RouteTypeCode; error: errno of a reject route, or 0
+ *  16  nextHops   hopCount   prefsrc    scope            nextHops: first NEXT_HOP; route: RouteId + 1
+ *  32  metric     mtu                                    mtu: 0 when the device's holds
+ */
+export const FIB_ALIAS = {
+  type: 0,
+  error: 4,
+  tos: 8,
+  route: 12,
+  nextHops: 16,
+  hopCount: 20,
+  prefsrc: 24,
+  scope: 28,
+  metric: 32,
+  mtu: 36,
+} as const;
+export const FIB_ALIAS_BYTES = 48;
+
+/** `FIB_ALIAS.type` and column `routeType`: the kernel's RTN_* numbers. */
+export const RouteTypeCode = {
+  unspec: 0,
+  unicast: 1,
+  local: 2,
+  broadcast: 3,
+  anycast: 4,
+  multicast: 5,
+  blackhole: 6,
+  unreachable: 7,
+  prohibit: 8,
+  throw: 9,
+} as const;
+
+/**
+ *      0          4          8          12
+ *   0  device     flags      scope      upperBound       device: DEVICE
+ *  16  gateway (16 bytes, as on the wire; IPv4 in the first 4)
+ *  32  family     source                                 family of the gateway: 4, 6, 0: the destination is on the link
+ *
+ * `source` is what fib_result_prefsrc gives for a route without prefsrc. A hash of 31 bits picks the first next hop of a
+ * multipath route with hash <= upperBound (fib_select_multipath, RFC 2992); 0xffffffff: never picked.
+ */
+export const NEXT_HOP = { device: 0, flags: 4, scope: 8, upperBound: 12, gateway: 16, family: 32, source: 36 } as const;
+export const NEXT_HOP_BYTES = 48;
+
+export const NextHopFlag = {
+  /** RTNH_F_DEAD: never used. */
+  DEAD: 1,
+  ONLINK: 4,
+} as const;
+
+/**
+ *      0          4          8          12
+ *   0  mask       used                                   mask: slots - 1 (a power of two - 1); used: slots not free
+ *  16  slots, NEIGHBOUR_BYTES each
+ *
+ * Open addressing: an entry stands at the first free or reused slot from `neighbourHash & mask` on, wrapping. At least
+ * one slot is free, so that a search ends.
+ */
+export const NEIGHBOUR_TABLE = { mask: 0, used: 4, slots: 16 } as const;
+
+/**
+ *      0          4          8          12
+ *   0  device     family     mac (6 bytes, as on the wire), 2 bytes 0
+ *  16  address (16 bytes, as on the wire; IPv4 in the first 4, the rest 0)
+ *
+ * `device` is an ifindex; 0: the slot is free, and ends a search; NEIGHBOUR_GONE: forgotten, and does not.
+ */
+export const NEIGHBOUR = { device: 0, family: 4, mac: 8, address: 16 } as const;
+export const NEIGHBOUR_BYTES = 32;
+export const NEIGHBOUR_GONE = 0xffffffff;
+
+/** Knuth's multiplicative constant, 2^32 / golden ratio. */
+export const NEIGHBOUR_HASH_FACTOR = 0x9e3779b1;
+
+/**
+ * Where the search for an address starts, before the mask: its four words (little-endian, as they stand in
+ * `NEIGHBOUR.address`) and the ifindex, folded and spread. The program computes the same.
+ */
+export function neighbourHash(ifindex: number, words: readonly [number, number, number, number]): number {
+  const folded = words[0] ^ words[1] ^ words[2] ^ words[3] ^ ifindex;
+  return Math.imul(folded, NEIGHBOUR_HASH_FACTOR) >>> 16;
+}
+
+/** u64 per verdict, then u64 per drop reason, in the order of their numbers. */
+export const COUNTERS = { verdicts: 0, reasons: 16 * 8 } as const;
+export const COUNTERS_BYTES = (16 + 64) * 8;
+if (Math.max(...Object.values(Verdict)) >= 16 || Math.max(...Object.values(DropReason)) >= 64)
+  throw new RangeError("COUNTERS has no room for the last verdict or drop reason");
+
+/**
+ * Trace records, one after the other from the start of the trace region:
+ *
+ *      0          4 ..
+ *   0  event | args << 8     args words
+ *
+ * Events carry the fields of the TraceStep of the same name, in its order, as words. Devices are ifindexes; an id that may be
+ * null is stored plus 1, null as 0; a selector as its index in SELECTORS plus 1; a hook, look-up kind as its index in
+ * HOOKS, LOOKUPS; an address that may be of both families as five words: family (0: null) and the address as four words,
+ * highest first, each in host order (an IPv4 address in the first).
+ */
+export const TraceEvent = {
+  /** A packet of the batch starts: its index. */
+  packet: 1,
+  hook: 2,
+  vrf_l3_rcv: 3,
+  vrf_l3_out: 4,
+  vrf_xmit: 5,
+  vrf_local_xmit: 6,
+  /** kind and the fields of Flow, with IPv4 addresses as one word each. */
+  lookup: 7,
+  rule: 8,
+  fib: 9,
+  suppress: 10,
+  result: 11,
+  /** device, gateway (five words), source (IPv4). */
+  route: 12,
+  fib_validate_source: 13,
+  ip_forward: 14,
+  ip_local_deliver: 15,
+  /** device, next hop (five words), resolved. */
+  neighbour: 16,
+  transmit: 17,
+  icmp_send: 18,
+  send_error: 19,
+  drop: 20,
+} as const;
+export type TraceEvent = (typeof TraceEvent)[keyof typeof TraceEvent];
+
+export const TRACE_WORD_BYTES = 4;
+export const traceHeader = (event: number, args: number): number => event | (args << 8);
+export const traceEventOf = (header: number): number => header & 0xff;
+export const traceArgsOf = (header: number): number => header >>> 8;
+
+/** Names of the module's exports. `process(net, batch, count)`, `trace(net, batch, count)`: judge packets 0 .. count-1. */
+export const EXPORTS = { memory: "memory", process: "process", trace: "trace" } as const;
+/** Index of a net in the module, offset of a batch, packets. */
+export type ProcessExport = (net: number, batch: number, count: number) => void;
+
+/** Rounds up to IMAGE_ALIGN. */
+export const align = (offset: number): number => (offset + IMAGE_ALIGN - 1) & -IMAGE_ALIGN;
+
+/** Bytes of an address. */
+export const addressBytes = (family: Family): 4 | 16 => (family === 4 ? 4 : 16);
