@@ -170,7 +170,7 @@ export const RouteTypeCode = {
  *  32  family     source                                 family of the gateway: 4, 6, 0: the destination is on the link
  *
  * `source` is what fib_result_prefsrc gives for a route without prefsrc. A hash of 31 bits picks the first next hop of a
- * multipath route with hash <= upperBound (fib_select_multipath, RFC 2992); 0xffffffff: never picked.
+ * multipath route with hash <= upperBound as signed numbers (fib_select_multipath); -1: never picked.
  */
 export const NEXT_HOP = { device: 0, flags: 4, scope: 8, upperBound: 12, gateway: 16, family: 32, source: 36 } as const;
 export const NEXT_HOP_BYTES = 48;

@@ -1,0 +1,119 @@
+/** buildFib: the routes of a model, gathered into one Fib for each namespace, family and table that has any. */
+import type { Model, NextHop, Route, RouteType } from "../../dsl/model.ts";
+import { compareIp, type Ip, network, type Prefix } from "../../runtime/net/ip.ts";
+import { Errno } from "../../runtime/verdict.ts";
+import type { Fib, FibAlias, FibEntry, FibHop } from "./fib.ts";
+
+/** @returns one Fib for each (net, family, table) that holds a route, in the order of nets, families and table ids */
+export function buildFib(model: Model): Fib[] {
+  return model.nets.flatMap((net) => {
+    const tables = groupBy(net.routes, (route) => `${route.family} ${String(route.table).padStart(10, "0")}`);
+    return [...tables.keys()].sort().map((key) => buildTable(net.index, tables.get(key)!));
+  });
+}
+
+function buildTable(net: number, routes: readonly Route[]): Fib {
+  const { family, table } = routes[0];
+  const interner = new HopLists();
+  const byPrefix = groupBy(routes, (route) => prefixKey(route.prefix));
+  const groups = [...byPrefix.values()].sort((a, b) => comparePrefix(a[0].prefix, b[0].prefix));
+  const aliases = groups.map((group) => group.map((route) => buildAlias(route, interner)));
+  const covers = coversOf(groups.map((group) => group[0].prefix));
+  const entries = groups.map(
+    (group, i): FibEntry => ({
+      prefix: group[0].prefix,
+      aliases: aliases[i],
+      settled: isSettled(aliases[i][0]),
+      cover: covers[i],
+    }),
+  );
+  return { net, family, table, entries, hopLists: interner.lists };
+}
+
+const buildAlias = (route: Route, interner: HopLists): FibAlias => ({
+  route,
+  error: ROUTE_ERRORS[route.type] ?? 0,
+  hops: interner.intern(route.nexthops),
+});
+
+/** fib_props[] of k:net/ipv4/fib_semantics.c: the types that answer a look-up with an error. */
+const ROUTE_ERRORS: Partial<Record<RouteType, Errno>> = {
+  unspec: Errno.EINVAL,
+  blackhole: Errno.EINVAL,
+  unreachable: Errno.EHOSTUNREACH,
+  prohibit: Errno.EACCES,
+  throw: Errno.EAGAIN,
+};
+
+const isSettled = ({ route, error }: FibAlias): boolean =>
+  route.tos === 0 && (error !== 0 || (route.nexthops.length > 0 && !route.nexthops[0].dead));
+
+/** Shorter prefixes before those they contain, so that covers can be found with a stack. */
+const comparePrefix = (a: Prefix, b: Prefix): number => compareIp(a.address, b.address) || a.length - b.length;
+
+const prefixKey = (prefix: Prefix): string => `${prefix.address}/${prefix.length}`;
+
+/** For each of the sorted prefixes the index of the longest one before it that contains it. */
+function coversOf(prefixes: readonly Prefix[]): (number | null)[] {
+  const open: number[] = [];
+  return prefixes.map((prefix, i) => {
+    while (open.length > 0 && !contains(prefixes[open.at(-1)!], prefix.address)) open.pop();
+    const cover = open.at(-1) ?? null;
+    open.push(i);
+    return cover;
+  });
+}
+
+const contains = (outer: Prefix, address: Ip): boolean => network(address, outer.length) === outer.address;
+
+/** Interns next-hop lists by content: a full table of 64k routes has few different ones. */
+class HopLists {
+  readonly lists: (readonly FibHop[])[] = [[]];
+  readonly #index = new Map<string, number>([["", 0]]);
+
+  intern(hops: readonly NextHop[]): number {
+    const key = hops.map(hopKey).join(";");
+    const known = this.#index.get(key);
+    if (known !== undefined) return known;
+    const bounds = upperBounds(hops);
+    const index = this.lists.push(hops.map((hop, i) => ({ hop, upperBound: bounds[i] }))) - 1;
+    this.#index.set(key, index);
+    return index;
+  }
+}
+
+const hopKey = (hop: NextHop): string =>
+  [hop.device, typeof hop.gateway, hop.gateway, hop.weight, hop.onlink, hop.scope, hop.dead, hop.source].join(",");
+
+/** Never picked: as the signed number that bounds are, below every hash. */
+export const NEVER_PICKED = -1;
+
+/**
+ * fib_rebalance: each live hop gets a share of the 31-bit hashes by its weight; its bound is the share's last hash.
+ * Weights 1 and 2: shares of 2^31/3, bounds 715827882 and 2147483647.
+ */
+function upperBounds(hops: readonly NextHop[]): number[] {
+  const total = hops.reduce((sum, hop) => sum + (hop.dead ? 0 : hop.weight), 0);
+  let weight = 0;
+  return hops.map((hop) => {
+    if (hop.dead) return NEVER_PICKED;
+    weight += hop.weight;
+    return divideRoundClosest(2 ** 31 * weight, total) - 1;
+  });
+}
+
+/** DIV_ROUND_CLOSEST_ULL; exact: the dividend stays below 2^53 for weights up to 2^22 in sum. */
+const divideRoundClosest = (dividend: number, divisor: number): number =>
+  Math.floor((dividend + Math.floor(divisor / 2)) / divisor);
+
+/** Groups in the order of their first members (Map.groupBy is not in Node 20). */
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [item]);
+    else group.push(item);
+  }
+  return groups;
+}

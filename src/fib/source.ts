@@ -1,0 +1,32 @@
+/**
+ * Source selection without a destination: inet_select_addr(device, 0, scope) of k:net/ipv4/devinet.c, computed once for
+ * each device, for the sends that choose their source by device alone (a bound socket without a route, vrf_xmit).
+ */
+import { type Address, type Device, deviceOf, type Net, Scope } from "../../dsl/model.ts";
+import type { Ipv4 } from "../../runtime/net/ip.ts";
+
+/**
+ * A primary address of the device whose scope reaches `scope`; else one of its VRF device; else one of any device of the
+ * same VRF (or of none). @returns 0 when there is none
+ */
+export function inetSelectAddr(net: Net, device: Device, scope: Scope): Ipv4 {
+  const localnet = device.conf.routeLocalnet ? Scope.LINK : Scope.HOST;
+  const own = primaries(device).find((address) => Math.min(address.scope, localnet) <= scope);
+  if (own !== undefined) return local(own);
+  const master = masterOf(device);
+  const vrf = master === 0 ? undefined : deviceOf(net, master);
+  const domain = net.devices.filter((other) => masterOf(other) === master);
+  for (const other of vrf === undefined ? domain : [vrf, ...domain]) {
+    const address = primaries(other).find((a) => a.scope !== Scope.LINK && a.scope <= scope);
+    if (address !== undefined) return local(address);
+  }
+  return 0;
+}
+
+/** l3mdev_master_ifindex: a VRF device is its own master. */
+export const masterOf = (device: Device): number => (device.kind === "vrf" ? device.ifindex : device.master);
+
+const primaries = (device: Device): Address[] =>
+  device.addresses.filter((address) => typeof address.prefix.address === "number" && !address.secondary);
+
+const local = (address: Address): Ipv4 => address.prefix.address as Ipv4;

@@ -1,0 +1,321 @@
+/**
+ * layout: what stands where in linear memory, and the bytes that stand there when a module is loaded. The plan is built
+ * against a layout, so that it reads records at constant offsets.
+ *
+ *   layout = image, heap, { net layout }, { region }
+ *   region = name, offset, bytes                        aligned, disjoint, in ascending order, covering the image
+ *
+ * The records are drawn in runtime/abi.ts. Only IPv4 tables are laid out: the packet path reads no others.
+ */
+import { type Device, type Model, type Net, Scope } from "../dsl/model.ts";
+import * as abi from "../runtime/abi.ts";
+import type { IfIndex, TableId } from "../runtime/brand.ts";
+import { LPM_STRUCTURES } from "../runtime/lpm/index.ts";
+import { LpmKind } from "../runtime/lpm/lpm.ts";
+import { addressField, NeighbourTable, neighbourSlots, neighbourTableBytes } from "../runtime/neighbour.ts";
+import { familyOf } from "../runtime/net/ip.ts";
+import { writeMac } from "../runtime/net/mac.ts";
+import type { Fib, FibAlias, FibHop } from "./fib/fib.ts";
+import { inetSelectAddr } from "./fib/source.ts";
+
+export interface Layout {
+  /** Initial contents of linear memory from offset 0. */
+  readonly image: Uint8Array;
+  /** First byte after the image: the host's. */
+  readonly heap: number;
+  readonly nets: readonly NetLayout[];
+  readonly regions: readonly Region[];
+}
+
+/** Offsets of one namespace's records. */
+export interface NetLayout {
+  readonly net: Net;
+  readonly offset: number;
+  readonly devices: ReadonlyMap<IfIndex, number>;
+  readonly tables: ReadonlyMap<TableId, TableLayout>;
+  readonly counters: number;
+}
+
+export interface TableLayout {
+  readonly offset: number;
+  readonly kind: LpmKind;
+}
+
+export interface Region {
+  readonly name: string;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export interface LayoutOptions {
+  /** Forces one look-up structure for all tables; absent: chosen by size. */
+  readonly lpm?: LpmKind;
+}
+
+export function layout(model: Model, fibs: readonly Fib[], options: LayoutOptions = {}): Layout {
+  const image = new ImageWriter();
+  image.reserve("image header", abi.IMAGE_BYTES);
+  const records = image.reserve("net records", model.nets.length * abi.NET_BYTES);
+  const nets = model.nets.map((net, i) => {
+    const own = fibs.filter((fib) => fib.net === net.index && fib.family === 4);
+    return layoutNet(image, net, records + i * abi.NET_BYTES, own, options);
+  });
+  const heap = image.end();
+  image.words(0, abi.IMAGE, {
+    magic: abi.IMAGE_MAGIC,
+    version: abi.ABI_VERSION,
+    nets: nets.length,
+    netsOffset: records,
+    heap,
+    traceCursor: heap,
+    traceEnd: heap,
+  });
+  return { image: image.bytes(), heap, nets, regions: image.regions };
+}
+
+function layoutNet(
+  image: ImageWriter,
+  net: Net,
+  offset: number,
+  fibs: readonly Fib[],
+  options: LayoutOptions,
+): NetLayout {
+  const name = `net ${net.index} (${net.name})`;
+  const firstDevice = image.reserve(`${name} devices`, net.devices.length * abi.DEVICE_BYTES);
+  const devices = new Map(net.devices.map((device, i) => [device.ifindex, firstDevice + i * abi.DEVICE_BYTES]));
+  const firstTable = image.reserve(`${name} tables`, fibs.length * abi.TABLE_BYTES);
+  const tables = new Map<TableId, TableLayout>();
+  for (const [i, fib] of fibs.entries()) {
+    const table = { offset: firstTable + i * abi.TABLE_BYTES, kind: options.lpm ?? chooseLpm(fib) };
+    layoutTable(image, `${name} table ${fib.table}`, fib, table, devices);
+    tables.set(fib.table, table);
+  }
+  for (const device of net.devices) writeDevice(image, net, device, devices, tables);
+  const counters = image.reserve(`${name} counters`, abi.COUNTERS_BYTES);
+  const neighbours = layoutNeighbours(image, `${name} neighbours`, net);
+  image.words(offset, abi.NET, {
+    devices: firstDevice,
+    deviceCount: net.devices.length,
+    tables: firstTable,
+    tableCount: fibs.length,
+    neighbours,
+    counters,
+  });
+  return { net, offset, devices, tables, counters };
+}
+
+/** Up to this many prefixes are compared one by one, which is faster than any walk down a structure. */
+const LINEAR_PREFIXES = 4;
+
+const chooseLpm = (fib: Fib): LpmKind => (fib.entries.length <= LINEAR_PREFIXES ? "linear" : "blocks");
+
+function writeDevice(
+  image: ImageWriter,
+  net: Net,
+  device: Device,
+  devices: ReadonlyMap<IfIndex, number>,
+  tables: ReadonlyMap<TableId, TableLayout>,
+): void {
+  const offset = devices.get(device.ifindex)!;
+  image.words(offset, abi.DEVICE, {
+    ifindex: device.ifindex,
+    flags: deviceFlags(device),
+    master: device.master === 0 ? 0 : devices.get(device.master)!,
+    table: tables.get(device.table)?.offset ?? 0,
+    tableId: device.table,
+    mtu: device.mtu,
+    group: device.group,
+    rpFilter: device.conf.rpFilter,
+    sourceHost: inetSelectAddr(net, device, Scope.HOST),
+    sourceLink: inetSelectAddr(net, device, Scope.LINK),
+    sourceUniverse: inetSelectAddr(net, device, Scope.UNIVERSE),
+  });
+  image.view(offset + abi.DEVICE.mac, 6, (bytes) => writeMac(bytes, 0, device.mac));
+}
+
+/** The kernel's interface flags by device kind (loopback_setup, vrf_setup, dummy_setup), and its in_dev settings. */
+function deviceFlags(device: Device): number {
+  const { conf, kind } = device;
+  const flag = abi.DeviceFlag;
+  const flags: readonly [boolean, number][] = [
+    [device.up, flag.UP],
+    [kind === "loopback", flag.LOOPBACK],
+    [kind === "vrf", flag.VRF],
+    [kind !== "veth", flag.NOARP],
+    [conf.forwarding4, flag.FORWARDING],
+    [conf.acceptLocal, flag.ACCEPT_LOCAL],
+    [conf.routeLocalnet, flag.ROUTE_LOCALNET],
+    [conf.bcForwarding, flag.BC_FORWARDING],
+    [conf.sendRedirects, flag.SEND_REDIRECTS],
+    [conf.dropUnicastInL2Multicast, flag.DROP_UNICAST_IN_L2_MULTICAST],
+    [device.qdiscDefault, flag.QDISC_DEFAULT],
+    [device.addresses.some((address) => typeof address.prefix.address === "number"), flag.HAS_ADDRESS],
+  ];
+  return flags.reduce((bits, [set, bit]) => (set ? bits | bit : bits), 0);
+}
+
+/** Hop lists and entries first, so that the structure can hold the entries' offsets; then the descriptor. */
+function layoutTable(
+  image: ImageWriter,
+  name: string,
+  fib: Fib,
+  { offset, kind }: TableLayout,
+  devices: ReadonlyMap<IfIndex, number>,
+): void {
+  const lists = layoutHops(image, `${name} next hops`, fib.hopLists, devices);
+  const entries = reserveEntries(image, `${name} entries`, fib);
+  for (const [i, entry] of fib.entries.entries()) {
+    image.words(entries[i], abi.FIB_ENTRY, {
+      cover: entry.cover === null ? 0 : entries[entry.cover],
+      prefixLength: entry.prefix.length,
+      aliases: entry.aliases.length,
+      flags: entry.settled ? abi.FibEntryFlag.SETTLED : 0,
+    });
+    for (const [k, alias] of entry.aliases.entries())
+      writeAlias(image, entries[i] + abi.FIB_ENTRY_BYTES + k * abi.FIB_ALIAS_BYTES, alias, fib, lists);
+  }
+  const lpm = LPM_STRUCTURES[kind].build(
+    4,
+    fib.entries.map(({ prefix }, i) => ({ address: prefix.address, length: prefix.length, value: entries[i] })),
+  );
+  const structure = image.reserve(`${name} ${kind}`, lpm.bytes.length);
+  image.view(structure, lpm.bytes.length, (bytes) => bytes.set(lpm.bytes));
+  image.words(offset, abi.TABLE, {
+    id: fib.table,
+    kind: LpmKind[kind],
+    image: structure,
+    prefixes: lpm.prefixes,
+  });
+}
+
+/** @returns the offset of each entry; its aliases follow it */
+function reserveEntries(image: ImageWriter, name: string, fib: Fib): number[] {
+  const bytesOf = (aliases: number) => abi.FIB_ENTRY_BYTES + aliases * abi.FIB_ALIAS_BYTES;
+  const aliases = fib.entries.reduce((sum, entry) => sum + entry.aliases.length, 0);
+  let next = image.reserve(name, fib.entries.length * abi.FIB_ENTRY_BYTES + aliases * abi.FIB_ALIAS_BYTES);
+  return fib.entries.map((entry) => {
+    const offset = next;
+    next += bytesOf(entry.aliases.length);
+    return offset;
+  });
+}
+
+function writeAlias(image: ImageWriter, offset: number, alias: FibAlias, fib: Fib, lists: readonly number[]): void {
+  const { route, error, hops } = alias;
+  image.words(offset, abi.FIB_ALIAS, {
+    type: abi.RouteTypeCode[route.type],
+    error,
+    tos: route.tos,
+    route: route.id + 1,
+    nextHops: lists[hops],
+    hopCount: fib.hopLists[hops].length,
+    prefsrc: (route.prefsrc as number | null) ?? 0,
+    scope: route.scope,
+    metric: route.metric,
+    mtu: route.mtu ?? 0,
+  });
+}
+
+/** @returns the offset of each list, 0 for the empty one */
+function layoutHops(
+  image: ImageWriter,
+  name: string,
+  lists: readonly (readonly FibHop[])[],
+  devices: ReadonlyMap<IfIndex, number>,
+): number[] {
+  let next = image.reserve(name, lists.flat().length * abi.NEXT_HOP_BYTES);
+  return lists.map((hops) => {
+    const first = next;
+    for (const hop of hops) {
+      writeHop(image, next, hop, devices);
+      next += abi.NEXT_HOP_BYTES;
+    }
+    return hops.length === 0 ? 0 : first;
+  });
+}
+
+function writeHop(
+  image: ImageWriter,
+  offset: number,
+  { hop, upperBound }: FibHop,
+  devices: ReadonlyMap<IfIndex, number>,
+): void {
+  image.words(offset, abi.NEXT_HOP, {
+    device: devices.get(hop.device) ?? 0,
+    flags: (hop.dead ? abi.NextHopFlag.DEAD : 0) | (hop.onlink ? abi.NextHopFlag.ONLINK : 0),
+    scope: hop.scope,
+    upperBound,
+    family: hop.gateway === null ? 0 : familyOf(hop.gateway),
+    source: hop.source as number,
+  });
+  const { gateway } = hop;
+  if (gateway !== null) image.view(offset + abi.NEXT_HOP.gateway, 16, (bytes) => bytes.set(addressField(gateway)));
+}
+
+function layoutNeighbours(image: ImageWriter, name: string, net: Net): number {
+  const slots = neighbourSlots(net.neighbours.length);
+  const bytes = neighbourTableBytes(slots);
+  const offset = image.reserve(name, bytes);
+  image.view(offset, bytes, (view) => {
+    const table = new NeighbourTable(view, 0);
+    table.clear(slots);
+    for (const { device, address, mac } of net.neighbours) table.set({ ifindex: device, address, mac });
+  });
+  return offset;
+}
+
+/** The image under construction: a buffer that grows, and the regions reserved in it. */
+class ImageWriter {
+  readonly regions: Region[] = [];
+  #bytes = new Uint8Array(4096);
+  #end = 0;
+
+  /** Reserves zeroed bytes behind everything so far. Nothing is recorded for an empty region. */
+  reserve(name: string, bytes: number): number {
+    const offset = this.end();
+    this.#end = offset + bytes;
+    while (this.#bytes.length < this.#end) {
+      const larger = new Uint8Array(this.#bytes.length * 2);
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+    }
+    if (bytes > 0) this.regions.push({ name, offset, bytes });
+    return offset;
+  }
+
+  /** Writes the given fields of a record whose field offsets are `fields`. */
+  words<Field extends string>(
+    offset: number,
+    fields: Readonly<Record<Field, number>>,
+    values: Partial<Record<Field, number>>,
+  ): void {
+    const view = new DataView(this.#bytes.buffer);
+    for (const field of Object.keys(values) as Field[]) view.setUint32(offset + fields[field], values[field]!, true);
+  }
+
+  /** Lets `write` fill the bytes of a reserved place. */
+  view(offset: number, bytes: number, write: (view: Uint8Array) => void): void {
+    write(this.#bytes.subarray(offset, offset + bytes));
+  }
+
+  /** First aligned byte behind everything reserved. */
+  end(): number {
+    return abi.align(this.#end);
+  }
+
+  bytes(): Uint8Array {
+    return this.#bytes.slice(0, this.end());
+  }
+}
+
+/**
+ * The regions of a layout, one a line:
+ *
+ *   0x00000000       64  image header
+ *   0x00000040       32  net records
+ */
+export function printLayout({ regions, heap }: Layout): string {
+  const line = (offset: number, bytes: string, name: string) =>
+    `0x${offset.toString(16).padStart(8, "0")} ${bytes.padStart(8)}  ${name}\n`;
+  return regions.map(({ offset, bytes, name }) => line(offset, `${bytes}`, name)).join("") + line(heap, "", "heap");
+}
