@@ -256,6 +256,7 @@ export const TraceEvent = {
   icmp_send: 18,
   send_error: 19,
   drop: 20,
+  ip_fragment: 21,
 } as const;
 export type TraceEvent = (typeof TraceEvent)[keyof typeof TraceEvent];
 

@@ -16,6 +16,10 @@ export const BATCH_HEADER_BYTES = 64;
 export const HEADROOM = 64;
 /** Holds any Ethernet frame of an MTU of 1500 and its headroom. */
 export const DEFAULT_SLOT_SIZE = 2048;
+/** Where in the slot's headroom an engine puts the next hop's address (column `nextHop`), 16 bytes reserved. */
+export const NEXT_HOP_IN_SLOT = 0;
+/** Where in the slot's headroom an engine puts the chosen source address (column `source`), 16 bytes reserved. */
+export const SOURCE_IN_SLOT = 16;
 
 /** Columns in memory order. Inputs first; the engine may change `data`, `length`, `mark` and all result columns. */
 export const COLUMNS = [
@@ -38,8 +42,8 @@ export const COLUMNS = [
   "sdif", //       LOCAL: the slave, 0 when received outside a VRF; ICMP_ERROR: the receiving device
   "routeType", //  RouteType of the deciding route (0: none)
   "route", //      RouteId + 1 of the deciding route, 0: none
-  "error", //      ICMP_ERROR: type << 8 | code; SEND_ERROR: errno
-  "info", //       ICMP_ERROR: the error's second word (MTU, gateway, pointer << 24)
+  "error", //      ICMP_ERROR: type << 8 | code; SEND_ERROR: errno; TRANSMIT, UNRESOLVED, FRAGMENT: a redirect to be sent besides, or 0
+  "info", //       ICMP_ERROR, redirect: the error's second word (MTU, gateway, pointer << 24); FRAGMENT: the MTU
   "source", //     FOUND: offset in the buffer of the chosen source address
 ] as const;
 export type Column = (typeof COLUMNS)[number];
@@ -47,6 +51,8 @@ export type Column = (typeof COLUMNS)[number];
 export const PacketFlag = {
   /** OUTPUT, LOOKUP: the source address is not checked to be local (FLOWI_FLAG_ANYSRC; raw sockets with IP_HDRINCL). */
   ANYSRC: 1,
+  /** The address at `nextHop` is an IPv6 one, 16 bytes. In: NEIGHBOUR; set by the engine: UNRESOLVED, FRAGMENT, FOUND. */
+  NEXT_HOP_IPV6: 2,
 } as const;
 
 const columnIndex = Object.fromEntries(COLUMNS.map((name, i) => [name, i])) as Record<Column, number>;

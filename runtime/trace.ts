@@ -65,6 +65,8 @@ export type TraceStep =
   | { readonly step: "transmit"; readonly device: IfIndex }
   | { readonly step: "icmp_send"; readonly type: number; readonly code: number }
   | { readonly step: "send_error"; readonly error: Errno }
-  | { readonly step: "drop"; readonly reason: DropReason };
+  | { readonly step: "drop"; readonly reason: DropReason }
+  /** ip_fragment: larger than `mtu` (bytes) and may be cut; the host does that. */
+  | { readonly step: "ip_fragment"; readonly device: IfIndex; readonly mtu: number };
 
 export type Trace = readonly TraceStep[];

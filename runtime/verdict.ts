@@ -20,6 +20,11 @@ export const Verdict = {
   FOUND: 7,
   /** Not IP, or IP that this program does not handle (ARP, IPv6 without a v6 program, ...): the host looks at it. */
   PASS: 8,
+  /**
+   * Past POSTROUTING and larger than the MTU (`info`, bytes): the host cuts the IP packet at `l3` (ip_do_fragment) and re-enters each
+   * fragment by `Entry.NEIGHBOUR` with the same `outDevice` and `nextHop`.
+   */
+  FRAGMENT: 9,
 } as const;
 export type Verdict = (typeof Verdict)[keyof typeof Verdict];
 
@@ -76,7 +81,7 @@ export const Entry = {
 export type Entry = (typeof Entry)[keyof typeof Entry];
 
 /** errno values that route lookups return (asm-generic/errno.h). */
-export const Errno = { EAGAIN: 11, EACCES: 13, EINVAL: 22, ENETDOWN: 100, ENETUNREACH: 101, EHOSTUNREACH: 113, EXDEV: 18, ENODEV: 19, ESRCH: 3 } as const;
+export const Errno = { EAGAIN: 11, EACCES: 13, EINVAL: 22, ENETDOWN: 100, ENETUNREACH: 101, EHOSTUNREACH: 113, EXDEV: 18, ENODEV: 19, ESRCH: 3, EMSGSIZE: 90 } as const;
 export type Errno = (typeof Errno)[keyof typeof Errno];
 
 /** Name of a number in one of the tables above, e.g. `nameOf(Verdict, 3)` is "DROP". */

@@ -201,6 +201,8 @@ function tell(step: Exclude<TraceStep, { step: "lookup" }>, net: Net): [string, 
       return ["=> ICMP ERROR", icmpErrorText(step.type, step.code), "error"];
     case "send_error":
       return ["=> SEND FAILS", nameOf(Errno, step.error), "error"];
+    case "ip_fragment":
+      return ["=> FRAGMENT", `${device(step.device)} mtu ${step.mtu}: the host cuts it`, "sent"];
     case "drop":
       return ["=> DROPPED", nameOf(DropReason, step.reason), "dropped"];
     case "rule":
