@@ -1,0 +1,127 @@
+/**
+ * The reference interpreter: what the Linux IPv4 packet path does to a packet, slowly and plainly, over a namespace of the
+ * model. It is the specification of the packet path; every other engine must give the same verdicts, columns, bytes and
+ * traces. Each function bears the name of the kernel function whose work it does, and stands in a file named as the kernel's.
+ *
+ *   runtime/engine.ts  RECEIVE     netif_receive_skb  dev.ts  -> ip_rcv  ip_input.ts -> ip_route_input_noref  route.ts
+ *                      OUTPUT      raw_sendmsg        raw.ts  -> ip_route_output_flow  route.ts -> ip_local_out  ip_output.ts
+ *                      LOOKUP      ip_route_connect   raw.ts
+ *                      NEIGHBOUR   ip_finish_output2  ip_output.ts
+ *
+ *   fib_lookup  fib4_rules.ts -> fib_rules_lookup  fib_rules.ts -> fib_table_lookup  fib_trie.ts
+ *   fib_validate_source  fib_frontend.ts    fib_select_path  fib_semantics.ts    l3mdev.ts, vrf.ts, neighbour.ts, devinet.ts
+ *
+ * TRACES. The steps of a packet, in order; D is the receiving device, V its VRF, O the device a route leaves by. `a | b` one of
+ * both, `[ a ]` perhaps, `{ a }` any number of times, `(word)` a condition. Nothing else is ever recorded.
+ *
+ *   RECEIVE   = drop                    DEVICE_DOWN: no such device, or it is down. PKT_TOO_SMALL: below 14 bytes.
+ *                                       PKT_TOO_BIG: a veth gets more than its MTU + 14 + 4 (a VLAN tag) bytes.
+ *             | netif_receive
+ *   netif_receive = hook xdp in=D, hook tc ingress in=D, hook netdev ingress in=D, ip_rcv
+ *                                       (EtherType not 0800: verdict PASS, nothing follows; this includes tagged frames)
+ *   ip_rcv    = drop                    ip_rcv_core, the first that holds: OTHERHOST; IP_INHDR (below 20 bytes, ihl < 5 or version
+ *                                       not 4, header not all there); IP_CSUM; PKT_TOO_SMALL (tot_len > frame); IP_INHDR (tot_len < ihl * 4)
+ *             | hook prerouting in=D,
+ *               [ vrf_l3_rcv D V, [ hook prerouting in=V ] ]     D a slave, or D = V itself; the second hook is not passed by
+ *                                       IPv4 multicast, nor by what vrf_local_xmit looped back (pkt_type LOOPBACK)
+ *               ( dst_input | route_input )             dst_input at once for a packet that was looped back with its dst
+ *   route_input, destination multicast:
+ *               drop NOT_JOINED         not 224.0.0.1, the one group that every device that is up has joined
+ *             | drop MARTIAN_SOURCE     source multicast, 255.255.255.255, 127/8 without route_localnet; 0.0.0.0 unless the
+ *                                       destination is 224.0.0.0/24 or the protocol IGMP
+ *             | [ source: not if the source is 0.0.0.0 ], dst_input
+ *   route_input, else, in this order:
+ *               drop MARTIAN_SOURCE     source multicast or 255.255.255.255
+ *             | [ source: not if the source is 0.0.0.0 ], dst_input         destination 255.255.255.255, or 0.0.0.0 -> 0.0.0.0
+ *             | drop MARTIAN_SOURCE     source 0.0.0.0
+ *             | drop MARTIAN_DESTINATION   destination 0.0.0.0, or 127/8 without route_localnet
+ *             | drop MARTIAN_SOURCE     source 127/8 without route_localnet
+ *             | fib(input), then by what it found
+ *                 an error, or not broadcast nor local and D does not forward:   no_route
+ *                 broadcast without bc_forwarding:   [ source: not if the source is 0.0.0.0 ], dst_input
+ *                 local:                             source, dst_input
+ *                 not unicast nor broadcast:         drop MARTIAN_DESTINATION
+ *                 unicast, broadcast with bc_forwarding:   (multipath choice) source, route, dst_input
+ *               no_route  = drop IP_INADDRERRORS (D does not forward) | drop BLACKHOLE (EINVAL) | icmp_send 3/0, 3/1 or 3/13
+ *               source    = [ fib(source), [ fib(source) ] ] fib_validate_source D
+ *                           [ drop IP_RPFILTER (EXDEV) | drop MARTIAN_SOURCE (EINVAL) ]
+ *                           The first fib is absent on the short way of fib_validate_source (rp_filter 0, no custom rules or local
+ *                           routes, and out device not D or D sends no redirects); the second is the one with oif = D.
+ *               dst_input = [ drop UNICAST_IN_L2_MULTICAST ]  (not after a loop-back with dst)
+ *                           ( local | forward | no_route's end | drop NOT_SPECIFIED: dst_discard )
+ *   local     = ip_local_deliver device=skb->dev sdif, [ hook input in=skb->dev ]      a fragment does not pass the hook: the host
+ *                                       reassembles first
+ *   forward   = drop NOT_SPECIFIED      link-layer broadcast or multicast
+ *             | ip_forward ttl (as received),
+ *               ( icmp_send 11/0 (ttl <= 1) | icmp_send 3/4 (larger than the MTU, DF)
+ *               | [ icmp_send 5/1: a redirect, besides ] hook forward in=skb->dev out=O, ip_output )
+ *   ip_output = hook postrouting in=skb->dev out=O, ip_finish_output         in = 0 for what a socket of this host sends;
+ *                                       in = 0 too for a destination with route type broadcast, or 224.0.0.1, sent by a socket
+ *                                       (ip_mc_output; a multicast with TTL 0 then: drop NOT_SPECIFIED before the hook)
+ *   ip_finish_output = ip_fragment O | icmp_send 3/4 (DF)                    larger than the MTU
+ *             | neighbour O next-hop resolved=false                          end, verdict UNRESOLVED
+ *             | neighbour O next-hop resolved=true, xmit                     true also where no entry is needed: IFF_NOARP devices
+ *                                       (vrf, lo, dummy) and broadcast and multicast next hops
+ *   xmit      = hook netdev egress out=O, hook tc egress out=O,
+ *               ( drop DEVICE_DOWN      O is down
+ *               | transmit O            veth, dummy
+ *               | netif_receive with D = O                       lo: back in with its dst
+ *               | drop RECURSION        O a VRF, the tenth transmission nested in VRF transmissions (XMIT_RECURSION_LIMIT)
+ *               | vrf_xmit O, fib(vrf_xmit)*, ( drop IP_OUTNOROUTES
+ *                   | route, vrf_local_xmit O, netif_receive with D = O        the route's device is O again: back in with its dst
+ *                   | route, hook output in=0 out=O', ip_output with skb->dev = O ) )
+ *
+ *   OUTPUT    = drop IP_INHDR           the host gave no IPv4 header that is all there (version 6: verdict PASS, nothing recorded)
+ *             | fib(output)*, ( send_error | route, [ send_error EMSGSIZE: DF and larger than the MTU ], ip_local_out )
+ *   ip_local_out = [ vrf_l3_out O V direct ] and then
+ *               direct:      hook output out=V, hook postrouting out=V, hook output out=O, ip_output with skb->dev = V
+ *               not direct:  hook output out=V, hook postrouting out=V, neighbour V, xmit with O = V
+ *               neither:     hook output out=O, ip_output
+ *               vrf_l3_out stands only where the packet is diverted: O a slave, destination not multicast nor 255.255.255.255.
+ *               It is direct when V is up and has its default qdisc.
+ *   LOOKUP    = OUTPUT up to `route` or send_error
+ *   NEIGHBOUR = drop IP_INHDR | drop DEVICE_DOWN (no such device) | ip_finish_output's last two lines
+ *
+ *   fib(kind) = lookup kind flow, { rule, [ fib, [ suppress ] ] }, result
+ *               `fib(..)*`: a local multicast or 255.255.255.255 to a bound device, a multicast from a given source, and destination
+ *               0.0.0.0 are routed without a look-up (ip_route_output_key_hash_rcu); then none of it is recorded.
+ *               One `rule` for each rule tried, in order, goto's skipped ones left out. `failed` is the first of SELECTORS (runtime/trace.ts)
+ *               that does not match; an inverted rule has failed = null always. goto: matched, then the target is tried;
+ *               unresolved goto and nop: matched, then the next rule. `fib` follows every matched rule that looks up a table, also
+ *               one that holds nothing: (null, EAGAIN); a reject route stands with its errno, throw with EAGAIN.
+ *               The l3mdev rule's table is that of the flow's VRF; when such a rule matches only because it is inverted, the table that an
+ *               l3mdev selector found last in this look-up, else main.
+ *               `result` = (rule, route, 0) | (rule, reject route or null, errno) | (null, null, ENETUNREACH).
+ *   flow      : as after l3mdev_update_flow. Profile 5.4: iif or oif of a slave is the VRF, and stays so; `l3mdev` then repeats the
+ *               VRF that the l3mdev rule uses. Ports are 0 where the kernel does not look at them: input and source look-ups
+ *               dissect protocol and ports only when a rule asks for them (fib_rules_require_fldissect), else all three are 0; output
+ *               flows have those of UDP, TCP; of ICMP, dport = type << 8 | code (a union in the kernel); vrf_xmit has the protocol only.
+ *               tos = TOS & 0x1c. mark and uid: input: the packet's mark, 0; source and vrf_xmit: 0, 0.
+ *   route     : device, gateway, source of the dst: for a forwarded packet its own source; for a local destination the VRF or lo.
+ *   drop, icmp_send (but a redirect), send_error, transmit, ip_fragment, a `neighbour` not resolved, `route` of LOOKUP, and `hook input`
+ *   (ip_local_deliver of a fragment) end a trace. icmp_send says that the kernel calls icmp_send; whether an error may
+ *   really be sent (its own conditions, rate limits) is the host's part.
+ *
+ * COLUMNS, besides `verdict`; those not named are 0 (`nextHop` and `flags` then keep what they held).
+ *
+ *   TRANSMIT     data, length: the frame. outDevice. error, info, skbDevice, sdif: the redirect, if any
+ *   LOCAL        data = l3, length = tot_len. skbDevice, sdif
+ *   DROP         reason. The bytes, data and length are unspecified
+ *   ICMP_ERROR   data = l3, length; error, info, skbDevice (skb->dev), sdif (the receiving device, 0: a socket's packet)
+ *   UNRESOLVED   data = l3, length; outDevice, nextHop (NEXT_HOP_IN_SLOT; flag NEXT_HOP_IPV6); the redirect, if any
+ *   FRAGMENT     as UNRESOLVED; info = MTU (so that a redirect's gateway is lost: it is nextHop)
+ *   SEND_ERROR   data, length as given; error = errno
+ *   FOUND        data, length as given; outDevice, nextHop (gateway, or the destination), source (SOURCE_IN_SLOT)
+ *   PASS         data, length as given
+ *   l3           all but PASS and those drops that come before the IP header is known
+ *   route, routeType   of the last `result` that is not one of source validation: the deciding route (a reject route too); where no
+ *                look-up was made, route 0 and the type of the destination (broadcast, multicast, unicast, local)
+ *
+ * BYTES. Forwarding decrements the TTL with the incremental checksum of ip_decrease_ttl. Local output writes the total length, a
+ * source of 0.0.0.0 and the header checksum, nothing else: identification and transport checksums are the host's. A frame out
+ * has destination = the neighbour's MAC (NOARP devices: their own; broadcast: all ones; multicast: 01:00:5e and 23 bits), source = the
+ * device's MAC, type 0800, and is not padded.
+ *
+ * Not here: IP options are carried, not interpreted; copies that broadcast and multicast output loops back to this host;
+ * the choice among equal default routes by neighbour state (fib_select_default); carrier state of next hops.
+ */
