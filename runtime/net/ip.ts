@@ -57,7 +57,11 @@ function formatIpv6(ip: Ipv6): string {
     while (i + n < 8 && groups[i + n] === 0) n++;
     if (n > best.length) best = { start: i, length: n };
   }
-  const hex = (from: number, to: number) => groups.slice(from, to).map((g) => g.toString(16)).join(":");
+  const hex = (from: number, to: number) =>
+    groups
+      .slice(from, to)
+      .map((g) => g.toString(16))
+      .join(":");
   if (best.start < 0) return hex(0, 8);
   return `${hex(0, best.start)}::${hex(best.start + best.length, 8)}`;
 }
@@ -92,4 +96,40 @@ export function writeIpv6(bytes: Uint8Array, offset: number, ip: Ipv6): void {
 export function compareIp(a: Ip, b: Ip): number {
   if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/**
+ * Strict: dotted decimal without leading zeros, or RFC 4291 section 2.2 (with `::` and a dotted tail), nothing around it,
+ * no zone. @returns null for anything else
+ */
+export function parseIp(text: string): Ip | null {
+  return text.includes(":") ? parseIpv6(text) : parseIpv4(text);
+}
+
+const DECIMAL_OCTET = /^(?:0|[1-9]\d{0,2})$/;
+
+function parseIpv4(text: string): Ipv4 | null {
+  const parts = text.split(".");
+  if (parts.length !== 4) return null;
+  let value = 0;
+  for (const part of parts) {
+    if (!DECIMAL_OCTET.test(part) || Number(part) > 255) return null;
+    value = value * 256 + Number(part);
+  }
+  return value;
+}
+
+function parseIpv6(text: string): Ipv6 | null {
+  const halves = text.split("::");
+  if (halves.length > 2) return null;
+  const [head, tail] = halves.map((half) => (half === "" ? [] : half.split(":")));
+  const last = tail ?? head;
+  const dotted = last.at(-1)?.includes(".") ? parseIpv4(last.pop() as string) : undefined;
+  if (dotted === null) return null;
+  if (dotted !== undefined) last.push((dotted >>> 16).toString(16), (dotted & 0xffff).toString(16));
+  const missing = 8 - head.length - (tail?.length ?? 0);
+  if (tail === undefined ? missing !== 0 : missing < 1) return null;
+  const groups = [...head, ...Array<string>(missing).fill("0"), ...(tail ?? [])];
+  if (!groups.every((group) => /^[0-9a-fA-F]{1,4}$/.test(group))) return null;
+  return groups.reduce((value, group) => (value << 16n) | BigInt(Number.parseInt(group, 16)), 0n);
 }

@@ -20,4 +20,11 @@ export function writeMac(bytes: Uint8Array, offset: number, mac: Mac): void {
 
 /** `formatMac(0x0200000000ff)` is `02:00:00:00:00:ff`. */
 export const formatMac = (mac: Mac): string =>
-  mac.toString(16).padStart(12, "0").replace(/(..)(?!$)/g, "$1:");
+  mac
+    .toString(16)
+    .padStart(12, "0")
+    .replace(/(..)(?!$)/g, "$1:");
+
+/** Six pairs of hexadecimal digits with colons. @returns null for anything else */
+export const parseMac = (text: string): Mac | null =>
+  /^[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}$/.test(text) ? Number.parseInt(text.replaceAll(":", ""), 16) : null;
