@@ -19,9 +19,15 @@
  * i32 unless said otherwise; comparisons are unsigned unless named `_s`. A cursor is an i32 register that holds the
  * offset in memory of a byte of the packet; `tail` is the skb register that holds the end of the packet.
  *
+ * Order of evaluation is wasm's: operands left to right, a select's two values before its condition (all three always),
+ * a store's base before its value, a put's value before its cursor is read. Shifts count modulo the width; `bswap16`
+ * swaps the low two bytes and drops the rest; `div` and `rem` are unsigned, by a divisor that is visibly not 0 (a
+ * constant, or something `or` a constant). A trace's arguments make no calls; it writes the record drawn in runtime/abi.ts.
+ *
  * What holds after buildPlan, and is asserted by validatePlan: every register is set before it is read on every path;
  * every packet read and write is dominated by a guard on its cursor that covers it (setting a cursor drops what was known,
- * moving it by a constant shifts it, changing `tail` drops all); labels are bound; calls are acyclic and match their
+ * moving it by a constant shifts it: bytes behind a cursor that was moved forward stay known, bytes in front of a packet
+ * never are before a guard; changing `tail` drops all); labels are bound; calls are acyclic and match their
  * procs; a proc's `requires` holds at each of its calls.
  */
 export type ValueType = "i32" | "i64";
