@@ -1,0 +1,74 @@
+/** Who calls whom in a plan, and what a call may change in the packet in flight. */
+import type { Plan, Proc } from "./ir.ts";
+import { allExpressions, allSteps, regKey } from "./visit.ts";
+
+/** Names that a proc calls, in order of first appearance. */
+export function calleesOf(proc: Proc): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const e of allExpressions(proc.body)) if (e.kind === "call") names.add(e.proc);
+  return names;
+}
+
+export const procsByName = (plan: Plan): ReadonlyMap<string, Proc> =>
+  new Map(plan.procs.map((proc) => [proc.name, proc]));
+
+export type CallOrder =
+  /** Every proc after all that it calls. */
+  | { readonly order: readonly Proc[]; readonly cycle: null }
+  /** Names of procs that call each other in a circle, first and last the same. */
+  | { readonly order: null; readonly cycle: readonly string[] };
+
+/** Depth-first from each proc; a name that is met while it is still open closes a cycle. Unknown callees are skipped. */
+export function callOrder(plan: Plan): CallOrder {
+  const procs = procsByName(plan);
+  const order: Proc[] = [];
+  const done = new Set<string>();
+  const open: string[] = [];
+  const visit = (proc: Proc): readonly string[] | null => {
+    if (done.has(proc.name)) return null;
+    if (open.includes(proc.name)) return [...open.slice(open.indexOf(proc.name)), proc.name];
+    open.push(proc.name);
+    for (const name of calleesOf(proc)) {
+      const callee = procs.get(name);
+      const cycle = callee === undefined ? null : visit(callee);
+      if (cycle !== null) return cycle;
+    }
+    open.pop();
+    done.add(proc.name);
+    order.push(proc);
+    return null;
+  };
+  for (const proc of plan.procs) {
+    const cycle = visit(proc);
+    if (cycle !== null) return { order: null, cycle };
+  }
+  return { order, cycle: null };
+}
+
+/** What each proc may change, itself or through its callees. */
+export interface Effects {
+  /** Keys of skb registers that may be set. */
+  readonly sets: ReadonlySet<string>;
+  /** True when the image, a batch or a packet may be written, or a trace record made. */
+  readonly writes: boolean;
+}
+
+/** @param order callees first, see `callOrder` */
+export function effectsOf(order: readonly Proc[]): ReadonlyMap<string, Effects> {
+  const effects = new Map<string, Effects>();
+  for (const proc of order) {
+    const sets = new Set<string>();
+    let writes = false;
+    for (const s of allSteps(proc.body)) {
+      if (s.kind === "set" && s.reg.scope === "skb") sets.add(regKey(s.reg));
+      writes ||= s.kind === "store" || s.kind === "put" || s.kind === "trace";
+    }
+    for (const name of calleesOf(proc)) {
+      const callee = effects.get(name);
+      for (const key of callee?.sets ?? []) sets.add(key);
+      writes ||= callee?.writes ?? false;
+    }
+    effects.set(proc.name, { sets, writes });
+  }
+  return effects;
+}

@@ -1,0 +1,204 @@
+/**
+ * Walks over plans that know nothing of any pass: the parts of an expression or step, and the same thing rebuilt with
+ * other parts. Parts come in order of evaluation. What did not change keeps its identity.
+ */
+import type { Expr, Proc, Reg, Step } from "./ir.ts";
+
+/** The operands of an expression, in order of evaluation. */
+export function operands(e: Expr): readonly Expr[] {
+  switch (e.kind) {
+    case "const":
+    case "reg":
+    case "packet":
+      return [];
+    case "load":
+      return [e.base];
+    case "unary":
+      return [e.value];
+    case "binary":
+      return [e.left, e.right];
+    case "select":
+      return [e.then, e.otherwise, e.condition];
+    case "call":
+      return e.args;
+    default:
+      return e satisfies never;
+  }
+}
+
+/** The same expression over other operands, given in the order of `operands`. */
+function withOperands(e: Expr, parts: readonly Expr[]): Expr {
+  switch (e.kind) {
+    case "const":
+    case "reg":
+    case "packet":
+      return e;
+    case "load":
+      return { ...e, base: parts[0] };
+    case "unary":
+      return { ...e, value: parts[0] };
+    case "binary":
+      return { ...e, left: parts[0], right: parts[1] };
+    case "select":
+      return { ...e, then: parts[0], otherwise: parts[1], condition: parts[2] };
+    case "call":
+      return { ...e, args: parts };
+    default:
+      return e satisfies never;
+  }
+}
+
+/** Rewrites bottom-up: `f` sees an expression whose operands have been rewritten already. */
+export function mapExpr(e: Expr, f: (e: Expr) => Expr): Expr {
+  const parts = operands(e);
+  const mapped = mapAll(parts, (part) => mapExpr(part, f));
+  return f(mapped === parts ? e : withOperands(e, mapped));
+}
+
+/** The expressions that a step itself evaluates, in order; not those of the steps inside it. */
+export function expressions(s: Step): readonly Expr[] {
+  switch (s.kind) {
+    case "set":
+    case "put":
+      return [s.value];
+    case "store":
+      return [s.base, s.value];
+    case "if":
+      return [s.condition];
+    case "repeat":
+      return [s.times];
+    case "do":
+      return [s.call];
+    case "return":
+      return s.value === null ? [] : [s.value];
+    case "trace":
+      return s.args;
+    case "guard":
+    case "block":
+    case "break":
+      return [];
+    default:
+      return s satisfies never;
+  }
+}
+
+function withExpressions(s: Step, parts: readonly Expr[]): Step {
+  switch (s.kind) {
+    case "set":
+    case "put":
+      return { ...s, value: parts[0] };
+    case "store":
+      return { ...s, base: parts[0], value: parts[1] };
+    case "if":
+      return { ...s, condition: parts[0] };
+    case "repeat":
+      return { ...s, times: parts[0] };
+    case "do":
+      return parts[0].kind === "call" ? { ...s, call: parts[0] } : s;
+    case "return":
+      return { ...s, value: parts[0] };
+    case "trace":
+      return { ...s, args: parts };
+    case "guard":
+    case "block":
+    case "break":
+      return s;
+    default:
+      return s satisfies never;
+  }
+}
+
+/** Maps each expression that the step itself evaluates. A `do` keeps its call when `f` makes something else of it. */
+export function mapExpressions(s: Step, f: (e: Expr) => Expr): Step {
+  const parts = expressions(s);
+  const mapped = mapAll(parts, f);
+  return mapped === parts ? s : withExpressions(s, mapped);
+}
+
+/** The lists of steps inside a step, in order of text. */
+export function bodies(s: Step): readonly (readonly Step[])[] {
+  switch (s.kind) {
+    case "if":
+      return [s.then, s.otherwise];
+    case "guard":
+      return [s.otherwise];
+    case "block":
+    case "repeat":
+      return [s.body];
+    default:
+      return [];
+  }
+}
+
+/** Maps each list of steps directly inside the step. */
+export function mapBodies(s: Step, f: (body: readonly Step[]) => readonly Step[]): Step {
+  const inner = bodies(s);
+  const mapped = mapAll(inner, f);
+  if (mapped === inner) return s;
+  switch (s.kind) {
+    case "if":
+      return { ...s, then: mapped[0], otherwise: mapped[1] };
+    case "guard":
+      return { ...s, otherwise: mapped[0] };
+    case "block":
+    case "repeat":
+      return { ...s, body: mapped[0] };
+    default:
+      return s;
+  }
+}
+
+/** `f` on each step bottom-up (the steps inside a step first); a list takes the step's place. */
+export function mapSteps(body: readonly Step[], f: (s: Step) => readonly Step[]): readonly Step[] {
+  const mapped = body.flatMap((s) => f(mapBodies(s, (inner) => mapSteps(inner, f))));
+  return sameElements(mapped, body) ? body : mapped;
+}
+
+/** Every step of a body, a step before those inside it. */
+export function* allSteps(body: readonly Step[]): Generator<Step> {
+  for (const s of body) {
+    yield s;
+    for (const inner of bodies(s)) yield* allSteps(inner);
+  }
+}
+
+/** The expression and everything in it, operands first. */
+export function* allOperands(e: Expr): Generator<Expr> {
+  for (const part of operands(e)) yield* allOperands(part);
+  yield e;
+}
+
+/** Every expression of a body, operands of expressions included. */
+export function* allExpressions(body: readonly Step[]): Generator<Expr> {
+  for (const s of allSteps(body)) for (const e of expressions(s)) yield* allOperands(e);
+}
+
+export const hasCall = (e: Expr): boolean => e.kind === "call" || operands(e).some(hasCall);
+
+/** Registers with equal keys are the same register within a proc. Locals of different procs are different. */
+export const regKey = (reg: Reg): string => (reg.scope === "skb" ? `skb.${reg.name}` : reg.name);
+
+/** The registers that the evaluation of an expression itself reads, calls aside. */
+export function* registersRead(e: Expr): Generator<Reg> {
+  for (const part of allOperands(e)) {
+    if (part.kind === "reg") yield part.reg;
+    else if (part.kind === "packet") yield part.cursor;
+  }
+}
+
+export const mapProcs = (
+  procs: readonly Proc[],
+  f: (body: readonly Step[], proc: Proc) => readonly Step[],
+): readonly Proc[] =>
+  mapAll(procs, (proc) => {
+    const body = f(proc.body, proc);
+    return body === proc.body ? proc : { ...proc, body };
+  });
+
+function mapAll<T>(list: readonly T[], f: (item: T) => T): readonly T[] {
+  const mapped = list.map(f);
+  return sameElements(mapped, list) ? list : mapped;
+}
+
+const sameElements = (a: readonly unknown[], b: readonly unknown[]): boolean =>
+  a.length === b.length && a.every((item, i) => item === b[i]);
