@@ -81,7 +81,7 @@ export const Entry = {
 export type Entry = (typeof Entry)[keyof typeof Entry];
 
 /** errno values that route lookups return (asm-generic/errno.h). */
-export const Errno = { EAGAIN: 11, EACCES: 13, EINVAL: 22, ENETDOWN: 100, ENETUNREACH: 101, EHOSTUNREACH: 113, EXDEV: 18, ENODEV: 19, ESRCH: 3, EMSGSIZE: 90 } as const;
+export const Errno = { EAGAIN: 11, EACCES: 13, EINVAL: 22, ENETDOWN: 100, ENETUNREACH: 101, EHOSTUNREACH: 113, EXDEV: 18, ENODEV: 19, ESRCH: 3, EMSGSIZE: 90, EADDRNOTAVAIL: 99 } as const;
 export type Errno = (typeof Errno)[keyof typeof Errno];
 
 /** Name of a number in one of the tables above, e.g. `nameOf(Verdict, 3)` is "DROP". */
