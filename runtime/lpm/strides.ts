@@ -1,0 +1,93 @@
+/**
+ * Which bits each level of `blocks` looks at. The split is chosen for the table at hand by measured size: the census of
+ * its DAG says how many different blocks there would be at every depth, so the cost of every split is known before any
+ * is built, and dynamic programming over the depth finds the cheapest (the idea of controlled prefix expansion, V.
+ * Srinivasan and G. Varghese, "Fast Address Lookups Using Controlled Prefix Expansion", 1999, with shared blocks).
+ *
+ *   cost of a split = sum over its levels of  STEP_NS + missNs(bytes of the level)
+ *   bytes of a level from depth d with stride s = blocks[d] * 2^s * cell bytes
+ *
+ * Example: a full table of 2026 has 1 block at depth 0, some 43,000 at 20 and 17 at 24, where it ends. Split 20-4: 2 MB
+ * + 43,000 * 16 * 2 bytes = 1.4 MB, two loads. Split 16-8 would have 30,000 * 256 * 2 bytes = 15 MB in its second level.
+ */
+import type { Family } from "../net/ip.ts";
+
+/**
+ * Nanoseconds that one more dependent load costs a look-up among interleaved ones, by the bytes it is spread over:
+ * independent random reads in WebAssembly, eight at a time (measured, Zen 5: 2437 M/s in 32 KB ... 155 M/s in 128 MB).
+ */
+const MISS_NS: readonly (readonly [bytes: number, ns: number])[] = [
+  [32 << 10, 0.05],
+  [256 << 10, 0.55],
+  [1 << 20, 0.7],
+  [4 << 20, 0.9],
+  [32 << 20, 5.4],
+  [128 << 20, 6.1],
+];
+/** Shift, mask, add, load of a level that hits the first-level cache. */
+const STEP_NS = 0.36;
+
+export function missNs(bytes: number): number {
+  const [firstBytes, firstNs] = MISS_NS[0];
+  if (bytes <= firstBytes) return (firstNs * bytes) / firstBytes;
+  for (let i = 1; i < MISS_NS.length; i++) {
+    const [b0, ns0] = MISS_NS[i - 1];
+    const [b1, ns1] = MISS_NS[i];
+    if (bytes <= b1) return ns0 + ((ns1 - ns0) * Math.log(bytes / b0)) / Math.log(b1 / b0);
+  }
+  return MISS_NS[MISS_NS.length - 1][1];
+}
+
+/** Widest root: 2^20 cells, 2 to 4 MB. Beyond it the root alone leaves the cache, and `dir24` is the better shape. */
+const MAX_ROOT_STRIDE = 20;
+/** Widest stride below the root: a block is copied for every change inside it. */
+const MAX_STRIDE = 12;
+
+/** May a level look at `stride` bits from `depth` on? IPv6 is read from packet bytes: a level stays inside a byte, or is the first two. */
+function allowed(family: Family, depth: number, stride: number): boolean {
+  if (family === 4) return stride <= (depth === 0 ? MAX_ROOT_STRIDE : MAX_STRIDE);
+  return (depth & 7) + stride <= 8 || (depth === 0 && stride === 16);
+}
+
+/** Bytes of a cell that must tell `n` things apart. */
+export const cellBytesFor = (n: number): 2 | 4 => (n <= 0x10000 ? 2 : 4);
+
+/**
+ * @param blocks different blocks at each depth 0 .. longest prefix, the DAG's census
+ * @param leafBytes bytes of a cell of the last level
+ * @returns bits of each level, at least one level, as many in sum as the longest prefix has (a table of 0/0: 1)
+ */
+export function chooseStrides(family: Family, blocks: Uint32Array, leafBytes: 2 | 4): number[] {
+  const end = Math.max(blocks.length - 1, 1);
+  const cost = new Float64Array(end + 1).fill(Number.POSITIVE_INFINITY);
+  const best = new Uint8Array(end + 1);
+  cost[end] = 0;
+  for (let depth = end - 1; depth >= 0; depth--) {
+    for (let stride = 1; stride <= Math.min(end - depth, MAX_ROOT_STRIDE); stride++) {
+      if (!allowed(family, depth, stride)) continue;
+      const ns = STEP_NS + missNs(levelBytes(blocks, depth, stride, depth + stride === end, leafBytes));
+      if (ns + cost[depth + stride] >= cost[depth]) continue;
+      cost[depth] = ns + cost[depth + stride];
+      best[depth] = stride;
+    }
+  }
+  const strides: number[] = [];
+  for (let depth = 0; depth < end; depth += best[depth]) strides.push(best[depth]);
+  return strides;
+}
+
+/** Bytes of all levels of a split. */
+export function bytesOfSplit(blocks: Uint32Array, strides: readonly number[], leafBytes: 2 | 4): number {
+  let bytes = 0;
+  let depth = 0;
+  strides.forEach((stride, k) => {
+    bytes += levelBytes(blocks, depth, stride, k === strides.length - 1, leafBytes);
+    depth += stride;
+  });
+  return bytes;
+}
+
+function levelBytes(blocks: Uint32Array, depth: number, stride: number, last: boolean, leafBytes: 2 | 4): number {
+  const at = (d: number): number => blocks[Math.min(d, blocks.length - 1)];
+  return at(depth) * 2 ** stride * (last ? leafBytes : cellBytesFor(at(depth + stride)));
+}

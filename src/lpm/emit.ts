@@ -1,0 +1,133 @@
+/**
+ * Longest-prefix match in plan IR: one proc per structure and family that reads any image of it, or, given the shape of
+ * one image, a proc specialised to all images of that shape (everything but offsets constant, no loop).
+ *
+ *   lpm_<kind>_<family>[_<shape>](base, address) : i32                  the value of the longest match, or 0
+ *   lpm_<kind>_<family>[_<shape>]_x<lanes>(base, addresses, out, count)  `count` of them, `lanes` interleaved
+ */
+import { type BlockShape, blockShape } from "../../runtime/lpm/blocks.ts";
+import { type Dir24Shape, dir24Shape } from "../../runtime/lpm/dir24.ts";
+import type { LpmImage, LpmKind } from "../../runtime/lpm/lpm.ts";
+import type { Family } from "../../runtime/net/ip.ts";
+import {
+  add,
+  and,
+  expr,
+  load,
+  local,
+  type Proc,
+  type Reg,
+  repeat,
+  ret,
+  type Step,
+  set,
+  shr,
+  store,
+} from "../plan/ir.ts";
+import { blocksLookup } from "./blocks.ts";
+import { dir24Lookup } from "./dir24.ts";
+import { linearLookup } from "./linear.ts";
+import type { Lane, LookupCode } from "./lookup.ts";
+
+/** What a specialised proc takes as constant. A patched image keeps its shape; a rebuilt one may not. */
+export type LpmShape =
+  | { readonly kind: "linear" }
+  | ({ readonly kind: "blocks" } & BlockShape)
+  | ({ readonly kind: "dir24" } & Dir24Shape);
+
+export function shapeOf(image: LpmImage): LpmShape {
+  switch (image.kind) {
+    case "linear":
+      return { kind: "linear" };
+    case "blocks":
+      return { kind: "blocks", ...blockShape(image) };
+    case "dir24":
+      return { kind: "dir24", ...dir24Shape(image) };
+  }
+}
+
+/** Bytes of an address in a batch's input. */
+const addressBytes = (family: Family): 4 | 16 => (family === 4 ? 4 : 16);
+
+/**
+ * (base: offset of the image in memory, address: host-order IPv4 or offset of 16 bytes in network order) -> value or 0.
+ * @param shape of the images it is called with; without one, any image of the kind and family
+ * @throws RangeError when the structure does not do the family, or the shape is another kind's
+ */
+export function lpmProc(kind: LpmKind, family: Family, shape: LpmShape | null = null): Proc {
+  const base = local("base");
+  const lane: Lane = { address: local("address"), value: local("value") };
+  const { prologue, body } = lookupCode(kind, family, base, shape);
+  return {
+    name: lpmProcName(kind, family, shape),
+    comment: `fib_table_lookup, longest match only: ${kind}, IPv${family}`,
+    params: [base, lane.address],
+    result: "i32",
+    requires: [],
+    body: [...prologue, ...body([lane]), ret(lane.value)],
+    exported: false,
+  };
+}
+
+/**
+ * (base, addresses: offset of u32 in host order or of 16 bytes in network order each, out: offset of u32, count):
+ * stores the value of each address, or 0. Exported.
+ * @param lanes a power of two: look-ups interleaved an iteration; what is left over goes one by one
+ */
+export function lpmBatchProc(kind: LpmKind, family: Family, lanes: number, shape: LpmShape | null = null): Proc {
+  const [base, addresses, out, count] = [local("base"), local("addresses"), local("out"), local("count")];
+  const { prologue, body } = lookupCode(kind, family, base, shape);
+  const all = Array.from(
+    { length: lanes },
+    (_, i): Lane => ({ address: local(`address${i}`), value: local(`value${i}`) }),
+  );
+  const rounds = (width: readonly Lane[]): Step[] => [
+    ...width.map(({ address }, i) => set(address, addressAt(family, addresses, i))),
+    ...body(width),
+    ...width.map(({ value }, i) => store("image", 4, out, 4 * i, value)),
+    set(addresses, add(addresses, width.length * addressBytes(family))),
+    set(out, add(out, 4 * width.length)),
+  ];
+  return {
+    name: `${lpmProcName(kind, family, shape)}_x${lanes}`,
+    comment: `${lanes} look-ups at a time: ${kind}, IPv${family}`,
+    params: [base, addresses, out, count],
+    result: null,
+    requires: [],
+    body: [
+      ...prologue,
+      repeat(shr(count, Math.log2(lanes)), "wide", rounds(all)),
+      ...(lanes > 1 ? [repeat(and(count, lanes - 1), "rest", rounds(all.slice(0, 1)))] : []),
+    ],
+    exported: true,
+  };
+}
+
+const addressAt = (family: Family, addresses: Reg, i: number) =>
+  family === 4 ? load("image", 4, addresses, 4 * i) : i === 0 ? expr(addresses) : add(addresses, 16 * i);
+
+/** @throws RangeError as lpmProc */
+function lookupCode(kind: LpmKind, family: Family, base: Reg, shape: LpmShape | null): LookupCode {
+  if (shape !== null && shape.kind !== kind) throw new RangeError(`a shape of ${shape.kind} for ${kind}`);
+  switch (kind) {
+    case "linear":
+      return linearLookup(family, base);
+    case "blocks":
+      return blocksLookup(family, base, shape?.kind === "blocks" ? shape : null);
+    case "dir24":
+      if (family === 6) throw new RangeError("dir24 is for IPv4");
+      return dir24Lookup(base, shape?.kind === "dir24" ? shape : null);
+  }
+}
+
+/** `lpm_blocks_4`; with a shape `lpm_blocks_4_20h_4h_8w_values`: strides with cells of 2 (h) or 4 (w) bytes. */
+export function lpmProcName(kind: LpmKind, family: Family, shape: LpmShape | null = null): string {
+  const parts = [`lpm_${kind}_${family}`];
+  if (shape?.kind === "blocks") {
+    parts.push(...shape.levels.map(({ stride, cellBytes }) => `${stride}${cellBytes === 2 ? "h" : "w"}`));
+    if (shape.indirect) parts.push("values");
+  } else if (shape?.kind === "dir24") {
+    parts.push(`${shape.cellBytes}`);
+  }
+  return parts.join("_");
+}
