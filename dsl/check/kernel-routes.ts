@@ -1,0 +1,198 @@
+/**
+ * Routes that the kernel makes by itself for every address, in the VRF's table for a slave or the VRF device, else in
+ * `local` and `main`.
+ *
+ *   IPv4, fib_add_ifaddr of 10.0.0.1/24       local 10.0.0.1 | broadcast 10.0.0.255 | 10.0.0.0/24 scope link src 10.0.0.1
+ *   IPv6, addrconf of 2001:db8::1/64          local 2001:db8::1 | 2001:db8::/64 | anycast 2001:db8:: when forwarding
+ *   IPv6, addrconf_add_mroute, per device     multicast ff00::/8
+ */
+import type { TableId } from "../../runtime/brand.ts";
+import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
+import type { Ip, Prefix } from "../../runtime/net/ip.ts";
+import { familyOf, formatPrefix, lastAddress, network } from "../../runtime/net/ip.ts";
+import type { NextHop, RouteType } from "../model.ts";
+import { Scope } from "../model.ts";
+import type { AddressDraft, AssignedAddress } from "./addresses.ts";
+import { fullLength } from "./addresses.ts";
+import type { DeviceDraft, NetDraft } from "./draft.ts";
+import { hasCarrier, kernelOrigin, l3mdevTable, noAddress } from "./draft.ts";
+import type { RouteDraft } from "./fib.ts";
+import { inetSelectAddr } from "./select-addr.ts";
+
+/** Metric of IPv6 routes made by address configuration (kernel: `IP6_RT_PRIO_ADDRCONF`). */
+const IP6_RT_PRIO_ADDRCONF = 256;
+const MULTICAST6: Prefix = { address: 0xffn << 120n, length: 8 };
+
+export function addKernelRoutes(nets: readonly NetDraft[], net: NetDraft, assigned: readonly AssignedAddress[]): void {
+  for (const device of net.devices) {
+    const own = assigned.filter((a) => a.device === device);
+    for (const a of own) if (familyOf(a.address.prefix.address) === 4) addIfaddr(net, a);
+    addrconf(
+      nets,
+      net,
+      device,
+      own.filter((a) => familyOf(a.address.prefix.address) === 6),
+    );
+  }
+}
+
+/** What a route made by the kernel has beyond its device. */
+interface Made {
+  readonly type: RouteType;
+  readonly prefix: Prefix;
+  readonly scope: Scope;
+  readonly metric: number;
+  readonly prefsrc: Ip | null;
+  readonly table: TableId;
+  readonly what: string;
+}
+
+/** Kernel: `fib_magic`: appended, unless the very same route is there. */
+function make(net: NetDraft, device: DeviceDraft, address: AddressDraft | null, made: Made): void {
+  const { type, prefix, scope, metric, prefsrc, table, what } = made;
+  const family = familyOf(prefix.address);
+  const same = net.fib
+    .at(table, prefix)
+    .some(
+      (r) =>
+        r.type === type && r.metric === metric && r.prefsrc === prefsrc && r.nexthops[0]?.device === device.ifindex,
+    );
+  if (same) return;
+  const route: RouteDraft = {
+    family,
+    table,
+    prefix,
+    type,
+    tos: 0,
+    metric,
+    scope,
+    protocol: "kernel",
+    prefsrc,
+    nexthops: [nexthop(net, device, family === 4 ? scope : null)],
+    mtu: null,
+    origin: kernelOrigin(what, address?.origin.span ?? device.origin.span),
+  };
+  net.fib.append(route);
+}
+
+/** The one next hop of a kernel-made route: the device itself. `scope` is the route's, null for IPv6, which has none. */
+function nexthop(net: NetDraft, device: DeviceDraft, scope: Scope | null): NextHop {
+  return {
+    device: device.ifindex,
+    gateway: null,
+    weight: 1,
+    onlink: false,
+    scope: scope === null ? Scope.UNIVERSE : scope === Scope.HOST ? Scope.NOWHERE : Scope.HOST,
+    dead: false,
+    source: scope === null ? noAddress(6) : inetSelectAddr(net, device, 0, scope),
+  };
+}
+
+/** Kernel: net/ipv4/fib_frontend.c `fib_add_ifaddr`. */
+function addIfaddr(net: NetDraft, { device, address, metric, prefixRoute }: AssignedAddress): void {
+  const vrfTable = l3mdevTable(net, device);
+  const local = vrfTable || RT_TABLE_LOCAL;
+  const subnet: Prefix = { address: network(address.peer, address.prefix.length), length: address.prefix.length };
+  const primary = address.secondary ? primaryOf(device, subnet) : address;
+  const prefsrc = primary.prefix.address;
+  const on = `${formatPrefix(address.prefix)} on ${device.name}`;
+  const add = (made: Omit<Made, "prefsrc">) => make(net, device, address, { ...made, prefsrc });
+
+  add({
+    type: "local",
+    prefix: fullLength(address.prefix.address),
+    scope: Scope.HOST,
+    metric: 0,
+    table: local,
+    what: `local address of ${on}`,
+  });
+  const zeronet = (subnet.address as number) >>> 24 === 0;
+  const host = subnet.length === 32 && subnet.address === address.prefix.address;
+  if (!device.up || zeronet || address.secondary || host) return;
+  if (prefixRoute) {
+    const loopback = device.kind === "loopback";
+    add({
+      type: loopback ? "local" : "unicast",
+      prefix: subnet,
+      // Kernel: fib_magic gives RTN_LOCAL the scope of the host.
+      scope: loopback ? Scope.HOST : Scope.LINK,
+      metric,
+      table: vrfTable || (loopback ? RT_TABLE_LOCAL : RT_TABLE_MAIN),
+      what: `connected route of ${on}`,
+    });
+  }
+  if (subnet.length >= 31) return;
+  const broadcast = { type: "broadcast", scope: Scope.LINK, metric: 0, table: local } as const;
+  // Until 5.13 the lowest address of a subnet was a broadcast address too ("ip: Treat IPv4 segment's lowest address as unicast").
+  if (net.kernel === "5.4")
+    add({
+      ...broadcast,
+      prefix: fullLength(subnet.address),
+      what: `network address of ${on}, broadcast until Linux 5.13`,
+    });
+  add({ ...broadcast, prefix: fullLength(lastAddress(subnet)), what: `broadcast address of ${on}` });
+}
+
+/** Kernel: `inet_ifa_byprefix`: the primary of the subnet. */
+const primaryOf = (device: DeviceDraft, subnet: Prefix): AddressDraft =>
+  device.addresses.find(
+    (a) => !a.secondary && a.prefix.length === subnet.length && network(a.peer, subnet.length) === subnet.address,
+  )!;
+
+/** Kernel: net/ipv6/addrconf.c. Nothing while the device is down; without a carrier only what `inet6_addr_add` adds itself. */
+function addrconf(
+  nets: readonly NetDraft[],
+  net: NetDraft,
+  device: DeviceDraft,
+  own: readonly AssignedAddress[],
+): void {
+  if (!device.up || !device.ipv6) return;
+  const ready = hasCarrier(nets, device);
+  const vrfTable = l3mdevTable(net, device);
+  const local = vrfTable || RT_TABLE_LOCAL;
+  const base = { scope: Scope.UNIVERSE, prefsrc: null } as const;
+  if (device.kind !== "loopback" && device.kind !== "vrf" && (ready || own.length > 0)) {
+    const what = `IPv6 multicast on ${device.name}`;
+    make(net, device, null, {
+      ...base,
+      type: "multicast",
+      prefix: MULTICAST6,
+      metric: IP6_RT_PRIO_ADDRCONF,
+      table: local,
+      what,
+    });
+  }
+  for (const { address, metric, prefixRoute } of own) {
+    const { prefix } = address;
+    const on = `${formatPrefix(prefix)} on ${device.name}`;
+    const subnet: Prefix = { address: network(prefix.address, prefix.length), length: prefix.length };
+    const connected = {
+      ...base,
+      type: "unicast",
+      metric: metric || IP6_RT_PRIO_ADDRCONF,
+      table: vrfTable || RT_TABLE_MAIN,
+    } as const;
+    if (prefixRoute) make(net, device, address, { ...connected, prefix: subnet, what: `connected route of ${on}` });
+    if (!ready) continue;
+    make(net, device, address, {
+      ...base,
+      type: "local",
+      metric: 0,
+      table: local,
+      prefix: fullLength(prefix.address),
+      what: `local address of ${on}`,
+    });
+    if (device.conf.forwarding6 && prefix.length < 127 && subnet.address !== 0n) {
+      make(net, device, address, {
+        ...base,
+        type: "anycast",
+        metric: 0,
+        table: local,
+        prefix: fullLength(subnet.address),
+        what: `subnet-router anycast address of ${on}`,
+      });
+    }
+    if (address.peer !== prefix.address)
+      make(net, device, address, { ...connected, prefix: fullLength(address.peer), what: `peer of ${on}` });
+  }
+}

@@ -1,0 +1,183 @@
+/** Names: which ones exist, what an unknown one was probably meant to be, and the numbers that stand behind them. */
+import type { TableId } from "../../runtime/brand.ts";
+import { RT_TABLE_DEFAULT, RT_TABLE_LOCAL, RT_TABLE_MAIN, tableId } from "../../runtime/brand.ts";
+import type { Name } from "../ast.ts";
+import { Scope } from "../model.ts";
+import type { DeviceDraft, NetDraft } from "./draft.ts";
+import { deviceByName } from "./draft.ts";
+import type { Finding, Reporter } from "./report.ts";
+
+/** Optimal string alignment distance: insertions, deletions, replacements and swaps of neighbours. */
+function distance(a: string, b: string): number {
+  const rows = Array.from({ length: a.length + 1 }, (_, i) => [i, ...Array<number>(b.length).fill(0)]);
+  for (let j = 0; j <= b.length; j++) rows[0][j] = j;
+  for (let i = 1; i <= a.length; i++) {
+    for (let j = 1; j <= b.length; j++) {
+      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
+      rows[i][j] = Math.min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + cost);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        rows[i][j] = Math.min(rows[i][j], rows[i - 2][j - 2] + 1);
+    }
+  }
+  return rows[a.length][b.length];
+}
+
+/** The known name nearest to `word`, if it is near: a third of its letters may differ. */
+function closest(word: string, known: readonly string[]): string | undefined {
+  const ranked = known.map((name) => ({ name, far: distance(word, name) })).sort((a, b) => a.far - b.far);
+  return ranked[0] !== undefined && ranked[0].far <= Math.max(1, Math.floor(word.length / 3))
+    ? ranked[0].name
+    : undefined;
+}
+
+/** Help that replaces an unknown name by the closest known one; empty when none is close. */
+export function didYouMean(name: Name, known: Iterable<string>): Pick<Finding, "help"> {
+  const best = closest(name.value, [...known]);
+  return best === undefined
+    ? {}
+    : { help: [{ message: `did you mean \`${best}\`?`, edit: { span: name.span, text: best } }] };
+}
+
+/** The device of that name, or an error in the kernel's words. */
+export function requireDevice(net: NetDraft, name: Name, report: Reporter): DeviceDraft | undefined {
+  const device = deviceByName(net, name.value);
+  if (device === undefined) {
+    report.error("E0202", name.span, `no device \`${name.value}\` in namespace \`${net.name}\``, {
+      label: "not defined",
+      kernel: `Cannot find device "${name.value}"`,
+      ...didYouMean(
+        name,
+        net.devices.map((d) => d.name),
+      ),
+    });
+  }
+  return device;
+}
+
+/** The VRF device of that name; what exists but is no VRF is an error of its own. */
+export function requireVrf(net: NetDraft, name: Name, report: Reporter): DeviceDraft | undefined {
+  const device = deviceByName(net, name.value);
+  if (device?.kind === "vrf") return device;
+  if (device === undefined) {
+    report.error("E0203", name.span, `no VRF \`${name.value}\` in namespace \`${net.name}\``, {
+      label: "not defined",
+      kernel: `Cannot find device "${name.value}"`,
+      ...didYouMean(
+        name,
+        net.devices.filter((d) => d.kind === "vrf").map((d) => d.name),
+      ),
+    });
+  } else {
+    report.error("E0204", name.span, `\`${name.value}\` is a ${device.kind} device, not a VRF`, {
+      label: "a VRF is needed here",
+      secondary: device.nameSpan ? [{ span: device.nameSpan, message: `\`${name.value}\` is defined here` }] : [],
+    });
+  }
+  return undefined;
+}
+
+/** rt_tables(5) as shipped, and the number space of `RTA_TABLE`. */
+const STANDARD_TABLES: ReadonlyMap<string, TableId> = new Map([
+  ["local", RT_TABLE_LOCAL],
+  ["main", RT_TABLE_MAIN],
+  ["default", RT_TABLE_DEFAULT],
+]);
+
+const MAX_U32 = 0xffffffff;
+
+/** A decimal or `0x` number of 32 bits, as iproute2's get_u32 reads it. */
+export function parseU32(text: string): number | undefined {
+  if (!/^(0x[0-9a-fA-F]{1,8}|\d{1,10})$/.test(text)) return undefined;
+  const value = Number(text);
+  return value <= MAX_U32 ? value : undefined;
+}
+
+/** `main`, `local`, `default`, a number, or the name of a VRF (then its table). Undefined after an error. */
+export function requireTable(net: NetDraft, name: Name, report: Reporter): TableId | undefined {
+  const standard = STANDARD_TABLES.get(name.value);
+  if (standard !== undefined) return standard;
+  const device = deviceByName(net, name.value);
+  if (device?.kind === "vrf") return device.table;
+  const number = parseU32(name.value);
+  if (number !== undefined && number > 0) return tableId(number);
+  const vrfs = net.devices.filter((d) => d.kind === "vrf").map((d) => d.name);
+  report.error(
+    "E0205",
+    name.span,
+    number === 0 ? "table 0 does not exist: tables are 1 to 4294967295" : `no table \`${name.value}\``,
+    {
+      label: "a number, `main`, `local`, `default` or the name of a VRF",
+      kernel: `Error: argument "${name.value}" is wrong: invalid table ID`,
+      ...didYouMean(name, [...STANDARD_TABLES.keys(), ...vrfs]),
+    },
+  );
+  return undefined;
+}
+
+/** rt_scopes(5) as shipped. */
+const SCOPES: ReadonlyMap<string, Scope> = new Map([
+  ["global", Scope.UNIVERSE],
+  ["universe", Scope.UNIVERSE],
+  ["site", Scope.SITE],
+  ["link", Scope.LINK],
+  ["host", Scope.HOST],
+  ["nowhere", Scope.NOWHERE],
+]);
+const SCOPE_NUMBERS = new Set<number>(Object.values(Scope));
+
+export function requireScope(name: Name, report: Reporter): Scope | undefined {
+  const number = parseU32(name.value);
+  if (number !== undefined && SCOPE_NUMBERS.has(number)) return number as Scope;
+  const scope = SCOPES.get(name.value);
+  if (scope === undefined) {
+    report.error("E0206", name.span, `no scope \`${name.value}\``, {
+      label: "`global`, `site`, `link`, `host` or `nowhere`",
+      ...didYouMean(name, SCOPES.keys()),
+    });
+  }
+  return scope;
+}
+
+/** rt_protos(5) as shipped with iproute2 6.1. */
+const PROTOCOLS: ReadonlyMap<string, number> = new Map([
+  ["unspec", 0],
+  ["redirect", 1],
+  ["kernel", 2],
+  ["boot", 3],
+  ["static", 4],
+  ["gated", 8],
+  ["ra", 9],
+  ["mrt", 10],
+  ["zebra", 11],
+  ["bird", 12],
+  ["dnrouted", 13],
+  ["xorp", 14],
+  ["ntk", 15],
+  ["dhcp", 16],
+  ["keepalived", 18],
+  ["babel", 42],
+  ["openr", 99],
+  ["bgp", 186],
+  ["isis", 187],
+  ["ospf", 188],
+  ["rip", 189],
+  ["eigrp", 192],
+]);
+const PROTOCOL_NAMES = new Map([...PROTOCOLS].map(([name, number]) => [number, name]));
+
+/** The protocol by its name where it has one, else its number as text; `otherwise` when none is given or it is wrong. */
+export function protocolOf(name: Name | undefined, otherwise: string, report: Reporter): string {
+  if (name === undefined) return otherwise;
+  const number = PROTOCOLS.get(name.value) ?? parseU32(name.value);
+  if (number !== undefined && number <= 255) return PROTOCOL_NAMES.get(number) ?? String(number);
+  report.error("E0207", name.span, `no routing protocol \`${name.value}\``, {
+    label: "a name of rt_protos(5) or a number to 255",
+    kernel: `Error: argument "${name.value}" is wrong: "protocol" value is invalid`,
+    ...didYouMean(name, PROTOCOLS.keys()),
+  });
+  return otherwise;
+}
+
+/** Labels that point at earlier definitions, for findings about things defined twice. */
+export const definedAt = (span: { start: number; end: number } | undefined, message: string) =>
+  span === undefined ? {} : { secondary: [{ span, message }] };

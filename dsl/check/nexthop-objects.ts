@@ -1,0 +1,92 @@
+/** Nexthop objects: `nexthop 7 via 10.0.0.1 dev eth0`, `nexthop 8 blackhole`, `nexthop 9 group 7/8,2` (kernel net/ipv4/nexthop.c). */
+import { RT_TABLE_MAIN } from "../../runtime/brand.ts";
+import { familyOf } from "../../runtime/net/ip.ts";
+import type { NextHopObject } from "../ast.ts";
+import type { NextHop } from "../model.ts";
+import { Scope } from "../model.ts";
+import type { NetDraft, NextHopObjectDraft } from "./draft.ts";
+import { deviceByName, l3mdevTable } from "./draft.ts";
+import { definedAt } from "./names.ts";
+import { checkHop } from "./nexthops.ts";
+import type { Reporter } from "./report.ts";
+
+export function addNextHopObject(net: NetDraft, object: NextHopObject, report: Reporter): void {
+  const id = object.id.value;
+  const earlier = net.nexthops.get(id);
+  if (id < 1 || id > 0xffffffff) {
+    report.error("E0270", object.id.span, `nexthop id ${id} is out of range`, { label: "1 to 4294967295" });
+    return;
+  }
+  if (earlier !== undefined) {
+    report.error("E0271", object.id.span, `nexthop ${id} is defined twice`, {
+      label: "defined again",
+      ...definedAt(earlier.span, "first defined here"),
+      kernel: "RTNETLINK answers: File exists",
+    });
+    return;
+  }
+  const draft = object.group ? groupOf(net, object, report) : singleOf(net, object, report);
+  if (draft) net.nexthops.set(id, draft);
+}
+
+function singleOf(net: NetDraft, object: NextHopObject, report: Reporter): NextHopObjectDraft | undefined {
+  const base = { id: object.id.value, group: false, span: object.id.span };
+  const hop = object.hop;
+  if (object.blackhole) {
+    if (hop === undefined) return { ...base, family: null, nexthops: [], blackhole: true };
+    report.error("E0272", hop.span, "a blackhole next hop has no gateway and no device", {
+      kernel: "Error: Blackhole attribute can not be used with gateway, oif, encap or fdb.",
+    });
+    return undefined;
+  }
+  if (hop?.dev === undefined) {
+    report.error("E0272", object.span, `nexthop ${base.id} has no device`, {
+      label: "`dev DEVICE` is missing",
+      kernel: "Error: Nexthop device required for non-group and non-blackhole nexthops.",
+    });
+    return undefined;
+  }
+  const device = deviceByName(net, hop.dev.value);
+  const family = hop.via ? familyOf(hop.via.value) : 4;
+  // Kernel: nh_create_ipv4, nh_create_ipv6: in the table of the device's VRF, with scope universe, or link without a gateway.
+  const table = (device && l3mdevTable(net, device)) || RT_TABLE_MAIN;
+  const scope = hop.via ? Scope.UNIVERSE : Scope.LINK;
+  const nexthop = checkHop({ net, family, table, scope, report, span: object.span }, hop);
+  return nexthop && { ...base, family, nexthops: [nexthop], blackhole: false };
+}
+
+function groupOf(net: NetDraft, object: NextHopObject, report: Reporter): NextHopObjectDraft | undefined {
+  const members = object.group!.map(({ id, weight }) => ({ id, weight, member: net.nexthops.get(id.value) }));
+  let valid = true;
+  for (const { id, member, weight } of members) {
+    const refusal = refusalOf(member, weight, members.length);
+    if (refusal === undefined) continue;
+    valid = false;
+    report.error("E0273", id.span, `nexthop ${id.value} cannot be in this group: ${refusal.why}`, {
+      ...definedAt(member?.span, "defined here"),
+      kernel: `Error: ${refusal.kernel}.`,
+    });
+  }
+  if (!valid) return undefined;
+  const nexthops = members.flatMap(({ member, weight }) => member!.nexthops.map((n): NextHop => ({ ...n, weight })));
+  const family = nexthops.length === 0 ? null : members.every((m) => m.member!.family === 6) ? 6 : 4;
+  const blackhole = members.some((m) => m.member!.blackhole);
+  return { id: object.id.value, family, nexthops, blackhole, group: true, span: object.id.span };
+}
+
+/** Kernel: `nh_check_attr_group`, `valid_group_nh`. */
+function refusalOf(
+  member: NextHopObjectDraft | undefined,
+  weight: number,
+  size: number,
+): { why: string; kernel: string } | undefined {
+  if (member === undefined) return { why: "it is not defined above", kernel: "Invalid nexthop id" };
+  if (member.group)
+    return { why: "it is a group itself", kernel: "Multipath group can not be a nexthop within a group" };
+  if (member.blackhole && size > 1) {
+    return { why: "it is a blackhole", kernel: "Blackhole nexthop can not be used in a group with more than 1 path" };
+  }
+  if (weight < 1 || weight > 255)
+    return { why: `its weight ${weight} is not 1 to 255`, kernel: "Invalid value for weight" };
+  return undefined;
+}
