@@ -44,14 +44,38 @@ export type Bytes = 1 | 2 | 4 | 8;
 
 export type UnaryOp = "eqz" | "clz" | "popcnt" | "wrap" | "extend" | "extend_s" | "bswap16" | "bswap32";
 export type BinaryOp =
-  | "add" | "sub" | "mul" | "and" | "or" | "xor" | "shl" | "shr" | "shr_s" | "rotl"
-  | "eq" | "ne" | "lt" | "le" | "gt" | "ge" | "lt_s" | "gt_s" | "div" | "rem";
+  | "add"
+  | "sub"
+  | "mul"
+  | "and"
+  | "or"
+  | "xor"
+  | "shl"
+  | "shr"
+  | "shr_s"
+  | "rotl"
+  | "eq"
+  | "ne"
+  | "lt"
+  | "le"
+  | "gt"
+  | "ge"
+  | "lt_s"
+  | "gt_s"
+  | "div"
+  | "rem";
 
 export type Expr =
   | { readonly kind: "const"; readonly type: ValueType; readonly value: number | bigint }
   | { readonly kind: "reg"; readonly reg: Reg }
   /** Zero-extended to i32 (8 bytes: i64). */
-  | { readonly kind: "load"; readonly space: Space; readonly bytes: Bytes; readonly base: Expr; readonly offset: number }
+  | {
+      readonly kind: "load";
+      readonly space: Space;
+      readonly bytes: Bytes;
+      readonly base: Expr;
+      readonly offset: number;
+    }
   /** Bytes of the packet in network order, as a number in host order. */
   | { readonly kind: "packet"; readonly cursor: Reg; readonly offset: number; readonly bytes: Bytes }
   | { readonly kind: "unary"; readonly op: UnaryOp; readonly value: Expr }
@@ -61,10 +85,22 @@ export type Expr =
 
 export type Step =
   | { readonly kind: "set"; readonly reg: Reg; readonly value: Expr }
-  | { readonly kind: "store"; readonly space: Space; readonly bytes: Bytes; readonly base: Expr; readonly offset: number; readonly value: Expr }
+  | {
+      readonly kind: "store";
+      readonly space: Space;
+      readonly bytes: Bytes;
+      readonly base: Expr;
+      readonly offset: number;
+      readonly value: Expr;
+    }
   | { readonly kind: "put"; readonly cursor: Reg; readonly offset: number; readonly bytes: Bytes; readonly value: Expr }
   | { readonly kind: "guard"; readonly cursor: Reg; readonly bytes: number; readonly otherwise: readonly Step[] }
-  | { readonly kind: "if"; readonly condition: Expr; readonly then: readonly Step[]; readonly otherwise: readonly Step[] }
+  | {
+      readonly kind: "if";
+      readonly condition: Expr;
+      readonly then: readonly Step[];
+      readonly otherwise: readonly Step[];
+    }
   | { readonly kind: "block"; readonly label: string; readonly body: readonly Step[] }
   | { readonly kind: "break"; readonly label: string }
   | { readonly kind: "repeat"; readonly times: Expr; readonly label: string; readonly body: readonly Step[] }
@@ -97,18 +133,28 @@ export const i32 = (value: number): Expr => ({ kind: "const", type: "i32", value
 export const i64 = (value: bigint): Expr => ({ kind: "const", type: "i64", value: BigInt.asIntN(64, value) });
 /** A number stands for an i32 constant, a register for its value. */
 export type Operand = Expr | Reg | number;
-export const expr = (o: Operand): Expr =>
-  typeof o === "number" ? i32(o) : "kind" in o ? o : { kind: "reg", reg: o };
+export const expr = (o: Operand): Expr => (typeof o === "number" ? i32(o) : "kind" in o ? o : { kind: "reg", reg: o });
 
 export const local = (name: string, type: ValueType = "i32"): Reg => ({ name, type, scope: "local" });
 export const skbReg = (name: string, type: ValueType = "i32"): Reg => ({ name, type, scope: "skb" });
 /** End of the packet: offset in memory of the first byte after it. */
 export const tail: Reg = skbReg("tail");
 
-export const load = (space: Space, bytes: Bytes, base: Operand, offset = 0): Expr => ({ kind: "load", space, bytes, base: expr(base), offset });
+export const load = (space: Space, bytes: Bytes, base: Operand, offset = 0): Expr => ({
+  kind: "load",
+  space,
+  bytes,
+  base: expr(base),
+  offset,
+});
 export const packet = (cursor: Reg, offset: number, bytes: Bytes): Expr => ({ kind: "packet", cursor, offset, bytes });
 export const unary = (op: UnaryOp, value: Operand): Expr => ({ kind: "unary", op, value: expr(value) });
-export const binary = (op: BinaryOp, left: Operand, right: Operand): Expr => ({ kind: "binary", op, left: expr(left), right: expr(right) });
+export const binary = (op: BinaryOp, left: Operand, right: Operand): Expr => ({
+  kind: "binary",
+  op,
+  left: expr(left),
+  right: expr(right),
+});
 export const add = (a: Operand, b: Operand): Expr => binary("add", a, b);
 export const sub = (a: Operand, b: Operand): Expr => binary("sub", a, b);
 export const and = (a: Operand, b: Operand): Expr => binary("and", a, b);
@@ -124,20 +170,66 @@ export const le = (a: Operand, b: Operand): Expr => binary("le", a, b);
 export const gt = (a: Operand, b: Operand): Expr => binary("gt", a, b);
 export const ge = (a: Operand, b: Operand): Expr => binary("ge", a, b);
 export const eqz = (a: Operand): Expr => unary("eqz", a);
-export const select = (condition: Operand, then: Operand, otherwise: Operand): Expr => ({ kind: "select", condition: expr(condition), then: expr(then), otherwise: expr(otherwise) });
-export const call = (proc: string, args: readonly Operand[], type: ValueType = "i32"): Expr & { kind: "call" } => ({ kind: "call", proc, args: args.map(expr), type });
+export const select = (condition: Operand, then: Operand, otherwise: Operand): Expr => ({
+  kind: "select",
+  condition: expr(condition),
+  then: expr(then),
+  otherwise: expr(otherwise),
+});
+export const call = (proc: string, args: readonly Operand[], type: ValueType = "i32"): Expr & { kind: "call" } => ({
+  kind: "call",
+  proc,
+  args: args.map(expr),
+  type,
+});
 
 export const set = (reg: Reg, value: Operand): Step => ({ kind: "set", reg, value: expr(value) });
-export const store = (space: Space, bytes: Bytes, base: Operand, offset: number, value: Operand): Step => ({ kind: "store", space, bytes, base: expr(base), offset, value: expr(value) });
-export const put = (cursor: Reg, offset: number, bytes: Bytes, value: Operand): Step => ({ kind: "put", cursor, offset, bytes, value: expr(value) });
-export const guard = (cursor: Reg, bytes: number, otherwise: readonly Step[]): Step => ({ kind: "guard", cursor, bytes, otherwise });
-export const when = (condition: Operand, then: readonly Step[], otherwise: readonly Step[] = []): Step => ({ kind: "if", condition: expr(condition), then, otherwise });
+export const store = (space: Space, bytes: Bytes, base: Operand, offset: number, value: Operand): Step => ({
+  kind: "store",
+  space,
+  bytes,
+  base: expr(base),
+  offset,
+  value: expr(value),
+});
+export const put = (cursor: Reg, offset: number, bytes: Bytes, value: Operand): Step => ({
+  kind: "put",
+  cursor,
+  offset,
+  bytes,
+  value: expr(value),
+});
+export const guard = (cursor: Reg, bytes: number, otherwise: readonly Step[]): Step => ({
+  kind: "guard",
+  cursor,
+  bytes,
+  otherwise,
+});
+export const when = (condition: Operand, then: readonly Step[], otherwise: readonly Step[] = []): Step => ({
+  kind: "if",
+  condition: expr(condition),
+  then,
+  otherwise,
+});
 export const block = (label: string, body: readonly Step[]): Step => ({ kind: "block", label, body });
 export const leave = (label: string): Step => ({ kind: "break", label });
-export const repeat = (times: Operand, label: string, body: readonly Step[]): Step => ({ kind: "repeat", times: expr(times), label, body });
+export const repeat = (times: Operand, label: string, body: readonly Step[]): Step => ({
+  kind: "repeat",
+  times: expr(times),
+  label,
+  body,
+});
 export const run = (proc: string, args: readonly Operand[] = []): Step => ({ kind: "do", call: call(proc, args) });
-export const ret = (value: Operand | null = null): Step => ({ kind: "return", value: value === null ? null : expr(value) });
-export const trace = (event: number, args: readonly Operand[], comment = ""): Step => ({ kind: "trace", event, args: args.map(expr), comment });
+export const ret = (value: Operand | null = null): Step => ({
+  kind: "return",
+  value: value === null ? null : expr(value),
+});
+export const trace = (event: number, args: readonly Operand[], comment = ""): Step => ({
+  kind: "trace",
+  event,
+  args: args.map(expr),
+  comment,
+});
 
 export function typeOf(e: Expr): ValueType {
   switch (e.kind) {
@@ -150,7 +242,11 @@ export function typeOf(e: Expr): ValueType {
     case "packet":
       return e.bytes === 8 ? "i64" : "i32";
     case "unary":
-      return e.op === "extend" || e.op === "extend_s" ? "i64" : e.op === "eqz" || e.op === "wrap" ? "i32" : typeOf(e.value);
+      return e.op === "extend" || e.op === "extend_s"
+        ? "i64"
+        : e.op === "eqz" || e.op === "wrap"
+          ? "i32"
+          : typeOf(e.value);
     case "binary":
       return ["eq", "ne", "lt", "le", "gt", "ge", "lt_s", "gt_s"].includes(e.op) ? "i32" : typeOf(e.left);
     case "select":
