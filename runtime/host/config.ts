@@ -28,7 +28,12 @@ export interface DeviceConfig {
   /** The VRF's ifindex for a slave, 0 otherwise. */
   readonly master: number;
   /** In the kernel's order; `prefixLength` in bits, `scope` as RT_SCOPE_*. */
-  readonly addresses: readonly { readonly address: string; readonly prefixLength: number; readonly scope: number; readonly secondary: boolean }[];
+  readonly addresses: readonly {
+    readonly address: string;
+    readonly prefixLength: number;
+    readonly scope: number;
+    readonly secondary: boolean;
+  }[];
   /** The other end of a veth: namespace index and ifindex. */
   readonly peer: { readonly net: number; readonly ifindex: number } | null;
 }

@@ -1,0 +1,142 @@
+/**
+ * Local delivery (ip_protocol_deliver_rcu): raw sockets first, each getting a copy; then the protocol.
+ *
+ *   ICMP   echo -> reply; errors -> the error queue of the socket that caused them
+ *   UDP    no socket has the port: ICMP port unreachable
+ *   TCP    no socket has the port: reset
+ *   IGMP, UDP-Lite   have a handler in the kernel, which stays silent here
+ *   else   no handler and no raw socket: ICMP protocol unreachable
+ */
+import { RouteTypeCode } from "../abi.ts";
+import { IcmpType, IcmpView, Unreachable } from "../net/icmp.ts";
+import type { Ipv4 } from "../net/ip.ts";
+import { IPV4_HEADER_BYTES, IpProtocol, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
+import { TcpFlag, TcpView, tcpSegment } from "../net/tcp.ts";
+import { UdpView } from "../net/udp.ts";
+import { icmpReply, icmpSend } from "./icmp-send.ts";
+import type { LocalPacket, Stack } from "./stack.ts";
+
+/** A raw ICMP socket, not connected. */
+export interface RawSocket {
+  /** sk_bound_dev_if, 0: none. */
+  readonly device: number;
+  /** inet_rcv_saddr, 0: any. */
+  readonly boundAddress: Ipv4;
+  receive(ip: Ipv4View): void;
+  /** @param from sender of the error @param quoted the packet inside it */
+  receiveError(from: Ipv4, error: IcmpView, quoted: Ipv4View): void;
+}
+
+export function deliver(stack: Stack, sockets: Iterable<RawSocket>, packet: LocalPacket): void {
+  const ip = new Ipv4View(packet.bytes);
+  if (ip.isFragment) return;
+  switch (ip.protocol) {
+    case IpProtocol.ICMP:
+      deliverIcmp(stack, sockets, packet, ip);
+      break;
+    case IpProtocol.UDP:
+      deliverUdp(stack, packet, ip);
+      break;
+    case IpProtocol.TCP:
+      deliverTcp(stack, packet, ip);
+      break;
+    case IpProtocol.IGMP:
+    case IpProtocol.UDPLITE:
+      break;
+    default:
+      unreachable(stack, packet, Unreachable.PROTOCOL);
+  }
+}
+
+const unreachable = (stack: Stack, packet: LocalPacket, code: number): void =>
+  icmpSend(stack, { ...packet, packet: packet.bytes, type: IcmpType.DEST_UNREACH, code, info: 0, received: true });
+
+const isGroupRoute = ({ routeType }: LocalPacket): boolean =>
+  routeType === RouteTypeCode.broadcast || routeType === RouteTypeCode.multicast;
+
+/** raw_v4_match. @param local the address on this side, of the packet received or of the one quoted */
+function takes(stack: Stack, socket: RawSocket, local: Ipv4, { device, sdif }: LocalPacket): boolean {
+  if (socket.boundAddress !== 0 && socket.boundAddress !== local) return false;
+  // inet_bound_dev_eq
+  if (socket.device === 0) return sdif === 0 || stack.sysctl.rawL3mdevAccept;
+  return socket.device === device || socket.device === sdif;
+}
+
+/** icmp_rcv. */
+function deliverIcmp(stack: Stack, sockets: Iterable<RawSocket>, packet: LocalPacket, ip: Ipv4View): void {
+  const icmp = new IcmpView(ip.payload);
+  if (icmp.check() !== null) return;
+  for (const socket of [...sockets]) if (takes(stack, socket, ip.destination, packet)) socket.receive(ip);
+  switch (icmp.type) {
+    case IcmpType.ECHO:
+      if (!ignoresEcho(stack, packet)) icmpReply(stack, packet);
+      break;
+    case IcmpType.DEST_UNREACH:
+    case IcmpType.TIME_EXCEEDED:
+    case IcmpType.PARAMETER_PROBLEM:
+      if (!isGroupRoute(packet)) deliverError(stack, sockets, packet, ip, icmp);
+  }
+}
+
+const ignoresEcho = ({ sysctl }: Stack, packet: LocalPacket): boolean =>
+  sysctl.icmpEchoIgnoreAll || (isGroupRoute(packet) && sysctl.icmpEchoIgnoreBroadcasts);
+
+/** Highest code of "destination unreachable" that icmp_unreach hands on (k: NR_ICMP_UNREACH). */
+const NR_ICMP_UNREACH = 15;
+const EXC_FRAGTIME = 1;
+
+/** icmp_unreach -> icmp_socket_deliver -> raw_icmp_error. */
+function deliverError(
+  stack: Stack,
+  sockets: Iterable<RawSocket>,
+  packet: LocalPacket,
+  ip: Ipv4View,
+  icmp: IcmpView,
+): void {
+  const quoted = new Ipv4View(icmp.data);
+  if (icmp.type === IcmpType.DEST_UNREACH && icmp.code > NR_ICMP_UNREACH) return;
+  if (icmp.type === IcmpType.TIME_EXCEEDED && icmp.code === EXC_FRAGTIME) return;
+  if (quoted.headerLength < IPV4_HEADER_BYTES || icmp.data.length < quoted.headerLength + 8) return;
+  if (quoted.protocol !== IpProtocol.ICMP) return;
+  for (const socket of [...sockets])
+    if (takes(stack, socket, quoted.source, packet)) socket.receiveError(ip.source, icmp, quoted);
+}
+
+/** __udp4_lib_rcv without a socket: the datagram is cut to its own length first, so the error quotes no more. */
+function deliverUdp(stack: Stack, packet: LocalPacket, ip: Ipv4View): void {
+  const udp = new UdpView(ip.payload);
+  if (isGroupRoute(packet) || udp.check(ip.source, ip.destination) !== null) return;
+  unreachable(stack, { ...packet, bytes: packet.bytes.subarray(0, ip.headerLength + udp.length) }, Unreachable.PORT);
+}
+
+const INET_ECN_MASK = 3;
+
+/** tcp_v4_rcv without a socket: tcp_v4_send_reset, which has identification 0 and DF (RFC 9293 section 3.10.7.1). */
+function deliverTcp(stack: Stack, packet: LocalPacket, ip: Ipv4View): void {
+  const tcp = new TcpView(ip.payload);
+  if (packet.groupFrame || tcp.check(ip.source, ip.destination) !== null) return;
+  if ((tcp.flags & TcpFlag.RST) !== 0 || packet.routeType !== RouteTypeCode.local) return;
+  const acknowledges = (tcp.flags & TcpFlag.ACK) !== 0;
+  const consumed = bit(tcp.flags, TcpFlag.SYN) + bit(tcp.flags, TcpFlag.FIN) + tcp.bytes.length - tcp.headerLength;
+  const segment = {
+    sourcePort: tcp.destinationPort,
+    destinationPort: tcp.sourcePort,
+    sequence: acknowledges ? tcp.acknowledgment : 0,
+    acknowledgment: acknowledges ? 0 : tcp.sequence + consumed,
+    flags: TcpFlag.RST | (acknowledges ? 0 : TcpFlag.ACK),
+    window: 0,
+  };
+  const header = {
+    tos: ip.tos & ~INET_ECN_MASK,
+    identification: 0,
+    dontFragment: true,
+    ttl: stack.sysctl.ipDefaultTtl,
+    protocol: IpProtocol.TCP,
+    source: ip.destination,
+    destination: ip.source,
+  };
+  const reset = ipv4Packet(header, tcpSegment(segment, ip.destination, ip.source));
+  stack.output(reset, { device: stack.devices.l3mdevMaster(packet.device) });
+}
+
+const bit = (flags: number, flag: number): number => ((flags & flag) === 0 ? 0 : 1);

@@ -1,0 +1,332 @@
+/**
+ * The host side of one network namespace: what Linux does around the packet path that an engine decides.
+ *
+ *                wire                                     sockets (ping)
+ *                 |  receive()                                  |  output(), lookup()
+ *                 v                                             v
+ *        +-----------------------------  engine  -------------------------------+
+ *        |               |                 |               |           |        |
+ *   PASS: arp.ts   LOCAL: deliver.ts  ICMP_ERROR:     UNRESOLVED:   FRAGMENT:  TRANSMIT
+ *   answers,       echo -> reply,     icmp-send.ts    neighbours.ts fragment.ts   |
+ *   learns         closed port,       through         asks by ARP,  and           v
+ *                  sockets            output()        NEIGHBOUR     NEIGHBOUR    wire
+ *
+ * Works over any `Engine`, one packet at a time; time is the clock's. Given the same calls it does the same things.
+ *
+ * Not here: sockets but raw ICMP ones, reassembly (a fragment for this host is dropped), IP options in answers, ICMP
+ * timestamps, neighbour discovery (an IPv4 packet with an unresolved IPv6 next hop is dropped), neighbour ageing.
+ */
+import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag } from "../batch.ts";
+import type { Engine } from "../engine.ts";
+import { describe, describeFrame } from "../net/describe.ts";
+import { EthernetView, EtherType, ethernetFrame } from "../net/ethernet.ts";
+import { IcmpType, Unreachable } from "../net/icmp.ts";
+import { type Ip, type Ipv4, parseIp, readIpv4, readIpv6, writeIpv4, writeIpv6 } from "../net/ip.ts";
+import { IPV4_MAX_BYTES, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
+import { isGroup, type Mac, parseMac } from "../net/mac.ts";
+import type { Trace } from "../trace.ts";
+import { Entry, Verdict } from "../verdict.ts";
+import { type ArpStack, arpReceive, arpSolicit } from "./arp.ts";
+import type { NetConfig } from "./config.ts";
+import { deliver } from "./deliver.ts";
+import { Devices } from "./devices.ts";
+import type { Clock, Judgement, PacketEvent } from "./events.ts";
+import { fragment } from "./fragment.ts";
+import { icmpSend } from "./icmp-send.ts";
+import { Neighbours } from "./neighbours.ts";
+import { Ping, type PingHost, type PingOptions } from "./ping.ts";
+import { ErrorRateLimit } from "./rate-limit.ts";
+import type { OutputMeta, Stack } from "./stack.ts";
+
+export interface HostOptions {
+  readonly engine: Engine;
+  readonly config: NetConfig;
+  /** Index of the namespace in the lab; `PacketEvent.net`. */
+  readonly net: number;
+  readonly clock: Clock;
+  /** Puts a frame on the wire of a device. */
+  readonly transmit: (device: number, frame: Uint8Array) => void;
+  readonly record: (event: PacketEvent) => void;
+}
+
+/** Room for the largest IP packet, an Ethernet header and the headroom, in whole cache lines. */
+const SLOT_SIZE = 64 + IPV4_MAX_BYTES + 1 + 64;
+
+interface EntryMeta extends OutputMeta {
+  readonly entry: Entry;
+  /** NEIGHBOUR: where to. */
+  readonly nextHop?: Ip;
+}
+
+/** What the host must remember of a packet that the verdict does not say. */
+interface Arrival {
+  /** The frame's destination was a group address. */
+  readonly groupFrame: boolean;
+  /** The IP packet as it was received; null: a socket's. */
+  readonly received: Uint8Array | null;
+}
+const FROM_SOCKET: Arrival = { groupFrame: false, received: null };
+
+export class Host implements Stack, ArpStack, PingHost {
+  readonly devices: Devices;
+  readonly neighbours: Neighbours;
+  readonly errorLimit: ErrorRateLimit;
+  readonly clock: Clock;
+  /** Frames that are neither IPv4 nor ARP. */
+  passed = 0;
+  readonly #engine: Engine;
+  readonly #config: NetConfig;
+  readonly #options: HostOptions;
+  readonly #batch: PacketBatch;
+  readonly #sockets = new Set<Ping>();
+  #identification = 0;
+  #pings = 0;
+
+  constructor(options: HostOptions) {
+    this.#engine = options.engine;
+    this.#config = options.config;
+    this.#options = options;
+    this.#batch = options.engine.createBatch(1, SLOT_SIZE);
+    this.clock = options.clock;
+    this.devices = new Devices(options.config);
+    this.errorLimit = new ErrorRateLimit(options.clock);
+    this.neighbours = new Neighbours(options.clock, {
+      solicit: (device, address, packet) => arpSolicit(this, device, address, packet),
+      resolved: (device, address, mac, queue) => this.#neighbourResolved(device, address, mac, queue),
+      failed: (device, queue) => this.#neighbourFailed(device, queue),
+    });
+    for (const { device, address, mac } of options.config.neighbours) {
+      const [ip, link] = [parseIp(address), parseMac(mac)];
+      if (typeof ip === "number" && link !== null) this.neighbours.addPermanent(device, ip, link);
+    }
+  }
+
+  get sysctl(): NetConfig["sysctl"] {
+    return this.#config.sysctl;
+  }
+  get defaultTtl(): number {
+    return this.sysctl.ipDefaultTtl;
+  }
+
+  /** A frame arrives at a device. */
+  receive(device: number, frame: Uint8Array): void {
+    const ethernet = new EthernetView(frame);
+    const arrival = { groupFrame: isGroup(ethernet.destination), received: ethernet.payload };
+    this.#act(this.#judge(frame, { entry: Entry.RECEIVE, device }), frame, device, arrival);
+  }
+
+  output(packet: Uint8Array, meta: OutputMeta): Judgement {
+    const judged = this.#judge(packet, { ...meta, entry: Entry.OUTPUT });
+    this.#act(judged, packet, meta.device, FROM_SOCKET);
+    return judged;
+  }
+
+  /** Entry.LOOKUP, on the record: connect() of a socket. */
+  lookup(packet: Uint8Array, meta: OutputMeta): Judgement {
+    return this.#judge(packet, { ...meta, entry: Entry.LOOKUP });
+  }
+
+  route(packet: Uint8Array, meta: OutputMeta): Judgement {
+    return this.#ask(packet, { ...meta, entry: Entry.LOOKUP });
+  }
+
+  /**
+   * Asks the engine with a made-up packet: what it would do with one of `source` for `destination`, received by `device`.
+   * Only the route counts, and for that no packet's bytes but the addresses matter.
+   */
+  routeInput(device: number, source: Ipv4, destination: Ipv4): number {
+    const mac = this.devices.get(device)?.mac ?? 0;
+    const header = { tos: 0, identification: 0, dontFragment: false, ttl: 64, protocol: 0, source, destination };
+    const frame = ethernetFrame(
+      { destination: mac, source: 0, type: EtherType.IPV4 },
+      ipv4Packet(header, new Uint8Array()),
+    );
+    const judged = this.#ask(frame, { entry: Entry.RECEIVE, device });
+    return judged.verdict === Verdict.DROP || judged.verdict === Verdict.ICMP_ERROR ? 0 : judged.routeType;
+  }
+
+  transmit(device: number, frame: Uint8Array): void {
+    this.#options.transmit(device, frame);
+  }
+
+  nextIdentification(): number {
+    this.#identification = (this.#identification + 1) & 0xffff;
+    return this.#identification;
+  }
+
+  /** Starts `ping`; its `result` is there at once or after some time on the clock. */
+  ping(options: PingOptions): Ping {
+    this.#pings++;
+    const ping = new Ping(this, options, this.#pings & 0xffff);
+    for (const old of this.#sockets) if (old.result !== null) this.#sockets.delete(old);
+    this.#sockets.add(ping);
+    ping.start();
+    return ping;
+  }
+
+  device(nameOrIndex: number | string): { ifindex: number; name: string; addresses: readonly Ipv4[] } | null {
+    const device = typeof nameOrIndex === "number" ? this.devices.get(nameOrIndex) : this.devices.named(nameOrIndex);
+    return device === undefined
+      ? null
+      : { ifindex: device.ifindex, name: device.name, addresses: device.addresses.map((a) => a.address) };
+  }
+
+  mayBind(address: Ipv4, device: number): boolean {
+    return this.devices.isLocal(address, this.devices.l3mdevMaster(device));
+  }
+
+  /** @param packet as given to the engine; `device` likewise */
+  #act(judged: Judgement, packet: Uint8Array, device: number, arrival: Arrival): void {
+    switch (judged.verdict) {
+      case Verdict.TRANSMIT:
+        this.#redirect(judged, arrival);
+        this.transmit(judged.outDevice, judged.packet);
+        break;
+      case Verdict.LOCAL:
+        this.#deliver(judged, arrival);
+        break;
+      case Verdict.ICMP_ERROR:
+        this.#icmpError(judged, judged.ip, arrival);
+        break;
+      case Verdict.UNRESOLVED:
+        this.#redirect(judged, arrival);
+        this.#unresolved(judged);
+        break;
+      case Verdict.FRAGMENT:
+        this.#redirect(judged, arrival);
+        this.#fragment(judged);
+        break;
+      case Verdict.PASS:
+        this.#pass(packet, device);
+        break;
+      case Verdict.DROP:
+        this.#redirect(judged, arrival);
+        break;
+      case Verdict.SEND_ERROR:
+      case Verdict.FOUND:
+      case Verdict.NONE:
+        break;
+      default:
+        judged.verdict satisfies never;
+    }
+  }
+
+  #deliver({ ip: bytes, skbDevice: device, sdif, routeType }: Judgement, { groupFrame }: Arrival): void {
+    deliver(this, this.#sockets, { bytes, device, sdif, routeType, groupFrame });
+  }
+
+  #icmpError(judged: Judgement, packet: Uint8Array, { groupFrame }: Arrival): void {
+    const { error, info, skbDevice: device, routeType } = judged;
+    const received = judged.sdif !== 0;
+    icmpSend(this, { packet, type: error >>> 8, code: error & 0xff, info, device, routeType, groupFrame, received });
+  }
+
+  /** A packet that went on, but whose sender is told a shorter way; quoted as it was received (ip_forward, before the TTL). */
+  #redirect(judged: Judgement, arrival: Arrival): void {
+    if (judged.error !== 0 && arrival.received !== null) this.#icmpError(judged, ipPacket(arrival.received), arrival);
+  }
+
+  #unresolved({ outDevice, nextHop, ip }: Judgement): void {
+    if (typeof nextHop === "number") this.neighbours.queue(outDevice, nextHop, ip);
+  }
+
+  #fragment({ ip, info: mtu, outDevice: device, nextHop }: Judgement): void {
+    if (nextHop === null) return;
+    for (const piece of fragment(ip, mtu)) this.#neighbourOutput(device, nextHop, piece);
+  }
+
+  #pass(packet: Uint8Array, device: number): void {
+    const frame = new EthernetView(packet);
+    if (frame.type === EtherType.ARP) arpReceive(this, device, frame);
+    else this.passed++;
+  }
+
+  #neighbourResolved(device: number, address: Ipv4, mac: Mac, queue: readonly Uint8Array[]): void {
+    this.#engine.setNeighbour(device, address, mac);
+    for (const packet of queue) this.#neighbourOutput(device, address, packet);
+  }
+
+  #neighbourOutput(device: number, nextHop: Ip, packet: Uint8Array): void {
+    this.#act(this.#judge(packet, { entry: Entry.NEIGHBOUR, device, nextHop }), packet, device, FROM_SOCKET);
+  }
+
+  /** arp_error_report -> dst_link_failure -> ipv4_link_failure: skb->dev is the device that the packet was to leave by. */
+  #neighbourFailed(device: number, queue: readonly Uint8Array[]): void {
+    const error = {
+      type: IcmpType.DEST_UNREACH,
+      code: Unreachable.HOST,
+      info: 0,
+      device,
+      routeType: 0,
+      groupFrame: false,
+    };
+    for (const packet of queue) icmpSend(this, { ...error, packet, received: false });
+  }
+
+  /** Lets the engine decide, on the record. */
+  #judge(packet: Uint8Array, meta: EntryMeta): Judgement {
+    this.#put(packet, meta);
+    const judged = this.#result(this.#engine.trace(this.#batch)[0]);
+    const { entry, device } = meta;
+    const description = entry === Entry.RECEIVE ? describeFrame(packet) : describe(packet);
+    const before = packet.slice();
+    this.#options.record({
+      kind: "packet",
+      time: this.clock.now,
+      net: this.#options.net,
+      entry,
+      device,
+      before,
+      description,
+      ...judged,
+    });
+    return judged;
+  }
+
+  /** Lets the engine decide, off the record. */
+  #ask(packet: Uint8Array, meta: EntryMeta): Judgement {
+    this.#put(packet, meta);
+    this.#engine.process(this.#batch);
+    return this.#result([]);
+  }
+
+  #put(packet: Uint8Array, { entry, device, mark = 0, flags = 0, nextHop }: EntryMeta): void {
+    const batch = this.#batch;
+    batch.count = 0;
+    const nextHopFlag = typeof nextHop === "bigint" ? PacketFlag.NEXT_HOP_IPV6 : 0;
+    const i = batch.put(packet, { entry, device, mark, flags: flags | nextHopFlag });
+    if (nextHop === undefined) return;
+    const offset = batch.slot(i) + NEXT_HOP_IN_SLOT;
+    if (typeof nextHop === "bigint") writeIpv6(batch.bytes, offset, nextHop);
+    else writeIpv4(batch.bytes, offset, nextHop);
+    batch.column("nextHop")[i] = offset;
+  }
+
+  #result(trace: Trace): Judgement {
+    const batch = this.#batch;
+    const column = (name: Parameters<PacketBatch["column"]>[0]) => batch.column(name)[0];
+    const address = (offset: number, six: boolean): Ip | null =>
+      offset === 0 ? null : six ? readIpv6(batch.bytes, offset) : readIpv4(batch.bytes, offset);
+    const end = column("data") + column("length");
+    return {
+      trace,
+      verdict: column("verdict") as Verdict,
+      reason: column("reason"),
+      outDevice: column("outDevice"),
+      skbDevice: column("skbDevice"),
+      sdif: column("sdif"),
+      routeType: column("routeType"),
+      route: column("route"),
+      error: column("error"),
+      info: column("info"),
+      nextHop: address(column("nextHop"), (column("flags") & PacketFlag.NEXT_HOP_IPV6) !== 0),
+      source: address(column("source"), false),
+      packet: batch.packet(0),
+      ip: column("l3") === 0 ? new Uint8Array() : ipPacket(batch.bytes.slice(column("l3"), end)),
+    };
+  }
+}
+
+/** Without what follows the total length (link-layer padding). */
+const ipPacket = (bytes: Uint8Array): Uint8Array =>
+  bytes.subarray(0, Math.min(new Ipv4View(bytes).totalLength, bytes.length));

@@ -1,0 +1,66 @@
+/** The words of ping and of the C library for what went wrong. */
+
+import { IcmpType } from "../net/icmp.ts";
+import { formatIp } from "../net/ip.ts";
+import { Errno } from "../verdict.ts";
+
+const messages: Readonly<Record<number, string>> = {
+  [Errno.ESRCH]: "No such process",
+  [Errno.EAGAIN]: "Resource temporarily unavailable",
+  [Errno.EACCES]: "Permission denied",
+  [Errno.EXDEV]: "Invalid cross-device link",
+  [Errno.ENODEV]: "No such device",
+  [Errno.EINVAL]: "Invalid argument",
+  [Errno.EMSGSIZE]: "Message too long",
+  [Errno.EADDRNOTAVAIL]: "Cannot assign requested address",
+  [Errno.ENETDOWN]: "Network is down",
+  [Errno.ENETUNREACH]: "Network is unreachable",
+  [Errno.EHOSTUNREACH]: "No route to host",
+};
+/** strerror(3) of the C locale. */
+export const strerror = (errno: number): string => messages[errno] ?? `Unknown error ${errno}`;
+
+const unreachable: readonly string[] = [
+  "Destination Net Unreachable",
+  "Destination Host Unreachable",
+  "Destination Protocol Unreachable",
+  "Destination Port Unreachable",
+  "Frag needed and DF set",
+  "Source Route Failed",
+  "Destination Net Unknown",
+  "Destination Host Unknown",
+  "Source Host Isolated",
+  "Destination Net Prohibited",
+  "Destination Host Prohibited",
+  "Destination Net Unreachable for Type of Service",
+  "Destination Host Unreachable for Type of Service",
+  "Packet filtered",
+  "Precedence Violation",
+  "Precedence Cutoff",
+];
+const redirects: readonly string[] = [
+  "Redirect Network",
+  "Redirect Host",
+  "Redirect Type of Service and Network",
+  "Redirect Type of Service and Host",
+];
+
+/** What ping prints for an ICMP error (iputils pr_icmph). @param info the second word of the ICMP header */
+export function icmpErrorMessage(type: number, code: number, info: number): string {
+  switch (type) {
+    case IcmpType.DEST_UNREACH:
+      if (code === 4) return `${unreachable[4]} (mtu = ${info & 0xffff})`;
+      return unreachable[code] ?? `Dest Unreachable, Bad Code: ${code}`;
+    case IcmpType.TIME_EXCEEDED:
+      if (code > 1) return `Time exceeded, Bad Code: ${code}`;
+      return code === 0 ? "Time to live exceeded" : "Frag reassembly time exceeded";
+    case IcmpType.PARAMETER_PROBLEM:
+      return `Parameter problem: pointer = ${info >>> 24}`;
+    case IcmpType.SOURCE_QUENCH:
+      return "Source Quench";
+    case IcmpType.REDIRECT:
+      return `${redirects[code] ?? `Redirect, Bad Code: ${code}`}(New nexthop: ${formatIp(info)})`;
+    default:
+      return `Bad ICMP type: ${type}`;
+  }
+}

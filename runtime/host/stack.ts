@@ -1,0 +1,39 @@
+/** What the parts of a host ask of each other. */
+import type { NetConfig } from "./config.ts";
+import type { Devices } from "./devices.ts";
+import type { Judgement } from "./events.ts";
+import type { ErrorRateLimit } from "./rate-limit.ts";
+
+export interface OutputMeta {
+  /** Bound device (flowi_oif), 0: none. */
+  readonly device: number;
+  readonly mark?: number;
+  /** PacketFlag bits. */
+  readonly flags?: number;
+}
+
+export interface Stack {
+  readonly sysctl: NetConfig["sysctl"];
+  readonly devices: Devices;
+  readonly errorLimit: ErrorRateLimit;
+  /** Entry.OUTPUT, and everything that follows from the verdict. */
+  output(packet: Uint8Array, meta: OutputMeta): Judgement;
+  /** Entry.LOOKUP, left out of the record: a question of the host's own, not a packet's step. */
+  route(packet: Uint8Array, meta: OutputMeta): Judgement;
+  /** Identification of the next packet that may be fragmented. */
+  nextIdentification(): number;
+}
+
+/** A packet for this host, with what the kernel keeps beside it in the sk_buff and its route. */
+export interface LocalPacket {
+  /** From the IP header on, cut to the total length. */
+  readonly bytes: Uint8Array;
+  /** skb->dev: the VRF for a slave. */
+  readonly device: number;
+  /** The slave, 0 when received outside a VRF. */
+  readonly sdif: number;
+  /** RTN_* of its route. */
+  readonly routeType: number;
+  /** pkt_type is not PACKET_HOST: the frame was sent to a group address. */
+  readonly groupFrame: boolean;
+}
