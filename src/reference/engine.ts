@@ -45,8 +45,9 @@
  *               no_route  = drop IP_INADDRERRORS (D does not forward) | drop BLACKHOLE (EINVAL) | icmp_send 3/0, 3/1 or 3/13
  *               source    = [ fib(source), [ fib(source) ] ] fib_validate_source D
  *                           [ drop IP_RPFILTER (EXDEV) | drop MARTIAN_SOURCE (EINVAL) ]
- *                           The first fib is absent on the short way of fib_validate_source (rp_filter 0, no custom rules or local
- *                           routes, and out device not D or D sends no redirects); the second is the one with oif = D.
+ *                           Both are absent on the short way of fib_validate_source: rp_filter 0, and (out device not D or D
+ *                           sends no redirects), and (accept_local, or neither custom rules nor custom local routes).
+ *                           The second is the one with oif = D.
  *               dst_input = [ drop UNICAST_IN_L2_MULTICAST ]  (not after a loop-back with dst)
  *                           ( local | forward | no_route's end | drop NOT_SPECIFIED: dst_discard )
  *   local     = ip_local_deliver device=skb->dev sdif, [ hook input in=skb->dev ]      a fragment does not pass the hook: the host
@@ -104,12 +105,13 @@
  *
  * COLUMNS, besides `verdict`; those not named are 0 (`nextHop` and `flags` then keep what they held).
  *
- *   TRANSMIT     data, length: the frame. outDevice. error, info, skbDevice, sdif: the redirect, if any
+ *   TRANSMIT     data, length: the frame. outDevice. The redirect, if any
  *   LOCAL        data = l3, length = tot_len. skbDevice, sdif
- *   DROP         reason. The bytes, data and length are unspecified
+ *   DROP         reason. The redirect, if any. The bytes, data and length are unspecified
  *   ICMP_ERROR   data = l3, length; error, info, skbDevice (skb->dev), sdif (the receiving device, 0: a socket's packet)
- *   UNRESOLVED   data = l3, length; outDevice, nextHop (NEXT_HOP_IN_SLOT; flag NEXT_HOP_IPV6); the redirect, if any
- *   FRAGMENT     as UNRESOLVED; info = MTU (so that a redirect's gateway is lost: it is nextHop)
+ *   UNRESOLVED   data = l3, length; outDevice, nextHop (NEXT_HOP_IN_SLOT; flag NEXT_HOP_IPV6). The redirect, if any
+ *   FRAGMENT     as UNRESOLVED, but info = MTU (a redirect's gateway is the next hop, or the destination when that is IPv6)
+ *   the redirect: error, info (gateway), skbDevice, sdif as ICMP_ERROR, at the time of ip_forward
  *   SEND_ERROR   data, length as given; error = errno
  *   FOUND        data, length as given; outDevice, nextHop (gateway, or the destination), source (SOURCE_IN_SLOT)
  *   PASS         data, length as given
@@ -118,10 +120,81 @@
  *                look-up was made, route 0 and the type of the destination (broadcast, multicast, unicast, local)
  *
  * BYTES. Forwarding decrements the TTL with the incremental checksum of ip_decrease_ttl. Local output writes the total length, a
- * source of 0.0.0.0 and the header checksum, nothing else: identification and transport checksums are the host's. A frame out
+ * source or destination of 0.0.0.0 and the header checksum, nothing else: identification and transport checksums are the host's. A frame out
  * has destination = the neighbour's MAC (NOARP devices: their own; broadcast: all ones; multicast: 01:00:5e and 23 bits), source = the
  * device's MAC, type 0800, and is not padded.
  *
  * Not here: IP options are carried, not interpreted; copies that broadcast and multicast output loops back to this host;
  * the choice among equal default routes by neighbour state (fib_select_default); carrier state of next hops.
  */
+import type { KernelProfile, Net } from "../../dsl/model.ts";
+import { batchBytes, DEFAULT_SLOT_SIZE, PacketBatch, PacketFlag } from "../../runtime/batch.ts";
+import { imageOffset } from "../../runtime/brand.ts";
+import type { Engine } from "../../runtime/engine.ts";
+import { readIpv4, readIpv6 } from "../../runtime/net/ip.ts";
+import type { Trace, TraceStep } from "../../runtime/trace.ts";
+import { DropReason, Entry, Verdict } from "../../runtime/verdict.ts";
+import { dev_receive } from "./dev.ts";
+import { ip_finish_output2 } from "./ip_output.ts";
+import { NetNamespace } from "./net.ts";
+import { ip_route_connect, raw_sendmsg, refuse_header } from "./raw.ts";
+import { kfree_skb, SkBuff } from "./skb.ts";
+
+/** @param net the namespace that the engine decides for; @param kernel whose behaviour to follow */
+export function referenceEngine(net: Net, kernel: KernelProfile): Engine {
+  const namespace = new NetNamespace(net, kernel);
+  return {
+    name: "reference",
+    createBatch(capacity, slotSize = DEFAULT_SLOT_SIZE) {
+      const buffer = new ArrayBuffer(batchBytes(capacity, slotSize));
+      return new PacketBatch(() => buffer, imageOffset(0), capacity, slotSize);
+    },
+    process(batch) {
+      for (let i = 0; i < batch.count; i++) settle(namespace, new SkBuff(batch, i));
+    },
+    trace(batch) {
+      return Array.from({ length: batch.count }, (_, i) => traceOne(namespace, new SkBuff(batch, i)));
+    },
+    setNeighbour: (device, ip, mac) => namespace.setNeighbour(device, ip, mac),
+  };
+}
+
+function traceOne(net: NetNamespace, skb: SkBuff): Trace {
+  const steps: TraceStep[] = [];
+  net.trace = steps;
+  settle(net, skb);
+  net.trace = null;
+  return steps;
+}
+
+function settle(net: NetNamespace, skb: SkBuff): void {
+  skb.set("verdict", judge(net, skb));
+}
+
+function judge(net: NetNamespace, skb: SkBuff): Verdict {
+  const device = skb.batch.column("device")[skb.index];
+  switch (skb.batch.column("entry")[skb.index]) {
+    case Entry.RECEIVE:
+      return dev_receive(net, skb, device);
+    case Entry.OUTPUT:
+      return raw_sendmsg(net, skb);
+    case Entry.LOOKUP:
+      return ip_route_connect(net, skb);
+    case Entry.NEIGHBOUR:
+      return neigh_update(net, skb, device);
+    default:
+      return Verdict.NONE; // not an entry
+  }
+}
+
+/** Entry NEIGHBOUR: a packet that waited for `nextHop` on `device` (kernel: neigh_update sends the queue). */
+function neigh_update(net: NetNamespace, skb: SkBuff, device: number): Verdict {
+  const refused = refuse_header(net, skb);
+  if (refused !== null) return refused;
+  const dev = net.dev_get_by_index(device);
+  if (dev === undefined) return kfree_skb(net, skb, DropReason.DEVICE_DOWN);
+  const at = skb.batch.column("nextHop")[skb.index];
+  const ipv6 = (skb.batch.column("flags")[skb.index] & PacketFlag.NEXT_HOP_IPV6) !== 0;
+  skb.dev = dev;
+  return ip_finish_output2(net, skb, dev, ipv6 ? readIpv6(skb.bytes, at) : readIpv4(skb.bytes, at));
+}

@@ -1,0 +1,75 @@
+/**
+ * Devices: a frame comes in, a frame goes out.
+ * k:net/core/dev.c __netif_receive_skb_core, __dev_queue_xmit; net/ethernet/eth.c eth_type_trans; drivers/net/veth.c, loopback.c.
+ */
+import type { Device } from "../../dsl/model.ts";
+import { ETHERNET_HEADER_BYTES, EthernetView, EtherType } from "../../runtime/net/ethernet.ts";
+import { BROADCAST_MAC, isGroup } from "../../runtime/net/mac.ts";
+import { DropReason, Verdict } from "../../runtime/verdict.ts";
+import { ip_rcv } from "./ip_input.ts";
+import type { NetNamespace } from "./net.ts";
+import { kfree_skb, leave, type PacketType, type SkBuff } from "./skb.ts";
+import { vrf_xmit } from "./vrf.ts";
+
+const VLAN_HLEN = 4;
+/** k:include/linux/netdevice.h: transmissions nested deeper than this are a loop of virtual devices. */
+const XMIT_RECURSION_LIMIT = 8;
+
+/** Entry RECEIVE: the wire delivers a frame (veth: __dev_forward_skb), if the device takes it at all. */
+export function dev_receive(net: NetNamespace, skb: SkBuff, ifindex: number): Verdict {
+  const dev = net.dev_get_by_index(ifindex);
+  if (!dev?.up) return kfree_skb(net, skb, DropReason.DEVICE_DOWN);
+  if (skb.len < ETHERNET_HEADER_BYTES) return kfree_skb(net, skb, DropReason.PKT_TOO_SMALL);
+  const limit = dev.mtu + ETHERNET_HEADER_BYTES + VLAN_HLEN;
+  if (dev.kind === "veth" && skb.len > limit) return kfree_skb(net, skb, DropReason.PKT_TOO_BIG);
+  return netif_receive_skb(net, skb, dev);
+}
+
+/** The hooks of the device, then the protocol. Tagged frames and everything but IPv4 are the host's. */
+export function netif_receive_skb(net: NetNamespace, skb: SkBuff, dev: Device): Verdict {
+  const { type } = eth_type_trans(skb, dev);
+  skb.dev = dev;
+  skb.skb_iif = dev.ifindex;
+  net.hook("xdp", dev.ifindex, 0);
+  net.hook("tc ingress", dev.ifindex, 0);
+  net.hook("netdev ingress", dev.ifindex, 0);
+  return type === EtherType.IPV4 ? ip_rcv(net, skb, dev) : Verdict.PASS;
+}
+
+/** Pulls the Ethernet header and says for whom the frame is; its own address leaves pkt_type as it was. */
+function eth_type_trans(skb: SkBuff, dev: Device): EthernetView {
+  const eth = new EthernetView(skb.bytes.slice(skb.data, skb.data + ETHERNET_HEADER_BYTES));
+  skb.pull(ETHERNET_HEADER_BYTES);
+  if (eth.destination !== dev.mac) skb.pkt_type = packetType(eth.destination);
+  return eth;
+}
+
+function packetType(destination: number): PacketType {
+  if (!isGroup(destination)) return "OTHERHOST";
+  return destination === BROADCAST_MAC ? "BROADCAST" : "MULTICAST";
+}
+
+/** `data` stands at the Ethernet header. */
+export function dev_queue_xmit(net: NetNamespace, skb: SkBuff, dev: Device): Verdict {
+  net.hook("netdev egress", 0, dev.ifindex);
+  net.hook("tc egress", 0, dev.ifindex);
+  if (!dev.up) return kfree_skb(net, skb, DropReason.DEVICE_DOWN);
+  switch (dev.kind) {
+    case "loopback":
+      return netif_rx(net, skb, dev); // loopback_xmit: back in with its dst, so not routed again
+    case "vrf":
+      if (skb.xmit_recursion > XMIT_RECURSION_LIMIT) return kfree_skb(net, skb, DropReason.RECURSION);
+      skb.xmit_recursion++;
+      return vrf_xmit(net, skb, dev);
+    case "veth":
+    case "dummy":
+      net.record({ step: "transmit", device: dev.ifindex });
+      return leave(skb, Verdict.TRANSMIT, dev);
+  }
+}
+
+/** Queued in the kernel, so transmissions made from there are not nested in this one. */
+export function netif_rx(net: NetNamespace, skb: SkBuff, dev: Device): Verdict {
+  skb.xmit_recursion = 0;
+  return netif_receive_skb(net, skb, dev);
+}

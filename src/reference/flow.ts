@@ -1,0 +1,62 @@
+/** `struct flowi4`: what rules and tables are asked about. Look-ups change it (l3mdev_update_flow), so it is mutable. */
+import { ifIndex, LOOPBACK_IFINDEX } from "../../runtime/brand.ts";
+import type { Flow } from "../../runtime/trace.ts";
+
+/** FLOWI_FLAG_*; their values differ between releases and mean nothing outside. */
+export const FlowFlag = {
+  /** The source need not be an address of this host. */
+  ANYSRC: 1,
+  /** Profile 5.4: the VRF took the place of oif, so next hops need not leave by it (FLOWI_FLAG_SKIP_NH_OIF). */
+  SKIP_NH_OIF: 2,
+  /** Profile 6.15: l3mdev follows from oif, not from iif (FLOWI_FLAG_L3MDEV_OIF). */
+  L3MDEV_OIF: 4,
+} as const;
+
+export interface Flowi4 {
+  iif: number;
+  oif: number;
+  l3mdev: number;
+  saddr: number;
+  daddr: number;
+  mark: number;
+  tos: number;
+  protocol: number;
+  sport: number;
+  dport: number;
+  uid: number;
+  /** FlowFlag bits. */
+  flags: number;
+}
+
+/** The TOS bits that routing looks at (IPTOS_RT_MASK). */
+export const IPTOS_RT_MASK = 0x1c;
+
+/** Everything 0 but what is given; iif is lo, as for all that starts on this host. */
+export const flowi4 = (fields: Partial<Flowi4> & { saddr: number; daddr: number }): Flowi4 => ({
+  iif: LOOPBACK_IFINDEX,
+  oif: 0,
+  l3mdev: 0,
+  mark: 0,
+  tos: 0,
+  protocol: 0,
+  sport: 0,
+  dport: 0,
+  uid: 0,
+  flags: 0,
+  ...fields,
+});
+
+/** As traces hold it. */
+export const traced = (fl: Flowi4): Flow => ({
+  iif: ifIndex(fl.iif),
+  oif: ifIndex(fl.oif),
+  l3mdev: ifIndex(fl.l3mdev),
+  saddr: fl.saddr,
+  daddr: fl.daddr,
+  mark: fl.mark,
+  tos: fl.tos,
+  protocol: fl.protocol,
+  sport: fl.sport,
+  dport: fl.dport,
+  uid: fl.uid,
+});

@@ -1,0 +1,82 @@
+/**
+ * Receiving an IPv4 packet.
+ * k:net/ipv4/ip_input.c ip_rcv, ip_rcv_core, ip_rcv_finish, ip_rcv_finish_core, ip_local_deliver.
+ *
+ *   ip_rcv -> ip_rcv_core -> PREROUTING -> ip_rcv_finish -> l3mdev_ip_rcv -> ip_route_input -> dst_input
+ */
+import type { Device } from "../../dsl/model.ts";
+import { ifIndex } from "../../runtime/brand.ts";
+import { DropReason, type Verdict } from "../../runtime/verdict.ts";
+import { ip_forward } from "./ip_forward.ts";
+import { IPHDR_BYTES, ip_fast_csum, ip_is_fragment } from "./iphdr.ts";
+import { l3mdev_ip_rcv } from "./l3mdev.ts";
+import type { NetNamespace } from "./net.ts";
+import { ip_error, ip_route_input_noref } from "./route.ts";
+import { deliver, inet_sdif, kfree_skb, type SkBuff } from "./skb.ts";
+
+export function ip_rcv(net: NetNamespace, skb: SkBuff, dev: Device): Verdict {
+  skb.set_network_header();
+  const reason = ip_rcv_core(skb);
+  if (reason !== null) return kfree_skb(net, skb, reason);
+  net.hook("prerouting", dev.ifindex, 0);
+  return ip_rcv_finish(net, skb);
+}
+
+/** The checks, in the kernel's order; then padding is cut off. */
+function ip_rcv_core(skb: SkBuff): DropReason | null {
+  if (skb.pkt_type === "OTHERHOST") return DropReason.OTHERHOST;
+  if (skb.len < IPHDR_BYTES) return DropReason.IP_INHDR;
+  const iph = skb.iphdr;
+  if (iph.ihl < 5 || iph.version !== 4) return DropReason.IP_INHDR;
+  if (skb.len < iph.ihl * 4) return DropReason.IP_INHDR;
+  if (ip_fast_csum(iph) !== 0) return DropReason.IP_CSUM;
+  if (skb.len < iph.tot_len) return DropReason.PKT_TOO_SMALL;
+  if (iph.tot_len < iph.ihl * 4) return DropReason.IP_INHDR;
+  skb.len = iph.tot_len;
+  skb.iif = skb.skb_iif;
+  skb.l3slave = false;
+  skb.doredirect = false;
+  return null;
+}
+
+function ip_rcv_finish(net: NetNamespace, skb: SkBuff): Verdict {
+  const dev = skb.dev!; // before the VRF takes over: IPv4 routes by the slave
+  l3mdev_ip_rcv(net, skb);
+  const reason = ip_rcv_finish_core(net, skb, dev);
+  if (reason !== null) return kfree_skb(net, skb, reason);
+  return dst_input(net, skb);
+}
+
+function ip_rcv_finish_core(net: NetNamespace, skb: SkBuff, dev: Device): DropReason | null {
+  // What this host looped back to itself knows where it goes.
+  if (skb.dst === null) {
+    const reason = ip_route_input_noref(net, skb, dev);
+    if (reason !== null) return reason;
+  }
+  const { rt_type } = skb.dst!;
+  const group = skb.pkt_type === "BROADCAST" || skb.pkt_type === "MULTICAST";
+  if (rt_type !== "multicast" && rt_type !== "broadcast" && group && dev.conf.dropUnicastInL2Multicast)
+    return DropReason.UNICAST_IN_L2_MULTICAST;
+  return null;
+}
+
+function dst_input(net: NetNamespace, skb: SkBuff): Verdict {
+  switch (skb.dst!.input) {
+    case "ip_local_deliver":
+      return ip_local_deliver(net, skb);
+    case "ip_forward":
+      return ip_forward(net, skb);
+    case "ip_error":
+      return ip_error(net, skb);
+    case "dst_discard":
+      return kfree_skb(net, skb, DropReason.NOT_SPECIFIED);
+  }
+}
+
+/** A fragment goes to the host as it is: INPUT is passed by the whole packet. */
+export function ip_local_deliver(net: NetNamespace, skb: SkBuff): Verdict {
+  const dev = skb.dev!;
+  net.record({ step: "ip_local_deliver", device: dev.ifindex, sdif: ifIndex(inet_sdif(skb)) });
+  if (!ip_is_fragment(skb.iphdr)) net.hook("input", dev.ifindex, 0);
+  return deliver(skb);
+}

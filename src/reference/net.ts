@@ -1,0 +1,81 @@
+/**
+ * `struct net`: one namespace with what look-ups need at hand, its learnt neighbours, and the trace being taken. Interface
+ * flags and per-device settings are read from the model's devices as the kernel's macros read them.
+ */
+import { type Device, deviceOf, type KernelProfile, type Net, type Route, type Rule } from "../../dsl/model.ts";
+import { ifIndex, type TableId } from "../../runtime/brand.ts";
+import type { Hook } from "../../runtime/hooks.ts";
+import type { Ip } from "../../runtime/net/ip.ts";
+import type { Mac } from "../../runtime/net/mac.ts";
+import type { TraceStep } from "../../runtime/trace.ts";
+
+/** RT_TABLE_UNSPEC as a rule's table: fib_get_table takes main for it. */
+export const RT_TABLE_UNSPEC = 0;
+
+export class NetNamespace {
+  readonly model: Net;
+  readonly kernel: KernelProfile;
+  /** IPv4 rules in the order they are tried (kernel: `net->ipv4.rules_ops->rules_list`). */
+  readonly rules: readonly Rule[];
+  /** Null while nobody wants a trace. */
+  trace: TraceStep[] | null = null;
+  readonly #tables = new Map<TableId, Route[]>();
+  readonly #neighbours = new Map<string, Mac>();
+
+  constructor(model: Net, kernel: KernelProfile) {
+    this.model = model;
+    this.kernel = kernel;
+    this.rules = model.rules.filter((rule) => rule.family === 4);
+    for (const route of model.routes) {
+      if (route.family !== 4) continue;
+      const table = this.#tables.get(route.table);
+      if (table === undefined) this.#tables.set(route.table, [route]);
+      else table.push(route);
+    }
+    for (const { device, address, mac } of model.neighbours) this.setNeighbour(device, address, mac);
+  }
+
+  get devices(): readonly Device[] {
+    return this.model.devices;
+  }
+
+  get loopback_dev(): Device {
+    return this.model.devices[0];
+  }
+
+  dev_get_by_index(index: number): Device | undefined {
+    return deviceOf(this.model, index);
+  }
+
+  /** The routes of a table, in the model's order; a table without routes is as good as none. */
+  fib_get_table(id: number): readonly Route[] {
+    return this.#tables.get(id as TableId) ?? [];
+  }
+
+  neighbour(device: number, address: Ip): Mac | undefined {
+    return this.#neighbours.get(neighbourKey(device, address));
+  }
+
+  setNeighbour(device: number, address: Ip, mac: Mac | null): void {
+    const key = neighbourKey(device, address);
+    if (mac === null) this.#neighbours.delete(key);
+    else this.#neighbours.set(key, mac);
+  }
+
+  record(step: TraceStep): void {
+    this.trace?.push(step);
+  }
+
+  /** A hook is passed, with nothing attached to it. */
+  hook(hook: Hook, input: number, output: number): void {
+    this.record({ step: "hook", hook, in: ifIndex(input), out: ifIndex(output) });
+  }
+}
+
+const neighbourKey = (device: number, address: Ip): string => `${device} ${typeof address} ${address}`;
+
+export const isLoopback = (dev: Device): boolean => dev.kind === "loopback";
+export const netif_is_l3_master = (dev: Device): boolean => dev.kind === "vrf";
+export const netif_is_l3_slave = (dev: Device): boolean => dev.master !== 0;
+/** IFF_NOARP or IFF_LOOPBACK: sends to its own address without a neighbour entry (vrf_dev_init, dummy_setup). */
+export const sendsWithoutArp = (dev: Device): boolean => dev.kind !== "veth";

@@ -1,0 +1,161 @@
+/**
+ * `struct sk_buff`: a packet in flight, in its slot of the batch, and how it leaves the engine. `data` and `len` are the bytes
+ * that the current layer sees; they move when an Ethernet header is pulled or pushed, always inside the slot.
+ *
+ *   slot            data (Ethernet)  network_header                      data + len
+ *   |  headroom     | eth 14         | iphdr      | payload              |
+ */
+import type { Device } from "../../dsl/model.ts";
+import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag, SOURCE_IN_SLOT } from "../../runtime/batch.ts";
+import { type Ip, writeIpv4, writeIpv6 } from "../../runtime/net/ip.ts";
+import { type DropReason, type Errno, Verdict } from "../../runtime/verdict.ts";
+import { Iphdr } from "./iphdr.ts";
+import type { NetNamespace } from "./net.ts";
+import type { Rtable } from "./rtable.ts";
+
+/** PACKET_LOOPBACK marks what vrf_local_xmit sends back in, until vrf_ip_rcv makes it PACKET_HOST. */
+export type PacketType = "HOST" | "BROADCAST" | "MULTICAST" | "OTHERHOST" | "LOOPBACK";
+
+export class SkBuff {
+  readonly batch: PacketBatch;
+  /** Of the packet in the batch. */
+  readonly index: number;
+  readonly bytes: Uint8Array;
+  data: number;
+  len: number;
+  network_header = 0;
+  /** Null for a packet of a socket that no device has touched yet. */
+  dev: Device | null = null;
+  skb_iif = 0;
+  pkt_type: PacketType = "HOST";
+  readonly mark: number;
+  dst: Rtable | null = null;
+  /** IPCB(skb)->iif: the device that ip_rcv_core saw, 0 on the way out. */
+  iif = 0;
+  /** IPSKB_L3SLAVE: a VRF took the packet over from `iif`. */
+  l3slave = false;
+  /** IPSKB_DOREDIRECT. */
+  doredirect = false;
+  /** Nested transmissions (kernel: softnet_data.xmit.recursion). */
+  xmit_recursion = 0;
+
+  constructor(batch: PacketBatch, index: number) {
+    this.batch = batch;
+    this.index = index;
+    this.bytes = batch.bytes;
+    this.data = batch.column("data")[index];
+    this.len = batch.column("length")[index];
+    this.mark = batch.column("mark")[index];
+    for (const column of RESULTS) batch.column(column)[index] = 0;
+  }
+
+  /** Valid once at least 20 bytes are known to stand at `network_header`. */
+  get iphdr(): Iphdr {
+    return new Iphdr(this.bytes, this.network_header);
+  }
+
+  pull(bytes: number): void {
+    this.data += bytes;
+    this.len -= bytes;
+  }
+
+  push(bytes: number): void {
+    this.pull(-bytes);
+  }
+
+  set_network_header(): void {
+    this.network_header = this.data;
+    this.set("l3", this.data);
+  }
+
+  set(column: (typeof RESULTS)[number], value: number): void {
+    this.batch.column(column)[this.index] = value;
+  }
+
+  /** `data` and `length` as the packet now is. */
+  writeExtent(): void {
+    this.batch.column("data")[this.index] = this.data;
+    this.batch.column("length")[this.index] = this.len;
+  }
+
+  writeNextHop(address: Ip): void {
+    const at = this.batch.slot(this.index) + NEXT_HOP_IN_SLOT;
+    const flags = this.batch.column("flags");
+    if (typeof address === "number") {
+      writeIpv4(this.bytes, at, address);
+      flags[this.index] &= ~PacketFlag.NEXT_HOP_IPV6;
+    } else {
+      writeIpv6(this.bytes, at, address);
+      flags[this.index] |= PacketFlag.NEXT_HOP_IPV6;
+    }
+    this.batch.column("nextHop")[this.index] = at;
+  }
+
+  writeSource(address: number): void {
+    const at = this.batch.slot(this.index) + SOURCE_IN_SLOT;
+    writeIpv4(this.bytes, at, address);
+    this.set("source", at);
+  }
+}
+
+/** Columns that every packet starts with at 0. */
+const RESULTS = [
+  "verdict",
+  "reason",
+  "outDevice",
+  "l3",
+  "skbDevice",
+  "sdif",
+  "routeType",
+  "route",
+  "error",
+  "info",
+  "source",
+] as const;
+
+/** kfree_skb_reason */
+export function kfree_skb(net: NetNamespace, skb: SkBuff, reason: DropReason): Verdict {
+  skb.set("reason", reason);
+  net.record({ step: "drop", reason });
+  return Verdict.DROP;
+}
+
+/** icmp_send: the host writes the error, about the packet as it now is. */
+export function icmp_send(net: NetNamespace, skb: SkBuff, type: number, code: number, info: number): Verdict {
+  icmp_send_besides(net, skb, type, code, info);
+  skb.writeExtent();
+  return Verdict.ICMP_ERROR;
+}
+
+/** icmp_send of a redirect: the packet itself goes on, and ends with a verdict of its own. */
+export function icmp_send_besides(net: NetNamespace, skb: SkBuff, type: number, code: number, info: number): void {
+  skb.set("error", (type << 8) | code);
+  skb.set("info", info);
+  skb.set("skbDevice", skb.dev?.ifindex ?? 0);
+  skb.set("sdif", skb.iif);
+  net.record({ step: "icmp_send", type, code });
+}
+
+/** Verdict LOCAL: for a socket that is bound to skb->dev, to the device that received it, or to none. */
+export function deliver(skb: SkBuff): Verdict {
+  skb.set("skbDevice", skb.dev!.ifindex);
+  skb.set("sdif", inet_sdif(skb));
+  skb.writeExtent();
+  return Verdict.LOCAL;
+}
+
+export function send_error(net: NetNamespace, skb: SkBuff, error: Errno): Verdict {
+  skb.set("error", error);
+  net.record({ step: "send_error", error });
+  return Verdict.SEND_ERROR;
+}
+
+/** TRANSMIT, UNRESOLVED, FRAGMENT: what leaves by `dev`. */
+export function leave(skb: SkBuff, verdict: Verdict, dev: Device): Verdict {
+  skb.set("outDevice", dev.ifindex);
+  skb.writeExtent();
+  return verdict;
+}
+
+/** k:include/net/ip.h: the device below the VRF; a packet that the VRF sent to itself came in by the VRF. */
+export const inet_sdif = (skb: SkBuff): number => (skb.l3slave ? skb.iif : 0);
