@@ -205,9 +205,9 @@ export class WasmModule {
     return this.#module.emitText();
   }
 
-  binary(): Uint8Array {
+  binary(): Uint8Array<ArrayBuffer> {
     this.#api.setDebugInfo(false);
-    return this.#module.emitBinary();
+    return this.#module.emitBinary() as Uint8Array<ArrayBuffer>;
   }
 
   /** Frees binaryen's memory; the module is not usable afterwards. */

@@ -37,7 +37,7 @@ export interface EmitOptions {
 }
 
 export interface EmittedModule {
-  readonly wasm: Uint8Array;
+  readonly wasm: Uint8Array<ArrayBuffer>;
   /** The module in the text format, with the plan's names. Built anew at each call. */
   readonly wat: () => string;
 }

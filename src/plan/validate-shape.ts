@@ -1,0 +1,229 @@
+/**
+ * What can be seen of a plan without following paths: names, types, ranges, labels.
+ */
+import type { Expr, Plan, Proc, Reg, Step, ValueType } from "./ir.ts";
+import { typeOf } from "./ir.ts";
+import { printExpr, printHead } from "./print.ts";
+import type { Report } from "./validate.ts";
+import { allOperands, bodies, expressions, hasCall, regKey } from "./visit.ts";
+
+/** A record counts its words in 24 bits (runtime/abi.ts), but no event comes near: a mistake, then. */
+const TRACE_WORDS = 64;
+/** The largest IP packet, its link-layer header and room in front of it. */
+const PACKET_SPAN = 0x20000;
+
+interface Shape {
+  readonly procs: ReadonlyMap<string, Proc>;
+  readonly skb: ReadonlyMap<string, ValueType>;
+  readonly proc: Proc;
+  /** Types of the registers met so far. */
+  readonly types: Map<string, ValueType>;
+  /** Labels that surround the step. */
+  readonly labels: readonly string[];
+  readonly report: Report;
+}
+
+export function checkShape(plan: Plan, reportFor: (proc: string) => Report): void {
+  const procs = new Map<string, Proc>();
+  for (const proc of plan.procs) {
+    if (procs.has(proc.name)) reportFor(proc.name)("duplicate-proc", "there is another proc of this name");
+    procs.set(proc.name, proc);
+  }
+  const skb = new Map<string, ValueType>();
+  for (const reg of plan.skb) {
+    if (reg.scope !== "skb") reportFor("skb")("parameter-scope", `${reg.name} has scope ${reg.scope}`);
+    if (skb.has(regKey(reg))) reportFor("skb")("duplicate-register", reg.name);
+    skb.set(regKey(reg), reg.type);
+  }
+  for (const proc of plan.procs) {
+    const shape: Shape = { procs, skb, proc, types: new Map(), labels: [], report: reportFor(proc.name) };
+    checkHead(shape, proc);
+    checkSteps(shape, proc.body);
+  }
+}
+
+function checkHead(shape: Shape, { params, requires }: Proc): void {
+  for (const reg of params) {
+    if (reg.scope !== "local") shape.report("parameter-scope", `parameter ${regKey(reg)} is not local`);
+    if (shape.types.has(regKey(reg))) shape.report("duplicate-register", `two parameters ${regKey(reg)}`);
+    checkRegister(shape, reg, "the parameters");
+  }
+  for (const { cursor, bytes } of requires) {
+    checkCursor(shape, cursor, "requires");
+    checkSpan(shape, 0, bytes, "requires");
+    if (cursor.scope === "local" && !params.some((reg) => regKey(reg) === regKey(cursor)))
+      shape.report("parameter-scope", `requires ${regKey(cursor)}, which is not a parameter`);
+  }
+}
+
+function checkSteps(shape: Shape, steps: readonly Step[]): void {
+  for (const step of steps) {
+    const where = printHead(step);
+    for (const e of expressions(step))
+      for (const part of allOperands(e)) {
+        // The call of a `do` may have no result.
+        if (part.kind === "call" && step.kind === "do" && part === step.call) checkArguments(shape, part, where);
+        else checkExpr(shape, part, where);
+      }
+    checkStep(shape, step, where);
+    const labels = "label" in step && step.kind !== "break" ? [...shape.labels, step.label] : shape.labels;
+    for (const body of bodies(step)) checkSteps({ ...shape, labels }, body);
+  }
+}
+
+function checkStep(shape: Shape, step: Step, where: string): void {
+  switch (step.kind) {
+    case "set":
+      checkRegister(shape, step.reg, where);
+      checkType(shape, step.value, step.reg.type, where);
+      break;
+    case "store":
+      checkType(shape, step.base, "i32", where);
+      checkOffset(shape, step.offset, where);
+      checkType(shape, step.value, step.bytes === 8 ? "i64" : "i32", where);
+      break;
+    case "put":
+      checkCursor(shape, step.cursor, where);
+      checkSpan(shape, step.offset, step.bytes, where);
+      checkType(shape, step.value, step.bytes === 8 ? "i64" : "i32", where);
+      break;
+    case "guard":
+      checkCursor(shape, step.cursor, where);
+      checkSpan(shape, 0, step.bytes, where);
+      break;
+    case "if":
+      checkType(shape, step.condition, "i32", where);
+      break;
+    case "repeat":
+      checkLabel(shape, step.label, where);
+      checkType(shape, step.times, "i32", where);
+      break;
+    case "block":
+      checkLabel(shape, step.label, where);
+      break;
+    case "break":
+      if (!shape.labels.includes(step.label)) shape.report("unbound-label", where);
+      break;
+    case "return":
+      checkReturn(shape, step.value, where);
+      break;
+    case "trace":
+      checkTrace(shape, step.args, where);
+      break;
+    case "do":
+      break;
+    default:
+      step satisfies never;
+  }
+}
+
+function checkLabel({ labels, report }: Shape, label: string, where: string): void {
+  if (labels.includes(label)) report("label-reuse", where);
+}
+
+function checkReturn({ proc, report }: Shape, value: Expr | null, where: string): void {
+  const found = value === null ? null : typeOf(value);
+  if (found !== proc.result) report("wrong-return", `${where}: ${found} where the result is ${proc.result}`);
+}
+
+function checkTrace({ report }: Shape, args: readonly Expr[], where: string): void {
+  if (args.some(hasCall)) report("trace-call", where);
+  const words = args.reduce((sum, arg) => sum + (typeOf(arg) === "i64" ? 2 : 1), 0);
+  if (words > TRACE_WORDS) report("trace-size", `${where}: ${words} words, ${TRACE_WORDS} are the most`);
+}
+
+function checkExpr(shape: Shape, e: Expr, where: string): void {
+  switch (e.kind) {
+    case "const":
+      checkConstant(shape, e, where);
+      break;
+    case "reg":
+      checkRegister(shape, e.reg, where);
+      break;
+    case "load":
+      checkType(shape, e.base, "i32", where);
+      checkOffset(shape, e.offset, where);
+      break;
+    case "packet":
+      checkCursor(shape, e.cursor, where);
+      checkSpan(shape, e.offset, e.bytes, where);
+      break;
+    case "unary": {
+      const takes = { wrap: "i64", extend: "i32", extend_s: "i32", bswap16: "i32", bswap32: "i32" } as const;
+      if (e.op in takes) checkType(shape, e.value, takes[e.op as keyof typeof takes], where);
+      break;
+    }
+    case "binary":
+      checkType(shape, e.right, typeOf(e.left), where);
+      if ((e.op === "div" || e.op === "rem") && !neverZero(e.right)) shape.report("zero-divisor", where);
+      break;
+    case "select":
+      checkType(shape, e.condition, "i32", where);
+      checkType(shape, e.otherwise, typeOf(e.then), where);
+      break;
+    case "call": {
+      checkArguments(shape, e, where);
+      const result = shape.procs.get(e.proc)?.result;
+      if (result !== undefined && result !== e.type)
+        shape.report("call-mismatch", `${where}: ${e.proc} gives ${result}, ${e.type} is expected`);
+      break;
+    }
+    default:
+      e satisfies never;
+  }
+}
+
+function checkArguments(shape: Shape, { proc, args }: Expr & { kind: "call" }, where: string): void {
+  const callee = shape.procs.get(proc);
+  if (callee === undefined) {
+    shape.report("unknown-proc", `${where}: ${proc}`);
+    return;
+  }
+  if (callee.params.length !== args.length)
+    shape.report("call-mismatch", `${where}: ${proc} takes ${callee.params.length} arguments, not ${args.length}`);
+  for (const [i, arg] of args.entries()) {
+    const param = callee.params[i];
+    if (param !== undefined && param.type !== typeOf(arg))
+      shape.report("call-mismatch", `${where}: ${param.name} of ${proc} is ${param.type}`);
+  }
+}
+
+function checkConstant({ report }: Shape, e: Expr & { kind: "const" }, where: string): void {
+  const fits =
+    typeof e.value === "bigint"
+      ? e.type === "i64" && BigInt.asIntN(64, e.value) === e.value
+      : e.type === "i32" && (e.value | 0) === e.value;
+  if (!fits) report("constant-range", `${where}: ${e.value} as ${e.type}`);
+}
+
+/** Visibly not 0: a constant, or something `or` a constant. */
+function neverZero(e: Expr): boolean {
+  if (e.kind === "const") return e.value !== 0 && e.value !== 0n;
+  return e.kind === "binary" && e.op === "or" && (neverZero(e.left) || neverZero(e.right));
+}
+
+function checkRegister({ skb, types, report }: Shape, reg: Reg, where: string): void {
+  const key = regKey(reg);
+  if (reg.scope === "skb" && !skb.has(key)) report("unknown-register", `${where}: ${key}`);
+  const type = skb.get(key) ?? types.get(key);
+  if (type !== undefined && type !== reg.type) report("register-type", `${where}: ${key} is ${type} elsewhere`);
+  types.set(key, reg.type);
+}
+
+function checkCursor(shape: Shape, reg: Reg, where: string): void {
+  checkRegister(shape, reg, where);
+  if (reg.type !== "i32") shape.report("type-mismatch", `${where}: cursor ${regKey(reg)} is ${reg.type}`);
+}
+
+function checkType({ report }: Shape, e: Expr, type: ValueType, where: string): void {
+  if (typeOf(e) !== type) report("type-mismatch", `${where}: ${printExpr(e)} is ${typeOf(e)}, not ${type}`);
+}
+
+function checkOffset({ report }: Shape, offset: number, where: string): void {
+  if (!Number.isInteger(offset) || offset < 0 || offset > 0xffffffff) report("offset-range", where);
+}
+
+function checkSpan({ report }: Shape, offset: number, bytes: number, where: string): void {
+  const inside = Number.isInteger(offset) && Number.isInteger(bytes) && bytes >= 0;
+  if (!inside || Math.abs(offset) > PACKET_SPAN || bytes > PACKET_SPAN) report("offset-range", where);
+}
