@@ -22,15 +22,15 @@ import {
 import type { Lane, LookupCode } from "./lookup.ts";
 
 export function linearLookup(family: Family, base: Reg): LookupCode {
-  const count = local("count");
+  const rows = local("rows");
   return {
-    prologue: [set(count, load("image", 4, base, LINEAR.COUNT))],
+    prologue: [set(rows, load("image", 4, base, LINEAR.COUNT))],
     body: (lanes) => {
       const row = local("row");
       return [
         ...lanes.map(({ value }) => set(value, 0)),
-        set(row, add(add(base, LINEAR.ENTRIES), mul(count, LINEAR[family].BYTES))),
-        repeat(count, `rows${lanes.length}`, [
+        set(row, add(add(base, LINEAR.ENTRIES), mul(rows, LINEAR[family].BYTES))),
+        repeat(rows, `rows${lanes.length}`, [
           set(row, sub(row, LINEAR[family].BYTES)),
           ...(family === 4 ? row4(row, lanes) : row6(row, lanes)),
         ]),

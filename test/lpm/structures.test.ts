@@ -1,0 +1,257 @@
+/** Every look-up structure, walked in TypeScript, against `linear`, and `linear` against the definition. */
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { blockShape, buildBlocks } from "../../runtime/lpm/blocks.ts";
+import { buildLpm, COMPARES_UP_TO, chooseLpm, LPM_STRUCTURES } from "../../runtime/lpm/choose.ts";
+import { columnsOf, sortColumns } from "../../runtime/lpm/columns.ts";
+import { buildDag, census } from "../../runtime/lpm/dag.ts";
+import { dir24Shape } from "../../runtime/lpm/dir24.ts";
+import type { LpmEntry, LpmImage } from "../../runtime/lpm/lpm.ts";
+import { bytesOfSplit, chooseStrides } from "../../runtime/lpm/strides.ts";
+import type { Family, Ip } from "../../runtime/net/ip.ts";
+import { parseIp, parsePrefix } from "./notation.ts";
+import { address, edges, longestMatch, table } from "./tables.ts";
+
+const { linear, blocks, dir24 } = LPM_STRUCTURES;
+const FAMILIES: readonly Family[] = [4, 6];
+
+const routes = (text: Record<string, number>): LpmEntry[] =>
+  Object.entries(text).map(([prefix, value]) => ({ ...parsePrefix(prefix), value }));
+
+describe.each(FAMILIES)("IPv%i", (family) => {
+  const asked = fc.array(address(family), { maxLength: 30 });
+  const check = (image: LpmImage, entries: readonly LpmEntry[], more: readonly Ip[]): void => {
+    for (const ip of [...edges(family, entries), ...more])
+      expect([ip, LPM_STRUCTURES[image.kind].lookup(image, ip)]).toEqual([ip, longestMatch(entries, ip)]);
+  };
+
+  test("linear is the definition", () => {
+    fc.assert(
+      fc.property(table(family), asked, (entries, more) => check(linear.build(family, entries), entries, more)),
+    );
+  });
+
+  test("blocks, strides chosen, is linear", () => {
+    fc.assert(
+      fc.property(table(family), asked, (entries, more) => check(blocks.build(family, entries), entries, more)),
+      {
+        numRuns: 300,
+      },
+    );
+  });
+
+  test("blocks, any strides, is linear", () => {
+    const strides = family === 4 ? strides4 : strides6;
+    fc.assert(
+      fc.property(table(family), asked, strides, (entries, more, chosen) =>
+        check(buildBlocks(columnsOf(family, entries), { strides: chosen }), entries, more),
+      ),
+    );
+  });
+
+  test("no two blocks of a level are equal, and every block number names one", () => {
+    fc.assert(
+      fc.property(table(family), (entries) => {
+        const levels = blocksByLevel(blocks.build(family, entries));
+        levels.forEach((level, k) => {
+          expect(new Set(level.map(contentOf)).size).toBe(level.length);
+          if (k + 1 < levels.length) expect(usedNumbers(level)).toBe(levels[k + 1].length);
+        });
+      }),
+    );
+  });
+
+  test("the order of entries does not matter", () => {
+    const shuffled = table(family).chain((entries) =>
+      fc.tuple(fc.constant(entries), fc.shuffledSubarray(entries, { minLength: entries.length })),
+    );
+    fc.assert(
+      fc.property(shuffled, ([entries, other]) => {
+        const sorted = (e: readonly LpmEntry[]) => sortColumns(columnsOf(family, e));
+        expect(sorted(other)).toEqual(sorted(entries));
+        const [one, two] = [sorted(other), sorted(entries)].map((columns) => buildBlocks(columns).bytes);
+        expect(Buffer.compare(one, two)).toBe(0);
+      }),
+    );
+  });
+
+  test("images are a whole number of words and know their prefixes", () => {
+    fc.assert(
+      fc.property(table(family), (entries) => {
+        for (const kind of ["linear", "blocks"] as const) {
+          const image = buildLpm(family, entries, kind);
+          expect(image).toMatchObject({ kind, family, prefixes: entries.length });
+          expect(image.bytes.length % 4).toBe(0);
+        }
+      }),
+    );
+  });
+});
+
+// 64 MB an image: fewer runs
+test("dir24 is linear", () => {
+  fc.assert(
+    fc.property(table(4), fc.array(address(4), { maxLength: 30 }), (entries, more) => {
+      const image = dir24.build(4, entries);
+      for (const ip of [...edges(4, entries), ...more])
+        expect([ip, dir24.lookup(image, ip)]).toEqual([ip, longestMatch(entries, ip)]);
+    }),
+    { numRuns: 12 },
+  );
+});
+
+test("dir24's cells are as wide as values and long blocks need", () => {
+  const cellBytes = (value: number): number => dir24Shape(dir24.build(4, routes({ "10.0.0.0/8": value }))).cellBytes;
+  expect([1, 127, 128, 32767, 32768, 0x7fffffff].map(cellBytes)).toEqual([1, 1, 2, 2, 4, 4]);
+});
+
+describe("the worked examples", () => {
+  const answers = (image: LpmImage, ips: readonly string[]): number[] =>
+    ips.map((ip) => LPM_STRUCTURES[image.kind].lookup(image, parseIp(ip)));
+
+  test("linear: three rows, longest first", () => {
+    const image = linear.build(4, routes({ "10.0.0.0/8": 1, "10.1.0.0/16": 2, "0.0.0.0/0": 3 }));
+    const words = [...new Uint32Array(image.bytes.buffer)];
+    expect(words).toEqual([3, 0, 0x0a010000, 0xffff0000, 2, 0x0a000000, 0xff000000, 1, 0, 0, 3]);
+    expect(answers(image, ["10.1.2.3", "10.2.0.1", "11.0.0.1"])).toEqual([2, 1, 3]);
+  });
+
+  test("dir24: one long block", () => {
+    const image = dir24.build(4, routes({ "10.0.0.0/8": 1, "10.1.2.128/25": 2 }));
+    expect(image.bytes.length).toBe(64 + 2 ** 24 + 256 + 4);
+    expect(image.bytes[64 + 0x0a0102]).toBe(0x80);
+    expect(answers(image, ["10.1.2.200", "10.1.2.100", "10.200.0.0", "11.0.0.0"])).toEqual([2, 1, 1, 0]);
+  });
+
+  test("blocks: six blocks", () => {
+    const image = buildBlocks(columnsOf(4, routes({ "10.0.0.0/8": 1, "10.1.2.0/24": 2 })), { strides: [8, 8, 8] });
+    const levels = blocksByLevel(image);
+    expect(levels.map((level) => level.length)).toEqual([1, 2, 3]);
+    expect([levels[0][0][10], levels[1][1][1], levels[2][2][2]]).toEqual([1, 2, 2]);
+    expect(answers(image, ["10.1.2.9", "10.9.9.9", "9.0.0.0"])).toEqual([2, 1, 0]);
+  });
+
+  test("dag: 1, 2 and 3 different nodes at depths 0, 1 and 2, and one fewer when the halves are equal", () => {
+    const half = { "0.0.0.0/1": 7, "64.0.0.0/2": 8, "192.0.0.0/2": 8 };
+    expect([...census(buildDag(columnsOf(4, routes(half))))]).toEqual([1, 2, 3]);
+    expect([...census(buildDag(columnsOf(4, routes({ ...half, "128.0.0.0/2": 7 }))))]).toEqual([1, 1, 2]);
+  });
+
+  test("IPv6: a root of two bytes, read as they lie", () => {
+    const image = buildBlocks(columnsOf(6, routes({ "2001::/16": 5, "2002:100::/24": 6 })), { strides: [16, 8] });
+    expect(blocksByLevel(image)[0][0][0x0120]).not.toBe(0);
+    expect(answers(image, ["2001::1", "2002:1ff::", "2002:200::", "120::"])).toEqual([5, 6, 0, 0]);
+  });
+});
+
+describe("cells are as wide as they must be", () => {
+  const shapeFor = (values: readonly number[]) =>
+    blockShape(
+      blocks.build(
+        4,
+        values.map((value, i) => ({ address: (i << 12) >>> 0, length: 20, value })),
+      ),
+    );
+  const leaf = (values: readonly number[]) => shapeFor(values).levels.at(-1)!.cellBytes;
+
+  test("values of 16 bits stand in cells of 2 bytes", () => {
+    expect([leaf([1, 0xffff]), shapeFor([1, 0xffff]).indirect]).toEqual([2, false]);
+  });
+  test("a few greater ones in a table beside them", () => {
+    const many = Array.from({ length: 200 }, (_, i) => 0x10000 + (i & 3));
+    expect([leaf(many), shapeFor(many).indirect]).toEqual([2, true]);
+  });
+});
+
+describe("strides are chosen by size", () => {
+  test("the split that is computed is the size that is built", () => {
+    fc.assert(
+      fc.property(table(4), (entries) => {
+        const columns = columnsOf(4, entries);
+        const image = buildBlocks(columns);
+        const { levels } = blockShape(image);
+        const strides = levels.map((level) => level.stride);
+        const computed = bytesOfSplit(census(buildDag(columns)), strides, levels.at(-1)!.cellBytes);
+        const built = blocksByLevel(image).flat();
+        expect(built.reduce((sum, block) => sum + block.byteLength, 0)).toBe(computed);
+      }),
+    );
+  });
+
+  test("levels cover the longest prefix exactly", () => {
+    for (const bits of [1, 8, 15, 24, 32]) {
+      const ones = new Uint32Array(bits + 1).fill(1);
+      expect(chooseStrides(4, ones, 2).reduce((a, b) => a + b, 0)).toBe(bits);
+    }
+  });
+
+  test("strides that do not cover the table, or leave a byte of IPv6, are refused", () => {
+    const v4 = columnsOf(4, routes({ "10.0.0.0/24": 1 }));
+    for (const strides of [[], [8, 8], [20, 4, 12], [0, 24], [25]])
+      expect(() => buildBlocks(v4, { strides })).toThrow(RangeError);
+    const v6 = columnsOf(6, routes({ "2001:db8::/32": 1 }));
+    expect(() => buildBlocks(v6, { strides: [16, 12, 4] })).toThrow(RangeError);
+  });
+});
+
+test("entries that are none are refused", () => {
+  const bad: LpmEntry[] = [
+    { address: 1, length: 31, value: 1 },
+    { address: 0, length: 33, value: 1 },
+    { address: 0, length: -1, value: 1 },
+    { address: 0n, length: 0, value: 1 },
+    { address: 0, length: 0, value: 0 },
+    { address: 0, length: 0, value: 2 ** 31 },
+  ];
+  for (const entry of bad)
+    for (const structure of [linear, blocks, dir24]) expect(() => structure.build(4, [entry])).toThrow(RangeError);
+});
+
+test("compares for a handful of routes, blocks for more", () => {
+  expect([0, 1, COMPARES_UP_TO, COMPARES_UP_TO + 1, 1e6].map(chooseLpm)).toEqual([
+    "linear",
+    "linear",
+    "linear",
+    "blocks",
+    "blocks",
+  ]);
+});
+
+type Cells = Uint16Array | Uint32Array;
+
+/** The cells of each block of each level, read by the header. */
+function blocksByLevel(image: LpmImage): Cells[][] {
+  const buffer = image.bytes.buffer as ArrayBuffer;
+  const view = new DataView(buffer);
+  const { levels } = blockShape(image);
+  let count = 1;
+  return levels.map(({ stride, cellBytes }, k) => {
+    const offset = view.getUint32(8 + 8 * k, true);
+    const length = count * 2 ** stride;
+    const all: Cells =
+      cellBytes === 2 ? new Uint16Array(buffer, offset, length) : new Uint32Array(buffer, offset, length);
+    const level = Array.from({ length: count }, (_, j) => all.subarray(j << stride, (j + 1) << stride));
+    count = greatest(all) + 1;
+    return level;
+  });
+}
+
+const greatest = (cells: Cells): number => {
+  let most = 0;
+  for (const cell of cells) most = Math.max(most, cell);
+  return most;
+};
+
+/** How many different block numbers the cells of a level hold. */
+const usedNumbers = (level: readonly Cells[]): number => new Set(level.flatMap((cells) => [...new Set(cells)])).size;
+
+const contentOf = (cells: Cells): string =>
+  Buffer.from(cells.buffer, cells.byteOffset, cells.byteLength).toString("latin1");
+
+const strides4 = fc.constantFrom([20, 4, 8], [8, 8, 8, 8], [16, 16], [12, 12, 8], [1, 1, 6, 16, 4, 4], [13, 11, 8]);
+const strides6 = fc.constantFrom(
+  [16, ...Array<number>(14).fill(8)],
+  Array<number>(16).fill(8),
+  [16, ...Array<number>(28).fill(4)],
+  [3, 5, 1, 7, ...Array<number>(14).fill(8)],
+);
