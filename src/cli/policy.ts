@@ -1,8 +1,9 @@
 /** What most commands start with: read a policy, check it, show what is wrong with it. */
 import { check, parse, renderDiagnostics } from "../../dsl/index.ts";
-import { KERNEL_PROFILES, type KernelProfile, type Model } from "../../dsl/model.ts";
+import { KERNEL_PROFILES, type KernelProfile, type Model, type Net } from "../../dsl/model.ts";
 import type { Diagnostic } from "../../dsl/diagnostic.ts";
 import type { Source } from "../../dsl/span.ts";
+import type { EngineKind } from "../engines.ts";
 import { dirname, resolve } from "node:path";
 import { readFileSync } from "node:fs";
 import { painter, type ColourChoice } from "./colour.ts";
@@ -75,4 +76,12 @@ export function numberOption(name: string, value: unknown, low: number, high: nu
 export function someFiles(files: readonly string[]): readonly string[] {
   if (files.length === 0) throw new UsageError("no file given (`-` is standard input)");
   return files;
+}
+
+export const engineOption = (value: unknown): EngineKind => choiceOption("engine", value, ["compiled", "reference"]);
+
+export function namespaceNamed(model: Model, name: string): Net {
+  const net = model.nets.find((n) => n.name === name);
+  if (net === undefined) throw new UsageError(`no namespace \`${name}\`; there are ${model.nets.map((n) => n.name).join(", ")}`);
+  return net;
 }

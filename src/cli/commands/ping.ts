@@ -1,0 +1,62 @@
+/** `vrfc ping FILE ADDRESS`: what iputils ping would do in that network, with every namespace's walk. */
+import { parseIp } from "../../../dsl/address.ts";
+import { deviceNamed, type Net } from "../../../dsl/model.ts";
+import type { Ipv4 } from "../../../runtime/net/ip.ts";
+import { openLab } from "../../lab.ts";
+import { outcomeWords } from "../../test-run.ts";
+import { renderStory, story } from "../../walk/story.ts";
+import { painter } from "../colour.ts";
+import { EXIT, UsageError } from "../io.ts";
+import { colourOption, engineOption, modelOf, namespaceNamed, numberOption, type PolicyOptions } from "../policy.ts";
+
+export interface PingCommandOptions extends PolicyOptions {
+  readonly from: string;
+  readonly interface?: string;
+  readonly ttl?: string | number;
+  readonly mark?: string | number;
+  readonly engine: string;
+  readonly json?: boolean;
+}
+
+/** @returns exit status 0 when a reply came, as ping has it */
+export async function run(file: string, address: string, options: PingCommandOptions): Promise<number> {
+  const kind = engineOption(options.engine);
+  const paint = painter(colourOption(options.color));
+  const ttl = options.ttl === undefined ? undefined : numberOption("ttl", options.ttl, 1, 255);
+  const mark = options.mark === undefined ? undefined : numberOption("mark", options.mark, 0, 0xffffffff);
+  const destination = ipv4(address);
+  const model = modelOf(file, options);
+  if (model === null) return EXIT.FINDINGS;
+  const net = namespaceNamed(model, options.from);
+  const lab = await openLab(model, kind);
+  const ping = lab.ping(net.index, { destination, ttl, mark, timeout: 1, ...binding(net, options.interface) });
+  const chapters = story(ping.events, model.nets, model.source);
+  if (options.json) {
+    const report = { schema: "vrfc.ping/1", kernel: model.kernel, namespace: net.name, outcome: ping.outcome, exitCode: ping.exitCode, walk: chapters };
+    console.log(JSON.stringify(report, null, 2));
+  } else {
+    console.log(paint.faint(`kernel ${model.kernel}, engine ${kind}`));
+    process.stdout.write(renderStory(chapters, paint));
+    const said = outcomeWords(ping);
+    console.log(`${ping.exitCode === 0 ? paint.good(said) : paint.bad(said)}`);
+    if (ping.stderr !== "") console.error(ping.stderr.trimEnd());
+  }
+  return ping.exitCode === 0 ? EXIT.OK : EXIT.FINDINGS;
+}
+
+function ipv4(text: string): Ipv4 {
+  const parsed = parseIp(text);
+  if (!parsed.ok) throw new UsageError(`\`${text}\` is not an address: ${parsed.reason}`);
+  if (typeof parsed.value !== "number") throw new UsageError("ping: IPv6 is not supported yet");
+  return parsed.value;
+}
+
+/** `-I` takes a device of the namespace, else an address. */
+function binding(net: Net, value: string | undefined): { device?: string; source?: Ipv4 } {
+  if (value === undefined) return {};
+  const name = String(value);
+  if (deviceNamed(net, name) !== undefined) return { device: name };
+  const parsed = parseIp(name);
+  if (parsed.ok) return { source: ipv4(name) };
+  throw new UsageError(`-I ${name}: namespace ${net.name} has no such device (it has ${net.devices.map((d) => d.name).join(", ")}), and it is not an address`);
+}

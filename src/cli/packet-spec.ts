@@ -1,0 +1,88 @@
+/**
+ * The packet of `vrfc explain`, in words:
+ *
+ *   packet   = ( "in" DEVICE | "out" [ DEVICE ] ) [ PROTOCOL ] SOURCE ">" DESTINATION { option }
+ *   PROTOCOL = "icmp" | "udp" | "tcp" | NUMBER                               icmp when absent
+ *   option   = "sport" N | "dport" N | "ttl" N | "mark" N | "tos" N | "uid" N | "length" N
+ *
+ * `in vethr1` is a frame received by that device, `out` a packet of a local socket, `out vrf` one of a socket bound to a
+ * device. A source of 0.0.0.0 lets the host choose.
+ */
+import { parseIp } from "../../dsl/address.ts";
+import { suggest } from "../../dsl/suggest.ts";
+import { familyOf, type Ip } from "../../runtime/net/ip.ts";
+import { UsageError } from "./io.ts";
+
+export interface PacketSpec {
+  readonly direction: "in" | "out";
+  /** Empty: a socket bound to no device. */
+  readonly device: string;
+  readonly protocol: number;
+  readonly source: Ip;
+  readonly destination: Ip;
+  readonly sport: number;
+  readonly dport: number;
+  readonly ttl: number;
+  readonly mark: number;
+  readonly tos: number;
+  readonly uid: number;
+  /** Bytes of payload after the transport header. */
+  readonly length: number;
+}
+
+const protocols: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17 };
+const limits = { sport: 65535, dport: 65535, ttl: 255, mark: 0xffffffff, tos: 255, uid: 0xfffffffe, length: 1400 } as const;
+type Option = keyof typeof limits;
+const defaults: Record<Option, number> = { sport: 40000, dport: 80, ttl: 64, mark: 0, tos: 0, uid: 0, length: 56 };
+
+/** @throws UsageError that says which word was not understood and what was expected there */
+export function parsePacketSpec(text: string): PacketSpec {
+  const words = text.replaceAll(">", " > ").split(/\s+/).filter((w) => w !== "");
+  let at = 0;
+  const fail = (expected: string): never => {
+    throw new UsageError(`packet \`${text}\`: expected ${expected}, found ${at < words.length ? `\`${words[at]}\`` : "the end"} (e.g. 'in vethr1 icmp 10.0.0.7 > 10.0.1.7')`);
+  };
+  const isAddress = (word: string | undefined) => word !== undefined && parseIp(word).ok;
+
+  const direction = words[at++];
+  if (direction !== "in" && direction !== "out") {
+    at = 0;
+    return fail("`in DEVICE` or `out [DEVICE]`");
+  }
+  let device = "";
+  const bare = isAddress(words[at]) || (words[at] in protocols && isAddress(words[at + 1]));
+  if (direction === "in" || !bare) device = words[at++] ?? fail("a device");
+  const protocol = isAddress(words[at]) ? protocols.icmp : protocolNumber(words[at++]) ?? (at--, fail("icmp, udp, tcp or a protocol number"));
+  const address = (what: string): Ip => {
+    const parsed = words[at] === undefined ? fail(what) : parseIp(words[at]);
+    if (!parsed.ok) return fail(what);
+    at++;
+    return parsed.value;
+  };
+  const source = address("the source address");
+  if (words[at] !== ">") fail("`>`");
+  at++;
+  const destination = address("the destination address");
+  if (familyOf(source) !== familyOf(destination)) throw new UsageError(`packet \`${text}\`: source and destination are of different families`);
+  const options = { ...defaults };
+  while (at < words.length) {
+    const name = words[at];
+    if (!(name in limits)) {
+      const near = suggest(name, Object.keys(limits));
+      fail(`${near === null ? "" : `\`${near}\`? or `}one of ${Object.keys(limits).join(", ")}`);
+    }
+    at++;
+    const value = Number(words[at]);
+    if (words[at] === undefined || !Number.isInteger(value) || value < 0 || value > limits[name as Option]) fail(`a number from 0 to ${limits[name as Option]}`);
+    options[name as Option] = value;
+    at++;
+  }
+  return { direction, device, protocol, source, destination, ...options };
+}
+
+function protocolNumber(word: string | undefined): number | undefined {
+  if (word === undefined) return undefined;
+  if (word in protocols) return protocols[word];
+  const n = Number(word);
+  return /^\d+$/.test(word) && n <= 255 ? n : undefined;
+}
