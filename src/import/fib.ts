@@ -1,0 +1,265 @@
+/**
+ * Routes as a kernel would hold them while a script runs, as far as the order of commands decides: whether a gateway can
+ * be reached now, whether the route is there already, what goes when a device goes down.
+ *
+ *   add/append/prepend/replace/change  fib_table_insert, fib6_add_rt2node
+ *   del, flush                         fib_table_delete, ip6_route_del
+ *   gateway, device, source            fib_check_nh, fib_valid_prefsrc; ip6_validate_gw, ip6_route_check_nh
+ *   device down, deleted, (un)enslaved fib_sync_down_dev, rt6_disable_ip
+ */
+import type { Hop, Route as RouteNode } from "../../dsl/ast.ts";
+import { Scope } from "../../dsl/model.ts";
+import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
+import { type Family, familyOf, type Ip, inPrefix, type Prefix } from "../../runtime/net/ip.ts";
+import { type Found, type GatewayFlow, kernelRoutes, lookupByRules, lookupTable } from "./lookup.ts";
+import {
+  type Device,
+  type FibHop,
+  type FibRoute,
+  hasHops,
+  metricOf,
+  type NetNs,
+  prefixOf,
+  Route,
+  type RouteRequest,
+} from "./state.ts";
+import { Errno, Refused, Unsupported } from "./words.ts";
+
+export type RouteAction = "add" | "append" | "prepend" | "replace" | "change";
+
+const isSamePrefix = (a: Prefix, b: Prefix): boolean => a.length === b.length && a.address === b.address;
+
+// ---- checks of a new route ----------------------------------------------------------------------------------------
+
+/** What a next hop is checked for: a route, or a next-hop object. */
+export type HopRequest = Pick<RouteRequest, "ns" | "family" | "table" | "scope">;
+
+/** Where the next hop leaves, or why Linux refuses it now. */
+export function checkHop(request: HopRequest, hop: Hop, device: Device | null): FibHop {
+  const { family, scope } = request;
+  const gateway = hop.via?.value ?? null;
+  if (gateway === null) {
+    const isLocal = scope === Scope.HOST && family === 4;
+    if (device !== null && !device.isUp && !isLocal) throw new Refused(downMessage(family), hop.dev?.span);
+    return { device, gateway };
+  }
+  if (hop.onlink || familyOf(gateway) === 6) {
+    if (device !== null && !device.isUp) throw new Refused("Error: Nexthop device is not up.", hop.dev?.span);
+    if (hop.onlink || isLinkLocal(gateway)) return { device, gateway };
+  }
+  return {
+    device: familyOf(gateway) === 4 ? gatewayDevice4(request, hop, device) : gatewayDevice6(request, hop, device),
+    gateway,
+  };
+}
+
+const downMessage = (family: Family): string =>
+  family === 4 ? "Error: Device for nexthop is not up." : "Error: Nexthop device is not up.";
+const isLinkLocal = (ip: Ip): boolean =>
+  typeof ip === "bigint" && inPrefix({ address: 0xfe80n << 112n, length: 10 }, ip);
+
+/** fib_check_nh_v4_gw: in the route's own table (unless that is main), then by the rules. */
+function gatewayDevice4({ ns, table, scope }: HopRequest, hop: Hop, oif: Device | null): Device | null {
+  const flow: GatewayFlow = {
+    family: 4,
+    destination: hop.via?.value ?? 0,
+    oif,
+    scope: Math.max(scope + 1, Scope.LINK),
+  };
+  const inTable = table === RT_TABLE_MAIN || table === 0 ? null : lookupTable(ns, table, flow);
+  const found = inTable !== null && hasHops(inTable.route.type) ? inTable : lookupByRules(ns, flow);
+  if (found === null || !["unicast", "local"].includes(found.route.type))
+    throw new Refused("Error: Nexthop has invalid gateway.", hop.via?.span);
+  return found.hop.device;
+}
+
+/** ip6_route_check_nh: as for IPv4, but the gateway must not need a gateway itself, and not be an own address. */
+function gatewayDevice6({ ns, table }: HopRequest, hop: Hop, oif: Device | null): Device | null {
+  const flow: GatewayFlow = { family: 6, destination: hop.via?.value ?? 0n, oif, scope: 0 };
+  const fits = (found: Found | null): found is Found =>
+    found !== null &&
+    hasHops(found.route.type) &&
+    found.hop.gateway === null &&
+    (oif === null || found.hop.device === oif);
+  const isLocal = (oif === null ? ns.devices : [oif]).some((device) =>
+    device.addresses.some((address) => address.local === flow.destination),
+  );
+  if (isLocal) throw new Refused("Error: Gateway can not be a local address.", hop.via?.span);
+  const inTable = lookupTable(ns, table, flow);
+  const found = fits(inTable) ? inTable : lookupByRules(ns, flow);
+  if (!fits(found)) throw new Refused(Errno.EHOSTUNREACH, hop.via?.span);
+  return found.hop.device;
+}
+
+/** fib_valid_prefsrc: the source must be a local address of the route's table, or of table local. */
+function checkSource({ ns, node, family, table }: RouteRequest): void {
+  const source = node.src;
+  if (source === undefined) return;
+  if (family === 6) {
+    if (ns.devices.some((device) => device.addresses.some((address) => address.local === source.value))) return;
+    throw new Refused("Error: Invalid source address.", source.span);
+  }
+  const isItself = node.type?.value === "local" && node.prefix.value?.address === source.value;
+  const tables = [table === RT_TABLE_MAIN ? RT_TABLE_LOCAL : table, RT_TABLE_LOCAL];
+  const isLocal = [...kernelRoutes(ns, 4), ...ns.routes].some(
+    (route) =>
+      route.type === "local" && tables.some((id) => id === route.table) && inPrefix(route.prefix, source.value),
+  );
+  if (!isItself && !isLocal) throw new Refused("Error: Invalid prefsrc address.", source.span);
+}
+
+// ---- add ----------------------------------------------------------------------------------------------------------
+
+/** Adds a route as the command says, or refuses with the kernel's words. */
+export function addRoute(request: RouteRequest, action: RouteAction): Route {
+  const { ns, node } = request;
+  if (node.nhid !== undefined && !ns.nexthops.some((entry) => entry.node.id.value === node.nhid?.value))
+    throw new Refused("Error: Nexthop id does not exist.", node.nhid.span);
+  const hops = hasHops(node.type?.value ?? "unicast")
+    ? node.hops.map((hop, i) => checkHop(request, hop, request.devices[i]))
+    : [];
+  checkSource(request);
+
+  const first = findSame(request);
+  if (action === "add" && first) throw new Refused(Errno.EEXIST, node.span, whereIs(first));
+  if (action === "change" && !first) throw new Refused(Errno.ENOENT, node.span);
+  if (
+    (action === "append" || action === "prepend") &&
+    ns.routes.some((other) => isSameKey(other, request) && isSameWay(other, request, hops))
+  )
+    throw new Refused(Errno.EEXIST, node.span, first && whereIs(first));
+  if (first && (action === "replace" || action === "change")) return replaceRoute(request, hops, first);
+  if (first instanceof Route && action === "append" && canJoin(first, hops)) return joinRoute(first, request, hops);
+
+  const route = new Route(request, hops, null);
+  ns.entered.push(route);
+  if (action === "prepend" && first instanceof Route) ns.routes.splice(ns.routes.indexOf(first), 0, route);
+  else ns.routes.push(route);
+  return route;
+}
+
+/** The route that (table, prefix, TOS, metric) names. */
+function findSame(request: RouteRequest): FibRoute | undefined {
+  return [...kernelRoutes(request.ns, request.family), ...request.ns.routes].find((other) => isSameKey(other, request));
+}
+
+function isSameKey(other: FibRoute, request: RouteRequest): boolean {
+  return (
+    other.family === request.family &&
+    other.table === request.table &&
+    isSamePrefix(other.prefix, prefixOf(request)) &&
+    other.tos === (request.node.tos?.value ?? 0) &&
+    other.metric === metricOf(request)
+  );
+}
+
+const isSameWay = (other: Route, request: RouteRequest, hops: readonly FibHop[]): boolean =>
+  other.type === (request.node.type?.value ?? "unicast") &&
+  other.node.src?.value === request.node.src?.value &&
+  other.hops.length === hops.length &&
+  other.hops.every((hop, i) => hop.device === hops[i].device && hop.gateway === hops[i].gateway);
+
+function whereIs(route: FibRoute): { span: RouteNode["span"]; message: string } | undefined {
+  if (route instanceof Route)
+    return { span: route.node.span, message: "this route has the same table, prefix, TOS and metric" };
+  return route.address
+    ? { span: route.address.node.span, message: "the route of this address is the same" }
+    : undefined;
+}
+
+function replaceRoute(request: RouteRequest, hops: readonly FibHop[], old: FibRoute): Route {
+  const { ns } = request;
+  const route = new Route(request, hops, old instanceof Route ? old : null);
+  ns.entered.push(route);
+  if (old instanceof Route) {
+    route.inherit(old);
+    ns.routes[ns.routes.indexOf(old)] = route;
+  } else {
+    if (old.address) old.address.lostPrefixRoute = true;
+    ns.routes.push(route);
+  }
+  return route;
+}
+
+/** IPv6 routes of one prefix and metric that have gateways are one multipath route (rt6_qualify_for_ecmp). */
+const canJoin = (first: Route, hops: readonly FibHop[]): boolean =>
+  first.family === 6 && hops.length > 0 && [...first.hops, ...hops].every((hop) => hop.gateway !== null);
+
+function joinRoute(first: Route, request: RouteRequest, hops: readonly FibHop[]): Route {
+  const node = { ...first.node, hops: [...first.node.hops, ...request.node.hops] };
+  const joined = new Route({ ...request, node }, [...first.hops, ...hops], first);
+  joined.inherit(first);
+  request.ns.routes[request.ns.routes.indexOf(first)] = joined;
+  request.ns.entered.push(joined);
+  return joined;
+}
+
+// ---- delete and flush ---------------------------------------------------------------------------------------------
+
+/** `ip route del`: the first route of the prefix that has everything the command names. */
+export function deleteRoute(request: RouteRequest): FibRoute {
+  const { ns, node } = request;
+  const found = [...ns.routes, ...kernelRoutes(ns, request.family)].find((route) => isMeant(route, request));
+  if (found === undefined) throw new Refused(Errno.ESRCH, node.span);
+  removeRoute(ns, found);
+  return found;
+}
+
+function isMeant(route: FibRoute, { node, family, table, devices, ...request }: RouteRequest): boolean {
+  const own = route instanceof Route ? route.node : null;
+  return (
+    route.family === family &&
+    route.table === table &&
+    isSamePrefix(route.prefix, prefixOf({ node, family, table, devices, ...request })) &&
+    (family === 6 || route.tos === (node.tos?.value ?? 0)) &&
+    (node.type === undefined || node.type.value === route.type) &&
+    (node.metric === undefined || node.metric.value === route.metric) &&
+    (node.src === undefined || node.src.value === own?.src?.value) &&
+    (node.protocol === undefined ||
+      node.protocol.value === (own === null ? "kernel" : (own.protocol?.value ?? "boot"))) &&
+    (node.scope === undefined || request.scope === route.scope) &&
+    (node.nhid === undefined || node.nhid.value === own?.nhid?.value) &&
+    node.hops.every((hop, i) =>
+      route.hops.some(
+        ({ device, gateway }) =>
+          (devices[i] === null || devices[i] === device) && (hop.via === undefined || hop.via.value === gateway),
+      ),
+    )
+  );
+}
+
+/** The connected route of an address is remembered as lost there; the kernel's other routes cannot be missing in vrfc. */
+export function removeRoute(ns: NetNs, route: FibRoute): void {
+  if (route instanceof Route) ns.routes = ns.routes.filter((other) => other !== route);
+  else if (route.address && route.type === "unicast") route.address.lostPrefixRoute = true;
+  else throw new Unsupported("vrfc cannot take away a route that the kernel makes for an address of its own");
+}
+
+/**
+ * What happened to the device of a next hop. `down` spares host-scope (local) routes, which stay while the address
+ * does; the others take all. Routes with several next hops keep the dead ones, except when the device is gone for good.
+ */
+export type DeviceEvent = "down" | "unlink" | "no address" | "unregister";
+
+export function flushDevice(ns: NetNs, device: Device, event: DeviceEvent): void {
+  const isDead = (route: Route, hop: FibHop): boolean => {
+    if (hop.device !== device) return hop.device !== null && !hop.device.isUp;
+    return event !== "down" || route.scope !== Scope.HOST || route.family === 6;
+  };
+  ns.routes = ns.routes.filter((route) => {
+    if (event === "no address" && route.family === 6) return true;
+    if (!route.hops.some((hop) => hop.device === device)) return true;
+    if (route.family === 6 || event === "unregister") return false;
+    return !route.hops.every((hop) => isDead(route, hop));
+  });
+}
+
+/** fib_sync_down_addr: routes that prefer a source address go with it. */
+export function flushPreferredSource(device: Device, source: Ip): void {
+  const { ns } = device;
+  const table = device.l3mdevTable || RT_TABLE_MAIN;
+  ns.routes = ns.routes.filter((route) => {
+    if (route.node.src?.value !== source) return true;
+    return route.family === 4 && route.table !== table;
+  });
+}

@@ -1,0 +1,187 @@
+/**
+ * `ip address`: iproute2's ipaddr_modify.
+ *
+ *   add | change | replace | del   [local] ADDR[/LEN] { peer P | broadcast B | scope S | metric N | label L | dev D | flag }
+ *   flush                          [dev] D { scope S | to P | label L | … }
+ */
+import type { AddressProperty, Name, Spanned } from "../../dsl/ast.ts";
+import { familyOf, inPrefix, lastAddress, type Prefix } from "../../runtime/net/ip.ts";
+import { addAddress, deleteAddress, findAddress } from "./devices.ts";
+import type { Run } from "./run.ts";
+import type { Word } from "./shell.ts";
+import type { Device } from "./state.ts";
+import { choose, Errno, keywordOf, numberWord, parseIp, prefixWord, Refused, scopeWord, Unsupported, type Words } from "./words.ts";
+
+const KEYWORDS = [
+  "peer",
+  "remote",
+  "broadcast*",
+  "brd",
+  "anycast",
+  "scope",
+  "dev",
+  "label",
+  "metric*",
+  "priority*",
+  "preference*",
+  "valid_lft*",
+  "preferred_lft*",
+  "proto",
+  "local",
+] as const;
+
+/** Flags that say nothing about routes: duplicate address detection is over before any packet comes. */
+const FLAGS = ["nodad", "optimistic", "home", "mngtmpaddr", "autojoin", "permanent", "secondary", "temporary", "deprecated", "tentative", "dadfailed"];
+
+interface AddressRequest {
+  device?: Word;
+  local?: Spanned<Prefix>;
+  hasLength: boolean;
+  peer?: Spanned<Prefix>;
+  scope?: Name;
+  metric?: Spanned<number>;
+  noprefixroute?: boolean;
+}
+
+export function runAddress(run: Run, words: Words): void {
+  if (words.isDone) return;
+  const action = words.next();
+  switch (choose(action.text, ["add", "change", "replace", "delete", "list", "show", "lst", "flush", "save", "showdump", "restore", "help"])) {
+    case "add":
+      return add(run, parse(run, words), false);
+    case "change":
+    case "replace":
+      return add(run, parse(run, words), true);
+    case "delete":
+      return remove(run, parse(run, words));
+    case "flush":
+      return flush(run, words);
+    case "restore":
+      throw new Unsupported("`ip address restore`", action.span);
+    case null:
+      if (action.text === "chg") return add(run, parse(run, words), true);
+      throw new Refused(`Command "${action.text}" is unknown, try "ip address help".`, action.span);
+    default:
+      return;
+  }
+}
+
+function parse(run: Run, words: Words): AddressRequest {
+  const request: AddressRequest = { hasLength: false };
+  while (!words.isDone) {
+    const word = words.next();
+    const keyword = keywordOf(word.text, KEYWORDS);
+    switch (keyword) {
+      case "peer":
+      case "remote":
+        request.peer = prefix(words.next());
+        break;
+      case "dev":
+        request.device = words.next();
+        break;
+      case "scope": {
+        const value = words.next();
+        request.scope = { value: scopeWord(value, "invalid scope value.").name, span: value.span };
+        break;
+      }
+      case "metric":
+      case "priority":
+      case "preference":
+        request.metric = numberWord(words.next(), '"metric" value is invalid\n');
+        break;
+      case "broadcast":
+      case "brd":
+        leaveOutBroadcast(run, word, words.next(), request);
+        break;
+      case "anycast":
+        throw new Unsupported("anycast addresses", word.span);
+      case "label":
+      case "valid_lft":
+      case "preferred_lft":
+      case "proto":
+        run.leaveOut(word, words.next());
+        break;
+      default:
+        if (word.text === "noprefixroute") request.noprefixroute = true;
+        else if (!FLAGS.includes(word.text)) nameLocal(request, keyword === "local" ? words.next() : word);
+    }
+  }
+  return request;
+}
+
+const prefix = (word: Word): Spanned<Prefix> => {
+  const { value, span } = prefixWord(word);
+  if (value === null) throw new Refused(`Error: any valid prefix is expected rather than "${word.text}".`, span);
+  return { value, span };
+};
+
+function nameLocal(request: AddressRequest, word: Word): void {
+  if (request.local) throw new Refused(`Error: either "local" is duplicate, or "${word.text}" is a garbage.`, word.span);
+  request.local = prefix(word);
+  request.hasLength = word.text.includes("/");
+}
+
+/** The subnet's last address is a broadcast address anyway; any other has no place in vrfc. */
+function leaveOutBroadcast(run: Run, word: Word, value: Word, { local }: AddressRequest): void {
+  if (value.text === "+" || value.text === "-") return;
+  if (local !== undefined && parseIp(value.text) === lastAddress(local.value)) return;
+  run.leaveOut(word, value);
+}
+
+function complete(run: Run, request: AddressRequest): { device: Device; local: Spanned<Prefix> } {
+  if (request.device === undefined) throw new Refused('Not enough information: "dev" argument is required.');
+  const device = run.device(request.device);
+  if (request.local === undefined) throw new Refused(Errno.EINVAL);
+  return { device, local: request.local };
+}
+
+function add(run: Run, request: AddressRequest, replace: boolean): void {
+  const { device, local } = complete(run, request);
+  const { peer, scope, metric } = request;
+  const node: AddressProperty = {
+    kind: "address",
+    span: run.span,
+    address: local,
+    ...(peer ? { peer } : {}),
+    ...(scope ? { scope } : {}),
+    ...(metric ? { metric } : {}),
+    ...(request.noprefixroute ? { noprefixroute: true } : {}),
+  };
+  if (peer && familyOf(peer.value.address) !== familyOf(local.value.address)) throw new Refused(Errno.EINVAL, peer.span);
+  run.touch(addAddress(device, node, replace));
+}
+
+function remove(run: Run, request: AddressRequest): void {
+  const { device, local } = complete(run, request);
+  const address = findAddress(device, local.value, request.hasLength);
+  if (address === undefined) throw new Refused(Errno.EADDRNOTAVAIL, local.span);
+  run.touch(device);
+  deleteAddress(address);
+}
+
+/** Flushes the addresses of a device; `to` and `scope` choose among them. */
+function flush(run: Run, words: Words): void {
+  if (words.isDone) throw new Refused("Flush requires arguments.");
+  let deviceWord: Word | undefined;
+  let to: Prefix | null = null;
+  let scope: string | null = null;
+  while (!words.isDone) {
+    const word = words.next();
+    if (word.text === "to") to = prefix(words.next()).value;
+    else if (word.text === "scope") scope = words.next().text;
+    else if (word.text === "dev") deviceWord = words.next();
+    else if (["up", "down", "label", "group", "master", "vrf", "nomaster", "type", "proto", "permanent", "dynamic"].includes(word.text))
+      throw new Unsupported(`\`${word.text}\` of \`ip address flush\``, word.span);
+    else deviceWord = word;
+  }
+  if (deviceWord === undefined) throw new Unsupported("flushing the addresses of all devices");
+  const name = deviceWord.text;
+  const device = run.touch(run.device(deviceWord, () => new Refused(`Device "${name}" does not exist.`, deviceWord.span)));
+  for (const address of device.addresses) {
+    const isMeant =
+      (run.family === null || address.family === run.family) &&
+      (to === null || inPrefix(to, address.local)) &&
+      (scope === null || scope === (address.node.scope?.value ?? "global"));
+    if (isMeant && device.addresses.includes(address)) deleteAddress(address);
+  }
+}

@@ -1,0 +1,450 @@
+/**
+ * `ip route`: iproute2's iproute_modify and iproute_flush.
+ *
+ *   add | append | prepend | replace | change | del
+ *          [TYPE] [to] PREFIX { via [FAMILY] A | dev D | onlink | nexthop HOP | nhid N | table T | vrf V | metric N | tos T
+ *                             | scope S | proto P | src A | mtu N | … }
+ *   flush  { table T | vrf V | dev D | proto P | type T | [root | exact] PREFIX | … }
+ *   HOP  = { via [FAMILY] A | dev D | weight N | onlink }
+ *
+ * As in iproute2: a route without `table` is in main (local, broadcast and anycast ones in local); a unicast route without
+ * a gateway has scope link; `tos` is hexadecimal with or without 0x.
+ */
+import type { Hop, Name, Route as RouteNode, Spanned } from "../../dsl/ast.ts";
+import { Scope } from "../../dsl/model.ts";
+import type { Span } from "../../dsl/span.ts";
+import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
+import { type Family, familyOf, inPrefix, type Ip, type Prefix } from "../../runtime/net/ip.ts";
+import { addRoute, deleteRoute, removeRoute, type RouteAction } from "./fib.ts";
+import { kernelRoutes } from "./lookup.ts";
+import type { Run } from "./run.ts";
+import type { Word } from "./shell.ts";
+import { type Device, type FibRoute, Route, type RouteRequest } from "./state.ts";
+import {
+  addressWord,
+  choose,
+  keywordOf,
+  numberWord,
+  prefixWord,
+  Refused,
+  scopeWord,
+  tableText,
+  tableWord,
+  tosWord,
+  Unsupported,
+  type Words,
+} from "./words.ts";
+
+const KEYWORDS = [
+  "src",
+  "via",
+  "from",
+  "tos",
+  "dsfield*",
+  "expires",
+  "metric*",
+  "priority*",
+  "preference",
+  "scope",
+  "mtu",
+  "hoplimit",
+  "advmss",
+  "reordering*",
+  "rtt",
+  "rto_min",
+  "window*",
+  "cwnd*",
+  "initcwnd*",
+  "initrwnd*",
+  "features*",
+  "quickack*",
+  "congctl*",
+  "rttvar*",
+  "ssthresh*",
+  "realms*",
+  "onlink",
+  "nexthop",
+  "nhid",
+  "protocol*",
+  "table*",
+  "vrf*",
+  "dev",
+  "oif",
+  "pref*",
+  "encap",
+  "ttl-propagate",
+  "fastopen_no_cookie*",
+  "to",
+] as const;
+
+/** With one argument, and of meaning to transport protocols or other systems only. */
+const WITHOUT_MEANING: readonly string[] = [
+  "hoplimit",
+  "advmss",
+  "reordering",
+  "rtt",
+  "rto_min",
+  "window",
+  "cwnd",
+  "initcwnd",
+  "initrwnd",
+  "features",
+  "quickack",
+  "congctl",
+  "rttvar",
+  "ssthresh",
+  "realms",
+  "pref",
+  "fastopen_no_cookie",
+  "expires",
+];
+
+/** rtnl_rtntype_a2n; abbreviations as there. */
+const TYPES = new Map([
+  ["local", "local"],
+  ["broadcast", "broadcast"],
+  ["brd", "broadcast"],
+  ["anycast", "anycast"],
+  ["multicast", "multicast"],
+  ["prohibit", "prohibit"],
+  ["unreachable", "unreachable"],
+  ["blackhole", "blackhole"],
+  ["unicast", "unicast"],
+  ["throw", "throw"],
+]);
+
+const FAMILIES = new Map<string, Family>([
+  ["inet", 4],
+  ["inet6", 6],
+]);
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+/** The command while it is read. `Hop` fields directly said belong to the only next hop. */
+interface Draft {
+  node: Partial<Writable<RouteNode>>;
+  hop: Partial<Writable<Hop>>;
+  hopWords: Span[];
+  hops: Hop[];
+  scope?: number;
+  table?: number;
+  hasTable: boolean;
+}
+
+export function runRoute(run: Run, words: Words): void {
+  if (words.isDone) return;
+  const action = words.next();
+  const name = choose(action.text, [
+    "add",
+    "change",
+    "replace",
+    "prepend",
+    "append",
+    "test",
+    "delete",
+    "list",
+    "show",
+    "lst",
+    "get",
+    "flush",
+    "save",
+    "restore",
+    "showdump",
+    "help",
+  ]);
+  switch (name) {
+    case "add":
+    case "change":
+    case "replace":
+    case "prepend":
+    case "append":
+      return add(run, parse(run, words, false), name);
+    case "delete":
+      deleteRoute(parse(run, words, true));
+      return;
+    case "flush":
+      return flush(run, words);
+    case "test":
+    case "restore":
+      throw new Unsupported(`\`ip route ${name}\``, action.span);
+    case null:
+      if (action.text === "chg") return add(run, parse(run, words, false), "change");
+      throw new Refused(`Command "${action.text}" is unknown, try "ip route help".`, action.span);
+    default:
+      return;
+  }
+}
+
+function add(run: Run, request: RouteRequest, action: RouteAction): void {
+  run.touch(addRoute(request, action));
+}
+
+// ---- parse --------------------------------------------------------------------------------------------------------
+
+function parse(run: Run, words: Words, isDelete: boolean): RouteRequest {
+  const draft: Draft = { node: {}, hop: {}, hopWords: [], hops: [], hasTable: false };
+  while (!words.isDone) {
+    const word = words.next();
+    const keyword = keywordOf(word.text, KEYWORDS);
+    if (keyword !== null && WITHOUT_MEANING.includes(keyword)) leaveOutMetric(run, word, words);
+    else if (keyword === null || keyword === "to") parseDestination(draft, keyword === "to" ? words.next() : word, words);
+    else parseWord(run, draft, keyword, word, words);
+  }
+  return complete(run, draft, isDelete);
+}
+
+/** `advmss lock 1400` has a second argument. */
+function leaveOutMetric(run: Run, word: Word, words: Words): void {
+  const value = words.next();
+  run.leaveOut(word, value, ...(value.text === "lock" ? [words.next()] : []));
+}
+
+function parseDestination({ node }: Draft, word: Word, words: Words): void {
+  const type = TYPES.get(word.text);
+  if (type !== undefined && node.type === undefined) {
+    node.type = { value: type, span: word.span };
+    words.take("to");
+    if (words.isDone) return;
+    const next = words.peek();
+    if (next && keywordOf(next.text, KEYWORDS) !== null && next.text !== "default") return;
+    node.prefix = prefixWord(words.next());
+    return;
+  }
+  if (node.prefix !== undefined) throw new Refused(`Error: either "to" is duplicate, or "${word.text}" is a garbage.`, word.span);
+  node.prefix = prefixWord(word);
+}
+
+function parseWord(run: Run, draft: Draft, keyword: string, word: Word, words: Words): void {
+  const { node } = draft;
+  switch (keyword) {
+    case "src":
+      node.src = addressWord(words.next());
+      return;
+    case "tos":
+    case "dsfield":
+      node.tos = tosWord(words.next(), '"tos" value is invalid\n');
+      return;
+    case "metric":
+    case "priority":
+    case "preference":
+      node.metric = numberWord(words.next(), '"metric" value is invalid\n');
+      return;
+    case "scope": {
+      const scope = scopeWord(words.next(), 'invalid "scope" value\n');
+      draft.scope = scope.value;
+      node.scope = { value: scope.name, span: scope.span };
+      return;
+    }
+    case "mtu": {
+      const value = words.next();
+      if (value.text === "lock") run.leaveOut(value);
+      node.mtu = numberWord(value.text === "lock" ? words.next() : value, '"mtu" value is invalid\n');
+      return;
+    }
+    case "protocol": {
+      const value = words.next();
+      node.protocol = { value: value.text, span: value.span };
+      return;
+    }
+    case "table":
+      parseTable(run, draft, words.next());
+      return;
+    case "vrf":
+      parseVrf(run, draft, words.next());
+      return;
+    case "nhid":
+      node.nhid = numberWord(words.next(), '"id" value is invalid');
+      return;
+    case "nexthop":
+      draft.hops.push(...parseHops(words, word));
+      return;
+    case "via":
+    case "dev":
+    case "oif":
+    case "onlink":
+      draft.hopWords.push(word.span);
+      parseHopWord(draft.hop, keyword, words);
+      return;
+    default:
+      throw new Unsupported(`\`${keyword}\` of \`ip route\``, word.span);
+  }
+}
+
+function parseTable(run: Run, draft: Draft, word: Word): void {
+  const table = tableWord(word, run.network.tables, '"table" value is invalid\n');
+  draft.table = table.value;
+  draft.hasTable = true;
+  draft.node.table = { value: tableText(table.value), span: word.span };
+}
+
+function parseVrf(run: Run, draft: Draft, word: Word): void {
+  const vrf = run.ns.device(word.text);
+  if (vrf?.kind !== "vrf") throw new Refused(`Error: argument "${word.text}" is wrong: Invalid VRF\n`.trim(), word.span);
+  draft.table = vrf.table.value;
+  draft.hasTable = true;
+  draft.node.vrf = { value: word.text, span: word.span };
+}
+
+function parseHopWord(hop: Partial<Writable<Hop>>, keyword: string, words: Words): void {
+  if (keyword === "onlink") hop.onlink = true;
+  else if (keyword === "via") {
+    const family = FAMILIES.get(words.peek()?.text ?? "");
+    if (family !== undefined) words.next();
+    hop.via = addressWord(words.next());
+  } else {
+    const word = words.next();
+    hop.dev = { value: word.text, span: word.span };
+  }
+}
+
+/** `nexthop … nexthop …` goes on to the end of the command (parse_nexthops). */
+function parseHops(words: Words, first: Word): Hop[] {
+  const hops: Hop[] = [];
+  let hop: Partial<Writable<Hop>> = {};
+  let span = first.span;
+  const finish = () => hops.push({ ...hop, span });
+  while (!words.isDone) {
+    const word = words.next();
+    if (word.text === "nexthop") {
+      finish();
+      hop = {};
+      span = word.span;
+    } else {
+      if (word.text === "weight") hop.weight = numberWord(words.next(), '"weight" is invalid\n');
+      else if (["via", "dev", "onlink"].includes(word.text)) parseHopWord(hop, word.text, words);
+      else if (word.text === "encap" || word.text === "as") throw new Unsupported(`\`${word.text}\` of a next hop`, word.span);
+      else throw new Refused(`Error: "nexthop" or end of line is expected instead of "${word.text}"`, word.span);
+      span = { start: span.start, end: words.lastEnd };
+    }
+  }
+  finish();
+  return hops;
+}
+
+// ---- complete -----------------------------------------------------------------------------------------------------
+
+function complete(run: Run, draft: Draft, isDelete: boolean): RouteRequest {
+  const { node, hop } = draft;
+  const hasHop = draft.hopWords.length > 0;
+  const hops: Hop[] = hasHop ? [{ ...hop, span: hopSpan(draft) }, ...draft.hops] : draft.hops;
+  const prefix: Spanned<Prefix | null> = node.prefix ?? { value: null, span: run.span };
+  const told = prefix.value?.address ?? node.src?.value ?? hops.find((h) => h.via)?.via?.value;
+  const family = prefix.value === null && run.family !== null ? run.family : told === undefined ? 4 : familyOf(told);
+  const needsFamily = prefix.value === null && family !== (told === undefined ? 4 : familyOf(told));
+  const type = node.type?.value ?? "unicast";
+  const usualTable = ["local", "broadcast", "anycast"].includes(type) ? RT_TABLE_LOCAL : RT_TABLE_MAIN;
+  return {
+    ns: run.ns,
+    node: {
+      ...node,
+      kind: "route",
+      span: run.span,
+      prefix,
+      hops,
+      ...(needsFamily ? { family: { value: family, span: prefix.span } } : {}),
+    },
+    family,
+    table: draft.hasTable ? draft.table || RT_TABLE_MAIN : usualTable,
+    scope: draft.scope ?? usualScope(family, type, hops, node.nhid !== undefined, isDelete),
+    devices: hops.map((h) => (h.dev ? run.device(wordOf(h.dev)) : null)),
+  };
+}
+
+const wordOf = (name: Name): Word => ({ text: name.value, span: name.span });
+
+function hopSpan({ hop, hopWords }: Draft): Span {
+  const ends = [...hopWords, hop.dev?.span, hop.via?.span].filter((span): span is Span => span !== undefined);
+  return { start: Math.min(...ends.map((s) => s.start)), end: Math.max(...ends.map((s) => s.end)) };
+}
+
+/** The scope that iproute2 fills in. */
+function usualScope(family: Family, type: string, hops: readonly Hop[], hasNhid: boolean, isDelete: boolean): number {
+  if (family === 6) return Scope.UNIVERSE;
+  if (type === "local") return Scope.HOST;
+  if (["broadcast", "multicast", "anycast"].includes(type)) return Scope.LINK;
+  if (type !== "unicast") return Scope.UNIVERSE;
+  if (isDelete) return Scope.NOWHERE;
+  return hasNhid || hops.some((hop) => hop.via) || hops.length > 1 ? Scope.UNIVERSE : Scope.LINK;
+}
+
+// ---- flush --------------------------------------------------------------------------------------------------------
+
+function flush(run: Run, words: Words): void {
+  if (words.isDone) throw new Refused('"ip route flush" requires arguments.');
+  const wanted: ((route: FibRoute) => boolean)[] = [];
+  let tables: ((table: number) => boolean) | null = (table) => table === RT_TABLE_MAIN;
+  let family: Family = run.family ?? 4;
+  while (!words.isDone) {
+    const word = words.next();
+    switch (keywordOf(word.text, ["table*", "vrf*", "cached*", "cloned*", "protocol*", "scope*", "type*", "dev", "oif", "via", "src", "from*", "to*", "root*", "match*", "exact*"])) {
+      case "table": {
+        const value = words.next();
+        if (value.text === "cache") return;
+        const id = value.text === "all" ? null : tableWord(value, run.network.tables, "table id value is invalid\n").value;
+        tables = id === null ? null : (table) => table === id;
+        break;
+      }
+      case "vrf": {
+        const value = words.next();
+        const vrf = run.ns.device(value.text);
+        if (vrf?.kind !== "vrf") throw new Refused(`Error: argument "${value.text}" is wrong: Invalid VRF`, value.span);
+        tables = (table) => table === vrf.table.value;
+        break;
+      }
+      case "cached":
+      case "cloned":
+        return;
+      case "protocol": {
+        const { text } = words.next();
+        wanted.push((route) => text === (route instanceof Route ? (route.node.protocol?.value ?? "boot") : "kernel"));
+        break;
+      }
+      case "type": {
+        const { text } = words.next();
+        wanted.push((route) => route.type === text);
+        break;
+      }
+      case "scope": {
+        const { value } = scopeWord(words.next(), "invalid scope\n");
+        wanted.push((route) => route.scope === value);
+        break;
+      }
+      case "dev":
+      case "oif": {
+        const device: Device = run.device(words.next());
+        wanted.push((route) => route.hops.some((hop) => hop.device === device));
+        break;
+      }
+      case "via": {
+        const via: Ip = addressWord(words.next()).value;
+        wanted.push((route) => route.hops.some((hop) => hop.gateway === via));
+        break;
+      }
+      case "src": {
+        const source: Ip = addressWord(words.next()).value;
+        wanted.push((route) => route instanceof Route && route.node.src?.value === source);
+        break;
+      }
+      case "from":
+        throw new Unsupported("`from` of `ip route flush`", word.span);
+      case "match":
+        throw new Unsupported("`match` of `ip route flush`", word.span);
+      case "root": {
+        const root = prefixWord(words.next()).value;
+        if (root) wanted.push((route) => inPrefix(root, route.prefix.address) && route.prefix.length >= root.length);
+        break;
+      }
+      default: {
+        const keyword = keywordOf(word.text, ["to*", "exact*"]);
+        if (keyword === "to" && ["root", "exact", "match"].includes(words.peek()?.text ?? "")) continue;
+        const value = prefixWord(keyword === null ? word : words.next()).value;
+        if (value) family = familyOf(value.address);
+        wanted.push((route) => route.prefix.length === (value?.length ?? 0) && (value === null || route.prefix.address === value.address));
+      }
+    }
+  }
+  const routes = [...run.ns.routes, ...kernelRoutes(run.ns, family)];
+  for (const route of routes) {
+    if (route.family !== family || (tables !== null && !tables(route.table)) || !wanted.every((fits) => fits(route))) continue;
+    removeRoute(run.ns, route);
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Policy rules while a script runs: their order, automatic preferences, duplicates (fib_nl_newrule, fib_nl_delrule).
+ *
+ *   list of a family = sorted by preference, equal ones in the order added
+ *   0: lookup local   1000: l3mdev (with the first VRF)   32766: lookup main   32767: lookup default (IPv4)
+ */
+import type { Rule as RuleNode } from "../../dsl/ast.ts";
+import type { Span } from "../../dsl/span.ts";
+import type { Family } from "../../runtime/net/ip.ts";
+import { type NetNs, type RuleEntry, RuleRemoval } from "./state.ts";
+import { Errno, Refused } from "./words.ts";
+
+/** fib_default_rule_pref: one less than the second rule's, so each new one goes above the last. */
+export function automaticPref(list: readonly RuleEntry[]): number {
+  const second = list[1];
+  return second !== undefined && second.pref > 0 ? second.pref - 1 : 0;
+}
+
+export function addRule(ns: NetNs, entry: RuleEntry): void {
+  const list = ns.rules[entry.family];
+  const { action } = entry.node;
+  if (action?.kind === "goto" && action.target.value <= entry.pref)
+    throw new Refused("Error: Backward goto not supported.", action.target.span);
+  const twin = list.find((other) => other.pref === entry.pref && exists(other, entry));
+  if (twin)
+    throw new Refused(
+      Errno.EEXIST,
+      entry.node.span,
+      twin.isKernel ? undefined : { span: twin.node.span, message: "Linux takes this rule for the same" },
+    );
+  const at = list.findIndex((other) => other.pref > entry.pref);
+  list.splice(at < 0 ? list.length : at, 0, entry);
+  ns.entered.push(entry);
+}
+
+/** Deletes the first rule that has everything the command names (rule_find). */
+export function deleteRule(ns: NetNs, wanted: RuleEntry, hasPref: boolean): RuleEntry {
+  const named = Object.entries(selectors(wanted)).filter(([, value]) => value !== undefined);
+  const isWanted = (other: RuleEntry): boolean => {
+    const has = selectors(other);
+    return (!hasPref || other.pref === wanted.pref) && named.every(([key, value]) => has[key] === value);
+  };
+  const found = ns.rules[wanted.family].find(isWanted);
+  if (found === undefined) throw new Refused(Errno.ENOENT, wanted.node.span);
+  removeRule(ns, found, wanted.node.span);
+  return found;
+}
+
+function removeRule(ns: NetNs, rule: RuleEntry, span: Span): void {
+  const list = ns.rules[rule.family];
+  list.splice(list.indexOf(rule), 1);
+  if (rule.isKernel) ns.entered.push(new RuleRemoval(rule, span));
+}
+
+/** `ip rule flush`: everything but preference 0 goes. */
+export function flushRules(ns: NetNs, family: Family, span: Span): void {
+  for (const rule of ns.rules[family].filter((entry) => entry.pref !== 0)) removeRule(ns, rule, span);
+}
+
+/** What the kernel compares of two rules, as comparable text. `not` and the target of a goto are not among it. */
+function selectors({ node, table }: RuleEntry): Record<string, string | undefined> {
+  const ip = (value: RuleNode["from"]): string | undefined => value && `${value.value.address}/${value.value.length}`;
+  const range = (value: RuleNode["sport"]): string | undefined => value && `${value.value.first}-${value.value.last}`;
+  return {
+    from: ip(node.from),
+    to: ip(node.to),
+    tos: node.tos?.value.toString(),
+    iif: node.iif?.value,
+    oif: node.oif?.value,
+    fwmark: node.fwmark && `${node.fwmark.value.mark}/${node.fwmark.value.mask}`,
+    ipproto: node.ipproto?.value.toString(),
+    sport: range(node.sport),
+    dport: range(node.dport),
+    uidrange: range(node.uidrange),
+    l3mdev: node.l3mdev && "l3mdev",
+    suppressPrefixLength: node.suppressPrefixLength?.value.toString(),
+    suppressIfGroup: node.suppressIfGroup?.value.toString(),
+    protocol: node.protocol?.value,
+    action: node.action?.kind ?? (node.l3mdev ? "lookup" : undefined),
+    table: table === 0 ? undefined : `${table}`,
+  };
+}
+
+/** rule_exists: as there, addresses and TOS of the new rule count only where it has any. */
+function exists(old: RuleEntry, rule: RuleEntry): boolean {
+  const [has, wants] = [selectors(old), selectors(rule)];
+  const onlyIfSaid = ["from", "to", "tos"];
+  return Object.keys(wants).every((key) => has[key] === wants[key] || (onlyIfSaid.includes(key) && wants[key] === undefined));
+}
+
