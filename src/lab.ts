@@ -1,14 +1,22 @@
 /** A lab from a model: every namespace with an engine of the wanted kind, and the host side configured as the model says. */
 import type { Device, Model, Net } from "../dsl/model.ts";
 import type { DeviceConfig, NetConfig } from "../runtime/host/config.ts";
-import { createLab, type Lab } from "../runtime/lab/lab.ts";
+import { createLab, type Lab, type LabOptions } from "../runtime/lab/lab.ts";
 import { formatIp } from "../runtime/net/ip.ts";
 import { formatMac } from "../runtime/net/mac.ts";
 import { type EngineKind, openEngines } from "./engines.ts";
 
-export async function openLab(model: Model, kind: EngineKind, level?: 0 | 1 | 2): Promise<Lab> {
-  const engines = await openEngines(model, kind, level);
-  return createLab(model.nets.map((net, i) => ({ config: netConfig(net), engine: engines[i] })));
+export interface OpenLabOptions extends LabOptions {
+  /** Of the compiled engine; 2 by default. */
+  readonly level?: 0 | 1 | 2;
+}
+
+export async function openLab(model: Model, kind: EngineKind, options: OpenLabOptions = {}): Promise<Lab> {
+  const engines = await openEngines(model, kind, options.level);
+  return createLab(
+    model.nets.map((net, i) => ({ config: netConfig(net), engine: engines[i] })),
+    options,
+  );
 }
 
 /** What the host side must know of a namespace; the artifact's manifest holds the same. */

@@ -13,7 +13,7 @@
 
 import type { Engine } from "../engine.ts";
 import type { NetConfig } from "../host/config.ts";
-import type { LabEvent } from "../host/events.ts";
+import { type LabEvent, SECOND } from "../host/events.ts";
 import { Host } from "../host/host.ts";
 import type { Ping, PingOptions, PingResult } from "../host/ping.ts";
 import { describeFrame } from "../net/describe.ts";
@@ -30,6 +30,15 @@ const WIRE_DELAY = 10;
 /** After a ping has ended its last packets may still be under way: what happens for so long belongs to it. */
 const SETTLE = 20_000;
 
+export interface LabOptions {
+  /**
+   * Seconds that pass before each ping, so that it does not meet what an earlier one left behind: neighbours that are
+   * still being asked for, rate limits of ICMP errors. 10 by default.
+   */
+  readonly rest?: number;
+}
+const DEFAULT_REST_SECONDS = 10;
+
 export interface LabPing extends PingResult {
   readonly events: readonly LabEvent[];
 }
@@ -38,9 +47,11 @@ export class Lab {
   readonly nets: readonly NetConfig[];
   readonly hosts: readonly Host[];
   readonly #queue = new EventQueue();
+  readonly #rest: number;
   #events: LabEvent[] = [];
 
-  constructor(nets: readonly LabNet[]) {
+  constructor(nets: readonly LabNet[], { rest = DEFAULT_REST_SECONDS }: LabOptions = {}) {
+    this.#rest = rest;
     this.nets = nets.map((net) => net.config);
     this.hosts = nets.map(
       ({ config, engine }, net) =>
@@ -67,6 +78,7 @@ export class Lab {
 
   /** Pings from a namespace, to the end, and returns what came of it and all that happened meanwhile. */
   ping(net: number, options: PingOptions): LabPing {
+    this.idle(this.#rest);
     const ping = this.#record(() => this.#runPing(net, options));
     return { ...(ping.result as PingResult), events: this.#events };
   }
@@ -83,7 +95,7 @@ export class Lab {
 
   /** Lets time pass: what is pending happens (neighbours give up, rate limits recover). */
   idle(seconds: number): readonly LabEvent[] {
-    this.#record(() => this.#queue.runUntil(this.now + seconds * 1_000_000));
+    this.#record(() => this.#queue.runUntil(this.now + seconds * SECOND));
     return this.#events;
   }
 
@@ -128,4 +140,4 @@ export class Lab {
   }
 }
 
-export const createLab = (nets: readonly LabNet[]): Lab => new Lab(nets);
+export const createLab = (nets: readonly LabNet[], options?: LabOptions): Lab => new Lab(nets, options);

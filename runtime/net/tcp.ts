@@ -79,11 +79,14 @@ export interface TcpSegment {
   readonly acknowledgment: number;
   readonly flags: number;
   readonly window: number;
+  readonly data?: Uint8Array;
 }
 
-/** A new segment without options or data. */
+/** A new segment without options. */
 export function tcpSegment(segment: TcpSegment, source: Ipv4, destination: Ipv4): Uint8Array {
-  const bytes = new Uint8Array(TCP_HEADER_BYTES);
+  const { data = new Uint8Array() } = segment;
+  const bytes = new Uint8Array(TCP_HEADER_BYTES + data.length);
+  bytes.set(data, TCP_HEADER_BYTES);
   writeU16(bytes, SOURCE_PORT, segment.sourcePort);
   writeU16(bytes, DESTINATION_PORT, segment.destinationPort);
   writeU32(bytes, SEQUENCE, segment.sequence);

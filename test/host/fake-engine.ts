@@ -9,7 +9,7 @@ import type { Engine } from "../../runtime/engine.ts";
 import type { DeviceConfig, NetConfig } from "../../runtime/host/config.ts";
 import { checksum } from "../../runtime/net/checksum.ts";
 import { ETHERNET_HEADER_BYTES, EthernetView, EtherType, emitEthernet } from "../../runtime/net/ethernet.ts";
-import { inPrefix, type Ipv4, lastAddress, type Prefix, parseIp, readIpv4, writeIpv4 } from "../../runtime/net/ip.ts";
+import { type Ipv4, inPrefix, lastAddress, type Prefix, parseIp, readIpv4, writeIpv4 } from "../../runtime/net/ip.ts";
 import { Ipv4View } from "../../runtime/net/ipv4.ts";
 import { type Mac, parseMac } from "../../runtime/net/mac.ts";
 import { writeU16 } from "../../runtime/net/wire.ts";
@@ -82,9 +82,17 @@ export class FakeEngine implements Engine {
       return verdict;
     };
 
-    if (entry === Entry.NEIGHBOUR) return this.#send(batch, i, { type: RouteTypeCode.unicast, device, nextHop: readIpv4(batch.bytes, column("nextHop")) });
+    if (entry === Entry.NEIGHBOUR)
+      return this.#send(batch, i, {
+        type: RouteTypeCode.unicast,
+        device,
+        nextHop: readIpv4(batch.bytes, column("nextHop")),
+      });
     const found = this.#route(view.destination);
-    if (found === null) return entry === Entry.RECEIVE ? refuse(Verdict.ICMP_ERROR, 3 << 8) : refuse(Verdict.SEND_ERROR, Errno.ENETUNREACH);
+    if (found === null)
+      return entry === Entry.RECEIVE
+        ? refuse(Verdict.ICMP_ERROR, 3 << 8)
+        : refuse(Verdict.SEND_ERROR, Errno.ENETUNREACH);
     set("routeType", found.type);
     set("outDevice", found.device);
     const local = found.type === RouteTypeCode.local;
@@ -112,12 +120,18 @@ export class FakeEngine implements Engine {
     for (const device of this.#config.devices)
       for (const prefix of prefixes(device)) {
         if (prefix.address === destination) return { type: RouteTypeCode.local, device: 1, nextHop: destination };
-        if (lastAddress(prefix) === destination) return { type: RouteTypeCode.broadcast, device: device.ifindex, nextHop: destination };
-        if (inPrefix(prefix, destination)) return { type: RouteTypeCode.unicast, device: device.ifindex, nextHop: destination };
+        if (lastAddress(prefix) === destination)
+          return { type: RouteTypeCode.broadcast, device: device.ifindex, nextHop: destination };
+        if (inPrefix(prefix, destination))
+          return { type: RouteTypeCode.unicast, device: device.ifindex, nextHop: destination };
       }
     const route = this.#routes.find((r) => inPrefix(prefix(r.to), destination));
     if (route === undefined) return null;
-    return { type: RouteTypeCode.unicast, device: route.device, nextHop: route.via === undefined ? destination : ip(route.via) };
+    return {
+      type: RouteTypeCode.unicast,
+      device: route.device,
+      nextHop: route.via === undefined ? destination : ip(route.via),
+    };
   }
 
   #source(device: number): Ipv4 {
@@ -135,7 +149,10 @@ export class FakeEngine implements Engine {
     }
     const mac = parseMac(this.#config.devices.find((d) => d.ifindex === device)?.mac ?? "") ?? 0;
     const data = batch.column("data")[i] - ETHERNET_HEADER_BYTES;
-    emitEthernet({ destination: neighbour, source: mac, type: EtherType.IPV4 }, batch.bytes.subarray(data, data + ETHERNET_HEADER_BYTES));
+    emitEthernet(
+      { destination: neighbour, source: mac, type: EtherType.IPV4 },
+      batch.bytes.subarray(data, data + ETHERNET_HEADER_BYTES),
+    );
     batch.column("data")[i] = data;
     batch.column("length")[i] += ETHERNET_HEADER_BYTES;
     return Verdict.TRANSMIT;
@@ -166,16 +183,29 @@ const SYSCTL: NetConfig["sysctl"] = {
 };
 
 /** `device(2, "veth0", ["10.0.0.1/24"], [1, 2])`: ifindex, name, addresses, peer as namespace and ifindex. */
-export function device(ifindex: number, name: string, addresses: readonly string[] = [], peer: readonly [number, number] | null = null): DeviceConfig {
+export function device(
+  ifindex: number,
+  name: string,
+  addresses: readonly string[] = [],
+  peer: readonly [number, number] | null = null,
+): DeviceConfig {
   return {
     ifindex,
     name,
     kind: ifindex === 1 ? "loopback" : "veth",
-    mac: ifindex === 1 ? "00:00:00:00:00:00" : `02:00:00:00:${name.length.toString(16).padStart(2, "0")}:${checksumOf(name)}`,
+    mac:
+      ifindex === 1
+        ? "00:00:00:00:00:00"
+        : `02:00:00:00:${name.length.toString(16).padStart(2, "0")}:${checksumOf(name)}`,
     mtu: 1500,
     up: true,
     master: 0,
-    addresses: addresses.map((a) => ({ address: a.split("/")[0], prefixLength: Number(a.split("/")[1]), scope: ifindex === 1 ? 254 : 0, secondary: false })),
+    addresses: addresses.map((a) => ({
+      address: a.split("/")[0],
+      prefixLength: Number(a.split("/")[1]),
+      scope: ifindex === 1 ? 254 : 0,
+      secondary: false,
+    })),
     peer: peer === null ? null : { net: peer[0], ifindex: peer[1] },
   };
 }
@@ -183,6 +213,15 @@ export function device(ifindex: number, name: string, addresses: readonly string
 const checksumOf = (name: string): string =>
   ([...name].reduce((sum, c) => sum * 3 + c.charCodeAt(0), 7) & 0xff).toString(16).padStart(2, "0");
 
-export function config(name: string, devices: readonly DeviceConfig[], change: Partial<NetConfig["sysctl"]> = {}): NetConfig {
-  return { name, devices: [device(1, "lo", ["127.0.0.1/8"]), ...devices], neighbours: [], sysctl: { ...SYSCTL, ...change } };
+export function config(
+  name: string,
+  devices: readonly DeviceConfig[],
+  change: Partial<NetConfig["sysctl"]> = {},
+): NetConfig {
+  return {
+    name,
+    devices: [device(1, "lo", ["127.0.0.1/8"]), ...devices],
+    neighbours: [],
+    sysctl: { ...SYSCTL, ...change },
+  };
 }

@@ -5,15 +5,19 @@ import { Errno } from "../../runtime/verdict.ts";
 import { config, device, FakeEngine, ip } from "./fake-engine.ts";
 
 /** client 10.0.0.7 -- 10.0.0.1 router 10.0.1.1 -- 10.0.1.7 server */
-function threeHosts(): Lab {
+function threeHosts(rest = 0): Lab {
   const client = config("client", [device(2, "eth0", ["10.0.0.7/24"], [1, 2])]);
-  const router = config("router", [device(2, "left", ["10.0.0.1/24"], [0, 2]), device(3, "right", ["10.0.1.1/24"], [2, 2])]);
+  const router = config("router", [
+    device(2, "left", ["10.0.0.1/24"], [0, 2]),
+    device(3, "right", ["10.0.1.1/24"], [2, 2]),
+  ]);
   const server = config("server", [device(2, "eth0", ["10.0.1.7/24"], [1, 3])]);
-  return createLab([
+  const nets = [
     { config: client, engine: new FakeEngine(client, [{ to: "0.0.0.0/0", device: 2, via: "10.0.0.1" }]) },
     { config: router, engine: new FakeEngine(router) },
     { config: server, engine: new FakeEngine(server, [{ to: "0.0.0.0/0", device: 2, via: "10.0.1.1" }]) },
-  ]);
+  ];
+  return createLab(nets, { rest });
 }
 
 describe("outcomes", () => {
@@ -31,10 +35,30 @@ describe("outcomes", () => {
   });
 
   test.each([
-    ["10.0.1.7", { ttl: 1 }, { kind: "icmp", from: ip("10.0.0.1"), type: 11, code: 0, info: 0, seq: 1 }, "Time to live exceeded"],
-    ["192.0.2.9", {}, { kind: "icmp", from: ip("10.0.0.1"), type: 3, code: 0, info: 0, seq: 1 }, "Destination Net Unreachable"],
-    ["10.0.1.99", {}, { kind: "icmp", from: ip("10.0.0.1"), type: 3, code: 1, info: 0, seq: 1 }, "Destination Host Unreachable"],
-    ["10.0.0.99", {}, { kind: "icmp", from: ip("10.0.0.7"), type: 3, code: 1, info: 0, seq: 1 }, "Destination Host Unreachable"],
+    [
+      "10.0.1.7",
+      { ttl: 1 },
+      { kind: "icmp", from: ip("10.0.0.1"), type: 11, code: 0, info: 0, seq: 1 },
+      "Time to live exceeded",
+    ],
+    [
+      "192.0.2.9",
+      {},
+      { kind: "icmp", from: ip("10.0.0.1"), type: 3, code: 0, info: 0, seq: 1 },
+      "Destination Net Unreachable",
+    ],
+    [
+      "10.0.1.99",
+      {},
+      { kind: "icmp", from: ip("10.0.0.1"), type: 3, code: 1, info: 0, seq: 1 },
+      "Destination Host Unreachable",
+    ],
+    [
+      "10.0.0.99",
+      {},
+      { kind: "icmp", from: ip("10.0.0.7"), type: 3, code: 1, info: 0, seq: 1 },
+      "Destination Host Unreachable",
+    ],
   ])("an error on the way to %s %o", (destination, options, outcome, message) => {
     const ping = threeHosts().ping(0, { destination: ip(destination), ...options });
     expect(ping.outcome).toEqual(outcome);
@@ -44,8 +68,20 @@ describe("outcomes", () => {
   });
 
   test.each([
-    ["no such device", { destination: "10.0.1.7", device: "nodev" }, "SO_BINDTODEVICE", Errno.ENODEV, "ping: SO_BINDTODEVICE nodev: No such device"],
-    ["an address of another host", { destination: "10.0.1.7", source: "9.9.9.9" }, "bind", Errno.EADDRNOTAVAIL, "ping: bind: Cannot assign requested address"],
+    [
+      "no such device",
+      { destination: "10.0.1.7", device: "nodev" },
+      "SO_BINDTODEVICE",
+      Errno.ENODEV,
+      "ping: SO_BINDTODEVICE nodev: No such device",
+    ],
+    [
+      "an address of another host",
+      { destination: "10.0.1.7", source: "9.9.9.9" },
+      "bind",
+      Errno.EADDRNOTAVAIL,
+      "ping: bind: Cannot assign requested address",
+    ],
     [
       "a broadcast address",
       { destination: "10.0.0.255" },
@@ -53,11 +89,22 @@ describe("outcomes", () => {
       Errno.EACCES,
       "ping: Do you want to ping broadcast? Then -b. If not, check your local firewall rules",
     ],
-  ])("%s", (_, { destination, device, source }: { destination: string; device?: string; source?: string }, call, errno, message) => {
-    const ping = threeHosts().ping(0, { destination: ip(destination), device, source: source === undefined ? undefined : ip(source) });
-    expect(ping.outcome).toEqual({ kind: "error", call, errno });
-    expect([ping.exitCode, ping.stdout, ping.stderr]).toEqual([2, "", message]);
-  });
+  ])(
+    "%s",
+    (_, {
+      destination,
+      device,
+      source,
+    }: { destination: string; device?: string; source?: string }, call, errno, message) => {
+      const ping = threeHosts().ping(0, {
+        destination: ip(destination),
+        device,
+        source: source === undefined ? undefined : ip(source),
+      });
+      expect(ping.outcome).toEqual({ kind: "error", call, errno });
+      expect([ping.exitCode, ping.stdout, ping.stderr]).toEqual([2, "", message]);
+    },
+  );
 
   test("no route: connect fails", () => {
     const ping = threeHosts().ping(1, { destination: ip("192.0.2.1") });
@@ -90,13 +137,17 @@ describe("time", () => {
     const lab = threeHosts();
     const short = lab.ping(0, { destination: ip("10.0.0.99"), timeout: 1 });
     expect([short.outcome.kind, short.exitCode]).toEqual(["nothing", 1]);
-    const late = lab.idle(3).flatMap((event) => (event.net === 0 && event.kind === "packet" ? [event.description] : []));
+    const late = lab
+      .idle(3)
+      .flatMap((event) => (event.net === 0 && event.kind === "packet" ? [event.description] : []));
     expect(late).toEqual([expect.stringMatching(/^icmp destination host unreachable 0\.0\.0\.0 > 10\.0\.0\.7 /)]);
   });
 
   test("three ARP requests, a second apart", () => {
     const { events } = threeHosts().ping(0, { destination: ip("10.0.0.99"), timeout: 5 });
-    const requests = events.flatMap((event) => (event.kind === "frame" && event.net === 0 ? [[event.description, Math.floor(event.time / 1e6)]] : []));
+    const requests = events.flatMap((event) =>
+      event.kind === "frame" && event.net === 0 ? [[event.description, Math.floor(event.time / 1e6)]] : [],
+    );
     expect(requests).toEqual([0, 1, 2].map((second) => ["arp who-has 10.0.0.99 tell 10.0.0.7", second]));
   });
 
@@ -114,6 +165,12 @@ describe("time", () => {
     expect([outcome(), outcome(), outcome(), outcome()]).toEqual(["icmp", "nothing", "icmp", "nothing"]);
     lab.idle(2);
     expect(outcome()).toBe("icmp");
+    const rested = threeHosts(2);
+    expect([1, 2, 3].map(() => rested.ping(0, { destination: ip("192.0.2.9") }).outcome.kind)).toEqual([
+      "icmp",
+      "icmp",
+      "icmp",
+    ]);
   });
 });
 
@@ -137,6 +194,11 @@ describe("the record", () => {
       `frame router ${echo("reply", "10.0.0.1", "10.0.0.7")}`,
       `packet client ${echo("reply", "10.0.0.1", "10.0.0.7")}`,
     ]);
-    expect(events.filter((event) => event.kind === "frame").map((event) => event.arp)).toEqual([true, true, false, false]);
+    expect(events.filter((event) => event.kind === "frame").map((event) => event.arp)).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
   });
 });

@@ -1,0 +1,224 @@
+/**
+ * Holds answers to scenarios against the kernel's. What may differ without counting:
+ *
+ *   - which next hop of one multipath group was picked: the kernel's hash has a random key
+ *   - in packets that the router wrote itself (its own address as source): the IPv4 identification and with it the header
+ *     checksum, and the IPv6 flow label
+ *   - the order of frames on different ports
+ *   - hooks of neighbour discovery, MLD and router discovery
+ */
+
+import { EthernetView, EtherType } from "../runtime/net/ethernet.ts";
+import { formatIp, parseIp, readIpv4, readIpv6 } from "../runtime/net/ip.ts";
+import { readU16 } from "../runtime/net/wire.ts";
+import type { Answer, Frame, FrameAnswer, HookAnswer, PingAnswer, Query, RouteAnswer, Scenario } from "./scenario.ts";
+
+export interface Difference {
+  /** e.g. "hooks of pings". */
+  readonly kind: string;
+  readonly scenario: string;
+  /** The question. */
+  readonly asked: unknown;
+  readonly expected: unknown;
+  readonly got: unknown;
+}
+
+export interface Comparison {
+  /** Per kind of question, in alphabetical order. */
+  readonly counts: readonly { readonly kind: string; readonly same: number; readonly total: number }[];
+  readonly differences: readonly Difference[];
+}
+
+/** @param answers in the order of `scenarios`; those without `expect` are not compared */
+export function compareAnswers(scenarios: readonly Scenario[], answers: readonly Answer[]): Comparison {
+  const tally = new Tally();
+  scenarios.forEach((scenario, i) => {
+    const { expect } = scenario;
+    if (expect === undefined) return;
+    const got: Answer = answers[i] ?? {};
+    const groups = multipathGroups(scenario);
+    const own = ownAddresses(scenario);
+    for (const [k, query] of (scenario.queries ?? []).entries())
+      if (expect.answers?.[k] !== undefined)
+        compareRoute(tally, scenario, query, expect.answers[k], got.answers?.[k], groups);
+    for (const [k, frame] of (scenario.frames ?? []).entries())
+      if (expect.outputs?.[k] !== undefined)
+        compareFrame(tally, scenario, frame, expect.outputs[k], got.outputs?.[k], groups, own);
+    compareCounters(tally, scenario, expect, got);
+    for (const [k, want] of (expect.pings ?? []).entries()) comparePing(tally, scenario, want, got.pings?.[k]);
+  });
+  return tally;
+}
+
+/** `pings: 20 of 20`, one line a kind. */
+export const countLines = (comparison: Comparison): string[] =>
+  comparison.counts.map(({ kind, same, total }) => `${kind}: ${same} of ${total}`);
+
+class Tally implements Comparison {
+  readonly differences: Difference[] = [];
+  readonly #counts = new Map<string, { same: number; total: number }>();
+
+  count(same: boolean, difference: Difference): void {
+    const { kind } = difference;
+    const count = this.#counts.get(kind) ?? { same: 0, total: 0 };
+    this.#counts.set(kind, count);
+    count.total++;
+    if (same) count.same++;
+    else this.differences.push(difference);
+  }
+
+  get counts(): { kind: string; same: number; total: number }[] {
+    return [...this.#counts].map(([kind, count]) => ({ kind, ...count })).sort((a, b) => (a.kind < b.kind ? -1 : 1));
+  }
+}
+
+const equal = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+function comparePing(tally: Tally, { name: scenario }: Scenario, want: PingAnswer, got: PingAnswer | undefined): void {
+  const asked = want.cmd;
+  tally.count(got?.rc === want.rc, {
+    kind: "pings",
+    scenario,
+    asked,
+    expected: want.rc,
+    got: got?.unsupported ?? got?.rc,
+  });
+  const [expected, walked] = [walk(want.hooks), walk(got?.hooks)];
+  tally.count(equal(expected, walked), {
+    kind: "hooks of pings",
+    scenario,
+    asked,
+    expected,
+    got: got?.unsupported ?? walked,
+  });
+}
+
+/** Neighbour discovery, MLD and router discovery, which a kernel starts on its own. */
+const CHATTER = new Set([130, 131, 132, 133, 134, 135, 136, 143]);
+const isChatter = (hook: HookAnswer): boolean => hook.proto === "ICMPv6" && CHATTER.has(hook.icmp_type ?? 0);
+
+function walk(hooks: readonly HookAnswer[] | undefined): unknown[] {
+  const address = (text: string | null) => {
+    const ip = text === null ? null : parseIp(text);
+    return ip === null ? text : formatIp(ip);
+  };
+  return (hooks ?? [])
+    .filter((hook) => !isChatter(hook))
+    .map((h) => [
+      h.ns,
+      h.hook,
+      h.iif ?? null,
+      h.oif ?? null,
+      address(h.saddr),
+      address(h.daddr),
+      h.proto,
+      h.icmp_type ?? null,
+      h.ttl ?? null,
+    ]);
+}
+
+/** "gateway dev" of a next hop -> all of its group. */
+type Groups = ReadonlyMap<string, ReadonlySet<string>>;
+const hopKey = (gateway: string | undefined, device: string | undefined): string => `${gateway} ${device}`;
+
+function multipathGroups({ setup = [] }: Scenario): Groups {
+  const groups = new Map<string, Set<string>>();
+  for (const command of setup) {
+    const hops = [...command.matchAll(/nexthop via (\S+) dev (\S+)/g)].map(([, via, dev]) => hopKey(via, dev));
+    for (const hop of hops) groups.set(hop, new Set([...(groups.get(hop) ?? []), ...hops]));
+  }
+  return groups;
+}
+
+function compareRoute(
+  tally: Tally,
+  { name: scenario }: Scenario,
+  asked: Query,
+  expected: RouteAnswer,
+  got: RouteAnswer | undefined,
+  groups: Groups,
+): void {
+  const kind = asked.dst.includes(":") ? "routes v6" : "routes v4";
+  tally.count(got !== undefined && sameRoute(expected, got, groups), { kind, scenario, asked, expected, got });
+}
+
+function sameRoute(want: RouteAnswer, got: RouteAnswer, groups: Groups): boolean {
+  if (got.unsupported !== undefined) return false;
+  if (want.error !== undefined || got.error !== undefined) return want.error === got.error;
+  for (const key of ["type", "table", "dst", "priority", "nexthops"] as const)
+    if (want[key] !== undefined && !equal(want[key], got[key])) return false;
+  if (want.any !== undefined)
+    return want.any.some((hop) => got.dev === hop.dev && (got.gateway === undefined || got.gateway === hop.gateway));
+  const [wanted, hop] = [hopKey(want.gateway, want.dev), hopKey(got.gateway, got.dev)];
+  if (wanted !== hop) return groups.get(wanted)?.has(hop) ?? false;
+  return want.prefsrc === got.prefsrc;
+}
+
+/** Addresses that the set-up gives to the router, canonical. */
+function ownAddresses({ setup = [] }: Scenario): ReadonlySet<string> {
+  const texts = setup.flatMap((command) =>
+    [...command.matchAll(/addr add (?:dev \S+ )?([0-9a-f.:]+)\/\d+/g)].map(([, address]) => address),
+  );
+  return new Set(texts.map((text) => parseIp(text)).flatMap((ip) => (ip === null ? [] : [formatIp(ip)])));
+}
+
+function compareFrame(
+  tally: Tally,
+  { name: scenario }: Scenario,
+  asked: Frame,
+  want: FrameAnswer,
+  got: FrameAnswer | undefined,
+  groups: Groups,
+  own: ReadonlySet<string>,
+): void {
+  if (want.refused !== undefined) return;
+  const [expected, sent] = [maskedFrames(want, own), maskedFrames(got, own)];
+  const payloads = (frames: readonly string[][]) => frames.map(([, hex]) => hex.slice(24));
+  const otherHop = groups.size > 0 && equal(payloads(expected), payloads(sent));
+  const same = got?.frames !== undefined && (equal(expected, sent) || otherHop);
+  tally.count(same, { kind: "frames", scenario, asked, expected, got: got?.unsupported ?? sent });
+  const [hooks, passed] = [walk(want.hooks), walk(got?.hooks)];
+  const sameHooks = got?.hooks !== undefined && equal(hooks, passed);
+  tally.count(sameHooks, {
+    kind: "hooks of frames",
+    scenario,
+    asked,
+    expected: hooks,
+    got: got?.unsupported ?? passed,
+  });
+}
+
+/** [port, hex], sorted, without what the router may choose freely. */
+const maskedFrames = (answer: FrameAnswer | undefined, own: ReadonlySet<string>): string[][] =>
+  (answer?.frames ?? [])
+    .map(({ port, hex }) => [port, maskFrame(hex, own)])
+    .sort(([portA, hexA], [portB, hexB]) => (portA < portB || (portA === portB && hexA < hexB) ? -1 : 1));
+
+function maskFrame(hex: string, own: ReadonlySet<string>): string {
+  const bytes = Uint8Array.from(Buffer.from(hex, "hex"));
+  const { type } = new EthernetView(bytes);
+  if (type === EtherType.IPV4 && bytes.length >= 34 && own.has(formatIp(readIpv4(bytes, 26)))) {
+    bytes.fill(0, 18, 20);
+    bytes.fill(0, 24, 26);
+  }
+  const linkLocal = readU16(bytes, 22) === 0xfe80;
+  if (type === EtherType.IPV6 && bytes.length >= 54 && (linkLocal || own.has(formatIp(readIpv6(bytes, 22))))) {
+    bytes[15] &= 0xf0;
+    bytes.fill(0, 16, 18);
+  }
+  return Buffer.from(bytes).toString("hex");
+}
+
+function compareCounters(tally: Tally, { name: scenario }: Scenario, want: Answer, got: Answer): void {
+  for (const [namespace, counters] of Object.entries(want.counters ?? {}))
+    counters.forEach((expected, k) => {
+      const counted = got.counters?.[namespace]?.[k];
+      tally.count(equal(expected, counted), {
+        kind: "counters",
+        scenario,
+        asked: `${namespace} counter ${k}`,
+        expected,
+        got: counted,
+      });
+    });
+}
