@@ -192,6 +192,8 @@ export interface Neighbour extends Node {
 export interface NextHopObject extends Node {
   readonly kind: "nexthop";
   readonly id: Spanned<number>;
+  /** `inet`/`inet6` before the id; when absent it follows from the gateway, else IPv4 (a device alone, a blackhole). */
+  readonly family?: Spanned<4 | 6>;
   readonly hop?: Hop;
   readonly blackhole?: boolean;
   readonly group?: readonly { readonly id: Spanned<number>; readonly weight: number }[];

@@ -105,6 +105,7 @@ A route is identified by table, prefix, TOS and metric. Connected routes that th
 they have metric 0 (IPv4) or 256 (IPv6).`,
   E0255: `The file of a \`routes from\` cannot be read.`,
   E0256: `A line of a \`routes from\` file is not a route: \`[TYPE] PREFIX [via ADDRESS] [dev DEVICE] [metric N] ...\`.`,
+  E0257: `Every next hop of an IPv6 multipath route has a gateway; a device alone can only be the one next hop of a route.`,
   E0260: `IPv4 and IPv6 have separate rule lists; a rule belongs to one. Only the \`l3mdev\` rule without addresses is added to both.`,
   E0261: `A number is out of the range that the kernel accepts.`,
   E0262: `A range of ports or user ids: \`FIRST-LAST\`, the first not behind the last; ports 1 to 65534.`,

@@ -108,8 +108,7 @@ function addressOf(device: DeviceDraft, property: AddressProperty, report: Repor
 function refusalOf(device: DeviceDraft, address: Ip): { label: string; kernel?: string } | undefined {
   if (typeof address === "number") return address === 0 ? { label: "the unspecified address" } : undefined;
   const kernel = "RTNETLINK answers: Cannot assign requested address";
-  if (!device.ipv6)
-    return { label: "IPv6 is switched off here", kernel: "Error: ipv6: IPv6 is disabled on this device." };
+  if (!device.ipv6) return { label: "IPv6 is switched off here", kernel: "RTNETLINK answers: Permission denied" };
   if (address === 0n) return { label: "the unspecified address", kernel };
   if (address >> 120n === 0xffn) return { label: "a multicast address", kernel };
   if (address === 1n && device.kind !== "loopback") return { label: "the loopback address belongs to `lo`", kernel };

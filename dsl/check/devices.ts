@@ -15,7 +15,7 @@ import type { Span } from "../span.ts";
 import type { DeviceDraft, NetDraft } from "./draft.ts";
 import { deviceByName, kernelOrigin } from "./draft.ts";
 import type { NamespaceItems } from "./gather.ts";
-import { definedAt, didYouMean, parseU32, requireTable, requireVrf } from "./names.ts";
+import { AS_MASTER, definedAt, didYouMean, parseU32, requireTable, requireVrf } from "./names.ts";
 import type { Reporter } from "./report.ts";
 import { defaultConf } from "./sysctls.ts";
 
@@ -69,7 +69,10 @@ function checkName(name: Name, report: Reporter): void {
   if (value !== "" && value.length < 16 && value !== "." && value !== ".." && !/[/:\s]/.test(value)) return;
   report.error("E0209", name.span, `\`${value}\` is not a device name`, {
     label: value.length >= 16 ? `${value.length} characters, 15 are possible` : "no `/`, `:` or blank, not `.` or `..`",
-    kernel: `Error: argument "${value}" is wrong: "name" not a valid ifname`,
+    kernel:
+      value.length >= 16
+        ? "Error: Attribute failed policy validation."
+        : `Error: argument "${value}" is wrong: "name" not a valid ifname`,
   });
 }
 
@@ -138,7 +141,7 @@ function fixedIndexes(specs: Map<string, DeviceSpec>, report: Reporter): Map<str
       const owner = other?.name.value ?? LOOPBACK;
       report.error("E0211", span, `ifindex ${value} is \`${owner}\`'s`, {
         label: "already taken",
-        kernel: "RTNETLINK answers: Device or resource busy",
+        kernel: "RTNETLINK answers: File exists",
         ...definedAt(other?.name.span, `\`${owner}\` has it`),
       });
     } else {
@@ -328,7 +331,7 @@ export function enslave(net: NetDraft, specs: Map<string, DeviceSpec>, report: R
       });
       continue;
     }
-    const master = requireVrf(net, property.vrf, report);
+    const master = requireVrf(net, property.vrf, AS_MASTER, report);
     if (master) device.master = master.ifindex;
   }
 }

@@ -43,8 +43,8 @@ export interface RuleDraft extends Omit<Mutable<Rule>, "id" | "action"> {
 /** `nexthop 7 ...` once checked: one next hop, several with weights, or a blackhole. */
 export interface NextHopObjectDraft {
   readonly id: number;
-  /** A group takes the family of its members; null: blackhole. */
-  readonly family: Family | null;
+  /** A group with an IPv4 member is IPv4. */
+  readonly family: Family;
   readonly nexthops: readonly NextHop[];
   readonly blackhole: boolean;
   readonly group: boolean;

@@ -139,60 +139,66 @@ const primaryOf = (device: DeviceDraft, subnet: Prefix): AddressDraft =>
     (a) => !a.secondary && a.prefix.length === subnet.length && network(a.peer, subnet.length) === subnet.address,
   )!;
 
-/** Kernel: net/ipv6/addrconf.c. Nothing while the device is down; without a carrier only what `inet6_addr_add` adds itself. */
+/** What all IPv6 routes of a device share. */
+const MADE6 = { scope: Scope.UNIVERSE, prefsrc: null } as const;
+
+/** Kernel: net/ipv6/addrconf.c, with duplicate address detection done (or switched off). */
 function addrconf(
   nets: readonly NetDraft[],
   net: NetDraft,
   device: DeviceDraft,
   own: readonly AssignedAddress[],
 ): void {
-  if (!device.up || !device.ipv6) return;
-  const ready = hasCarrier(nets, device);
-  const vrfTable = l3mdevTable(net, device);
-  const local = vrfTable || RT_TABLE_LOCAL;
-  const base = { scope: Scope.UNIVERSE, prefsrc: null } as const;
-  if (device.kind !== "loopback" && device.kind !== "vrf" && (ready || own.length > 0)) {
-    const what = `IPv6 multicast on ${device.name}`;
+  if (!device.ipv6) return;
+  const linkless = device.kind === "loopback" || device.kind === "vrf";
+  // addrconf_add_dev: when the carrier comes, or with the first address.
+  if (device.up && !linkless && (hasCarrier(nets, device) || own.length > 0)) {
     make(net, device, null, {
-      ...base,
+      ...MADE6,
       type: "multicast",
       prefix: MULTICAST6,
       metric: IP6_RT_PRIO_ADDRCONF,
-      table: local,
-      what,
+      table: l3mdevTable(net, device) || RT_TABLE_LOCAL,
+      what: `IPv6 multicast on ${device.name}`,
     });
   }
-  for (const { address, metric, prefixRoute } of own) {
-    const { prefix } = address;
-    const on = `${formatPrefix(prefix)} on ${device.name}`;
-    const subnet: Prefix = { address: network(prefix.address, prefix.length), length: prefix.length };
-    const connected = {
-      ...base,
-      type: "unicast",
-      metric: metric || IP6_RT_PRIO_ADDRCONF,
-      table: vrfTable || RT_TABLE_MAIN,
-    } as const;
-    if (prefixRoute) make(net, device, address, { ...connected, prefix: subnet, what: `connected route of ${on}` });
-    if (!ready) continue;
-    make(net, device, address, {
-      ...base,
-      type: "local",
-      metric: 0,
-      table: local,
-      prefix: fullLength(prefix.address),
-      what: `local address of ${on}`,
-    });
-    if (device.conf.forwarding6 && prefix.length < 127 && subnet.address !== 0n) {
-      make(net, device, address, {
-        ...base,
-        type: "anycast",
-        metric: 0,
-        table: local,
-        prefix: fullLength(subnet.address),
-        what: `subnet-router anycast address of ${on}`,
-      });
-    }
-    if (address.peer !== prefix.address)
-      make(net, device, address, { ...connected, prefix: fullLength(address.peer), what: `peer of ${on}` });
+  for (const assigned of own) {
+    addConnected6(net, assigned);
+    addLocal6(net, assigned);
   }
+}
+
+/** Kernel: `addrconf_prefix_route`, refused while the device is down. */
+function addConnected6(net: NetDraft, { device, address, metric, prefixRoute }: AssignedAddress): void {
+  if (!device.up) return;
+  const { prefix, peer } = address;
+  const made = {
+    ...MADE6,
+    type: "unicast",
+    metric: metric || IP6_RT_PRIO_ADDRCONF,
+    table: l3mdevTable(net, device) || RT_TABLE_MAIN,
+  } as const;
+  const on = `${formatPrefix(prefix)} on ${device.name}`;
+  const subnet: Prefix = { address: network(prefix.address, prefix.length), length: prefix.length };
+  if (prefixRoute) make(net, device, address, { ...made, prefix: subnet, what: `connected route of ${on}` });
+  if (peer !== prefix.address) {
+    make(net, device, address, { ...made, prefix: fullLength(peer), what: `other end of ${on}` });
+  }
+}
+
+/** Kernel: `addrconf_f6i_alloc`, also while the device is down; the anycast address of RFC 4291 section 2.6.1 for routers. */
+function addLocal6(net: NetDraft, { device, address }: AssignedAddress): void {
+  const { prefix } = address;
+  const made = { ...MADE6, metric: 0, table: l3mdevTable(net, device) || RT_TABLE_LOCAL } as const;
+  const on = `${formatPrefix(prefix)} on ${device.name}`;
+  make(net, device, address, {
+    ...made,
+    type: "local",
+    prefix: fullLength(prefix.address),
+    what: `local address of ${on}`,
+  });
+  const subnet = network(prefix.address, prefix.length);
+  if (!device.conf.forwarding6 || prefix.length >= 127 || subnet === 0n) return;
+  const what = `subnet-router anycast address of ${on}`;
+  make(net, device, address, { ...made, type: "anycast", prefix: fullLength(subnet), what });
 }

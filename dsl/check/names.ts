@@ -54,14 +54,28 @@ export function requireDevice(net: NetDraft, name: Name, report: Reporter): Devi
   return device;
 }
 
+/** What Linux says where the name of a VRF device is expected: to a name of nothing, and to another kind of device. */
+export interface VrfRefusal {
+  unknown(name: string): string;
+  other(name: string): string;
+}
+export const AS_MASTER: VrfRefusal = {
+  unknown: (name) => `Error: argument "${name}" is wrong: Device does not exist`,
+  other: () => "RTNETLINK answers: Operation not supported",
+};
+export const AS_VRF: VrfRefusal = {
+  unknown: (name) => `Error: argument "${name}" is wrong: Invalid VRF`,
+  other: (name) => `Error: argument "${name}" is wrong: Invalid VRF`,
+};
+
 /** The VRF device of that name; what exists but is no VRF is an error of its own. */
-export function requireVrf(net: NetDraft, name: Name, report: Reporter): DeviceDraft | undefined {
+export function requireVrf(net: NetDraft, name: Name, kernel: VrfRefusal, report: Reporter): DeviceDraft | undefined {
   const device = deviceByName(net, name.value);
   if (device?.kind === "vrf") return device;
   if (device === undefined) {
     report.error("E0203", name.span, `no VRF \`${name.value}\` in namespace \`${net.name}\``, {
       label: "not defined",
-      kernel: `Cannot find device "${name.value}"`,
+      kernel: kernel.unknown(name.value),
       ...didYouMean(
         name,
         net.devices.filter((d) => d.kind === "vrf").map((d) => d.name),
@@ -70,6 +84,7 @@ export function requireVrf(net: NetDraft, name: Name, report: Reporter): DeviceD
   } else {
     report.error("E0204", name.span, `\`${name.value}\` is a ${device.kind} device, not a VRF`, {
       label: "a VRF is needed here",
+      kernel: kernel.other(name.value),
       secondary: device.nameSpan ? [{ span: device.nameSpan, message: `\`${name.value}\` is defined here` }] : [],
     });
   }

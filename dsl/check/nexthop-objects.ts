@@ -32,8 +32,9 @@ export function addNextHopObject(net: NetDraft, object: NextHopObject, report: R
 function singleOf(net: NetDraft, object: NextHopObject, report: Reporter): NextHopObjectDraft | undefined {
   const base = { id: object.id.value, group: false, span: object.id.span };
   const hop = object.hop;
+  const family = object.family?.value ?? (hop?.via ? familyOf(hop.via.value) : 4);
   if (object.blackhole) {
-    if (hop === undefined) return { ...base, family: null, nexthops: [], blackhole: true };
+    if (hop === undefined) return { ...base, family, nexthops: [], blackhole: true };
     report.error("E0272", hop.span, "a blackhole next hop has no gateway and no device", {
       kernel: "Error: Blackhole attribute can not be used with gateway, oif, encap or fdb.",
     });
@@ -42,15 +43,24 @@ function singleOf(net: NetDraft, object: NextHopObject, report: Reporter): NextH
   if (hop?.dev === undefined) {
     report.error("E0272", object.span, `nexthop ${base.id} has no device`, {
       label: "`dev DEVICE` is missing",
-      kernel: "Error: Nexthop device required for non-group and non-blackhole nexthops.",
+      kernel: hop?.via
+        ? "Error: Device attribute required for non-blackhole and non-fdb nexthops."
+        : "Error: Invalid address family.",
     });
     return undefined;
   }
   const device = deviceByName(net, hop.dev.value);
-  const family = hop.via ? familyOf(hop.via.value) : 4;
   // Kernel: nh_create_ipv4, nh_create_ipv6: in the table of the device's VRF, with scope universe, or link without a gateway.
   const table = (device && l3mdevTable(net, device)) || RT_TABLE_MAIN;
   const scope = hop.via ? Scope.UNIVERSE : Scope.LINK;
+  if (device && !device.up) {
+    report.error("E0234", hop.dev.span, `\`${device.name}\` is down, nothing can lead through it`, {
+      label: "down",
+      ...definedAt(device.nameSpan, `\`${device.name}\` is defined here`),
+      kernel: "Error: Nexthop device is not up.",
+    });
+    return undefined;
+  }
   const nexthop = checkHop({ net, family, table, scope, report, span: object.span }, hop);
   return nexthop && { ...base, family, nexthops: [nexthop], blackhole: false };
 }
@@ -58,8 +68,9 @@ function singleOf(net: NetDraft, object: NextHopObject, report: Reporter): NextH
 function groupOf(net: NetDraft, object: NextHopObject, report: Reporter): NextHopObjectDraft | undefined {
   const members = object.group!.map(({ id, weight }) => ({ id, weight, member: net.nexthops.get(id.value) }));
   let valid = true;
-  for (const { id, member, weight } of members) {
-    const refusal = refusalOf(member, weight, members.length);
+  for (const [i, { id, member, weight }] of members.entries()) {
+    const twice = members.findIndex((m) => m.id.value === id.value) < i;
+    const refusal = twice ? TWICE : refusalOf(member, weight, members.length);
     if (refusal === undefined) continue;
     valid = false;
     report.error("E0273", id.span, `nexthop ${id.value} cannot be in this group: ${refusal.why}`, {
@@ -69,10 +80,12 @@ function groupOf(net: NetDraft, object: NextHopObject, report: Reporter): NextHo
   }
   if (!valid) return undefined;
   const nexthops = members.flatMap(({ member, weight }) => member!.nexthops.map((n): NextHop => ({ ...n, weight })));
-  const family = nexthops.length === 0 ? null : members.every((m) => m.member!.family === 6) ? 6 : 4;
+  const family = members.every((m) => m.member!.family === 6) ? 6 : 4;
   const blackhole = members.some((m) => m.member!.blackhole);
   return { id: object.id.value, family, nexthops, blackhole, group: true, span: object.id.span };
 }
+
+const TWICE = { why: "it is in the group already", kernel: "Nexthop id can not be used twice in a group" };
 
 /** Kernel: `nh_check_attr_group`, `valid_group_nh`. */
 function refusalOf(

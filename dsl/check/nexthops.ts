@@ -38,16 +38,17 @@ export function checkHop(context: HopContext, hop: Hop): NextHop | undefined {
   if (hop.weight && !(Number.isInteger(hop.weight.value) && hop.weight.value >= 1 && hop.weight.value <= 256)) {
     report.error("E0230", hop.weight.span, `weight ${hop.weight.value} is out of range`, {
       label: "1 to 256",
-      kernel: `Error: argument "${hop.weight.value}" is wrong: "weight" value is invalid`,
+      kernel: `Error: argument "${hop.weight.value}" is wrong: "weight" is invalid`,
     });
     return undefined;
   }
-  if (hop.via === undefined) return checkLink(context, hop, device);
+  // Kernel: rtm_to_fib_config: the gateway 0.0.0.0 is none.
+  if (hop.via === undefined || hop.via.value === 0) return checkLink(context, hop, device);
   return familyOf(hop.via.value) === 4 ? checkGateway4(context, hop, device) : checkGateway6(context, hop, device);
 }
 
 function nexthop({ net, family, scope }: HopContext, hop: Hop, device: DeviceDraft, own: Scope): NextHop {
-  const gateway = hop.via?.value ?? null;
+  const gateway = hop.via?.value || null;
   return {
     device: device.ifindex,
     gateway,
@@ -67,7 +68,7 @@ function selectTowards(gateway: Ip | null): number {
 
 /** Kernel: `fib_check_nh_nongw` and the device part of `fib6_nh_init`. */
 function checkLink(context: HopContext, hop: Hop, device: DeviceDraft | undefined): NextHop | undefined {
-  const { family, report, span } = context;
+  const { family, report, scope, span } = context;
   if (device === undefined) {
     report.error("E0231", span, "the route leads nowhere: neither a gateway nor a device", {
       label: "`via ADDRESS` or `dev DEVICE` is missing",
@@ -82,6 +83,8 @@ function checkLink(context: HopContext, hop: Hop, device: DeviceDraft | undefine
     });
     return undefined;
   }
+  // Kernel: fib_create_info: a route of scope host ends here, its device may be down.
+  if (family === 4 && scope === Scope.HOST) return nexthop(context, hop, device, Scope.NOWHERE);
   const kernel = family === 4 ? "Error: Device for nexthop is not up." : "Error: Nexthop device is not up.";
   if (!checkDevice(context, hop, device, kernel)) return undefined;
   return nexthop(context, hop, device, family === 4 ? Scope.HOST : Scope.UNIVERSE);

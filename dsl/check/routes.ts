@@ -4,19 +4,18 @@
  */
 import type { TableId } from "../../runtime/brand.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
-import type { Family, Ip, Prefix } from "../../runtime/net/ip.ts";
+import type { Family, Prefix } from "../../runtime/net/ip.ts";
 import { bitsOf, familyOf, formatIp, formatPrefix, network } from "../../runtime/net/ip.ts";
 import type { Name, Route } from "../ast.ts";
-import type { NextHop, Origin, RouteType } from "../model.ts";
+import type { Origin, RouteType } from "../model.ts";
 import { ROUTE_TYPES, Scope } from "../model.ts";
 import type { NetDraft } from "./draft.ts";
-import { deviceByIndex } from "./draft.ts";
 import type { RouteDraft } from "./fib.ts";
-import { ownAddress6, validPrefsrc4 } from "./lookup.ts";
-import { definedAt, didYouMean, protocolOf, requireScope, requireTable, requireVrf } from "./names.ts";
-import type { HopContext } from "./nexthops.ts";
-import { checkHop } from "./nexthops.ts";
+import { AS_VRF, definedAt, didYouMean, protocolOf, requireScope, requireTable, requireVrf } from "./names.ts";
+import { prefsrcOf } from "./prefsrc.ts";
 import type { Reporter } from "./report.ts";
+import { nexthopsOf } from "./route-hops.ts";
+import { isReject } from "./route-types.ts";
 
 /** Kernel: `IP6_RT_PRIO_USER`. */
 const IP6_RT_PRIO_USER = 1024;
@@ -34,7 +33,7 @@ export function addRoute(net: NetDraft, route: Route, block: TableId | null, ori
   // The kernel makes the table before it looks at the route.
   net.fib.create(family, table);
   const nexthops = nexthopsOf({ net, family, table, scope, report, span: route.span }, route, type);
-  const prefsrc = prefsrcOf(net, route, family, type, prefix, table, nexthops, report);
+  const prefsrc = prefsrcOf({ net, family, type, prefix, table, nexthops }, route.src, report);
   if (nexthops === undefined || prefsrc === undefined) return;
   const draft: RouteDraft = {
     family,
@@ -93,7 +92,7 @@ function tableOf(
 ): TableId | undefined {
   const named: { span: Name["span"]; table: TableId | undefined }[] = [];
   if (route.table) named.push({ span: route.table.span, table: requireTable(net, route.table, report) });
-  if (route.vrf) named.push({ span: route.vrf.span, table: requireVrf(net, route.vrf, report)?.table });
+  if (route.vrf) named.push({ span: route.vrf.span, table: requireVrf(net, route.vrf, AS_VRF, report)?.table });
   if (named.some((n) => n.table === undefined)) return undefined;
   const said = named.map((n) => n.table!);
   const all = block === null ? said : [block, ...said];
@@ -152,9 +151,6 @@ function defaultScope(route: Route, type: RouteType): Scope {
   return Scope.LINK;
 }
 
-const isReject = (type: RouteType): boolean =>
-  type === "blackhole" || type === "unreachable" || type === "prohibit" || type === "throw";
-
 function prefixOf(route: Route, family: Family, report: Reporter): Prefix | undefined {
   const prefix = route.prefix.value;
   if (prefix === null) return { address: family === 4 ? 0 : 0n, length: 0 };
@@ -199,149 +195,6 @@ function tosOf(route: Route, family: Family, report: Reporter): number | undefin
     kernel: "Error: Invalid dsfield (tos): ECN bits must be 0.",
   });
   return undefined;
-}
-
-/** All next hops, or undefined after an error in any of them. */
-function nexthopsOf(context: HopContext, route: Route, type: RouteType): NextHop[] | undefined {
-  const { report } = context;
-  const hops = route.hops;
-  if (route.nhid) return nexthopsOfObject(context, route, type);
-  if (isReject(type)) {
-    if (hops.length === 0 || context.family === 6) return [];
-    report.error("E0247", hops[0].span, `a route of type ${type} has no gateway and no device`, {
-      label: "nothing is sent anywhere",
-      kernel: "Error: Gateway, device and multipath can not be specified for this route type.",
-      help: [{ message: "remove it", edit: { span: hops[0].span, text: "" } }],
-    });
-    return undefined;
-  }
-  if (context.family === 4 && context.scope === Scope.HOST && !checkHostScope(route, type, report)) return undefined;
-  const checked = (hops.length === 0 ? [{ span: route.span }] : hops).map((hop) => checkHop(context, hop));
-  if (checked.some((n) => n === undefined)) return undefined;
-  const nexthops = checked as NextHop[];
-  // Kernel: a route of scope host ends here: its next hop is nowhere.
-  return context.family === 4 && context.scope === Scope.HOST
-    ? nexthops.map((n) => ({ ...n, scope: Scope.NOWHERE }))
-    : nexthops;
-}
-
-/** Kernel: `fib_create_info`: "Local address is added". */
-function checkHostScope(route: Route, type: RouteType, report: Reporter): boolean {
-  const what = type === "local" ? "a local route" : "a route of scope host";
-  const gateway = route.hops.find((h) => h.via)?.via;
-  if (route.hops.length > 1) {
-    report.error("E0248", route.hops[1].span, `${what} has one device, not several`, {
-      kernel: "Error: Route with host scope can not have multiple nexthops.",
-    });
-  } else if (gateway) {
-    report.error("E0248", gateway.span, `${what} has no gateway`, {
-      label: "it ends on this host",
-      kernel: "Error: Route with host scope can not have a gateway.",
-    });
-  } else return true;
-  return false;
-}
-
-function nexthopsOfObject(
-  { net, family, report, scope }: HopContext,
-  route: Route,
-  type: RouteType,
-): NextHop[] | undefined {
-  const nhid = route.nhid!;
-  const object = net.nexthops.get(nhid.value);
-  if (route.hops.length > 0) {
-    report.error("E0249", route.hops[0].span, "the next hop is said twice: by `nhid` and in words", {
-      label: "and here",
-      secondary: [{ span: nhid.span, message: "said here" }],
-      kernel: "Error: Nexthop specification and nexthop id are mutually exclusive.",
-    });
-    return undefined;
-  }
-  if (object === undefined) {
-    report.error("E0250", nhid.span, `no nexthop ${nhid.value} above this line`, {
-      label: "not defined",
-      kernel: "Error: Nexthop id does not exist.",
-      help: [{ message: `define it first: \`nexthop ${nhid.value} via ADDRESS dev DEVICE\`` }],
-    });
-    return undefined;
-  }
-  // Kernel: fib6_check_nexthop, and nexthop_check_scope of a gateway that is too near for the route.
-  if (object.family !== null && family === 6 && object.family !== 6) {
-    report.error("E0251", nhid.span, `nexthop ${nhid.value} is IPv4, the route IPv6`, {
-      ...definedAt(object.span, "defined here"),
-      kernel: "Error: IPv6 routes can not use an IPv4 nexthop.",
-    });
-    return undefined;
-  }
-  if (isReject(type) && family === 4) return [];
-  // Kernel: fib_check_nexthop, nexthop_check_scope.
-  const gateway = object.nexthops.some((n) => n.gateway !== null);
-  if (family === 4 && scope === Scope.HOST && (object.group || gateway)) {
-    report.error(
-      "E0248",
-      nhid.span,
-      `a route of scope host has no ${object.group ? "group of next hops" : "gateway"}`,
-      {
-        ...definedAt(object.span, "defined here"),
-        kernel: `Error: Route with host scope can not have ${object.group ? "multiple nexthops" : "a gateway"}.`,
-      },
-    );
-    return undefined;
-  }
-  return [...object.nexthops];
-}
-
-/** `src`: an address of this host, in the route's table or in `local`. Null: none given; undefined after an error. */
-function prefsrcOf(
-  net: NetDraft,
-  route: Route,
-  family: Family,
-  type: RouteType,
-  prefix: Prefix,
-  table: TableId,
-  nexthops: readonly NextHop[] | undefined,
-  report: Reporter,
-): Ip | null | undefined {
-  if (route.src === undefined) return null;
-  const { value, span } = route.src;
-  if (familyOf(value) !== family) {
-    report.error("E0252", span, `source ${formatIp(value)} is not of the route's family`, {
-      label: `the route is IPv${family}`,
-    });
-    return undefined;
-  }
-  if (isReject(type) || nexthops === undefined) return value;
-  if (validSource(net, value, type, prefix, table, nexthops)) return value;
-  const owner = net.devices.find((d) => d.addresses.some((a) => a.prefix.address === value));
-  const span2 = owner?.addresses.find((a) => a.prefix.address === value)?.origin.span;
-  report.error(
-    "E0253",
-    span,
-    `source ${formatIp(value)} is not an address of this host${owner ? " in the route's table" : ""}`,
-    {
-      label: owner ? `\`${owner.name}\` has it, in another VRF` : "no device has it",
-      secondary: span2 ? [{ span: span2, message: "assigned here" }] : [],
-      kernel: family === 4 ? "Error: Invalid prefsrc address." : "Error: Invalid source address.",
-    },
-  );
-  return undefined;
-}
-
-/** Kernel: `fib_valid_prefsrc` (a local route may name itself), `ipv6_chk_addr` on the next hop's device. */
-function validSource(
-  net: NetDraft,
-  source: Ip,
-  type: RouteType,
-  prefix: Prefix,
-  table: TableId,
-  nexthops: readonly NextHop[],
-): boolean {
-  if (typeof source === "number") {
-    if (type === "local" && prefix.address === source) return true;
-    return validPrefsrc4(net, source, table === RT_TABLE_MAIN ? RT_TABLE_LOCAL : table);
-  }
-  const device = nexthops[0] && deviceByIndex(net, nexthops[0].device);
-  return device !== undefined && ownAddress6(net, source, device);
 }
 
 /** Identity of a route: table, prefix, TOS (IPv4) and metric. */

@@ -96,8 +96,8 @@ function draftOf(net: NetDraft, rule: Rule, family: Family, report: Reporter): R
     checkRange("sport", rule.sport, 1, 0xfffe, report),
     checkRange("dport", rule.dport, 1, 0xfffe, report),
     checkRange("uidrange", rule.uidrange, 0, 0xfffffffe, report),
-    checkNumber("ipproto", rule.ipproto, 1, 255, report),
-    checkNumber("suppress_prefixlength", rule.suppressPrefixLength, 0, bitsOf(family), report),
+    checkNumber("ipproto", rule.ipproto, 0, 255, report),
+    checkNumber("suppress_prefixlength", rule.suppressPrefixLength, 0, 0x7fffffff, report),
     checkNumber("suppress_ifgroup", rule.suppressIfGroup, 0, 0x7fffffff, report),
   ];
   const action = actionOf(net, rule, priority(pref), report);
@@ -259,7 +259,7 @@ function actionOf(net: NetDraft, rule: Rule, pref: Priority, report: Reporter): 
     report.error("E0264", action.span, "an `l3mdev` rule looks up the VRF's table, no other", {
       label: "a second table",
       secondary: [{ span: rule.l3mdev.span, message: "the table follows from the VRF" }],
-      kernel: "Error: l3mdev and table are mutually exclusive.",
+      kernel: "table can not be specified for l3mdev rules",
       help: [{ message: "leave one of the two out" }],
     });
     return undefined;

@@ -193,7 +193,7 @@ function knownConf(
   const names = ["all", "default", ...net.devices.map((d) => d.name)];
   report.error("E0202", sysctl.key.span, `no device \`${scope}\` in namespace \`${net.name}\``, {
     label: "this setting belongs to no device",
-    kernel: `sysctl: cannot stat /proc/sys/net/ipv${family}/conf/${scope}/${key}: No such file or directory`,
+    kernel: `sysctl: error: 'net.ipv${family}.conf.${scope}/${key}' is an unknown key`,
     ...didYouMean(
       { value: `net.ipv${family}.conf.${scope}.${key}`, span: sysctl.key.span },
       names.map((n) => `net.ipv${family}.conf.${n}.${key}`),
@@ -216,7 +216,7 @@ function setNet(net: NetDraft, sysctl: Sysctl, report: Reporter): void {
 function unknownKey(sysctl: Sysctl, known: readonly string[], report: Reporter): void {
   report.warning("W0301", sysctl.key.span, `unknown sysctl \`${sysctl.key.value}\`: it has no effect`, {
     label: "not a setting of this kernel",
-    kernel: `sysctl: cannot stat /proc/sys/${sysctl.key.value.replaceAll(".", "/")}: No such file or directory`,
+    kernel: `sysctl: error: '${sysctl.key.value}' is an unknown key`,
     ...didYouMean(sysctl.key, known),
   });
 }
@@ -226,7 +226,7 @@ function numberOf(setting: Spanned<string>, least: number, most: number, report:
   if (value !== undefined && value >= least && value <= most) return value;
   report.error("E0222", setting.span, `\`${setting.value}\` is not a value for this sysctl`, {
     label: most === 0x7fffffff ? "a number" : `${least} to ${most}`,
-    kernel: "sysctl: setting key: Invalid argument",
+    kernel: "sysctl: write error: Invalid argument",
   });
   return undefined;
 }
