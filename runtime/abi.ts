@@ -51,9 +51,19 @@ export const IMAGE_BYTES = 64;
 /**
  *      0          4          8          12
  *   0  devices    deviceCount tables    tableCount       first DEVICE; first TABLE
- *  16  neighbours counters                               the NEIGHBOUR_TABLE in use; COUNTERS
+ *  16  neighbours counters   addresses                    the NEIGHBOUR_TABLE in use; COUNTERS
+ *
+ * `addresses` is a TABLE of this host's IPv4 addresses; a look-up gives the DEVICE that has the address.
  */
-export const NET = { devices: 0, deviceCount: 4, tables: 8, tableCount: 12, neighbours: 16, counters: 20 } as const;
+export const NET = {
+  devices: 0,
+  deviceCount: 4,
+  tables: 8,
+  tableCount: 12,
+  neighbours: 16,
+  counters: 20,
+  addresses: 24,
+} as const;
 export const NET_BYTES = 32;
 
 /**
@@ -87,7 +97,7 @@ export const DeviceFlag = {
   LOOPBACK: 1 << 1,
   /** An L3 master: a VRF device. */
   VRF: 1 << 2,
-  /** Sends without a neighbour entry. */
+  /** IFF_NOARP or IFF_LOOPBACK: sends to its own link-layer address, without a neighbour entry. */
   NOARP: 1 << 3,
   FORWARDING: 1 << 4,
   ACCEPT_LOCAL: 1 << 5,
@@ -99,6 +109,8 @@ export const DeviceFlag = {
   QDISC_DEFAULT: 1 << 10,
   /** Has an address (kernel: in_dev->ifa_list is not empty). */
   HAS_ADDRESS: 1 << 11,
+  /** One end of a veth: frames larger than its MTU and a VLAN tag do not arrive (is_skb_forwardable). */
+  VETH: 1 << 12,
 } as const;
 
 /**
@@ -207,11 +219,12 @@ export const NEIGHBOUR_HASH_FACTOR = 0x9e3779b1;
 
 /**
  * Where the search for an address starts, before the mask: its four words (little-endian, as they stand in
- * `NEIGHBOUR.address`) and the ifindex, folded and spread. The program computes the same.
+ * `NEIGHBOUR.address`) and the ifindex, folded and spread; the high bits fold back, as the low ones of 10.0.0.x are all alike.
+ * The program computes the same.
  */
 export function neighbourHash(ifindex: number, words: readonly [number, number, number, number]): number {
-  const folded = words[0] ^ words[1] ^ words[2] ^ words[3] ^ ifindex;
-  return Math.imul(folded, NEIGHBOUR_HASH_FACTOR) >>> 16;
+  const spread = Math.imul(words[0] ^ words[1] ^ words[2] ^ words[3] ^ ifindex, NEIGHBOUR_HASH_FACTOR);
+  return (spread ^ (spread >>> 16)) >>> 0;
 }
 
 /** u64 per verdict, then u64 per drop reason, in the order of their numbers. */

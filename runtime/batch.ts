@@ -12,6 +12,8 @@ import { imageOffset, type ImageOffset } from "./brand.ts";
 import { Entry, Verdict } from "./verdict.ts";
 
 export const BATCH_HEADER_BYTES = 64;
+/** Offsets of the header's fields. */
+export const BATCH_HEADER = { capacity: 0, slotSize: 4, slots: 8 } as const;
 /** Bytes before a packet in its slot: room for an Ethernet header in front of an IP packet, and for an IPv6 one. */
 export const HEADROOM = 64;
 /** Holds any Ethernet frame of an MTU of 1500 and its headroom. */

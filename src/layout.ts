@@ -10,10 +10,10 @@
 import { type Device, type Model, type Net, Scope } from "../dsl/model.ts";
 import * as abi from "../runtime/abi.ts";
 import type { IfIndex, TableId } from "../runtime/brand.ts";
-import { LPM_STRUCTURES } from "../runtime/lpm/index.ts";
-import { LpmKind } from "../runtime/lpm/lpm.ts";
+import { buildLpm, chooseLpm } from "../runtime/lpm/choose.ts";
+import { type LpmImage, LpmKind } from "../runtime/lpm/lpm.ts";
 import { addressField, NeighbourTable, neighbourSlots, neighbourTableBytes } from "../runtime/neighbour.ts";
-import { familyOf } from "../runtime/net/ip.ts";
+import { familyOf, type Ip } from "../runtime/net/ip.ts";
 import { writeMac } from "../runtime/net/mac.ts";
 import type { Fib, FibAlias, FibHop } from "./fib/fib.ts";
 import { inetSelectAddr } from "./fib/source.ts";
@@ -33,6 +33,8 @@ export interface NetLayout {
   readonly offset: number;
   readonly devices: ReadonlyMap<IfIndex, number>;
   readonly tables: ReadonlyMap<TableId, TableLayout>;
+  /** Own addresses -> DEVICE. */
+  readonly addresses: TableLayout;
   readonly counters: number;
 }
 
@@ -86,11 +88,12 @@ function layoutNet(
   const firstTable = image.reserve(`${name} tables`, fibs.length * abi.TABLE_BYTES);
   const tables = new Map<TableId, TableLayout>();
   for (const [i, fib] of fibs.entries()) {
-    const table = { offset: firstTable + i * abi.TABLE_BYTES, kind: options.lpm ?? chooseLpm(fib) };
+    const table = { offset: firstTable + i * abi.TABLE_BYTES, kind: options.lpm ?? chooseLpm(fib.entries.length) };
     layoutTable(image, `${name} table ${fib.table}`, fib, table, devices);
     tables.set(fib.table, table);
   }
   for (const device of net.devices) writeDevice(image, net, device, devices, tables);
+  const addresses = layoutAddresses(image, `${name} addresses`, net, devices);
   const counters = image.reserve(`${name} counters`, abi.COUNTERS_BYTES);
   const neighbours = layoutNeighbours(image, `${name} neighbours`, net);
   image.words(offset, abi.NET, {
@@ -100,14 +103,10 @@ function layoutNet(
     tableCount: fibs.length,
     neighbours,
     counters,
+    addresses: addresses.offset,
   });
-  return { net, offset, devices, tables, counters };
+  return { net, offset, devices, tables, addresses, counters };
 }
-
-/** Up to this many prefixes are compared one by one, which is faster than any walk down a structure. */
-const LINEAR_PREFIXES = 4;
-
-const chooseLpm = (fib: Fib): LpmKind => (fib.entries.length <= LINEAR_PREFIXES ? "linear" : "blocks");
 
 function writeDevice(
   image: ImageWriter,
@@ -141,6 +140,7 @@ function deviceFlags(device: Device): number {
     [device.up, flag.UP],
     [kind === "loopback", flag.LOOPBACK],
     [kind === "vrf", flag.VRF],
+    [kind === "veth", flag.VETH],
     [kind !== "veth", flag.NOARP],
     [conf.forwarding4, flag.FORWARDING],
     [conf.acceptLocal, flag.ACCEPT_LOCAL],
@@ -174,18 +174,34 @@ function layoutTable(
     for (const [k, alias] of entry.aliases.entries())
       writeAlias(image, entries[i] + abi.FIB_ENTRY_BYTES + k * abi.FIB_ALIAS_BYTES, alias, fib, lists);
   }
-  const lpm = LPM_STRUCTURES[kind].build(
-    4,
-    fib.entries.map(({ prefix }, i) => ({ address: prefix.address, length: prefix.length, value: entries[i] })),
-  );
-  const structure = image.reserve(`${name} ${kind}`, lpm.bytes.length);
+  const prefixes = fib.entries.map(({ prefix }, i) => ({ ...prefix, value: entries[i] }));
+  const lpm = buildLpm(4, prefixes, kind);
+  writeTable(image, name, offset, fib.table, lpm);
+}
+
+function writeTable(image: ImageWriter, name: string, offset: number, id: number, lpm: LpmImage): void {
+  const structure = image.reserve(`${name} ${lpm.kind}`, lpm.bytes.length);
   image.view(structure, lpm.bytes.length, (bytes) => bytes.set(lpm.bytes));
-  image.words(offset, abi.TABLE, {
-    id: fib.table,
-    kind: LpmKind[kind],
-    image: structure,
-    prefixes: lpm.prefixes,
-  });
+  image.words(offset, abi.TABLE, { id, kind: LpmKind[lpm.kind], image: structure, prefixes: lpm.prefixes });
+}
+
+/** The namespace's own addresses; of devices that share one, the first has it (inet_lookup_ifaddr_rcu finds one). */
+function layoutAddresses(
+  image: ImageWriter,
+  name: string,
+  net: Net,
+  devices: ReadonlyMap<IfIndex, number>,
+): TableLayout {
+  const owners = new Map<Ip, number>();
+  for (const device of net.devices)
+    for (const { prefix } of device.addresses)
+      if (familyOf(prefix.address) === 4 && !owners.has(prefix.address))
+        owners.set(prefix.address, devices.get(device.ifindex)!);
+  const offset = image.reserve(name, abi.TABLE_BYTES);
+  const entries = [...owners].map(([address, value]) => ({ address, length: 32, value }));
+  const lpm = buildLpm(4, entries);
+  writeTable(image, name, offset, 0, lpm);
+  return { offset, kind: lpm.kind };
 }
 
 /** @returns the offset of each entry; its aliases follow it */

@@ -38,7 +38,6 @@ const buildAlias = (route: Route, interner: HopLists): FibAlias => ({
 
 /** fib_props[] of k:net/ipv4/fib_semantics.c: the types that answer a look-up with an error. */
 const ROUTE_ERRORS: Partial<Record<RouteType, Errno>> = {
-  unspec: Errno.EINVAL,
   blackhole: Errno.EINVAL,
   unreachable: Errno.EHOSTUNREACH,
   prohibit: Errno.EACCES,

@@ -1,0 +1,109 @@
+/** What every part of the builder needs: the namespace, its layout, and short words for records, columns and traces. */
+
+import type { KernelProfile, Model, Net } from "../../../dsl/model.ts";
+import { DEVICE, DeviceFlag, FIB_ALIAS, TraceEvent } from "../../../runtime/abi.ts";
+import { BATCH_HEADER_BYTES, COLUMN, type Column } from "../../../runtime/batch.ts";
+import { HOOKS, type Hook } from "../../../runtime/hooks.ts";
+import type { DropReason } from "../../../runtime/verdict.ts";
+import type { Layout, NetLayout } from "../../layout.ts";
+import {
+  add,
+  and,
+  call,
+  type Expr,
+  expr,
+  load,
+  mul,
+  type Operand,
+  type Proc,
+  type Reg,
+  ret,
+  run,
+  type Step,
+  select,
+  store,
+  trace,
+  unary,
+  type ValueType,
+} from "../ir.ts";
+import { row, stride } from "./skb.ts";
+
+/** One namespace under construction. */
+export interface Context {
+  readonly kernel: KernelProfile;
+  readonly net: Net;
+  readonly layout: NetLayout;
+  /** Name of the namespace's own proc for a kernel function. */
+  name(kernelFunction: string): string;
+}
+
+export function contextOf(model: Model, layout: Layout, index: number): Context {
+  const own = layout.nets[index];
+  return { kernel: model.kernel, net: own.net, layout: own, name: (kernelFunction) => `${kernelFunction}.${index}` };
+}
+
+/** Calls the namespace's proc as an expression, or as a step. */
+export const callNet = (context: Context, proc: string, ...args: Operand[]): Expr => call(context.name(proc), args);
+export const runNet = (context: Context, proc: string, ...args: Operand[]): Step => run(context.name(proc), args);
+
+export interface ProcOptions {
+  readonly comment: string;
+  readonly params?: readonly Reg[];
+  readonly result?: ValueType;
+  readonly requires?: Proc["requires"];
+}
+
+export const proc = (
+  name: string,
+  { comment, params = [], result, requires = [] }: ProcOptions,
+  body: readonly Step[],
+): Proc => ({
+  name,
+  comment,
+  params,
+  result: result ?? null,
+  requires,
+  body,
+  exported: false,
+});
+
+/** A word of a record in the image. */
+export const field = (record: Operand, offset: number): Expr => load("image", 4, record, offset);
+
+export const ifindexOf = (device: Operand): Expr => field(device, DEVICE.ifindex);
+/** The ifindex of a device that may be none: 0 then. (The read at 0 is of the image header; its value is not used.) */
+export const ifindexOrZero = (device: Reg): Expr => select(device, ifindexOf(device), 0);
+/** Not zero when the device has the flag. */
+export const hasFlag = (device: Operand, flag: keyof typeof DeviceFlag): Expr =>
+  and(field(device, DEVICE.flags), DeviceFlag[flag]);
+
+/** An IPv4 address of a record, in host order. */
+export const addressField = (record: Operand, offset: number): Expr => unary("bswap32", field(record, offset));
+/** A link-layer address of a record: its first four bytes and its last two, as numbers. */
+export const macHigh = (record: Operand, offset: number = DEVICE.mac): Expr => unary("bswap32", field(record, offset));
+export const macLow = (record: Operand, offset: number = DEVICE.mac): Expr =>
+  unary("bswap16", load("image", 2, record, offset + 4));
+/** RouteId + 1 of a FIB_ALIAS, 0 for none. */
+export const routeOf = (alias: Reg): Expr => select(alias, field(alias, FIB_ALIAS.route), 0);
+
+const columnOffset = (column: Column): Expr => add(row, mul(stride, COLUMN(column)));
+export const readColumn = (column: Column): Expr => load("batch", 4, columnOffset(column), 0);
+export const writeColumn = (column: Column, value: Operand): Step =>
+  store("batch", 4, columnOffset(column), 0, expr(value));
+/** Offset of a batch's first row. */
+export const FIRST_ROW = BATCH_HEADER_BYTES;
+
+/** A hook with nothing attached is passed: only the trace shows it. Devices are ifindexes. */
+export const passHook = (hook: Hook, input: Operand, output: Operand): Step =>
+  trace(TraceEvent.hook, [HOOKS.indexOf(hook), input, output], hook);
+
+/** Ends the packet's way: nothing is sent. */
+export const drop = (reason: DropReason): Step[] => [run(KFREE_SKB, [reason]), ret()];
+export const KFREE_SKB = "kfree_skb_reason";
+
+/** ICMP error to the sender, and the end of the packet's way; `info` is the error's second word. */
+export const icmpSend = (type: number, code: number, info: Operand): Step[] => [
+  run(ICMP_SEND, [type, code, info]),
+  ret(),
+];
+export const ICMP_SEND = "icmp_send";

@@ -1,0 +1,103 @@
+/** Devices and their addresses: by index, by address, and what kind of address it is to a device. */
+
+import { DEVICE, NEXT_HOP, RouteTypeCode, TABLE } from "../../../runtime/abi.ts";
+import { RT_TABLE_LOCAL } from "../../../runtime/brand.ts";
+import { LpmKind } from "../../../runtime/lpm/lpm.ts";
+import type { TableLayout } from "../../layout.ts";
+import { lpmProcName } from "../../lpm/emit.ts";
+import {
+  call,
+  type Expr,
+  eq,
+  i32,
+  local,
+  lt,
+  type Operand,
+  or,
+  type Proc,
+  type Reg,
+  ret,
+  type Step,
+  select,
+  set,
+  when,
+} from "../ir.ts";
+import { type Context, callNet, field, proc } from "./context.ts";
+import { isLbcast, isMulticast, isZeronet } from "./in.ts";
+import { l3mdevMaster } from "./l3mdev.ts";
+import { resHop, resType } from "./skb.ts";
+
+const ifindex = local("ifindex");
+const address = local("address");
+const device = local("device");
+const table = local("table");
+const entry = local("entry");
+
+/** `dev_get_by_index(ifindex)`: the DEVICE, or 0; a balanced tree of compares, as the set of devices is fixed. */
+export function devGetByIndex(context: Context): Proc {
+  const devices = [...context.layout.devices].sort(([a], [b]) => a - b);
+  const search = (from: number, to: number): Step[] => {
+    if (to - from === 1) return [ret(select(eq(ifindex, devices[from][0]), devices[from][1], 0))];
+    const middle = (from + to) >>> 1;
+    return [when(lt(ifindex, devices[middle][0]), search(from, middle)), ...search(middle, to)];
+  };
+  const comment = "dev_get_by_index_rcu (net/core/dev.c)";
+  return proc(
+    context.name("dev_get_by_index"),
+    { comment, params: [ifindex], result: "i32" },
+    search(0, devices.length),
+  );
+}
+
+/** The value that a table's structure holds for an address, or 0. */
+export const lpmLookup = (kind: LpmKind, table: Operand, address: Operand): Expr =>
+  call(lpmProcName(kind, 4), [field(table, TABLE.image), address]);
+
+export const tableLookup = (table: TableLayout | undefined, address: Operand): Expr =>
+  table === undefined ? i32(0) : lpmLookup(table.kind, table.offset, address);
+
+/** inet_lookup_ifaddr_rcu: the DEVICE that has the address, in whatever VRF; 0: none. */
+export const inetLookupIfaddr = (context: Context, address: Operand): Expr =>
+  tableLookup(context.layout.addresses, address);
+
+/** `ip_dev_find(address)`: the DEVICE of an own address, or of one that table local alone knows, as all of 127/8. */
+export function ipDevFind(context: Context): Proc {
+  const body: Step[] = [
+    set(device, inetLookupIfaddr(context, address)),
+    when(device, [ret(device)]),
+    set(entry, tableLookup(context.layout.tables.get(RT_TABLE_LOCAL), address)),
+    when(callNet(context, "fib_table_lookup", entry, 0, 0), [ret(0)]),
+    ret(select(eq(resType, RouteTypeCode.local), field(resHop, NEXT_HOP.device), 0)),
+  ];
+  const comment = "__ip_dev_find (net/ipv4/devinet.c)";
+  return proc(context.name("ip_dev_find"), { comment, params: [address], result: "i32" }, body);
+}
+
+/** `inet_addr_type(device, address)`: RTN_* of the address to the device's VRF, or to table local outside of VRFs. */
+export function inetAddrType(context: Context): Proc {
+  const body: Step[] = [
+    when(or(isZeronet(address), isLbcast(address)), [ret(RouteTypeCode.broadcast)]),
+    when(isMulticast(address), [ret(RouteTypeCode.multicast)]),
+    set(device, l3mdevMaster(device)),
+    when(
+      device,
+      [set(table, field(device, DEVICE.table)), set(entry, 0), when(table, switchKind(context, entry, table, address))],
+      [set(entry, tableLookup(context.layout.tables.get(RT_TABLE_LOCAL), address))],
+    ),
+    when(callNet(context, "fib_table_lookup", entry, 0, 0), [ret(RouteTypeCode.unicast)]),
+    ret(resType),
+  ];
+  const comment = "inet_addr_type_dev_table (net/ipv4/fib_frontend.c)";
+  return proc(context.name("inet_addr_type"), { comment, params: [device, address], result: "i32" }, body);
+}
+
+/** Sets `entry` by the structure that the VRF table `table` says it has: one kind for all, unless their sizes differ much. */
+export function switchKind({ net, layout }: Context, entry: Reg, table: Reg, address: Operand): Step[] {
+  const kinds = new Set(net.devices.map((device) => layout.tables.get(device.table)?.kind));
+  const look = ([kind, ...others]: readonly LpmKind[]): Step[] => {
+    if (kind === undefined) return [];
+    const found = [set(entry, lpmLookup(kind, table, address))];
+    return others.length === 0 ? found : [when(eq(field(table, TABLE.kind), LpmKind[kind]), found, look(others))];
+  };
+  return look([...kinds].filter((kind) => kind !== undefined));
+}

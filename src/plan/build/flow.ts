@@ -1,0 +1,112 @@
+/** Flows: setting all fields of one, and the protocol and ports of a packet for it (k:net/core/flow_dissector.c). */
+
+import type { Net } from "../../../dsl/model.ts";
+import { LOOPBACK_IFINDEX } from "../../../runtime/brand.ts";
+import {
+  add,
+  eq,
+  eqz,
+  guard,
+  local,
+  type Operand,
+  or,
+  type Proc,
+  packet,
+  ret,
+  run,
+  type Step,
+  select,
+  set,
+  when,
+} from "../ir.ts";
+import { type Context, proc } from "./context.ts";
+import { HEADER, iphdr, isFragment, Protocol } from "./in.ts";
+import {
+  flDaddr,
+  flDport,
+  flFlags,
+  flIif,
+  flL3mdev,
+  flMark,
+  flOif,
+  flProto,
+  flSaddr,
+  flSport,
+  flTos,
+  flUid,
+  l3,
+} from "./skb.ts";
+
+interface FlowFields {
+  readonly saddr: Operand;
+  readonly daddr: Operand;
+  readonly tos: Operand;
+  /** lo when absent, as for all that starts on this host. */
+  readonly iif?: Operand;
+  readonly oif?: Operand;
+  /** A DEVICE. */
+  readonly l3mdev?: Operand;
+  readonly mark?: Operand;
+  readonly uid?: Operand;
+  readonly protocol?: Operand;
+  readonly flags?: Operand;
+}
+
+/** Everything 0 but what is given. Addresses are set last: they may be read from the old flow. */
+export const flowi4 = (fields: FlowFields): Step[] => [
+  set(flIif, fields.iif ?? LOOPBACK_IFINDEX),
+  set(flOif, fields.oif ?? 0),
+  set(flL3mdev, fields.l3mdev ?? 0),
+  set(flMark, fields.mark ?? 0),
+  set(flTos, fields.tos),
+  set(flProto, fields.protocol ?? 0),
+  set(flSport, 0),
+  set(flDport, 0),
+  set(flUid, fields.uid ?? 0),
+  set(flFlags, fields.flags ?? 0),
+  set(flSaddr, fields.saddr),
+  set(flDaddr, fields.daddr),
+];
+
+/** fib4_rules_early_flow_dissect: only rules that ask for protocol or ports make the kernel look at them. */
+export const dissect = ({ net }: Context): Step[] => (requiresDissection(net) ? [run(DISSECT)] : []);
+
+/** fib_rules_require_fldissect */
+export const requiresDissection = (net: Net): boolean =>
+  net.rules.some(
+    (rule) =>
+      rule.family === 4 &&
+      rule.iif?.ifindex !== LOOPBACK_IFINDEX &&
+      (rule.ipproto !== 0 || rule.sport !== null || rule.dport !== null),
+  );
+
+export const DISSECT = "skb_flow_dissect_flow_keys";
+
+/** Protocols whose header starts with two ports (proto_ports_offset); ESP's SPI counts as ports. */
+const PORTS_FIRST = [Protocol.TCP, Protocol.UDP, Protocol.DCCP, Protocol.ESP, Protocol.SCTP, Protocol.UDPLITE];
+/** AH's SPI stands behind four bytes. */
+const AH_SPI = 4;
+
+/**
+ * Sets `fl_proto`, `fl_sport` and `fl_dport` from the packet. A fragment, the first one too, has no ports; nor has a packet
+ * that ends before them.
+ */
+export function skbFlowDissect(): Proc {
+  const l4 = local("l4");
+  const startsWithPorts = PORTS_FIRST.map((protocol) => eq(flProto, protocol)).reduce(or);
+  const isAh = eq(flProto, Protocol.AH);
+  const body: Step[] = [
+    set(flProto, iphdr.protocol),
+    set(flSport, 0),
+    set(flDport, 0),
+    when(isFragment, [ret()]),
+    when(eqz(or(startsWithPorts, isAh)), [ret()]),
+    set(l4, add(add(l3, iphdr.length), select(isAh, AH_SPI, 0))),
+    guard(l4, 4, [ret()]),
+    set(flSport, packet(l4, 0, 2)),
+    set(flDport, packet(l4, 2, 2)),
+    ret(),
+  ];
+  const comment = "skb_flow_dissect_flow_keys (net/core/flow_dissector.c)";
+  return proc(DISSECT, { comment, requires: HEADER }, body);
+}

@@ -1,0 +1,66 @@
+/** Forwarding. TTL and MTU are tested, and their errors sent, before the FORWARD hook sees the packet. k:net/ipv4/ip_forward.c */
+
+import { TraceEvent } from "../../../runtime/abi.ts";
+import { DropReason } from "../../../runtime/verdict.ts";
+import {
+  and,
+  call,
+  type Expr,
+  eq,
+  gt,
+  le,
+  local,
+  ne,
+  type Operand,
+  type Proc,
+  ret,
+  run,
+  type Step,
+  select,
+  set,
+  sub,
+  tail,
+  trace,
+  when,
+} from "../ir.ts";
+import { ipDecreaseTtl } from "./checksum.ts";
+import { type Context, drop, icmpSend, ifindexOf, passHook, proc, runNet } from "./context.ts";
+import { IP_DST_MTU, RT_NEXTHOP } from "./dst.ts";
+import { HEADER, IP_DF, iphdr } from "./in.ts";
+import { dev, doredirect, dstDev, l3, nhAddress, nhFamily, PacketType, pktType } from "./skb.ts";
+import { ICMP_SEND_BESIDES } from "./verdict.ts";
+
+const ICMP_REDIRECT = 5;
+const ICMP_REDIR_HOST = 1;
+const ICMP_TIME_EXCEEDED = 11;
+const ICMP_EXC_TTL = 0;
+
+const mtu = local("mtu");
+
+export function ipForward(context: Context): Proc {
+  const body: Step[] = [
+    when(ne(pktType, PacketType.HOST), drop(DropReason.NOT_SPECIFIED)),
+    trace(TraceEvent.ip_forward, [iphdr.ttl]),
+    when(le(iphdr.ttl, 1), icmpSend(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0)),
+    set(mtu, call(IP_DST_MTU, [])),
+    when(exceedsMtu(mtu), icmpSend(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu)),
+    ...ipDecreaseTtl(),
+    when(doredirect, sendRedirect),
+    passHook("forward", ifindexOf(dev), ifindexOf(dstDev)),
+    runNet(context, "dst_output"),
+    ret(),
+  ];
+  return proc(context.name("ip_forward"), { comment: "ip_forward (net/ipv4/ip_forward.c)", requires: HEADER }, body);
+}
+
+/** ip_rt_send_redirect: the sender is told of the better gateway; an IPv6 one counts for nothing here. */
+const sendRedirect: Step[] = [
+  run(RT_NEXTHOP, [iphdr.daddr]),
+  run(ICMP_SEND_BESIDES, [ICMP_REDIRECT, ICMP_REDIR_HOST, select(eq(nhFamily, 4), nhAddress, iphdr.daddr)]),
+];
+
+export const ICMP_DEST_UNREACH = 3;
+export const ICMP_FRAG_NEEDED = 4;
+
+/** ip_exceeds_mtu: larger, and may not be cut. Without DF the packet is cut on its way out. */
+export const exceedsMtu = (mtu: Operand): Expr => and(gt(sub(tail, l3), mtu), ne(and(iphdr.fragment, IP_DF), 0));

@@ -1,0 +1,89 @@
+/**
+ * buildPlan: the packet path of each namespace as plan procs, one file for each area of the kernel.
+ *
+ *   process.ts     the batch loop, one packet's passes, Entry NEIGHBOUR
+ *   receive.ts     netif_receive_skb            ip_input.ts     ip_rcv, ip_local_deliver
+ *   route_input.ts ip_route_input, ip_error     source.ts       fib_validate_source
+ *   forward.ts     ip_forward                   route_output.ts ip_route_output_key
+ *   output.ts      raw_sendmsg, ip_local_out, ip_output
+ *   vrf.ts         vrf_l3_rcv, vrf_l3_out, vrf_xmit
+ *   rules.ts       fib_lookup: the rule list    fib.ts          fib_table_lookup
+ *   multipath.ts   fib_select_multipath         l3mdev.ts, devinet.ts, flow.ts, dst.ts, checksum.ts, in.ts
+ *   neighbour.ts   ip_finish_output2            transmit.ts     dev_queue_xmit
+ *   verdict.ts     how a packet leaves          skb.ts          the registers that all share
+ *
+ * Procs that know a namespace's devices, rules or tables are built once for each, with its index behind their name
+ * (`ip_rcv.0`); the others once for all.
+ */
+
+import type { Model } from "../../../dsl/model.ts";
+import type { Layout } from "../../layout.ts";
+import { lpmProc } from "../../lpm/emit.ts";
+import type { Plan, Proc } from "../ir.ts";
+import { ipFastCsum } from "./checksum.ts";
+import { type Context, contextOf } from "./context.ts";
+import { devGetByIndex, inetAddrType, ipDevFind } from "./devinet.ts";
+import { ipDstMtu, rtNexthop, rtSetNexthop, traceRoute } from "./dst.ts";
+import { fibTableLookup } from "./fib.ts";
+import { skbFlowDissect } from "./flow.ts";
+import { ipForward } from "./forward.ts";
+import { ipLocalDeliver, ipRcv, ipRcvCore, ipRcvFinish } from "./ip_input.ts";
+import { l3mdevUpdateFlow } from "./l3mdev.ts";
+import { fibSelectMultipath, ipMultipathL3Keys, multipathHash } from "./multipath.ts";
+import { ipFinishOutput2, neighbour4, neighbour6, neighHa } from "./neighbour.ts";
+import {
+  dstOutputProc,
+  ipLocalOut,
+  ipOutput,
+  ipRouteConnect,
+  rawSendmsg,
+  refuseHeader,
+  socketPorts,
+} from "./output.ts";
+import { neighUpdate, packetProc, processNet, processProc } from "./process.ts";
+import { devReceive, ethTypeTrans, netifReceiveSkb, netifRx } from "./receive.ts";
+import {
+  brdInput,
+  ipError,
+  ipMkrouteInput,
+  ipRouteInputMc,
+  ipRouteInputNoref,
+  ipRouteInputSlow,
+} from "./route_input.ts";
+import { ipRouteOutputKey, ipRouteOutputKeyHashRcu, mkrouteOutput } from "./route_output.ts";
+import { fibLookup } from "./rules.ts";
+import { SKB_REGS } from "./skb.ts";
+import { fibValidateSource, fibValidateSourceFully } from "./source.ts";
+import { devQueueXmit } from "./transmit.ts";
+import { icmpSendBesides, icmpSendProc, kfreeSkb, leaveProc, writeNextHop } from "./verdict.ts";
+import { l3mdevIpOut, l3mdevIpRcv, vrfOutput, vrfXmit } from "./vrf.ts";
+
+export function buildPlan(model: Model, layout: Layout): Plan {
+  const contexts = layout.nets.map((_, index) => contextOf(model, layout, index));
+  return {
+    procs: [processProc(contexts), ...contexts.flatMap(namespaceProcs), ...sharedProcs(layout)],
+    skb: SKB_REGS,
+  };
+}
+
+const namespaceProcs = (context: Context): Proc[] =>
+  [
+    ...[processNet, packetProc, devReceive, netifReceiveSkb, netifRx, ipRcv, ipRcvFinish, l3mdevIpRcv],
+    ...[ipRouteInputNoref, ipRouteInputSlow, ipRouteInputMc, brdInput, ipMkrouteInput, ipError],
+    ...[fibValidateSource, fibValidateSourceFully, fibLookup, fibTableLookup, l3mdevUpdateFlow],
+    ...[ipForward, rawSendmsg, ipRouteConnect, ipRouteOutputKey, ipRouteOutputKeyHashRcu, mkrouteOutput],
+    ...[ipLocalOut, l3mdevIpOut, dstOutputProc, ipOutput, vrfOutput, vrfXmit, neighUpdate],
+    ...[ipFinishOutput2, neighHa, neighbour4, neighbour6, devQueueXmit, devGetByIndex, ipDevFind, inetAddrType],
+  ].map((build) => build(context));
+
+function sharedProcs(layout: Layout): Proc[] {
+  const kinds = new Set(
+    layout.nets.flatMap(({ tables, addresses }) => [...tables.values(), addresses].map(({ kind }) => kind)),
+  );
+  return [
+    ...[ethTypeTrans, ipRcvCore, ipFastCsum, ipLocalDeliver, refuseHeader, socketPorts, skbFlowDissect],
+    ...[rtSetNexthop, rtNexthop, ipDstMtu, traceRoute, multipathHash, ipMultipathL3Keys, fibSelectMultipath],
+    ...[kfreeSkb, icmpSendProc, icmpSendBesides, leaveProc, writeNextHop],
+    ...[...kinds].map((kind) => () => lpmProc(kind, 4)),
+  ].map((build) => build());
+}

@@ -1,0 +1,142 @@
+/**
+ * Receiving an IPv4 packet.
+ * k:net/ipv4/ip_input.c ip_rcv, ip_rcv_core, ip_rcv_finish, ip_rcv_finish_core, ip_local_deliver.
+ *
+ *   ip_rcv -> ip_rcv_core -> PREROUTING -> ip_rcv_finish -> l3mdev_ip_rcv -> ip_route_input -> dst_input
+ */
+
+import { RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
+import { DropReason, Verdict } from "../../../runtime/verdict.ts";
+import {
+  add,
+  and,
+  call,
+  eq,
+  eqz,
+  guard,
+  local,
+  lt,
+  ne,
+  or,
+  type Proc,
+  ret,
+  run,
+  type Step,
+  select,
+  set,
+  sub,
+  tail,
+  trace,
+  when,
+} from "../ir.ts";
+import { IP_FAST_CSUM } from "./checksum.ts";
+import {
+  type Context,
+  callNet,
+  drop,
+  hasFlag,
+  ifindexOf,
+  KFREE_SKB,
+  passHook,
+  proc,
+  runNet,
+  writeColumn,
+} from "./context.ts";
+import { HEADER, IPHDR_BYTES, iphdr, isFragment } from "./in.ts";
+import { ROUTED } from "./route_input.ts";
+import { DstInput, dev, doredirect, dstInput, dstType, iif, l3, l3slave, PacketType, pktType } from "./skb.ts";
+import { writeExtent } from "./verdict.ts";
+
+const reason = local("reason");
+const input = local("in");
+
+/** What `ip_rcv_core` returns for a good packet: no drop reason has this number. */
+const ACCEPTED = -1;
+
+export function ipRcv(context: Context): Proc {
+  const body: Step[] = [
+    writeColumn("l3", l3),
+    set(reason, call(IP_RCV_CORE, [])),
+    when(ne(reason, ACCEPTED), [run(KFREE_SKB, [reason]), ret()]),
+    passHook("prerouting", ifindexOf(dev), 0),
+    runNet(context, "ip_rcv_finish"),
+    ret(),
+  ];
+  return proc(context.name("ip_rcv"), { comment: "ip_rcv (net/ipv4/ip_input.c)" }, body);
+}
+
+const IP_RCV_CORE = "ip_rcv_core";
+
+/** The checks, in the kernel's order: a DropReason or ACCEPTED. Then padding is cut off: `tail` is the end of the IP packet. */
+export function ipRcvCore(): Proc {
+  const refuse = (reason: DropReason): Step[] => [ret(reason)];
+  const length = local("length");
+  const body: Step[] = [
+    when(eq(pktType, PacketType.OTHERHOST), refuse(DropReason.OTHERHOST)),
+    guard(l3, IPHDR_BYTES, refuse(DropReason.IP_INHDR)),
+    set(length, iphdr.length),
+    when(or(lt(length, IPHDR_BYTES), ne(iphdr.version, 4)), refuse(DropReason.IP_INHDR)),
+    when(lt(sub(tail, l3), length), refuse(DropReason.IP_INHDR)),
+    when(call(IP_FAST_CSUM, []), refuse(DropReason.IP_CSUM)),
+    when(lt(sub(tail, l3), iphdr.totalLength), refuse(DropReason.PKT_TOO_SMALL)),
+    when(lt(iphdr.totalLength, length), refuse(DropReason.IP_INHDR)),
+    set(tail, add(l3, iphdr.totalLength)),
+    set(iif, dev),
+    set(l3slave, 0),
+    set(doredirect, 0),
+    ret(ACCEPTED),
+  ];
+  return proc(IP_RCV_CORE, { comment: "ip_rcv_core (net/ipv4/ip_input.c)", result: "i32" }, body);
+}
+
+export function ipRcvFinish(context: Context): Proc {
+  const group = or(eq(pktType, PacketType.BROADCAST), eq(pktType, PacketType.MULTICAST));
+  const groupRoute = or(eq(dstType, RouteTypeCode.multicast), eq(dstType, RouteTypeCode.broadcast));
+  const body: Step[] = [
+    guard(l3, IPHDR_BYTES, drop(DropReason.IP_INHDR)),
+    // Before the VRF takes over: IPv4 routes by the slave.
+    set(input, dev),
+    runNet(context, "l3mdev_ip_rcv"),
+    // What this host looped back to itself knows where it goes.
+    when(eq(dstInput, DstInput.NONE), [
+      set(reason, callNet(context, "ip_route_input_noref", input)),
+      when(ne(reason, ROUTED), [run(KFREE_SKB, [reason]), ret()]),
+    ]),
+    when(and(group, eqz(groupRoute)), [
+      when(hasFlag(input, "DROP_UNICAST_IN_L2_MULTICAST"), drop(DropReason.UNICAST_IN_L2_MULTICAST)),
+    ]),
+    ...dstInputSteps(context),
+    ret(),
+  ];
+  return proc(
+    context.name("ip_rcv_finish"),
+    { comment: "ip_rcv_finish, ip_rcv_finish_core (net/ipv4/ip_input.c)" },
+    body,
+  );
+}
+
+/** dst_input */
+const dstInputSteps = (context: Context): Step[] => [
+  when(eq(dstInput, DstInput.FORWARD), [runNet(context, "ip_forward"), ret()]),
+  when(eq(dstInput, DstInput.LOCAL), [run(IP_LOCAL_DELIVER), ret()]),
+  when(eq(dstInput, DstInput.ERROR), [runNet(context, "ip_error"), ret()]),
+  ...drop(DropReason.NOT_SPECIFIED),
+];
+
+const IP_LOCAL_DELIVER = "ip_local_deliver";
+
+/** A fragment goes to the host as it is: INPUT is passed by the whole packet. */
+export function ipLocalDeliver(): Proc {
+  // inet_sdif: the device below the VRF; a packet that the VRF sent to itself came in by the VRF.
+  const sdif = select(l3slave, ifindexOf(iif), 0);
+  const body: Step[] = [
+    trace(TraceEvent.ip_local_deliver, [ifindexOf(dev), sdif]),
+    when(eqz(isFragment), [passHook("input", ifindexOf(dev), 0)]),
+    writeColumn("verdict", Verdict.LOCAL),
+    writeColumn("skbDevice", ifindexOf(dev)),
+    writeColumn("sdif", sdif),
+    ...writeExtent(l3),
+    ret(),
+  ];
+  return proc(IP_LOCAL_DELIVER, { comment: "ip_local_deliver (net/ipv4/ip_input.c)", requires: HEADER }, body);
+}

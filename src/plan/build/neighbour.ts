@@ -1,0 +1,149 @@
+/**
+ * Link-layer addresses: the neighbour table, who needs none, and the header.
+ * k:net/ipv4/ip_output.c ip_finish_output2, net/ipv4/arp.c arp_constructor, net/core/neighbour.c, net/ethernet/eth.c eth_header.
+ */
+
+import {
+  NEIGHBOUR,
+  NEIGHBOUR_BYTES,
+  NEIGHBOUR_HASH_FACTOR,
+  NEIGHBOUR_TABLE,
+  NET,
+  RouteTypeCode,
+  TraceEvent,
+} from "../../../runtime/abi.ts";
+import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
+import { DropReason, Verdict } from "../../../runtime/verdict.ts";
+import {
+  add,
+  and,
+  type Expr,
+  eq,
+  eqz,
+  expr,
+  guard,
+  local,
+  mul,
+  type Operand,
+  or,
+  type Proc,
+  put,
+  repeat,
+  ret,
+  run,
+  type Step,
+  set,
+  shr,
+  sub,
+  trace,
+  unary,
+  when,
+  xor,
+} from "../ir.ts";
+import { type Context, callNet, drop, field, hasFlag, ifindexOf, macHigh, macLow, proc, runNet } from "./context.ts";
+import { HEADER } from "./in.ts";
+import { haHigh, haLow, l3, mac, nhAddress, nhFamily } from "./skb.ts";
+import { LEAVE, nextHopWords } from "./verdict.ts";
+
+const device = local("device");
+const address = local("address");
+const ifindex = local("ifindex");
+const slotRecord = local("slot_record");
+const type = local("type");
+const known = local("known");
+
+/** `neighbour_4(device, address)`: the NEIGHBOUR, or 0. The search goes as runtime/neighbour.ts writes. */
+export const neighbour4 = (context: Context): Proc => {
+  const wire = local("wire");
+  const word = (at: number): Expr => field(slotRecord, NEIGHBOUR.address + at);
+  return search(context, "neighbour_4", 4, [set(wire, unary("bswap32", address))], expr(wire), eq(word(0), wire));
+};
+
+/** `neighbour_6(device, address)`: address is the offset of 16 bytes. */
+export const neighbour6 = (context: Context): Proc => {
+  const words = [0, 4, 8, 12];
+  const same = words.map((at) => eq(field(address, at), field(slotRecord, NEIGHBOUR.address + at))).reduce(and);
+  return search(context, "neighbour_6", 6, [], words.map((at) => field(address, at)).reduce(xor), same);
+};
+
+function search(context: Context, name: string, family: number, prologue: Step[], folded: Expr, same: Expr): Proc {
+  const table = local("table");
+  const mask = local("mask");
+  const at = local("at");
+  const hash = local("hash");
+  const owner = field(slotRecord, NEIGHBOUR.device);
+  const body: Step[] = [
+    ...prologue,
+    set(ifindex, ifindexOf(device)),
+    set(table, field(context.layout.offset, NET.neighbours)),
+    set(mask, field(table, NEIGHBOUR_TABLE.mask)),
+    set(hash, mul(xor(folded, ifindex), NEIGHBOUR_HASH_FACTOR)),
+    set(at, xor(hash, shr(hash, 16))),
+    repeat(add(mask, 1), "slots", [
+      set(slotRecord, add(add(table, NEIGHBOUR_TABLE.slots), mul(and(at, mask), NEIGHBOUR_BYTES))),
+      when(eqz(owner), [ret(0)]),
+      when(and(and(eq(owner, ifindex), eq(field(slotRecord, NEIGHBOUR.family), family)), same), [ret(slotRecord)]),
+      set(at, add(at, 1)),
+    ]),
+    ret(0),
+  ];
+  const comment = "__ipv4_neigh_lookup_noref (include/net/arp.h)";
+  return proc(context.name(name), { comment, params: [device, address], result: "i32" }, body);
+}
+
+const UNRESOLVED = [run(LEAVE, [Verdict.UNRESOLVED, device]), ret()];
+
+/** `ip_finish_output2(device)`: out by the DEVICE to the next hop in `nh_*`, when its link-layer address is known. */
+export function ipFinishOutput2(context: Context): Proc {
+  const resolved = local("resolved");
+  const body: Step[] = [
+    set(resolved, callNet(context, "neigh_ha", device)),
+    trace(TraceEvent.neighbour, [ifindexOf(device), ...nextHopWords(), resolved]),
+    when(eqz(resolved), UNRESOLVED),
+    ...ethHeader,
+    runNet(context, "dev_queue_xmit", device),
+    ret(),
+  ];
+  const comment = "ip_finish_output2 (net/ipv4/ip_output.c)";
+  return proc(context.name("ip_finish_output2"), { comment, params: [device], requires: HEADER }, body);
+}
+
+/** Puts the Ethernet header in front: there is headroom, so the guard always holds. */
+const ethHeader: Step[] = [
+  set(mac, sub(l3, ETHERNET_HEADER_BYTES)),
+  guard(mac, ETHERNET_HEADER_BYTES, drop(DropReason.NOT_SPECIFIED)),
+  put(mac, 0, 4, haHigh),
+  put(mac, 4, 2, haLow),
+  put(mac, 6, 4, macHigh(device)),
+  put(mac, 10, 2, macLow(device)),
+  put(mac, 12, 2, EtherType.IPV4),
+];
+
+/**
+ * `neigh_ha(device)`: 1 and the next hop's address in `ha_*`, known or made up; 0: ARP, or neighbour discovery, must find it.
+ * Multicast maps to 01:00:5e and 23 bits (RFC 1112 section 6.4): 224.0.0.1 is 01:00:5e:00:00:01.
+ */
+export function neighHa(context: Context): Proc {
+  const take = (high: Operand, low: Operand): Step[] => [set(haHigh, high), set(haLow, low), ret(1)];
+  const body: Step[] = [
+    set(type, RouteTypeCode.unicast),
+    when(
+      eq(nhFamily, 4),
+      [
+        set(known, callNet(context, "neighbour_4", device, nhAddress)),
+        when(eqz(known), [set(type, callNet(context, "inet_addr_type", device, nhAddress))]),
+      ],
+      [set(known, callNet(context, "neighbour_6", device, nhAddress))],
+    ),
+    when(known, take(macHigh(known, NEIGHBOUR.mac), macLow(known, NEIGHBOUR.mac))),
+    when(
+      eq(type, RouteTypeCode.multicast),
+      take(or(0x01005e00, and(shr(nhAddress, 16), 0x7f)), and(nhAddress, 0xffff)),
+    ),
+    when(hasFlag(device, "NOARP"), take(macHigh(device), macLow(device))),
+    when(eq(type, RouteTypeCode.broadcast), take(0xffffffff, 0xffff)),
+    ret(0),
+  ];
+  const comment = "arp_constructor (net/ipv4/arp.c)";
+  return proc(context.name("neigh_ha"), { comment, params: [device], result: "i32" }, body);
+}

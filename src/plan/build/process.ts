@@ -1,0 +1,186 @@
+/**
+ * The batch loop, and one packet's way through the program.
+ *
+ *   process(net, batch, count) -> process.N(batch, count) -> packet.N for each packet
+ *
+ *   packet.N:  RECEIVE -> dev_receive | OUTPUT -> raw_sendmsg | LOOKUP -> ip_route_connect | NEIGHBOUR -> neigh_update
+ *              then, while a device without a wire hands the packet on, pass after pass: netif_rx | vrf_xmit
+ */
+
+import { COUNTERS, EXPORTS, RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
+import { BATCH_HEADER, BATCH_HEADER_BYTES, PacketFlag } from "../../../runtime/batch.ts";
+import { DropReason, Entry, Verdict } from "../../../runtime/verdict.ts";
+import {
+  add,
+  and,
+  call,
+  eq,
+  eqz,
+  guard,
+  i64,
+  load,
+  local,
+  type Operand,
+  type Proc,
+  repeat,
+  ret,
+  type Step,
+  select,
+  set,
+  shl,
+  store,
+  tail,
+  trace,
+  unary,
+  when,
+} from "../ir.ts";
+import { type Context, callNet, drop, proc, readColumn, runNet, writeColumn } from "./context.ts";
+import { IPHDR_BYTES } from "./in.ts";
+import { REFUSE_HEADER } from "./output.ts";
+import {
+  DstInput,
+  dev,
+  doredirect,
+  dstInput,
+  dstType,
+  iif,
+  l3,
+  l3slave,
+  mac,
+  mark,
+  Next,
+  next,
+  nhAddress,
+  nhFamily,
+  PacketType,
+  pktType,
+  row,
+  slot,
+  stride,
+  xmitRecursion,
+} from "./skb.ts";
+
+const batch = local("batch");
+const count = local("count");
+const net = local("net");
+const index = local("index");
+const slotSize = local("slot_size");
+const entry = local("entry");
+const ipv6 = local("ipv6");
+
+/** `process(net, batch, count)`: the one exported proc; `net` without a namespace does nothing. */
+export function processProc(contexts: readonly Context[]): Proc {
+  const body: Step[] = contexts.map((context, i) =>
+    when(eq(net, i), [runNet(context, "process", batch, count), ret()]),
+  );
+  const comment = "judges packets 0 .. count-1 of a batch";
+  return { ...proc(EXPORTS.process, { comment, params: [net, batch, count] }, [...body, ret()]), exported: true };
+}
+
+export function processNet(context: Context): Proc {
+  const body: Step[] = [
+    set(stride, shl(load("batch", 4, batch, BATCH_HEADER.capacity), 2)),
+    set(slotSize, load("batch", 4, batch, BATCH_HEADER.slotSize)),
+    set(slot, load("batch", 4, batch, BATCH_HEADER.slots)),
+    set(row, add(batch, BATCH_HEADER_BYTES)),
+    set(index, 0),
+    repeat(count, "packets", [
+      trace(TraceEvent.packet, [index]),
+      runNet(context, "packet"),
+      ...countVerdict(context),
+      set(index, add(index, 1)),
+      set(row, add(row, 4)),
+      set(slot, add(slot, slotSize)),
+    ]),
+    ret(),
+  ];
+  const comment = `namespace ${context.net.name}: each packet of the batch`;
+  return proc(context.name("process"), { comment, params: [batch, count] }, body);
+}
+
+/** Columns that every packet starts with at 0. */
+const RESULTS = [
+  "verdict",
+  "reason",
+  "outDevice",
+  "l3",
+  "skbDevice",
+  "sdif",
+  "routeType",
+  "route",
+  "error",
+  "info",
+  "source",
+] as const;
+
+/**
+ * Passes of one packet. Each netif_rx by lo costs a TTL, and at most ten VRF transmissions nest in one (XMIT_RECURSION_LIMIT):
+ * 255 * 11 and the first. The loop ends before that bound; it only says so to a reader, and to wasm.
+ */
+const MAX_PASSES = 255 * 11 + 1;
+
+export function packetProc(context: Context): Proc {
+  const enter = (when_: Entry, name: string): Step => when(eq(entry, when_), [runNet(context, name)]);
+  const body: Step[] = [
+    ...RESULTS.map((column) => writeColumn(column, 0)),
+    ...freshSkb,
+    set(mac, readColumn("data")),
+    set(l3, mac),
+    set(tail, add(mac, readColumn("length"))),
+    set(entry, readColumn("entry")),
+    enter(Entry.RECEIVE, "dev_receive"),
+    enter(Entry.OUTPUT, "raw_sendmsg"),
+    enter(Entry.LOOKUP, "ip_route_connect"),
+    enter(Entry.NEIGHBOUR, "neigh_update"),
+    repeat(MAX_PASSES, "passes", [
+      when(eqz(next), [ret()]),
+      set(entry, next),
+      set(next, Next.DONE),
+      when(eq(entry, Next.NETIF_RX), [runNet(context, "netif_rx")], [runNet(context, "vrf_xmit")]),
+    ]),
+    ...drop(DropReason.RECURSION),
+  ];
+  return proc(context.name("packet"), { comment: `namespace ${context.net.name}: one packet` }, body);
+}
+
+/** An skb as it is allocated: for this host's link-layer address, on no device, without a dst. */
+const freshSkb: Step[] = [
+  set(next, Next.DONE),
+  set(dev, 0),
+  set(iif, 0),
+  set(l3slave, 0),
+  set(doredirect, 0),
+  set(pktType, PacketType.HOST),
+  set(xmitRecursion, 0),
+  set(mark, readColumn("mark")),
+  set(dstInput, DstInput.NONE),
+  set(dstType, RouteTypeCode.unspec),
+];
+
+/** Entry NEIGHBOUR: a packet that waited for `nextHop` on `device` (neigh_update sends the queue). */
+export function neighUpdate(context: Context): Proc {
+  const nextHop = readColumn("nextHop");
+  const body: Step[] = [
+    when(call(REFUSE_HEADER, []), [ret()]),
+    guard(l3, IPHDR_BYTES, drop(DropReason.IP_INHDR)),
+    set(dev, callNet(context, "dev_get_by_index", readColumn("device"))),
+    when(eqz(dev), drop(DropReason.DEVICE_DOWN)),
+    set(ipv6, and(readColumn("flags"), PacketFlag.NEXT_HOP_IPV6)),
+    set(nhFamily, select(ipv6, 6, 4)),
+    set(nhAddress, select(ipv6, nextHop, unary("bswap32", load("batch", 4, nextHop)))),
+    runNet(context, "ip_finish_output2", dev),
+    ret(),
+  ];
+  return proc(context.name("neigh_update"), { comment: "neigh_update (net/core/neighbour.c)" }, body);
+}
+
+/** One more of the packet's verdict, and of its reason when it was dropped. */
+function countVerdict({ layout }: Context): Step[] {
+  const one = (base: Operand, offset: number): Step =>
+    store("image", 8, base, offset, add(load("image", 8, base, offset), i64(1n)));
+  const cell = (column: "verdict" | "reason") => add(layout.counters, shl(readColumn(column), 3));
+  return [
+    one(cell("verdict"), COUNTERS.verdicts),
+    when(eq(readColumn("verdict"), Verdict.DROP), [one(cell("reason"), COUNTERS.reasons)]),
+  ];
+}

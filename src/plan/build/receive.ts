@@ -1,0 +1,114 @@
+/**
+ * A device receives a frame: from the wire, or (netif_rx) what lo or a VRF was given to send.
+ * k:net/core/dev.c __netif_receive_skb_core, net/ethernet/eth.c eth_type_trans, drivers/net/veth.c.
+ */
+
+import { DEVICE } from "../../../runtime/abi.ts";
+import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
+import { DropReason, Verdict } from "../../../runtime/verdict.ts";
+import {
+  add,
+  and,
+  eq,
+  eqz,
+  gt,
+  guard,
+  ne,
+  or,
+  type Proc,
+  packet,
+  ret,
+  run,
+  type Step,
+  select,
+  set,
+  sub,
+  tail,
+  when,
+} from "../ir.ts";
+import {
+  type Context,
+  callNet,
+  drop,
+  field,
+  hasFlag,
+  ifindexOf,
+  macHigh,
+  macLow,
+  passHook,
+  proc,
+  readColumn,
+  runNet,
+  writeColumn,
+} from "./context.ts";
+import { dev, l3, mac, PacketType, pktType, xmitRecursion } from "./skb.ts";
+
+const VLAN_HLEN = 4;
+
+/** Entry RECEIVE: the wire delivers a frame (veth: __dev_forward_skb), if the device takes it at all. */
+export function devReceive(context: Context): Proc {
+  const limit = add(field(dev, DEVICE.mtu), ETHERNET_HEADER_BYTES + VLAN_HLEN);
+  const body: Step[] = [
+    set(dev, callNet(context, "dev_get_by_index", readColumn("device"))),
+    when(eqz(dev), drop(DropReason.DEVICE_DOWN)),
+    when(eqz(hasFlag(dev, "UP")), drop(DropReason.DEVICE_DOWN)),
+    set(mac, readColumn("data")),
+    guard(mac, ETHERNET_HEADER_BYTES, drop(DropReason.PKT_TOO_SMALL)),
+    when(hasFlag(dev, "VETH"), [when(gt(sub(tail, mac), limit), drop(DropReason.PKT_TOO_BIG))]),
+    runNet(context, "netif_receive_skb"),
+    ret(),
+  ];
+  return proc(context.name("dev_receive"), { comment: "netif_receive_skb (net/core/dev.c)" }, body);
+}
+
+/** `dev` receives the frame at `mac`: its hooks, then the protocol. Tagged frames and everything but IPv4 are the host's. */
+export function netifReceiveSkb(context: Context): Proc {
+  const index = ifindexOf(dev);
+  const body: Step[] = [
+    run(ETH_TYPE_TRANS),
+    passHook("xdp", index, 0),
+    passHook("tc ingress", index, 0),
+    passHook("netdev ingress", index, 0),
+    when(ne(packet(mac, 12, 2), EtherType.IPV4), [writeColumn("verdict", Verdict.PASS), ret()]),
+    runNet(context, "ip_rcv"),
+    ret(),
+  ];
+  const requires = [{ cursor: mac, bytes: ETHERNET_HEADER_BYTES }];
+  return proc(
+    context.name("netif_receive_skb"),
+    { comment: "__netif_receive_skb_core (net/core/dev.c)", requires },
+    body,
+  );
+}
+
+const ETH_TYPE_TRANS = "eth_type_trans";
+
+/** Sets `l3` behind the Ethernet header, and for whom the frame is; the device's own address leaves pkt_type as it was. */
+export function ethTypeTrans(): Proc {
+  const [high, low] = [packet(mac, 0, 4), packet(mac, 4, 2)];
+  const group = and(packet(mac, 0, 1), 1);
+  const broadcast = and(eq(high, 0xffffffff), eq(low, 0xffff));
+  const groupType = select(broadcast, PacketType.BROADCAST, PacketType.MULTICAST);
+  const body: Step[] = [
+    set(l3, add(mac, ETHERNET_HEADER_BYTES)),
+    when(or(ne(high, macHigh(dev)), ne(low, macLow(dev))), [
+      set(pktType, select(group, groupType, PacketType.OTHERHOST)),
+    ]),
+    ret(),
+  ];
+  const requires = [{ cursor: mac, bytes: ETHERNET_HEADER_BYTES }];
+  return proc(ETH_TYPE_TRANS, { comment: "eth_type_trans (net/ethernet/eth.c)", requires }, body);
+}
+
+/** netif_rx: what a device without a wire was given to send comes back in, with the header that was put in front. */
+export function netifRx(context: Context): Proc {
+  const body: Step[] = [
+    // Queued in the kernel, so transmissions made from here are not nested in the one before.
+    set(xmitRecursion, 0),
+    set(mac, sub(l3, ETHERNET_HEADER_BYTES)),
+    guard(mac, ETHERNET_HEADER_BYTES, drop(DropReason.NOT_SPECIFIED)),
+    runNet(context, "netif_receive_skb"),
+    ret(),
+  ];
+  return proc(context.name("netif_rx"), { comment: "netif_rx (net/core/dev.c)" }, body);
+}

@@ -1,0 +1,138 @@
+/**
+ * The VRF device.
+ * k:drivers/net/vrf.c
+ *
+ *   in     l3mdev_ip_rcv -> vrf_l3_rcv                    skb->dev = VRF, PREROUTING once more
+ *   out    l3mdev_ip_out -> vrf_l3_out -> direct          LOCAL_OUT, POSTROUTING of the VRF, then on with the slave's
+ *                                      -> redirect        dst = the VRF's own, whose output is vrf_output
+ *   device vrf_xmit -> vrf_process_v4_outbound            routes anew, inside the VRF
+ *                       -> vrf_local_xmit                 for this host: back in by the VRF device
+ *                       -> vrf_ip_local_out               LOCAL_OUT of the slave, and out
+ */
+
+import { DEVICE, RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
+import { DropReason } from "../../../runtime/verdict.ts";
+import { and, eq, eqz, guard, local, ne, or, type Proc, put, ret, run, type Step, set, trace, when } from "../ir.ts";
+import { type Context, callNet, drop, field, hasFlag, ifindexOf, passHook, proc, runNet } from "./context.ts";
+import { RT_NEXTHOP } from "./dst.ts";
+import { flowi4 } from "./flow.ts";
+import { HEADER, IPHDR_BYTES, iphdr, isLbcast, isMulticast, routingTos } from "./in.ts";
+import { l3mdevMaster } from "./l3mdev.ts";
+import { lookupKind } from "./rules.ts";
+import {
+  DstInput,
+  DstOutput,
+  dev,
+  doredirect,
+  dstDev,
+  dstGateway,
+  dstInput,
+  dstMtu,
+  dstOutput,
+  dstType,
+  FlowFlag,
+  iif,
+  l3,
+  l3slave,
+  Next,
+  next,
+  PacketType,
+  pktType,
+} from "./skb.ts";
+
+const vrf = local("vrf");
+const direct = local("direct");
+
+/** l3mdev_ip_rcv, vrf_ip_rcv. Multicast, and what vrf_local_xmit sent, pass no second PREROUTING. */
+export function l3mdevIpRcv(context: Context): Proc {
+  const body: Step[] = [
+    set(vrf, l3mdevMaster(dev)),
+    when(eqz(vrf), [ret()]),
+    trace(TraceEvent.vrf_l3_rcv, [ifindexOf(dev), ifindexOf(vrf)]),
+    set(dev, vrf),
+    set(l3slave, 1),
+    when(isMulticast(iphdr.daddr), [ret()]),
+    when(eq(pktType, PacketType.LOOPBACK), [set(pktType, PacketType.HOST), ret()]),
+    passHook("prerouting", ifindexOf(vrf), 0),
+    ret(),
+  ];
+  const comment = "l3mdev_ip_rcv (include/net/l3mdev.h), vrf_ip_rcv (drivers/net/vrf.c)";
+  return proc(context.name("l3mdev_ip_rcv"), { comment, requires: HEADER }, body);
+}
+
+/** l3mdev_ip_out, vrf_ip_out: of a slave. Multicast and limited broadcast are not diverted. */
+export function l3mdevIpOut(context: Context): Proc {
+  const body: Step[] = [
+    set(vrf, field(dstDev, DEVICE.master)),
+    when(eqz(vrf), [ret()]),
+    when(or(isMulticast(iphdr.daddr), isLbcast(iphdr.daddr)), [ret()]),
+    // qdisc_tx_is_default. A device that is down has the noop qdisc, which is none of its own and yet queues (dev_deactivate).
+    set(direct, and(ne(hasFlag(vrf, "UP"), 0), ne(hasFlag(vrf, "QDISC_DEFAULT"), 0))),
+    trace(TraceEvent.vrf_l3_out, [ifindexOf(dstDev), ifindexOf(vrf), direct]),
+    when(
+      direct,
+      [set(dev, vrf), passHook("output", 0, ifindexOf(vrf)), passHook("postrouting", 0, ifindexOf(vrf))],
+      redirect,
+    ),
+    ret(),
+  ];
+  const comment = "l3mdev_ip_out (include/net/l3mdev.h), vrf_ip_out (drivers/net/vrf.c)";
+  return proc(context.name("l3mdev_ip_out"), { comment, requires: HEADER }, body);
+}
+
+/** vrf_ip_out_redirect: the dst that leads through the VRF device (vrf_rtable_create). */
+const redirect: Step[] = [
+  set(dstDev, vrf),
+  set(dstInput, DstInput.DISCARD),
+  set(dstOutput, DstOutput.VRF),
+  set(dstType, RouteTypeCode.unicast),
+  set(dstGateway, 0),
+  set(dstMtu, 0),
+];
+
+/** vrf_output, vrf_finish_output: no look at the MTU. */
+export function vrfOutput(context: Context): Proc {
+  const body: Step[] = [
+    set(dev, dstDev),
+    passHook("postrouting", 0, ifindexOf(dev)),
+    run(RT_NEXTHOP, [iphdr.daddr]),
+    runNet(context, "ip_finish_output2", dstDev),
+    ret(),
+  ];
+  return proc(context.name("vrf_output"), { comment: "vrf_output (drivers/net/vrf.c)", requires: HEADER }, body);
+}
+
+/** vrf_process_v4_outbound: `dev`, the VRF, routes what it was given to send. The flow has neither mark nor ports nor uid. */
+export function vrfXmit(context: Context): Proc {
+  const { saddr, daddr, protocol } = iphdr;
+  const flow = { saddr, daddr, protocol, tos: routingTos };
+  const domain =
+    context.kernel === "5.4"
+      ? { oif: ifindexOf(dev), flags: FlowFlag.ANYSRC | FlowFlag.SKIP_NH_OIF }
+      : { l3mdev: dev, flags: FlowFlag.ANYSRC };
+  const body: Step[] = [
+    guard(l3, IPHDR_BYTES, drop(DropReason.IP_INHDR)),
+    trace(TraceEvent.vrf_xmit, [ifindexOf(dev)]),
+    ...flowi4({ ...flow, ...domain }),
+    when(callNet(context, "ip_route_output_key", lookupKind("vrf_xmit")), drop(DropReason.IP_OUTNOROUTES)),
+    when(eq(dstDev, dev), vrfLocalXmit),
+    // The checksum is not mended: so it is in the kernel.
+    when(eqz(saddr), [put(l3, 12, 4, field(dstDev, DEVICE.sourceLink))]),
+    set(iif, 0),
+    set(l3slave, 0),
+    set(doredirect, 0),
+    // vrf_ip_local_out: skb->dev is still the VRF, so POSTROUTING sees it as the in device.
+    passHook("output", 0, ifindexOf(dstDev)),
+    runNet(context, "dst_output"),
+    ret(),
+  ];
+  return proc(context.name("vrf_xmit"), { comment: "vrf_xmit (drivers/net/vrf.c)" }, body);
+}
+
+/** For this host: back in by the VRF device. */
+const vrfLocalXmit: Step[] = [
+  trace(TraceEvent.vrf_local_xmit, [ifindexOf(dev)]),
+  set(pktType, PacketType.LOOPBACK),
+  set(next, Next.NETIF_RX),
+  ret(),
+];
