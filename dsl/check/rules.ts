@@ -2,17 +2,17 @@
  * Policy rules: the kernel's own (0 local, 1000 l3mdev once there is a VRF, 32766 main, and for IPv4 32767 default) and
  * the text's, in the order of text among equal preferences (kernel net/core/fib_rules.c `fib_nl_newrule`, `fib_nl_delrule`).
  */
-import type { IfIndex, Priority, TableId } from "../../runtime/brand.ts";
+import type { Priority, TableId } from "../../runtime/brand.ts";
 import { priority, RT_TABLE_DEFAULT, RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
 import type { Family, Prefix } from "../../runtime/net/ip.ts";
 import { bitsOf, familyOf, network } from "../../runtime/net/ip.ts";
-import type { Name, Range, Rule, Spanned } from "../ast.ts";
-import type { RuleDevice } from "../model.ts";
+import type { Range, Rule, Spanned } from "../ast.ts";
 import type { Span } from "../span.ts";
 import type { NetDraft, RuleDraft } from "./draft.ts";
-import { deviceByName, kernelOrigin } from "./draft.ts";
-import { definedAt, didYouMean, protocolOf, requireTable } from "./names.ts";
+import { kernelOrigin } from "./draft.ts";
+import { definedAt, protocolOf, requireTable } from "./names.ts";
 import type { Reporter } from "./report.ts";
+import { ruleDevice } from "./rule-devices.ts";
 
 /** Kernel: include/uapi/linux/fib_rules.h and drivers/net/vrf.c `FIB_RULE_PREF`. */
 const L3MDEV_PREF = priority(1000);
@@ -103,14 +103,15 @@ function draftOf(net: NetDraft, rule: Rule, family: Family, report: Reporter): R
   const action = actionOf(net, rule, priority(pref), report);
   if (action === undefined || valid.includes(false)) return undefined;
   const fwmark = rule.fwmark?.value;
+  const removed = rule.delete === true;
   return {
     family,
     pref: priority(pref),
     not: rule.not ?? false,
     from: maskedOf(rule.from),
     to: maskedOf(rule.to),
-    iif: ruleDevice(net, "iif", rule.iif, rule, report),
-    oif: ruleDevice(net, "oif", rule.oif, rule, report),
+    iif: ruleDevice({ net, family, word: "iif", removed }, rule.iif, report),
+    oif: ruleDevice({ net, family, word: "oif", removed }, rule.oif, report),
     // Kernel: fib_nl2rule: a mark of 0 without a mask selects nothing, hence everything.
     fwmark: fwmark === undefined || (fwmark.mark === 0 && fwmark.mask === 0) ? null : fwmark,
     tos: rule.tos?.value ?? 0,
@@ -195,59 +196,6 @@ function checkTos({ tos }: Rule, family: Family, report: Reporter): boolean {
     kernel: ecn ? "Error: Invalid dsfield (tos): ECN bits must be 0." : "Error: Invalid tos.",
   });
   return false;
-}
-
-/** A device that does not exist is no error in Linux: the rule waits for it (`[detached]`). */
-function ruleDevice(
-  net: NetDraft,
-  word: "iif" | "oif",
-  name: Name | undefined,
-  rule: Rule,
-  report: Reporter,
-): RuleDevice | null {
-  if (name === undefined) return null;
-  const device = deviceByName(net, name.value);
-  if (device !== undefined) {
-    if (!rule.delete) lintVrfSelector(net, word, name, device.kind === "vrf", device.master, report);
-    return { name: name.value, ifindex: device.ifindex };
-  }
-  if (!rule.delete) {
-    report.warning(
-      "W0303",
-      name.span,
-      `no device \`${name.value}\` in namespace \`${net.name}\`: the rule never matches`,
-      {
-        label: "[detached]",
-        ...didYouMean(
-          name,
-          net.devices.map((d) => d.name),
-        ),
-      },
-    );
-  }
-  return { name: name.value, ifindex: -1 };
-}
-
-/** Before 6.15 a VRF device (5.18 to 6.14) or its slaves (to 5.17) never match `iif` and `oif` of forwarded packets. */
-function lintVrfSelector(
-  net: NetDraft,
-  word: "iif" | "oif",
-  name: Name,
-  isVrf: boolean,
-  master: IfIndex,
-  report: Reporter,
-): void {
-  if (net.kernel === "6.1" && isVrf) {
-    report.warning("W0304", name.span, `\`${word} ${name.value}\` never matches IPv4 packets on Linux 5.18 to 6.14`, {
-      label: "the look-up is done with the slave's index",
-      help: [{ message: 'select by `l3mdev`, by the slaves, or choose `kernel "6.15"`' }],
-    });
-  } else if (net.kernel === "5.4" && master !== 0) {
-    report.warning("W0304", name.span, `\`${word} ${name.value}\` never matches up to Linux 5.17`, {
-      label: "a slave's index is replaced by its VRF's before the rules",
-      help: [{ message: "select by the VRF device" }],
-    });
-  }
 }
 
 function actionOf(net: NetDraft, rule: Rule, pref: Priority, report: Reporter): RuleDraft["action"] | undefined {
