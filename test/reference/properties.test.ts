@@ -36,7 +36,7 @@ describe("any bytes", () => {
     const i = batch.put(bytes, { entry, device });
     batch.column("nextHop")[i] = batch.slot(i);
     batch.count = 3;
-    batch.column("entry")[0] = batch.column("entry")[2] = 99; // no entry: left alone
+    for (const other of [0, 2]) batch.column("entry")[other] = 99; // no entry: left alone
     host.engine.trace(batch);
     const end = batch.slot(i) + HEADROOM + bytes.length;
     const outside = [
@@ -126,15 +126,15 @@ describe("multipath", () => {
     route 9.0.0.0/8 ${weights.map((w, i) => `nexthop via 10.${i + 1}.0.2 weight ${w}`).join(" ")}`;
   const gateway = (story: string) => /via (\S+)/.exec(story)![1];
 
-  test.each([[[1, 1]], [[1, 3]], [[2, 1, 5]]])("weights %j are kept over 4000 flows, within 3 of 100", (weights) => {
+  test.each([[[1, 1]], [[1, 3]], [[2, 1, 5]]])("weights %j are kept over 2000 flows, within 3 of 100", (weights) => {
     const host = hostOf(policy(weights, 0));
     const counts = weights.map(() => 0);
-    for (let n = 2; n < 4002; n++) {
+    for (let n = 2; n < 2002; n++) {
       const { story } = host.receive("eth0", { from: `10.0.${n >> 8}.${n & 255}`, to: `9.9.${n % 97}.9` });
       counts[Number(gateway(story).split(".")[1]) - 1]++;
     }
     const total = weights.reduce((a, b) => a + b);
-    weights.forEach((weight, i) => expect(Math.abs(counts[i] / 4000 - weight / total)).toBeLessThan(0.03));
+    for (const [i, weight] of weights.entries()) expect(Math.abs(counts[i] / 2000 - weight / total)).toBeLessThan(0.03);
   });
 
   test("policy 0 does not see ports, policy 1 does", () => {

@@ -13,11 +13,24 @@ neighbour 10.0.1.7 lladdr 02:00:00:00:01:07 dev eth1
 `;
 const IP = 14;
 
-/** A good frame, spoilt; `checksummed` mends the header checksum afterwards. */
-function spoilt(spoil: (frame: Uint8Array) => Uint8Array | undefined, checksummed: boolean): Uint8Array {
-  const host = hostOf(ROUTER);
-  const good = frameOf({ from: "10.0.0.7", to: "10.0.1.7" }, host.net.devices[1].mac);
-  const frame = spoil(good) ?? good;
+interface Spoil {
+  /** Bytes to overwrite, by offset in the frame. */
+  readonly set?: Readonly<Record<number, number>>;
+  /** Offsets whose lowest bit is turned over. */
+  readonly flip?: readonly number[];
+  /** Cut or padded to so many bytes. */
+  readonly length?: number;
+  /** Mends the header checksum afterwards. */
+  readonly checksummed?: true;
+}
+
+/** A good frame, spoilt. */
+function spoilt({ set = {}, flip = [], length, checksummed }: Spoil): Uint8Array {
+  const good = frameOf({ from: "10.0.0.7", to: "10.0.1.7" }, hostOf(ROUTER).net.devices[1].mac);
+  for (const [at, byte] of Object.entries(set)) good[Number(at)] = byte;
+  for (const at of flip) good[at] ^= 1;
+  const frame = new Uint8Array(length ?? good.length).fill(0xee);
+  frame.set(good.subarray(0, frame.length));
   if (checksummed) {
     writeU16(frame, IP + 10, 0);
     writeU16(frame, IP + 10, checksum(frame.subarray(IP, IP + (frame[IP] & 15) * 4)));
@@ -26,37 +39,27 @@ function spoilt(spoil: (frame: Uint8Array) => Uint8Array | undefined, checksumme
 }
 
 describe("ip_rcv_core", () => {
-  const cases: [what: string, spoil: (f: Uint8Array) => Uint8Array | undefined, checksummed: boolean, why: string][] = [
-    ["another station's frame", (f) => void (f[5] ^= 1), false, "OTHERHOST"],
-    [
-      "that, and a bad checksum: the station is asked first",
-      (f) => void ((f[5] ^= 1), (f[IP + 10] ^= 1)),
-      false,
-      "OTHERHOST",
-    ],
-    ["19 bytes of IP", (f) => f.slice(0, IP + 19), false, "IP_INHDR"],
-    ["version 5", (f) => void (f[IP] = 0x55), true, "IP_INHDR"],
-    ["ihl 4", (f) => void (f[IP] = 0x44), false, "IP_INHDR"],
-    ["ihl 15 in 40 bytes", (f) => ((f[IP] = 0x4f), f.slice(0, IP + 40)), false, "IP_INHDR"],
-    ["bad checksum", (f) => void (f[IP + 11] ^= 1), false, "IP_CSUM"],
-    [
-      "bad checksum and too long a total length: the checksum is asked first",
-      (f) => void (f[IP + 2] = 0xff),
-      false,
-      "IP_CSUM",
-    ],
-    ["total length beyond the frame", (f) => void writeU16(f, IP + 2, 85), true, "PKT_TOO_SMALL"],
-    ["total length below the header", (f) => void writeU16(f, IP + 2, 19), true, "IP_INHDR"],
+  const cases: [what: string, spoil: Spoil, why: string][] = [
+    ["another station's frame", { flip: [5] }, "OTHERHOST"],
+    ["that, and a bad checksum: the station is asked first", { flip: [5, IP + 10] }, "OTHERHOST"],
+    ["19 bytes of IP", { length: IP + 19 }, "IP_INHDR"],
+    ["version 5", { set: { [IP]: 0x55 }, checksummed: true }, "IP_INHDR"],
+    ["ihl 4", { set: { [IP]: 0x44 } }, "IP_INHDR"],
+    ["ihl 15 in 40 bytes", { set: { [IP]: 0x4f }, length: IP + 40 }, "IP_INHDR"],
+    ["bad checksum", { flip: [IP + 11] }, "IP_CSUM"],
+    ["bad checksum, total length too long: the checksum is asked first", { set: { [IP + 2]: 0xff } }, "IP_CSUM"],
+    ["total length beyond the frame", { set: { [IP + 3]: 85 }, checksummed: true }, "PKT_TOO_SMALL"],
+    ["total length below the header", { set: { [IP + 3]: 19 }, checksummed: true }, "IP_INHDR"],
   ];
-  test.each(cases)("%s", (_, spoil, checksummed, why) => {
-    const got = hostOf(ROUTER).receiveFrame("eth0", spoilt(spoil, checksummed));
-    expect([got.verdict, got.why, got.story]).toEqual(["DROP", why, `drop ${why}`]);
+  test.each(cases)("%s", (_, spoil, why) => {
+    const got = hostOf(ROUTER).receiveFrame("eth0", spoilt(spoil));
+    expect([got.verdict, got.why, got.steps.split(" | ").at(-1)]).toEqual(["DROP", why, `drop ${why}`]);
   });
 
   test("padding is cut off: the frame out is as long as the packet", () => {
-    const padded = spoilt((f) => new Uint8Array([...f, ...new Uint8Array(20).fill(0xee)]), false);
-    const got = hostOf(ROUTER).receiveFrame("eth0", padded);
-    expect([got.verdict, got.packet.length]).toEqual(["TRANSMIT", padded.length - 20]);
+    const length = spoilt({}).length;
+    const got = hostOf(ROUTER).receiveFrame("eth0", spoilt({ length: length + 20 }));
+    expect([got.verdict, got.packet.length]).toEqual(["TRANSMIT", length]);
   });
 });
 
@@ -80,10 +83,7 @@ describe("before IP", () => {
     ["802.1Q", 0x8100],
     ["IPv6", 0x86dd],
   ])("%s passes the device's hooks and is the host's", (_, type) => {
-    const got = hostOf(ROUTER).receiveFrame(
-      "eth0",
-      spoilt((f) => void writeU16(f, 12, type), false),
-    );
+    const got = hostOf(ROUTER).receiveFrame("eth0", spoilt({ set: { 12: type >> 8, 13: type & 255 } }));
     expect([got.verdict, got.steps]).toEqual(["PASS", "xdp eth0 | tc ingress eth0 | netdev ingress eth0"]);
   });
 });
@@ -229,7 +229,7 @@ describe("multicast and fragments in a VRF", () => {
 
   test("a fragment is the host's to put together, before INPUT", () => {
     const host = hostOf(ROUTER);
-    const fragment = spoilt((f) => void (writeU16(f, IP + 6, 0x2000), (f[IP + 18] = 0), (f[IP + 19] = 1)), true);
+    const fragment = spoilt({ set: { [IP + 6]: 0x20, [IP + 18]: 0, [IP + 19]: 1 }, checksummed: true });
     const got = host.receiveFrame("eth0", fragment);
     expect([got.verdict, got.story]).toEqual(["LOCAL", "PREROUTING in=eth0 | rpf eth0 ok | local eth0"]);
   });
