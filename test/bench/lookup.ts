@@ -1,0 +1,141 @@
+/**
+ * `lookup`, `lookup6`: longest-prefix match, every structure on small, middle and big tables and three kinds of traffic;
+ * `small`: where compares end and blocks begin (runtime/lpm/choose.ts);
+ * `strides`: the split that was chosen against others (runtime/lpm/strides.ts).
+ */
+import { blockShape, buildBlocks } from "../../runtime/lpm/blocks.ts";
+import { chooseLpm } from "../../runtime/lpm/choose.ts";
+import type { PrefixColumns } from "../../runtime/lpm/columns.ts";
+import { buildDir24 } from "../../runtime/lpm/dir24.ts";
+import { linear } from "../../runtime/lpm/linear.ts";
+import type { LpmImage } from "../../runtime/lpm/lpm.ts";
+import type { Family } from "../../runtime/net/ip.ts";
+import { prefixAt, STREAMS, type Stream } from "./generate.ts";
+import type { BenchOptions, Group, Report } from "./report.ts";
+import { type Contestant, LookupRig } from "./rig.ts";
+import { type Table, tablesOf } from "./tables.ts";
+
+const ADDRESSES = { quick: 2 ** 14, full: 2 ** 20 };
+
+export const lookup = (options: BenchOptions): Promise<Report> =>
+  report("lookup", tablesOf(4, options.quick ? [16, 256] : [16, 256, 65536], options), structures, options);
+
+export const lookup6 = (options: BenchOptions): Promise<Report> =>
+  report("lookup6", tablesOf(6, options.quick ? [16, 256] : [16, 256, 65536], options), structures, options);
+
+export const small = (options: BenchOptions): Promise<Report> => {
+  const sizes = [1, 2, 3, 4, 5, 6, 8, 12, 16];
+  const tables = ([4, 6] as const).flatMap((family) => tablesOf(family, sizes, { ...options, routes: [] }));
+  return report("small", tables, comparesOrBlocks, options);
+};
+
+export const strides = (options: BenchOptions): Promise<Report> => {
+  const sizes = options.quick ? [16, 256] : [16, 256, 4096, 65536];
+  const tables = ([4, 6] as const).flatMap((family) => tablesOf(family, sizes, options));
+  return report("strides", tables, splits, options);
+};
+
+interface Field {
+  readonly contestants: readonly Contestant[];
+  readonly baseline: string;
+}
+
+async function report(
+  bench: string,
+  tables: readonly Table[],
+  fieldOf: (columns: PrefixColumns) => Field,
+  options: BenchOptions,
+): Promise<Report> {
+  const groups: Group[] = [];
+  for (const { name, columns } of tables) {
+    const { contestants, baseline } = fieldOf(columns);
+    const rig = await LookupRig.of(columns, contestants, options.quick ? ADDRESSES.quick : ADDRESSES.full);
+    for (const stream of STREAMS) {
+      options.progress(`${name}, ${stream}`);
+      const results = await rig.race(stream, options.seed, { rounds: options.rounds, baseline });
+      groups.push({ table: name, family: columns.family, prefixes: columns.lengths.length, stream, baseline, results });
+    }
+  }
+  return { bench, unit: "look-ups, batches of 256", groups };
+}
+
+const wasm = (lanes: number, specialised = true) => ({ lanes, specialised });
+
+const linearImage = (columns: PrefixColumns): LpmImage =>
+  linear.build(
+    columns.family,
+    Array.from(columns.values, (value, i) => ({ ...prefixAt(columns, i), value })),
+  );
+
+/** Every structure, as wasm and as JavaScript. */
+function structures(columns: PrefixColumns): Field {
+  const blocks = buildBlocks(columns);
+  const row = linearImage(columns);
+  const name = `blocks ${stridesOf(blocks)}`;
+  const contestants: Contestant[] = [
+    { name: "linear x8", image: row, code: wasm(8) },
+    { name: `${name} x1`, image: blocks, code: wasm(1) },
+    { name: `${name} x8`, image: blocks, code: wasm(8) },
+    { name: `${name} x16`, image: blocks, code: wasm(16) },
+    { name: "blocks, any shape x8", image: blocks, code: wasm(8, false) },
+    { name: "linear, JavaScript", image: row, code: "javascript" },
+    { name: "blocks, JavaScript", image: blocks, code: "javascript" },
+  ];
+  if (columns.family === 4) {
+    const image = buildDir24(columns);
+    contestants.push({ name: "dir24 x8", image, code: wasm(8) });
+    contestants.push({ name: "dir24, JavaScript", image, code: "javascript" });
+  }
+  return { contestants, baseline: "blocks, JavaScript" };
+}
+
+function comparesOrBlocks(columns: PrefixColumns): Field {
+  const row = linearImage(columns);
+  const blocks = buildBlocks(columns);
+  const chosen = chooseLpm(columns.lengths.length);
+  const name = (kind: string, lanes: number) => `${kind} x${lanes}${kind === chosen ? " (chosen)" : ""}`;
+  const contestants = [1, 8].flatMap((lanes): Contestant[] => [
+    { name: name("linear", lanes), image: row, code: wasm(lanes) },
+    { name: name("blocks", lanes), image: blocks, code: wasm(lanes) },
+  ]);
+  return { contestants, baseline: name(chosen, 8) };
+}
+
+const OTHER_SPLITS: Readonly<Record<Family, readonly (readonly number[])[]>> = {
+  4: [
+    [12, 12],
+    [8, 8, 8],
+    [16, 8],
+    [18, 6],
+    [20, 4],
+    [12, 12, 8],
+    [8, 8, 8, 8],
+    [16, 8, 8],
+    [20, 4, 8],
+  ],
+  6: [
+    [16, 8, 8, 8, 8],
+    [8, 8, 8, 8, 8, 8],
+    [16, 8, 8, 4, 4, 4, 4],
+    [16, 4, 4, 4, 4, 4, 4, 4, 4],
+    [8, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4],
+  ],
+};
+
+function splits(columns: PrefixColumns): Field {
+  const chosen = buildBlocks(columns);
+  const baseline = `${stridesOf(chosen)} (chosen)`;
+  const longest = columns.lengths.reduce((a, b) => Math.max(a, b), 0);
+  const others = OTHER_SPLITS[columns.family]
+    .filter((split) => sum(split) >= longest && sum(split) < longest + 8)
+    .map((split) => ({ name: split.join("-"), image: buildBlocks(columns, { strides: split }), code: wasm(8) }));
+  return { contestants: [{ name: baseline, image: chosen, code: wasm(8) }, ...others], baseline };
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
+const stridesOf = (image: LpmImage): string =>
+  blockShape(image)
+    .levels.map((level) => level.stride)
+    .join("-");
+
+export type { Stream };

@@ -1,0 +1,97 @@
+/** `npm run bench -- NAME`: the one door to all benchmarks. */
+import { parseArgs } from "node:util";
+import { WrongAnswer } from "./harness.ts";
+import { lookup, lookup6, small, strides } from "./lookup.ts";
+import { type BenchOptions, type Report, toJson, toText } from "./report.ts";
+import { RoutesError } from "./routes.ts";
+
+const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptions) => Promise<Report> }>> = {
+  lookup: { what: "IPv4 look-ups: each structure, 16, 256 and 65536 routes, three kinds of traffic", run: lookup },
+  lookup6: { what: "the same for IPv6", run: lookup6 },
+  small: { what: "tables of 1 to 16 routes: compares against blocks", run: small },
+  strides: { what: "blocks: the split chosen against others", run: strides },
+};
+
+const HELP = `npm run bench -- NAME [options]
+
+${Object.entries(BENCHES)
+  .map(([name, { what }]) => `  ${name.padEnd(10)}${what}`)
+  .join("\n")}
+
+  --json         print JSON
+  --quick        small tables, few addresses: does it run and answer right?
+  --rounds N     timed rounds (default 9, quick 3)
+  --seed N       of tables and addresses (default 1)
+  --routes FILE  also on the routes of a file: "PREFIX NUMBER" a line, gzip or not; may be repeated
+  --help         this
+
+Answers are compared with a reference before anything is timed; a difference ends the run with status 1.`;
+
+class UsageError extends Error {}
+
+function parseCommandLine(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        json: { type: "boolean", default: false },
+        quick: { type: "boolean", default: false },
+        rounds: { type: "string" },
+        seed: { type: "string", default: "1" },
+        routes: { type: "string", multiple: true, default: [] },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+function wholeNumber(name: string, text: string, least: number): number {
+  const n = Number(text);
+  if (!Number.isSafeInteger(n) || n < least)
+    throw new UsageError(`--${name} takes a whole number from ${least}, not ${text}`);
+  return n;
+}
+
+async function main(args: string[]): Promise<number> {
+  const { values, positionals } = parseCommandLine(args);
+  const [name, ...rest] = positionals;
+  if (values.help || name === undefined) {
+    console.log(HELP);
+    return 0;
+  }
+  const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
+  if (bench === undefined) throw new UsageError(`no benchmark ${name}; there are ${Object.keys(BENCHES).join(", ")}`);
+  if (rest.length > 0) throw new UsageError(`one benchmark at a time: ${rest.join(" ")} is too much`);
+  const options: BenchOptions = {
+    quick: values.quick,
+    rounds: wholeNumber("rounds", values.rounds ?? (values.quick ? "3" : "9"), 1),
+    seed: wholeNumber("seed", values.seed, 0),
+    routes: values.routes,
+    progress: process.stderr.isTTY ? (what) => process.stderr.write(`\r\x1b[K${what}`) : () => {},
+  };
+  const report = await bench.run(options);
+  options.progress("");
+  console.log(values.json ? toJson(report, options) : toText(report, options));
+  return 0;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (error instanceof WrongAnswer) {
+    console.error(`bench: wrong answer: ${error.message}`);
+    process.exitCode = 1;
+  } else if (
+    error instanceof UsageError ||
+    error instanceof RoutesError ||
+    (error as { code?: string }).code === "ENOENT"
+  ) {
+    console.error(`bench: ${(error as Error).message}`);
+    process.exitCode = 2;
+  } else {
+    throw error;
+  }
+}

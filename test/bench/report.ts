@@ -1,0 +1,64 @@
+/** What a benchmark reports: as JSON, with a schema version, or as tables for people. */
+import { type Measurement, machine } from "./harness.ts";
+
+/** Goes up when a field changes its meaning or goes away. */
+export const SCHEMA = 1;
+
+export interface BenchOptions {
+  readonly rounds: number;
+  readonly quick: boolean;
+  readonly seed: number;
+  /** Files of routes to use beside the generated tables. */
+  readonly routes: readonly string[];
+  /** A word on what is being measured, where somebody watches. */
+  readonly progress: (what: string) => void;
+}
+
+export interface Group {
+  /** "65536 routes, IPv4" */
+  readonly table: string;
+  readonly family: 4 | 6;
+  readonly prefixes: number;
+  readonly stream: string;
+  /** The variant that ratios are to. */
+  readonly baseline: string;
+  readonly results: readonly Measurement[];
+}
+
+export interface Report {
+  readonly bench: string;
+  readonly unit: string;
+  readonly groups: readonly Group[];
+}
+
+export const toJson = (report: Report, { rounds, quick, seed }: BenchOptions): string =>
+  JSON.stringify({ schema: SCHEMA, machine: machine(), rounds, quick, seed, ...report }, null, 2);
+
+export function toText(report: Report, { rounds, seed }: BenchOptions): string {
+  const { node, cpu, cores, platform } = machine();
+  const head = `${report.bench}: ${report.unit}; median of ${rounds} rounds [fastest-slowest]; seed ${seed}\n${node}, ${cpu} (${cores}), ${platform}\n`;
+  return [head, ...report.groups.map(groupText)].join("\n");
+}
+
+function groupText({ table, stream, baseline, results }: Group): string {
+  const rows = results.map(({ variant, ns, millionPerSecond, ratio, bytes }) => [
+    `  ${variant}`,
+    millionPerSecond.toFixed(millionPerSecond < 10 ? 2 : 0),
+    ns.median.toFixed(2),
+    `[${ns.min.toFixed(2)}-${ns.max.toFixed(2)}]`,
+    ratio.toFixed(2),
+    bytes === null ? "" : size(bytes),
+  ]);
+  const title = [`${table}, ${stream} addresses`, "M/s", "ns", "", "ratio", "bytes"];
+  const widths = title.map((cell, c) => Math.max(cell.length, ...rows.map((row) => row[c].length)));
+  const line = (row: readonly string[]) =>
+    row.map((cell, c) => (c === 0 ? cell.padEnd(widths[c]) : cell.padStart(widths[c]))).join("  ");
+  return `${[line(title), ...rows.map(line)].join("\n")}\n  ratio: to ${baseline}\n`;
+}
+
+const size = (bytes: number): string =>
+  bytes < 1024
+    ? `${bytes} B`
+    : bytes < 2 ** 20
+      ? `${(bytes / 1024).toFixed(0)} KiB`
+      : `${(bytes / 2 ** 20).toFixed(1)} MiB`;

@@ -1,0 +1,28 @@
+/** The tables that the look-up benchmarks run on. */
+import { basename } from "node:path";
+import type { PrefixColumns } from "../../runtime/lpm/columns.ts";
+import type { Family } from "../../runtime/net/ip.ts";
+import { generateTable } from "./generate.ts";
+import type { BenchOptions } from "./report.ts";
+import { readRoutes } from "./routes.ts";
+
+export interface Table {
+  readonly name: string;
+  readonly columns: PrefixColumns;
+}
+
+const NEXT_HOPS = 16;
+
+export function tablesOf(family: Family, sizes: readonly number[], { seed, routes, progress }: BenchOptions): Table[] {
+  const generated = sizes.map((prefixes): Table => {
+    progress(`IPv${family}, ${prefixes} routes: generating`);
+    const columns = generateTable({ family, prefixes, nextHops: NEXT_HOPS, seed });
+    return { name: `${prefixes} ${prefixes === 1 ? "route" : "routes"}, IPv${family}`, columns };
+  });
+  const read = routes.map((path): Table => {
+    progress(`${path}: reading`);
+    const columns = readRoutes(path, family);
+    return { name: `${basename(path)}, ${columns.lengths.length} routes, IPv${family}`, columns };
+  });
+  return [...generated, ...read.filter(({ columns }) => columns.lengths.length > 0)];
+}
