@@ -1,0 +1,60 @@
+/**
+ * optimize: the same plan with less to do. Results, memory, registers of the packet in flight that anyone reads, and the
+ * trace (its steps, their order and arguments) stay as they are; so does everything that validatePlan asserts.
+ */
+import type { Plan } from "./ir.ts";
+import { branches } from "./passes/branches.ts";
+import { deadSets } from "./passes/dead-sets.ts";
+import { guards } from "./passes/guards.ts";
+import { inline } from "./passes/inline.ts";
+import { propagate } from "./passes/propagate.ts";
+import { simplify } from "./passes/simplify.ts";
+import { unused } from "./passes/unused.ts";
+
+export { withoutTrace } from "./passes/trace.ts";
+
+/** 0: as built; 1: without changing who calls whom; 2: and inlined. */
+export type Level = 0 | 1 | 2;
+
+export interface Pass {
+  readonly name: string;
+  /** The lowest level that runs it. */
+  readonly level: Level;
+  readonly run: (plan: Plan) => Plan;
+}
+
+/**
+ * In the order of a round:
+ *   inline     first, so that the others see arguments beside the code that uses them
+ *   propagate  before simplify: it puts constants into expressions, which then fold
+ *   simplify   before branches: a condition must be a constant before its branch is dead; and before guards, which
+ *              recognise a moved cursor by its simple form
+ *   branches   before guards: fewer paths meet, so more is known behind them
+ *   guards     drops the elses, and with them readers of registers
+ *   dead-sets  after all that drop readers
+ *   unused     last: calls are gone by now
+ * Each makes work for the others, so rounds are repeated until one changes nothing.
+ */
+export const PASSES: readonly Pass[] = [
+  { name: "inline", level: 2, run: inline },
+  { name: "propagate", level: 1, run: propagate },
+  { name: "simplify", level: 1, run: simplify },
+  { name: "branches", level: 1, run: branches },
+  { name: "guards", level: 1, run: guards },
+  { name: "dead-sets", level: 1, run: deadSets },
+  { name: "unused", level: 1, run: unused },
+];
+
+/** Chains of calls inline a link a round; nothing else needs nearly as many. */
+const MAX_ROUNDS = 30;
+
+export function optimize(plan: Plan, level: Level): Plan {
+  if (level === 0) return plan;
+  const passes = PASSES.filter((pass) => pass.level <= level);
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const next = passes.reduce((before, pass) => pass.run(before), plan);
+    if (next === plan) break;
+    plan = next;
+  }
+  return plan;
+}

@@ -1,0 +1,137 @@
+/**
+ * dead-sets: a `set` whose register is set again, or forgotten, before anyone reads it. What the value called is still
+ * called.
+ *
+ *     set a = b            ->                        set a = call f()     ->   do call f()
+ *     set a = c                 set a = c            return 0                  return 0
+ *
+ * Liveness, backwards. A local lives from its sets to its last reading; at a return none does. Registers of the packet in
+ * flight live at every return and call, unless no proc of the plan ever reads them: then they do not live at all, and
+ * the plan ends up without them.
+ */
+import type { Plan, Reg, Step } from "../ir.ts";
+import { tail } from "../ir.ts";
+import { allSteps, expressions, hasCall, mapProcs, registersRead, regKey } from "../visit.ts";
+
+type Live = ReadonlySet<string>;
+
+export function deadSets(plan: Plan): Plan {
+  const read = skbRead(plan);
+  const procs = mapProcs(plan.procs, (body) => new Liveness(read).steps(body, read).steps);
+  const named = new Set([...read, ...skbSet({ ...plan, procs })]);
+  const skb = plan.skb.filter((reg) => named.has(regKey(reg)));
+  return procs === plan.procs && skb.length === plan.skb.length ? plan : { procs, skb };
+}
+
+/** Keys of skb registers that some proc reads; `tail` always. */
+function skbRead(plan: Plan): Live {
+  const read = [tail];
+  for (const { body, requires } of plan.procs) {
+    for (const { cursor } of requires) read.push(cursor);
+    for (const step of allSteps(body)) read.push(...readBy(step));
+  }
+  return new Set(read.filter((reg) => reg.scope === "skb").map(regKey));
+}
+
+function skbSet(plan: Plan): Set<string> {
+  const set = new Set<string>();
+  for (const { body } of plan.procs)
+    for (const step of allSteps(body)) if (step.kind === "set" && step.reg.scope === "skb") set.add(regKey(step.reg));
+  return set;
+}
+
+/** Registers that the step itself reads, not those inside it. */
+function readBy(step: Step): Reg[] {
+  const read = expressions(step).flatMap((e) => [...registersRead(e)]);
+  if (step.kind === "guard") read.push(step.cursor, tail);
+  if (step.kind === "put") read.push(step.cursor);
+  return read;
+}
+
+class Liveness {
+  /** Keys that live at a return, and at a call. */
+  readonly #outside: Live;
+  /** What lives behind each open label. */
+  readonly #behind = new Map<string, Live>();
+
+  constructor(outside: Live) {
+    this.#outside = outside;
+  }
+
+  steps(body: readonly Step[], after: Live): { live: Live; steps: readonly Step[] } {
+    const steps: Step[] = [];
+    let live = after;
+    for (const step of body.toReversed()) {
+      const made = this.#step(step, live);
+      live = made.live;
+      if (made.step !== null) steps.push(made.step);
+    }
+    steps.reverse();
+    const same = steps.length === body.length && steps.every((step, i) => step === body[i]);
+    return { live, steps: same ? body : steps };
+  }
+
+  #step(step: Step, after: Live): { live: Live; step: Step | null } {
+    switch (step.kind) {
+      case "set": {
+        const dead = !after.has(regKey(step.reg));
+        if (dead && !hasCall(step.value)) return { live: after, step: null };
+        const bare: Step | null = dead && step.value.kind === "call" ? { kind: "do", call: step.value } : null;
+        const rest = new Set(after);
+        rest.delete(regKey(step.reg));
+        return { live: this.#reading(step, rest), step: bare ?? step };
+      }
+      case "if": {
+        const then = this.steps(step.then, after);
+        const otherwise = this.steps(step.otherwise, after);
+        const same = then.steps === step.then && otherwise.steps === step.otherwise;
+        const made = same ? step : { ...step, then: then.steps, otherwise: otherwise.steps };
+        return { live: this.#reading(step, union(then.live, otherwise.live)), step: made };
+      }
+      case "guard": {
+        const otherwise = this.steps(step.otherwise, after);
+        const made = otherwise.steps === step.otherwise ? step : { ...step, otherwise: otherwise.steps };
+        return { live: this.#reading(step, union(after, otherwise.live)), step: made };
+      }
+      case "block": {
+        this.#behind.set(step.label, after);
+        const body = this.steps(step.body, after);
+        return { live: body.live, step: body.steps === step.body ? step : { ...step, body: body.steps } };
+      }
+      case "repeat":
+        return this.#repeat(step, after);
+      case "break":
+        return { live: this.#behind.get(step.label)!, step };
+      case "return":
+        return { live: this.#reading(step, this.#outside), step };
+      default:
+        return { live: this.#reading(step, after), step };
+    }
+  }
+
+  /** What lives at the end of a round lives at the start of the next: repeated until nothing is added. */
+  #repeat(step: Step & { kind: "repeat" }, after: Live): { live: Live; step: Step } {
+    this.#behind.set(step.label, after);
+    let end = after;
+    for (;;) {
+      const body = this.steps(step.body, end);
+      const start = union(end, body.live);
+      if (start.size === end.size) {
+        const made = body.steps === step.body ? step : { ...step, body: body.steps };
+        return { live: this.#reading(step, start), step: made };
+      }
+      end = start;
+    }
+  }
+
+  #reading(step: Step, after: Live): Live {
+    const read = readBy(step).map(regKey);
+    return union(after, expressions(step).some(hasCall) ? [...read, ...this.#outside] : read);
+  }
+}
+
+function union(live: Live, more: Iterable<string>): Live {
+  const all = new Set(live);
+  for (const key of more) all.add(key);
+  return all.size === live.size ? live : all;
+}
