@@ -117,7 +117,8 @@
  *   PASS         data, length as given
  *   l3           all but PASS and those drops that come before the IP header is known
  *   route, routeType   of the last `result` that is not one of source validation: the deciding route (a reject route too); where no
- *                look-up was made, route 0 and the type of the destination (broadcast, multicast, unicast, local)
+ *                look-up was made, or a bound socket's failed and the packet goes out on the link all the same, route 0. The type is that
+ *                of the route, but broadcast and multicast for such destinations, and local for a packet to 0.0.0.0
  *
  * BYTES. Forwarding decrements the TTL with the incremental checksum of ip_decrease_ttl. Local output writes the total length, a
  * source or destination of 0.0.0.0 and the header checksum, nothing else: identification and transport checksums are the host's. A frame out

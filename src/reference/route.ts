@@ -227,6 +227,7 @@ function ip_route_output_key_hash_rcu(
   if (err !== 0) {
     // Bound to a device outside of VRFs: perhaps the destination is on its link.
     if (fl4.oif === 0 || bound === null || (fl4.l3mdev !== 0 && !ipv4_is_multicast(daddr))) return err;
+    noteRoute(skb, null, "unspec");
     if (fl4.saddr === 0) fl4.saddr = inet_select_addr(net, bound, 0, Scope.LINK);
     return __mkroute_output(skb, null, fl4, bound, "unicast");
   }
