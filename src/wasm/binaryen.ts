@@ -93,8 +93,8 @@ export class WasmModule {
     this.#module.addFunction(name, types, results, vars, body);
   }
 
-  exportFunction(name: string): void {
-    this.#module.addFunctionExport(name, name);
+  exportFunction(name: string, externalName = name): void {
+    this.#module.addFunctionExport(name, externalName);
   }
 
   // ---- instructions

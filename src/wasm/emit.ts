@@ -22,6 +22,8 @@ import { type ByteContext, bswap16, bswap32, networkOrder, readPacket, turnedEqu
 export interface Unit {
   readonly plan: Plan;
   readonly suffix: string;
+  /** What exported procs are called outside; absent: as inside, suffix and all. */
+  readonly exports?: Readonly<Record<string, string>>;
 }
 
 export interface EmitOptions {
@@ -63,7 +65,7 @@ function buildModule(module: WasmModule, units: readonly Unit[], options: EmitOp
   for (const unit of units) {
     for (const reg of unit.plan.skb) module.global(globalName(reg, unit.suffix), reg.type);
     const results = new Map(unit.plan.procs.map((proc) => [proc.name, proc.result]));
-    for (const proc of unit.plan.procs) new ProcEmitter(module, unit.suffix, results, options).emit(proc);
+    for (const proc of unit.plan.procs) new ProcEmitter(module, unit, results, options).emit(proc);
   }
   if (level === 2) module.optimize();
   if (!module.validate()) throw new Error("internal error: the emitted module is not valid WebAssembly");
@@ -108,6 +110,7 @@ class ProcEmitter implements ByteContext {
   readonly module: WasmModule;
   readonly turned: boolean;
   readonly #suffix: string;
+  readonly #exports: Readonly<Record<string, string>>;
   readonly #results: ReadonlyMap<string, ValueType | null>;
   readonly #trace: EmitOptions["traceRegion"];
   /** Type of each local, parameters first. */
@@ -119,13 +122,14 @@ class ProcEmitter implements ByteContext {
 
   constructor(
     module: WasmModule,
-    suffix: string,
+    { suffix, exports = {} }: Unit,
     results: ReadonlyMap<string, ValueType | null>,
     options: EmitOptions,
   ) {
     this.module = module;
     this.turned = options.level > 0;
     this.#suffix = suffix;
+    this.#exports = exports;
     this.#results = results;
     this.#trace = options.traceRegion;
   }
@@ -137,7 +141,7 @@ class ProcEmitter implements ByteContext {
     if (result !== null) nodes.push(this.module.unreachable());
     const type = { params: params.map((reg) => reg.type), result };
     this.module.function(name + this.#suffix, type, this.#locals.slice(params.length), this.module.block(null, nodes));
-    if (exported) this.module.exportFunction(name + this.#suffix);
+    if (exported) this.module.exportFunction(name + this.#suffix, this.#exports[name]);
   }
 
   // ---- locals
