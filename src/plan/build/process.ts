@@ -55,6 +55,7 @@ import {
   PacketType,
   pktType,
   row,
+  SKB_REGS,
   slot,
   stride,
   xmitRecursion,
@@ -79,6 +80,8 @@ export function processProc(contexts: readonly Context[]): Proc {
 
 export function processNet(context: Context): Proc {
   const body: Step[] = [
+    // No register is read before it is set, even where only the packet's way tells that it is.
+    ...SKB_REGS.map((reg) => set(reg, 0)),
     set(stride, shl(load("batch", 4, batch, BATCH_HEADER.capacity), 2)),
     set(slotSize, load("batch", 4, batch, BATCH_HEADER.slotSize)),
     set(slot, load("batch", 4, batch, BATCH_HEADER.slots)),

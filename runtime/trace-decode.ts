@@ -1,0 +1,146 @@
+/**
+ * Trace records (abi.ts) -> the steps that every engine gives. The trace build of a program writes one run of records for a
+ * batch; a `packet` record starts each packet's.
+ */
+import { TRACE_WORD_BYTES, TraceEvent, traceArgsOf, traceEventOf } from "./abi.ts";
+import { type IfIndex, ifIndex, type RouteId, type RuleId, routeId, ruleId, tableId } from "./brand.ts";
+import { HOOKS } from "./hooks.ts";
+import type { Ip } from "./net/ip.ts";
+import { LOOKUPS, SELECTORS, type Trace, type TraceStep } from "./trace.ts";
+import type { DropReason, Errno } from "./verdict.ts";
+
+/**
+ * @param records the trace region from its start to `traceCursor`
+ * @param packets of the batch
+ * @returns the steps of each packet
+ */
+export function decodeTraces(records: DataView, packets: number): Trace[] {
+  const traces = Array.from({ length: packets }, (): TraceStep[] => []);
+  let current: TraceStep[] = [];
+  for (let at = 0; at < records.byteLength; ) {
+    const header = records.getUint32(at, true);
+    const words = Array.from({ length: traceArgsOf(header) }, (_, i) =>
+      records.getUint32(at + (1 + i) * TRACE_WORD_BYTES, true),
+    );
+    const event = traceEventOf(header) as TraceEvent;
+    if (event === TraceEvent.packet) current = traces[words[0]];
+    else current.push(decodeStep(event, words));
+    at += (1 + words.length) * TRACE_WORD_BYTES;
+  }
+  return traces;
+}
+
+/** The words of a record, one field after the other. */
+class Fields {
+  readonly #words: readonly number[];
+  #next = 0;
+
+  constructor(words: readonly number[]) {
+    this.#words = words;
+  }
+
+  number(): number {
+    return this.#words[this.#next++];
+  }
+
+  device(): IfIndex {
+    return ifIndex(this.number());
+  }
+
+  flag(): boolean {
+    return this.number() !== 0;
+  }
+
+  errno(): Errno | 0 {
+    return this.number() as Errno | 0;
+  }
+
+  rule(): RuleId {
+    return ruleId(this.number());
+  }
+
+  ruleOrNull(): RuleId | null {
+    const plusOne = this.number();
+    return plusOne === 0 ? null : ruleId(plusOne - 1);
+  }
+
+  routeOrNull(): RouteId | null {
+    const plusOne = this.number();
+    return plusOne === 0 ? null : routeId(plusOne - 1);
+  }
+
+  /** Five words: family and four of the address. */
+  address(): Ip | null {
+    const [family, ...words] = [0, 1, 2, 3, 4].map(() => this.number());
+    if (family === 0) return null;
+    return family === 4 ? words[0] : words.reduce((value, word) => (value << 32n) | BigInt(word), 0n);
+  }
+}
+
+type StepEvent = Exclude<TraceEvent, typeof TraceEvent.packet>;
+
+function decodeStep(event: StepEvent, words: readonly number[]): TraceStep {
+  const f = new Fields(words);
+  switch (event) {
+    case TraceEvent.hook:
+      return { step: "hook", hook: HOOKS[f.number()], in: f.device(), out: f.device() };
+    case TraceEvent.vrf_l3_rcv:
+      return { step: "vrf_l3_rcv", device: f.device(), vrf: f.device() };
+    case TraceEvent.vrf_l3_out:
+      return { step: "vrf_l3_out", device: f.device(), vrf: f.device(), direct: f.flag() };
+    case TraceEvent.vrf_xmit:
+      return { step: "vrf_xmit", vrf: f.device() };
+    case TraceEvent.vrf_local_xmit:
+      return { step: "vrf_local_xmit", vrf: f.device() };
+    case TraceEvent.lookup:
+      return decodeLookup(f);
+    case TraceEvent.rule:
+      return { step: "rule", rule: f.rule(), matched: f.flag(), failed: SELECTORS[f.number() - 1] ?? null };
+    case TraceEvent.fib:
+      return { step: "fib", table: tableId(f.number()), route: f.routeOrNull(), error: f.errno() };
+    case TraceEvent.suppress:
+      return { step: "suppress", rule: f.rule(), route: routeId(f.number()) };
+    case TraceEvent.result:
+      return { step: "result", rule: f.ruleOrNull(), route: f.routeOrNull(), error: f.errno() };
+    case TraceEvent.route:
+      return { step: "route", device: f.device(), gateway: f.address(), source: f.number() };
+    case TraceEvent.fib_validate_source:
+      return { step: "fib_validate_source", device: f.device(), error: f.errno() };
+    case TraceEvent.ip_forward:
+      return { step: "ip_forward", ttl: f.number() };
+    case TraceEvent.ip_local_deliver:
+      return { step: "ip_local_deliver", device: f.device(), sdif: f.device() };
+    case TraceEvent.neighbour:
+      return { step: "neighbour", device: f.device(), nextHop: f.address()!, resolved: f.flag() };
+    case TraceEvent.transmit:
+      return { step: "transmit", device: f.device() };
+    case TraceEvent.icmp_send:
+      return { step: "icmp_send", type: f.number(), code: f.number() };
+    case TraceEvent.send_error:
+      return { step: "send_error", error: f.number() as Errno };
+    case TraceEvent.drop:
+      return { step: "drop", reason: f.number() as DropReason };
+    case TraceEvent.ip_fragment:
+      return { step: "ip_fragment", device: f.device(), mtu: f.number() };
+    default:
+      return event satisfies never;
+  }
+}
+
+const decodeLookup = (f: Fields): TraceStep => ({
+  step: "lookup",
+  kind: LOOKUPS[f.number()],
+  flow: {
+    iif: f.device(),
+    oif: f.device(),
+    l3mdev: f.device(),
+    saddr: f.number(),
+    daddr: f.number(),
+    mark: f.number(),
+    tos: f.number(),
+    protocol: f.number(),
+    sport: f.number(),
+    dport: f.number(),
+    uid: f.number(),
+  },
+});
