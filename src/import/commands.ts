@@ -8,7 +8,7 @@ import { runIp } from "./ip.ts";
 import type { Run } from "./run.ts";
 import { type Redirect, readScript, type Statement, type Word } from "./shell.ts";
 import { keyOfFile, runSysctl, setSysctl } from "./sysctl.ts";
-import { numberWord, Refused, Unsupported, Words } from "./words.ts";
+import { Refused, Unsupported, Words } from "./words.ts";
 
 type Command = Extract<Statement, { kind: "command" }>;
 
@@ -35,7 +35,8 @@ function piped({ words, pipe, redirects }: Command): readonly Word[] {
   const target = pipe.find((word) => word.text !== "sudo" && word.text !== "tee" && !word.text.startsWith("-"));
   if (words[0]?.text === "echo" && pipe.some((word) => word.text === "tee") && target)
     (redirects as Redirect[]).push({ operator: ">", fd: "", target });
-  else if (words[0] !== undefined && ["echo", "cat", "printf", "yes"].includes(words[0].text)) throw new Unsupported("a pipe into another program");
+  else if (words[0] !== undefined && ["echo", "cat", "printf", "yes"].includes(words[0].text))
+    throw new Unsupported("a pipe into another program");
   return words;
 }
 
@@ -49,17 +50,13 @@ function runProgram(run: Run, { words, redirects }: Program, depth: number): voi
   if (program === undefined) return;
   if (depth > MAX_DEPTH) throw new Unsupported("commands nested this deep", program.span);
   const name = program.text.replace(/^\/(usr\/)?(local\/)?s?bin\//, "");
-  if (PREFIXES.has(name)) return runProgram(run, { words: afterOptions(name, args), redirects }, depth + 1);
-  if (SHELLS.has(name)) return runShell(run, args, depth);
-  if (name === "ip")
-    return runIp(
-      run,
-      args,
-      (inner, rest) => runProgram(inner, { words: rest, redirects }, depth + 1),
-      (inner, file) => runBatch(inner, file, redirects, depth),
-    );
-  if (name === "echo" || name === "printf") return runEcho(run, args, redirects);
-  if (name === "ping" || name === "ping6" || name === "ping4") run.results.pings.push({ ns: run.ns, words: args });
+  if (PREFIXES.has(name)) runProgram(run, { words: afterOptions(name, args), redirects }, depth + 1);
+  else if (SHELLS.has(name)) runShell(run, args, depth);
+  else if (name === "ip") {
+    const execute = (inner: Run, rest: readonly Word[]) => runProgram(inner, { words: rest, redirects }, depth + 1);
+    runIp(run, args, execute, (inner, file) => runBatch(inner, file, redirects, depth));
+  } else if (name === "echo" || name === "printf") runEcho(run, args, redirects);
+  else if (/^ping[46]?$/.test(name)) run.results.pings.push({ ns: run.ns, words: args });
   else if (name === "sysctl") runSysctl(run, args);
   else if (name === "ifconfig") runIfconfig(run, args);
   else if (name === "tc") runTc(run, args);
@@ -68,7 +65,8 @@ function runProgram(run: Run, { words, redirects }: Program, depth: number): voi
 
 /** `sudo -E ip …`, `timeout 5 ping …`, `env A=B ip …` */
 function afterOptions(prefix: string, args: readonly Word[]): readonly Word[] {
-  const isSkipped = ({ text }: Word) => text.startsWith("-") || /^\w+=/.test(text) || (prefix === "timeout" && /^[\d.]+[smh]?$/.test(text));
+  const isSkipped = ({ text }: Word) =>
+    text.startsWith("-") || /^\w+=/.test(text) || (prefix === "timeout" && /^[\d.]+[smh]?$/.test(text));
   const first = args.findIndex((word) => !isSkipped(word));
   return first < 0 ? [] : args.slice(first);
 }
@@ -76,10 +74,12 @@ function afterOptions(prefix: string, args: readonly Word[]): readonly Word[] {
 /** `sh -c 'echo 1 > /proc/sys/…'` */
 function runShell(run: Run, args: readonly Word[], depth: number): void {
   const [option, text] = args;
-  if (option === undefined || !/^-[a-z]*c$/.test(option.text) || text === undefined) throw new Unsupported("running another script", option?.span);
+  if (option === undefined || !/^-[a-z]*c$/.test(option.text) || text === undefined)
+    throw new Unsupported("running another script", option?.span);
   for (const statement of readScript(text.text)) {
     if (statement.kind === "unreadable") throw new Unsupported(statement.why, text.span);
-    if (statement.kind === "command") runProgram(run, { words: at(text, piped(statement)), redirects: statement.redirects }, depth + 1);
+    if (statement.kind === "command")
+      runProgram(run, { words: at(text, piped(statement)), redirects: statement.redirects }, depth + 1);
   }
 }
 
@@ -103,7 +103,8 @@ function runBatch(run: Run, file: Word, redirects: readonly Redirect[], depth: n
 /** `echo VALUE > FILE`: a kernel setting, a name for a table, or nothing to do with the network. */
 function runEcho(run: Run, args: readonly Word[], redirects: readonly Redirect[]): void {
   const redirect = redirects.find(({ operator, fd }) => operator.startsWith(">") && fd !== "2" && fd !== "&");
-  if (redirect === undefined || redirect.target.text === "/dev/null" || redirect.target.text.startsWith("/dev/std")) return;
+  if (redirect === undefined || redirect.target.text === "/dev/null" || redirect.target.text.startsWith("/dev/std"))
+    return;
   const file = redirect.target;
   const value = args
     .filter((word) => !/^-[neE]+$/.test(word.text))
@@ -111,7 +112,10 @@ function runEcho(run: Run, args: readonly Word[], redirects: readonly Redirect[]
     .join(" ")
     .trim();
   const key = keyOfFile(file.text);
-  if (key !== null) return setSysctl(run, key, value, run.span);
+  if (key !== null) {
+    setSysctl(run, key, value, run.span);
+    return;
+  }
   const table = /^(\d+)\s+(\S+)$/.exec(value);
   if (/^\/(etc|usr\/share|usr\/lib)\/iproute2\/rt_tables(\.d\/.*)?$/.test(file.text) && table) {
     run.network.tables.set(table[2], Number(table[1]));
@@ -125,15 +129,18 @@ function runTc(run: Run, args: readonly Word[]): void {
   const words = new Words(args);
   const object = words.next();
   const action = words.isDone ? undefined : words.next();
-  if (!"qdisc".startsWith(object.text) || action === undefined) throw new Unsupported(`\`tc ${object.text}\``, object.span);
+  if (!"qdisc".startsWith(object.text) || action === undefined)
+    throw new Unsupported(`\`tc ${object.text}\``, object.span);
   if ("show".startsWith(action.text) || action.text === "list") return;
   const text = args.map((word) => word.text);
   const deviceWord = args[text.indexOf("dev") + 1];
   const root = text.indexOf("root");
-  if (!text.includes("dev") || deviceWord === undefined || root < 0) throw new Unsupported("queueing disciplines other than a device's root", action.span);
+  if (!text.includes("dev") || deviceWord === undefined || root < 0)
+    throw new Unsupported("queueing disciplines other than a device's root", action.span);
   const device = run.touch(run.device(deviceWord));
   if (["del", "delete"].includes(action.text)) {
-    if (!device.settings.delete("qdisc")) throw new Refused("Error: Cannot delete qdisc with handle of zero.", action.span);
+    if (!device.settings.delete("qdisc"))
+      throw new Refused("Error: Cannot delete qdisc with handle of zero.", action.span);
     return;
   }
   const kindAt = text.findIndex((word, i) => i > root && word !== "handle" && text[i - 1] !== "handle");

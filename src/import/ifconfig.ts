@@ -32,8 +32,7 @@ export function runIfconfig(run: Run, args: readonly Word[]): void {
         setUp(device, word.text === "up");
         break;
       case "netmask":
-        if (address) address = { ...address, value: { ...address.value, length: netmask(words.next()) } };
-        else throw new Unsupported("`netmask` without an address", word.span);
+        address = withNetmask(address, words.next());
         break;
       case "mtu":
         device.settings.set("mtu", { kind: "mtu", span: run.span, mtu: numberWord(words.next(), "invalid mtu") });
@@ -64,18 +63,20 @@ export function runIfconfig(run: Run, args: readonly Word[]): void {
         run.leaveOut(word);
         break;
       default:
-        if (parseIp(word.text.split("/")[0]) === null) throw new Unsupported(`\`${word.text}\` of \`ifconfig\``, word.span);
+        if (parseIp(word.text.split("/")[0]) === null)
+          throw new Unsupported(`\`${word.text}\` of \`ifconfig\``, word.span);
         address = prefixOf(word);
     }
   }
   if (address) replaceAddress(run, device, address, alias !== undefined);
 }
 
-const netmask = (word: Word): number => {
+function withNetmask(address: Spanned<Prefix> | null, word: Word): Spanned<Prefix> {
   const length = maskLength(word.text);
   if (length === null) throw new Refused(`${word.text}: Unknown host`, word.span);
-  return length;
-};
+  if (address === null) throw new Unsupported("`netmask` without an address", word.span);
+  return { ...address, value: { ...address.value, length } };
+}
 
 function prefixOf(word: Word): Spanned<Prefix> {
   const { value, span } = prefixWord(word);
@@ -89,7 +90,10 @@ const classLength = (address: number): number =>
   address === 0 ? 0 : address < 0x80000000 ? 8 : address < 0xc0000000 ? 16 : address < 0xe0000000 ? 24 : 0;
 
 function nodeOf(run: Run, address: Spanned<Prefix>): AddressProperty {
-  const scope: Name | null = typeof address.value.address === "number" && address.value.address >>> 24 === 127 ? { value: "host", span: address.span } : null;
+  const scope: Name | null =
+    typeof address.value.address === "number" && address.value.address >>> 24 === 127
+      ? { value: "host", span: address.span }
+      : null;
   return { kind: "address", span: run.span, address, ...(scope ? { scope } : {}) };
 }
 

@@ -10,7 +10,18 @@ import { addAddress, deleteAddress, findAddress } from "./devices.ts";
 import type { Run } from "./run.ts";
 import type { Word } from "./shell.ts";
 import type { Device } from "./state.ts";
-import { choose, Errno, keywordOf, numberWord, parseIp, prefixWord, Refused, scopeWord, Unsupported, type Words } from "./words.ts";
+import {
+  choose,
+  Errno,
+  keywordOf,
+  numberWord,
+  parseIp,
+  prefixWord,
+  Refused,
+  scopeWord,
+  Unsupported,
+  type Words,
+} from "./words.ts";
 
 const KEYWORDS = [
   "peer",
@@ -31,7 +42,19 @@ const KEYWORDS = [
 ] as const;
 
 /** Flags that say nothing about routes: duplicate address detection is over before any packet comes. */
-const FLAGS = ["nodad", "optimistic", "home", "mngtmpaddr", "autojoin", "permanent", "secondary", "temporary", "deprecated", "tentative", "dadfailed"];
+const FLAGS = [
+  "nodad",
+  "optimistic",
+  "home",
+  "mngtmpaddr",
+  "autojoin",
+  "permanent",
+  "secondary",
+  "temporary",
+  "deprecated",
+  "tentative",
+  "dadfailed",
+];
 
 interface AddressRequest {
   device?: Word;
@@ -46,20 +69,42 @@ interface AddressRequest {
 export function runAddress(run: Run, words: Words): void {
   if (words.isDone) return;
   const action = words.next();
-  switch (choose(action.text, ["add", "change", "replace", "delete", "list", "show", "lst", "flush", "save", "showdump", "restore", "help"])) {
+  switch (
+    choose(action.text, [
+      "add",
+      "change",
+      "replace",
+      "delete",
+      "list",
+      "show",
+      "lst",
+      "flush",
+      "save",
+      "showdump",
+      "restore",
+      "help",
+    ])
+  ) {
     case "add":
-      return add(run, parse(run, words), false);
+      add(run, parse(run, words), false);
+      return;
     case "change":
     case "replace":
-      return add(run, parse(run, words), true);
+      add(run, parse(run, words), true);
+      return;
     case "delete":
-      return remove(run, parse(run, words));
+      remove(run, parse(run, words));
+      return;
     case "flush":
-      return flush(run, words);
+      flush(run, words);
+      return;
     case "restore":
       throw new Unsupported("`ip address restore`", action.span);
     case null:
-      if (action.text === "chg") return add(run, parse(run, words), true);
+      if (action.text === "chg") {
+        add(run, parse(run, words), true);
+        return;
+      }
       throw new Refused(`Command "${action.text}" is unknown, try "ip address help".`, action.span);
     default:
       return;
@@ -116,7 +161,8 @@ const prefix = (word: Word): Spanned<Prefix> => {
 };
 
 function nameLocal(request: AddressRequest, word: Word): void {
-  if (request.local) throw new Refused(`Error: either "local" is duplicate, or "${word.text}" is a garbage.`, word.span);
+  if (request.local)
+    throw new Refused(`Error: either "local" is duplicate, or "${word.text}" is a garbage.`, word.span);
   request.local = prefix(word);
   request.hasLength = word.text.includes("/");
 }
@@ -147,7 +193,8 @@ function add(run: Run, request: AddressRequest, replace: boolean): void {
     ...(metric ? { metric } : {}),
     ...(request.noprefixroute ? { noprefixroute: true } : {}),
   };
-  if (peer && familyOf(peer.value.address) !== familyOf(local.value.address)) throw new Refused(Errno.EINVAL, peer.span);
+  if (peer && familyOf(peer.value.address) !== familyOf(local.value.address))
+    throw new Refused(Errno.EINVAL, peer.span);
   run.touch(addAddress(device, node, replace));
 }
 
@@ -170,13 +217,19 @@ function flush(run: Run, words: Words): void {
     if (word.text === "to") to = prefix(words.next()).value;
     else if (word.text === "scope") scope = words.next().text;
     else if (word.text === "dev") deviceWord = words.next();
-    else if (["up", "down", "label", "group", "master", "vrf", "nomaster", "type", "proto", "permanent", "dynamic"].includes(word.text))
+    else if (
+      ["up", "down", "label", "group", "master", "vrf", "nomaster", "type", "proto", "permanent", "dynamic"].includes(
+        word.text,
+      )
+    )
       throw new Unsupported(`\`${word.text}\` of \`ip address flush\``, word.span);
     else deviceWord = word;
   }
   if (deviceWord === undefined) throw new Unsupported("flushing the addresses of all devices");
   const name = deviceWord.text;
-  const device = run.touch(run.device(deviceWord, () => new Refused(`Device "${name}" does not exist.`, deviceWord.span)));
+  const device = run.touch(
+    run.device(deviceWord, () => new Refused(`Device "${name}" does not exist.`, deviceWord.span)),
+  );
   for (const address of device.addresses) {
     const isMeant =
       (run.family === null || address.family === run.family) &&

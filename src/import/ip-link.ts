@@ -13,7 +13,18 @@ import { addDevice, deleteDevice, moveDevice, requireFreeName, setMaster, setUp 
 import type { Run } from "./run.ts";
 import type { Word } from "./shell.ts";
 import { Device, type NetNs } from "./state.ts";
-import { choose, Errno, groupWord, keywordOf, macWord, numberWord, Refused, tableWord, Unsupported, type Words } from "./words.ts";
+import {
+  choose,
+  Errno,
+  groupWord,
+  keywordOf,
+  macWord,
+  numberWord,
+  Refused,
+  tableWord,
+  Unsupported,
+  type Words,
+} from "./words.ts";
 
 /** In iproute2's order; `*`: any prefix will do. */
 const PROPERTIES = [
@@ -91,14 +102,32 @@ interface LinkRequest {
 export function runLink(run: Run, words: Words): void {
   if (words.isDone) return;
   const action = words.next();
-  switch (choose(action.text, ["add", "set", "change", "replace", "delete", "show", "lst", "list", "xstats", "afstats", "property", "help"])) {
+  switch (
+    choose(action.text, [
+      "add",
+      "set",
+      "change",
+      "replace",
+      "delete",
+      "show",
+      "lst",
+      "list",
+      "xstats",
+      "afstats",
+      "property",
+      "help",
+    ])
+  ) {
     case "add":
-      return addLink(run, parseLink(run, words));
+      addLink(run, parseLink(run, words));
+      return;
     case "set":
     case "change":
-      return setLink(run, parseLink(run, words));
+      setLink(run, parseLink(run, words));
+      return;
     case "delete":
-      return deleteLink(run, parseLink(run, words));
+      deleteLink(run, parseLink(run, words));
+      return;
     case "show":
     case "lst":
     case "list":
@@ -232,7 +261,8 @@ function addPeer(run: Run, request: LinkRequest, device: Device): Device {
 function nameOf(ns: NetNs, request: LinkRequest, base: string): Name {
   const word = request.name ?? request.device;
   if (word) return { value: word.text, span: word.span };
-  for (let i = 0; ; i++) if (ns.device(`${base}${i}`) === undefined) return { value: `${base}${i}`, span: ns.name.span };
+  for (let i = 0; ; i++)
+    if (ns.device(`${base}${i}`) === undefined) return { value: `${base}${i}`, span: ns.name.span };
 }
 
 function namespaceOf(run: Run, request: LinkRequest): NetNs | undefined {
@@ -240,14 +270,16 @@ function namespaceOf(run: Run, request: LinkRequest): NetNs | undefined {
   if (netns === undefined) return undefined;
   // Process 1 lives in the root namespace.
   const ns = netns.text === "1" ? run.network.root : run.network.find(netns.text);
-  if (ns === undefined) throw new Refused(`Error: argument "${netns.text}" is wrong: Invalid "netns" value`, netns.span);
+  if (ns === undefined)
+    throw new Refused(`Error: argument "${netns.text}" is wrong: Invalid "netns" value`, netns.span);
   return ns;
 }
 
 // ---- set, del -----------------------------------------------------------------------------------------------------
 
 function setLink(run: Run, request: LinkRequest): void {
-  if (request.device === undefined && request.group !== undefined) throw new Unsupported("setting a group of devices at once");
+  if (request.device === undefined && request.group !== undefined)
+    throw new Unsupported("setting a group of devices at once");
   if (request.type !== undefined) throw new Unsupported("changing what belongs to a device's type", request.type.span);
   const device = run.touch(run.device(requireWord(request.device)));
   const to = namespaceOf(run, request);

@@ -12,7 +12,19 @@ import type { Word } from "./shell.ts";
 import { NeighbourEntry } from "./state.ts";
 import { addressWord, choose, Errno, keywordOf, macWord, Refused, Unsupported, type Words } from "./words.ts";
 
-const KEYWORDS = ["lladdr*", "nud", "proxy*", "router", "use", "managed", "extern_learn*", "extern_valid", "dev", "protocol*", "to"] as const;
+const KEYWORDS = [
+  "lladdr*",
+  "nud",
+  "proxy*",
+  "router",
+  "use",
+  "managed",
+  "extern_learn*",
+  "extern_valid",
+  "dev",
+  "protocol*",
+  "to",
+] as const;
 
 interface NeighbourRequest {
   address?: Spanned<Ip>;
@@ -25,17 +37,25 @@ export function runNeighbour(run: Run, words: Words): void {
   const action = words.next();
   switch (choose(action.text, ["add", "change", "replace", "delete", "get", "show", "lst", "list", "flush", "help"])) {
     case "add":
-      return modify(run, parse(run, words), "add");
+      modify(run, parse(run, words), "add");
+      return;
     case "replace":
-      return modify(run, parse(run, words), "replace");
+      modify(run, parse(run, words), "replace");
+      return;
     case "change":
-      return modify(run, parse(run, words), "change");
+      modify(run, parse(run, words), "change");
+      return;
     case "delete":
-      return modify(run, parse(run, words), "delete");
+      modify(run, parse(run, words), "delete");
+      return;
     case "flush":
-      return flush(run, words);
+      flush(run, words);
+      return;
     case null:
-      if (action.text === "chg") return modify(run, parse(run, words), "change");
+      if (action.text === "chg") {
+        modify(run, parse(run, words), "change");
+        return;
+      }
       throw new Refused(`Command "${action.text}" is unknown, try "ip neigh help".`, action.span);
     default:
       return;
@@ -69,7 +89,8 @@ function parse(run: Run, words: Words): NeighbourRequest {
       case "managed":
         throw new Unsupported(`\`${word.text}\` of \`ip neighbour\``, word.span);
       default: {
-        if (request.address) throw new Refused(`Error: either "to" is duplicate, or "${word.text}" is a garbage.`, word.span);
+        if (request.address)
+          throw new Refused(`Error: either "to" is duplicate, or "${word.text}" is a garbage.`, word.span);
         request.address = addressWord(word.text === "to" ? words.next() : word);
       }
     }
@@ -85,11 +106,13 @@ function checkState(word: Word): void {
 
 function modify(run: Run, request: NeighbourRequest, action: "add" | "replace" | "change" | "delete"): void {
   const { ns, span } = run;
-  if (request.address === undefined || request.device === undefined) throw new Refused('Device and destination are required arguments.');
+  if (request.address === undefined || request.device === undefined)
+    throw new Refused("Device and destination are required arguments.");
   const { address, lladdr } = request;
   const device = run.device(request.device);
   const first = ns.neighbours.find((entry) => entry.device === device && entry.node.address.value === address.value);
-  if (action === "add" && first) throw new Refused(Errno.EEXIST, span, { span: first.node.span, message: "this neighbour is already there" });
+  if (action === "add" && first)
+    throw new Refused(Errno.EEXIST, span, { span: first.node.span, message: "this neighbour is already there" });
   if ((action === "change" || action === "delete") && !first) throw new Refused(Errno.ENOENT, span);
   ns.neighbours = ns.neighbours.filter((entry) => entry !== first);
   if (action === "delete") return;

@@ -14,7 +14,17 @@ import { checkHop } from "./fib.ts";
 import type { Run } from "./run.ts";
 import type { Word } from "./shell.ts";
 import { NextHopEntry } from "./state.ts";
-import { addressWord, choose, Errno, keywordOf, numberWord, parseNumber, Refused, Unsupported, type Words } from "./words.ts";
+import {
+  addressWord,
+  choose,
+  Errno,
+  keywordOf,
+  numberWord,
+  parseNumber,
+  Refused,
+  Unsupported,
+  type Words,
+} from "./words.ts";
 
 type Group = NonNullable<NextHopObject["group"]>;
 interface NextHopRequest {
@@ -31,14 +41,18 @@ export function runNextHop(run: Run, words: Words): void {
   const action = words.next();
   switch (choose(action.text, ["add", "replace", "delete", "list", "show", "lst", "get", "flush", "bucket", "help"])) {
     case "add":
-      return add(run, parse(run, words), false);
+      add(run, parse(run, words), false);
+      return;
     case "replace":
-      return add(run, parse(run, words), true);
+      add(run, parse(run, words), true);
+      return;
     case "delete":
-      return remove(run, parse(run, words));
+      remove(run, parse(run, words));
+      return;
     case "flush":
       if (!words.isDone) throw new Unsupported("flushing only some next hops", action.span);
-      return flushNextHops(run.ns, () => true);
+      flushNextHops(run.ns, () => true);
+      return;
     case null:
       throw new Refused(`Command "${action.text}" is unknown, try "ip nexthop help".`, action.span);
     default:
@@ -50,7 +64,9 @@ function parse(run: Run, words: Words): NextHopRequest {
   const request: NextHopRequest = {};
   while (!words.isDone) {
     const word = words.next();
-    switch (keywordOf(word.text, ["id", "dev", "via", "encap", "blackhole", "fdb", "onlink", "group", "type", "protocol*"])) {
+    switch (
+      keywordOf(word.text, ["id", "dev", "via", "encap", "blackhole", "fdb", "onlink", "group", "type", "protocol*"])
+    ) {
       case "id":
         request.id = numberWord(words.next(), "invalid id value");
         break;
@@ -92,7 +108,8 @@ function groupOf(word: Word): Group {
   return word.text.split("/").map((member) => {
     const [idText, weightText = "1"] = member.split(",");
     const [id, weight] = [parseNumber(idText), parseNumber(weightText, 256)];
-    if (id === null || weight === null) throw new Refused(`Error: argument "${word.text}" is wrong: "group" value is invalid`, word.span);
+    if (id === null || weight === null)
+      throw new Refused(`Error: argument "${word.text}" is wrong: "group" value is invalid`, word.span);
     return { id: { value: id, span: word.span }, weight };
   });
 }
@@ -102,7 +119,8 @@ function add(run: Run, request: NextHopRequest, replace: boolean): void {
   const { id, group, blackhole } = request;
   if (id === undefined) throw new Unsupported("a next hop whose id the kernel chooses");
   const first = ns.nexthops.find((entry) => entry.node.id.value === id.value);
-  if (first && !replace) throw new Refused(Errno.EEXIST, id.span, { span: first.node.span, message: "this next hop is already there" });
+  if (first && !replace)
+    throw new Refused(Errno.EEXIST, id.span, { span: first.node.span, message: "this next hop is already there" });
   const missing = group?.find((member) => !ns.nexthops.some((entry) => entry.node.id.value === member.id.value));
   if (missing) throw new Refused("Error: Invalid nexthop id.", missing.id.span);
   const hop = group || blackhole ? null : hopOf(run, request);
@@ -123,7 +141,8 @@ function add(run: Run, request: NextHopRequest, replace: boolean): void {
 
 /** nh_create_ipv4, nh_create_ipv6: the gateway is looked for in the table of the device's VRF. */
 function hopOf(run: Run, { via, device: word, onlink }: NextHopRequest): Hop {
-  if (word === undefined) throw new Refused("Error: Nexthop device required for non-group and non-blackhole nexthops.", via?.span);
+  if (word === undefined)
+    throw new Refused("Error: Nexthop device required for non-group and non-blackhole nexthops.", via?.span);
   const device = run.device(word);
   const hop: Hop = {
     span: run.span,
@@ -138,6 +157,7 @@ function hopOf(run: Run, { via, device: word, onlink }: NextHopRequest): Hop {
 }
 
 function remove(run: Run, { id }: NextHopRequest): void {
-  if (id === undefined || !run.ns.nexthops.some((entry) => entry.node.id.value === id.value)) throw new Refused(Errno.ENOENT, id?.span);
+  if (id === undefined || !run.ns.nexthops.some((entry) => entry.node.id.value === id.value))
+    throw new Refused(Errno.ENOENT, id?.span);
   flushNextHops(run.ns, (entry) => entry.node.id.value === id.value);
 }

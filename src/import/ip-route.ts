@@ -14,8 +14,8 @@ import type { Hop, Name, Route as RouteNode, Spanned } from "../../dsl/ast.ts";
 import { Scope } from "../../dsl/model.ts";
 import type { Span } from "../../dsl/span.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
-import { type Family, familyOf, inPrefix, type Ip, type Prefix } from "../../runtime/net/ip.ts";
-import { addRoute, deleteRoute, removeRoute, type RouteAction } from "./fib.ts";
+import { type Family, familyOf, type Ip, inPrefix, type Prefix } from "../../runtime/net/ip.ts";
+import { addRoute, deleteRoute, type RouteAction, removeRoute } from "./fib.ts";
 import { kernelRoutes } from "./lookup.ts";
 import type { Run } from "./run.ts";
 import type { Word } from "./shell.ts";
@@ -157,17 +157,22 @@ export function runRoute(run: Run, words: Words): void {
     case "replace":
     case "prepend":
     case "append":
-      return add(run, parse(run, words, false), name);
+      add(run, parse(run, words, false), name);
+      return;
     case "delete":
       deleteRoute(parse(run, words, true));
       return;
     case "flush":
-      return flush(run, words);
+      flush(run, words);
+      return;
     case "test":
     case "restore":
       throw new Unsupported(`\`ip route ${name}\``, action.span);
     case null:
-      if (action.text === "chg") return add(run, parse(run, words, false), "change");
+      if (action.text === "chg") {
+        add(run, parse(run, words, false), "change");
+        return;
+      }
       throw new Refused(`Command "${action.text}" is unknown, try "ip route help".`, action.span);
     default:
       return;
@@ -186,7 +191,8 @@ function parse(run: Run, words: Words, isDelete: boolean): RouteRequest {
     const word = words.next();
     const keyword = keywordOf(word.text, KEYWORDS);
     if (keyword !== null && WITHOUT_MEANING.includes(keyword)) leaveOutMetric(run, word, words);
-    else if (keyword === null || keyword === "to") parseDestination(draft, keyword === "to" ? words.next() : word, words);
+    else if (keyword === null || keyword === "to")
+      parseDestination(draft, keyword === "to" ? words.next() : word, words);
     else parseWord(run, draft, keyword, word, words);
   }
   return complete(run, draft, isDelete);
@@ -209,7 +215,8 @@ function parseDestination({ node }: Draft, word: Word, words: Words): void {
     node.prefix = prefixWord(words.next());
     return;
   }
-  if (node.prefix !== undefined) throw new Refused(`Error: either "to" is duplicate, or "${word.text}" is a garbage.`, word.span);
+  if (node.prefix !== undefined)
+    throw new Refused(`Error: either "to" is duplicate, or "${word.text}" is a garbage.`, word.span);
   node.prefix = prefixWord(word);
 }
 
@@ -278,7 +285,8 @@ function parseTable(run: Run, draft: Draft, word: Word): void {
 
 function parseVrf(run: Run, draft: Draft, word: Word): void {
   const vrf = run.ns.device(word.text);
-  if (vrf?.kind !== "vrf") throw new Refused(`Error: argument "${word.text}" is wrong: Invalid VRF\n`.trim(), word.span);
+  if (vrf?.kind !== "vrf")
+    throw new Refused(`Error: argument "${word.text}" is wrong: Invalid VRF\n`.trim(), word.span);
   draft.table = vrf.table.value;
   draft.hasTable = true;
   draft.node.vrf = { value: word.text, span: word.span };
@@ -311,7 +319,8 @@ function parseHops(words: Words, first: Word): Hop[] {
     } else {
       if (word.text === "weight") hop.weight = numberWord(words.next(), '"weight" is invalid\n');
       else if (["via", "dev", "onlink"].includes(word.text)) parseHopWord(hop, word.text, words);
-      else if (word.text === "encap" || word.text === "as") throw new Unsupported(`\`${word.text}\` of a next hop`, word.span);
+      else if (word.text === "encap" || word.text === "as")
+        throw new Unsupported(`\`${word.text}\` of a next hop`, word.span);
       else throw new Refused(`Error: "nexthop" or end of line is expected instead of "${word.text}"`, word.span);
       span = { start: span.start, end: words.lastEnd };
     }
@@ -375,11 +384,31 @@ function flush(run: Run, words: Words): void {
   let family: Family = run.family ?? 4;
   while (!words.isDone) {
     const word = words.next();
-    switch (keywordOf(word.text, ["table*", "vrf*", "cached*", "cloned*", "protocol*", "scope*", "type*", "dev", "oif", "via", "src", "from*", "to*", "root*", "match*", "exact*"])) {
+    switch (
+      keywordOf(word.text, [
+        "table*",
+        "vrf*",
+        "cached*",
+        "cloned*",
+        "protocol*",
+        "scope*",
+        "type*",
+        "dev",
+        "oif",
+        "via",
+        "src",
+        "from*",
+        "to*",
+        "root*",
+        "match*",
+        "exact*",
+      ])
+    ) {
       case "table": {
         const value = words.next();
         if (value.text === "cache") return;
-        const id = value.text === "all" ? null : tableWord(value, run.network.tables, "table id value is invalid\n").value;
+        const id =
+          value.text === "all" ? null : tableWord(value, run.network.tables, "table id value is invalid\n").value;
         tables = id === null ? null : (table) => table === id;
         break;
       }
@@ -438,13 +467,17 @@ function flush(run: Run, words: Words): void {
         if (keyword === "to" && ["root", "exact", "match"].includes(words.peek()?.text ?? "")) continue;
         const value = prefixWord(keyword === null ? word : words.next()).value;
         if (value) family = familyOf(value.address);
-        wanted.push((route) => route.prefix.length === (value?.length ?? 0) && (value === null || route.prefix.address === value.address));
+        wanted.push(
+          (route) =>
+            route.prefix.length === (value?.length ?? 0) && (value === null || route.prefix.address === value.address),
+        );
       }
     }
   }
   const routes = [...run.ns.routes, ...kernelRoutes(run.ns, family)];
   for (const route of routes) {
-    if (route.family !== family || (tables !== null && !tables(route.table)) || !wanted.every((fits) => fits(route))) continue;
+    if (route.family !== family || (tables !== null && !tables(route.table)) || !wanted.every((fits) => fits(route)))
+      continue;
     removeRoute(run.ns, route);
   }
 }

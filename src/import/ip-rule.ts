@@ -6,7 +6,7 @@
  *              | suppress_prefixlength N | suppress_ifgroup G | protocol P }
  *   flush
  */
-import type { Range, RuleAction, Rule as RuleNode, Spanned } from "../../dsl/ast.ts";
+import type { Range, Rule as RuleNode, Spanned } from "../../dsl/ast.ts";
 import { type Family, familyOf, type Prefix } from "../../runtime/net/ip.ts";
 import { addRule, automaticPref, deleteRule, flushRules } from "./rules.ts";
 import type { Run } from "./run.ts";
@@ -65,7 +65,23 @@ const KEYWORDS = [
 
 /** /etc/protocols: the names that rules are written with. */
 const PROTOCOLS = new Map(
-  Object.entries({ icmp: 1, igmp: 2, ipip: 4, ipencap: 4, tcp: 6, udp: 17, dccp: 33, ipv6: 41, gre: 47, esp: 50, ah: 51, "ipv6-icmp": 58, icmpv6: 58, ospf: 89, sctp: 132 }),
+  Object.entries({
+    icmp: 1,
+    igmp: 2,
+    ipip: 4,
+    ipencap: 4,
+    tcp: 6,
+    udp: 17,
+    dccp: 33,
+    ipv6: 41,
+    gre: 47,
+    esp: 50,
+    ah: 51,
+    "ipv6-icmp": 58,
+    icmpv6: 58,
+    ospf: 89,
+    sctp: 132,
+  }),
 );
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
@@ -79,12 +95,15 @@ export function runRule(run: Run, words: Words): void {
   const action = words.next();
   switch (choose(action.text, ["list", "lst", "show", "save", "restore", "add", "delete", "flush", "help"])) {
     case "add":
-      return add(run, parse(run, words));
+      add(run, parse(run, words));
+      return;
     case "delete":
-      return remove(run, parse(run, words), words);
+      remove(run, parse(run, words), words);
+      return;
     case "flush":
       if (!words.isDone) throw new Unsupported("flushing only some rules", action.span);
-      return flushRules(run.ns, run.family ?? 4, run.span);
+      flushRules(run.ns, run.family ?? 4, run.span);
+      return;
     case "restore":
       throw new Unsupported("`ip rule restore`", action.span);
     case null:
@@ -146,7 +165,8 @@ function parseSelector({ node }: Draft, keyword: string | null, word: Word, word
     case "ipproto": {
       const name = words.next();
       const value = PROTOCOLS.get(name.text) ?? parseNumber(name.text, 255);
-      if (value === null) throw new Refused(`Error: argument "${name.text}" is wrong: Invalid "ipproto" value`, name.span);
+      if (value === null)
+        throw new Refused(`Error: argument "${name.text}" is wrong: Invalid "ipproto" value`, name.span);
       node.ipproto = { value, span: name.span };
       return true;
     }
@@ -166,14 +186,16 @@ function parseMark(node: Draft["node"], word: Word): void {
   const [markText, maskText] = word.text.split("/");
   const mark = parseNumber(markText);
   const mask = maskText === undefined ? (mark === 0 ? 0 : 0xffffffff) : parseNumber(maskText);
-  if (mark === null || mask === null) throw new Refused(`Error: argument "${word.text}" is wrong: fwmark value is invalid`, word.span);
+  if (mark === null || mask === null)
+    throw new Refused(`Error: argument "${word.text}" is wrong: fwmark value is invalid`, word.span);
   if (mark !== 0 || mask !== 0) node.fwmark = { value: { mark, mask }, span: word.span };
 }
 
 function rangeWord(word: Word, why: string): Spanned<Range> {
   const [firstText, lastText = firstText] = word.text.split("-");
   const [first, last] = [parseNumber(firstText), parseNumber(lastText)];
-  if (first === null || last === null) throw new Refused(`Error: argument "${word.text}" is wrong: ${why.trim()}`, word.span);
+  if (first === null || last === null)
+    throw new Refused(`Error: argument "${word.text}" is wrong: ${why.trim()}`, word.span);
   return { value: { first, last }, span: word.span };
 }
 
@@ -219,8 +241,7 @@ function parseAction(run: Run, draft: Draft, keyword: string | null, word: Word,
       return;
     case "type":
     case null:
-      node.action = actionOfType(keyword === null ? word : words.next());
-      if (node.action === undefined) delete node.action;
+      setActionOfType(node, keyword === null ? word : words.next());
       return;
     default:
       throw new Unsupported(`\`${keyword}\` of \`ip rule\``, word.span);
@@ -228,18 +249,19 @@ function parseAction(run: Run, draft: Draft, keyword: string | null, word: Word,
 }
 
 /** rtnl_rtntype_a2n, of which rules know three; `unicast` is a look-up. */
-function actionOfType(word: Word): RuleAction | undefined {
+function setActionOfType(node: Draft["node"], word: Word): void {
   const kind = (["blackhole", "unreachable", "prohibit"] as const).find((type) => type === word.text);
-  if (kind) return { kind, span: word.span };
-  if (word.text === "unicast") return undefined;
-  throw new Refused(`Error: argument "${word.text}" is wrong: Failed to parse rule type`, word.span);
+  if (kind) node.action = { kind, span: word.span };
+  else if (word.text !== "unicast")
+    throw new Refused(`Error: argument "${word.text}" is wrong: Failed to parse rule type`, word.span);
 }
 
 // ---- add, del -----------------------------------------------------------------------------------------------------
 
 function add(run: Run, draft: Draft): void {
   const { node } = draft;
-  if (node.l3mdev && node.action?.kind === "lookup") throw new Refused("table can not be specified for l3mdev rules", node.action.span);
+  if (node.l3mdev && node.action?.kind === "lookup")
+    throw new Refused("table can not be specified for l3mdev rules", node.action.span);
   const family = familyOfRule(run, node);
   const pref = node.pref ?? { value: automaticPref(run.ns.rules[family]), span: run.span };
   const entry = entryOf(run, draft, family, pref);
@@ -262,7 +284,13 @@ function entryOf(run: Run, { node, table }: Draft, family: Family, pref: Spanned
   return new RuleEntry(
     family,
     pref.value,
-    { ...node, kind: "rule", span: run.span, pref, ...(needsFamily ? { family: { value: family, span: run.span } } : {}) },
+    {
+      ...node,
+      kind: "rule",
+      span: run.span,
+      pref,
+      ...(needsFamily ? { family: { value: family, span: run.span } } : {}),
+    },
     tableId,
   );
 }

@@ -78,7 +78,10 @@ export function runIp(run: Run, args: readonly Word[], execute: Execute, batch: 
     else if (matches(name, "-loops") || (name.length > 2 && matches(name, "-rcvbuf"))) words.next();
     else if (["-all", "-B", "-M", "-0"].includes(name)) throw new Unsupported(`\`ip ${name}\``, option.span);
   }
-  if (file) return batch(at, file);
+  if (file) {
+    batch(at, file);
+    return;
+  }
   if (words.isDone) return;
   runObject(at, words, execute);
 }
@@ -91,7 +94,8 @@ function familyWord(word: Word): Family | null {
 
 function namespaceWord(run: Run, word: Word): NetNs {
   const ns = run.network.find(word.text);
-  if (ns === undefined) throw new Refused(`Cannot open network namespace "${word.text}": No such file or directory`, word.span);
+  if (ns === undefined)
+    throw new Refused(`Cannot open network namespace "${word.text}": No such file or directory`, word.span);
   return ns;
 }
 
@@ -100,22 +104,30 @@ function runObject(run: Run, words: Words, execute: Execute): void {
   const object = choose(word.text, OBJECTS);
   switch (object) {
     case "address":
-      return runAddress(run, words);
+      runAddress(run, words);
+      return;
     case "link":
-      return runLink(run, words);
+      runLink(run, words);
+      return;
     case "route":
-      return runRoute(run, words);
+      runRoute(run, words);
+      return;
     case "rule":
-      return runRule(run, words);
+      runRule(run, words);
+      return;
     case "neighbor":
     case "neighbour":
-      return runNeighbour(run, words);
+      runNeighbour(run, words);
+      return;
     case "nexthop":
-      return runNextHop(run, words);
+      runNextHop(run, words);
+      return;
     case "netns":
-      return runNetns(run, words, execute);
+      runNetns(run, words, execute);
+      return;
     case "vrf":
-      return runVrf(words);
+      runVrf(words);
+      return;
     case null:
       throw new Refused(`Object "${word.text}" is unknown, try "ip help".`, word.span);
     default:
@@ -127,7 +139,23 @@ function runObject(run: Run, words: Words, execute: Execute): void {
 function runNetns(run: Run, words: Words, execute: Execute): void {
   if (words.isDone) return;
   const action = words.next();
-  switch (choose(action.text, ["list", "show", "lst", "list-id", "help", "add", "set", "delete", "identify", "pids", "exec", "monitor", "attach"])) {
+  switch (
+    choose(action.text, [
+      "list",
+      "show",
+      "lst",
+      "list-id",
+      "help",
+      "add",
+      "set",
+      "delete",
+      "identify",
+      "pids",
+      "exec",
+      "monitor",
+      "attach",
+    ])
+  ) {
     case "add": {
       const name = words.next();
       run.touch(addNamespace(run.network, { value: name.text, span: name.span }));
@@ -136,11 +164,17 @@ function runNetns(run: Run, words: Words, execute: Execute): void {
     case "delete": {
       const name = words.next();
       const ns = run.network.find(name.text);
-      if (ns === undefined) throw new Refused(`Cannot remove namespace file "/run/netns/${name.text}": No such file or directory`, name.span);
-      return deleteNamespace(run.network, ns);
+      if (ns === undefined)
+        throw new Refused(
+          `Cannot remove namespace file "/run/netns/${name.text}": No such file or directory`,
+          name.span,
+        );
+      deleteNamespace(run.network, ns);
+      return;
     }
     case "exec":
-      return execute(run.inside(namespaceWord(run, words.next()), null), words.rest());
+      execute(run.inside(namespaceWord(run, words.next()), null), words.rest());
+      return;
     case "set":
       // An id for the namespace in messages between namespaces.
       return;

@@ -75,5 +75,6 @@ const bindsOf = (word: Word): Name[] =>
 
 function requireBinds(ns: PingRequest["ns"], binds: readonly Name[]): void {
   for (const { value, span } of binds)
-    if (parseIp(value) === null && ns.device(value) === undefined) throw new Refused(`ping: SO_BINDTODEVICE ${value}: No such device`, span);
+    if (parseIp(value) === null && ns.device(value) === undefined)
+      throw new Refused(`ping: SO_BINDTODEVICE ${value}: No such device`, span);
 }

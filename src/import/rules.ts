@@ -49,7 +49,7 @@ export function deleteRule(ns: NetNs, wanted: RuleEntry, hasPref: boolean): Rule
 function removeRule(ns: NetNs, rule: RuleEntry, span: Span): void {
   const list = ns.rules[rule.family];
   list.splice(list.indexOf(rule), 1);
-  if (rule.isKernel) ns.entered.push(new RuleRemoval(rule, span));
+  ns.entered.push(new RuleRemoval(rule, span));
 }
 
 /** `ip rule flush`: everything but preference 0 goes. */
@@ -85,6 +85,7 @@ function selectors({ node, table }: RuleEntry): Record<string, string | undefine
 function exists(old: RuleEntry, rule: RuleEntry): boolean {
   const [has, wants] = [selectors(old), selectors(rule)];
   const onlyIfSaid = ["from", "to", "tos"];
-  return Object.keys(wants).every((key) => has[key] === wants[key] || (onlyIfSaid.includes(key) && wants[key] === undefined));
+  return Object.keys(wants).every(
+    (key) => has[key] === wants[key] || (onlyIfSaid.includes(key) && wants[key] === undefined),
+  );
 }
-

@@ -6,6 +6,7 @@ import type { Name } from "../../dsl/ast.ts";
 import type { Label, Severity } from "../../dsl/diagnostic.ts";
 import type { Span } from "../../dsl/span.ts";
 import type { Family } from "../../runtime/net/ip.ts";
+import type { ImportCode } from "./codes.ts";
 import { addDevice, requireDevice } from "./devices.ts";
 import type { Word } from "./shell.ts";
 import { Device, type NetNs, type Network, type Noted } from "./state.ts";
@@ -30,7 +31,7 @@ export interface Setting {
 
 /** Something to tell the user that does not stop the command. */
 export interface Remark {
-  readonly code: string;
+  readonly code: ImportCode;
   readonly severity: Severity;
   readonly message: string;
   readonly span: Span;

@@ -308,8 +308,8 @@ class Parser {
       when = this.token.text === "&&" ? "success" : "failure";
       if (when === "failure" && tree.kind === "command") tree.mayFail = true;
       this.advance();
-      while (this.token.kind === "newline" || this.token.kind === "comment") this.advance();
-      if (this.token.kind === "end") return;
+      this.skipLines();
+      if (this.isAt("end")) return;
     }
   }
 
@@ -342,7 +342,7 @@ class Parser {
       else if (token.kind === "operator" && token.text === "|" && command.pipe === undefined) {
         command.pipe = target = [];
         this.advance();
-        while (this.token.kind === "newline" || this.token.kind === "comment") this.advance();
+        this.skipLines();
       } else if (token.kind === "operator" && token.text === "(") {
         if (command.words.length === 1) return this.skipFunction(start);
         return this.skipCompound(start, "(");
@@ -362,9 +362,9 @@ class Parser {
   private redirect(command: SimpleCommand): void {
     if (this.token.kind !== "redirect") return;
     const { operator, fd } = this.token;
-    this.advance();
-    if (this.token.kind !== "word") return;
-    const target = this.token.word;
+    const next = this.advance();
+    if (next.kind !== "word") return;
+    const target = next.word;
     if (operator === "<<" || operator === "<<-") {
       const delimiter = target.segments.map((s) => (s.kind === "text" ? s.text : "")).join("");
       this.hereDocuments.push({ command, delimiter, stripTabs: operator === "<<-" });
@@ -385,7 +385,8 @@ class Parser {
       list.push(this.token.word);
       this.advance();
     }
-    while (this.token.kind === "newline" || this.token.kind === "comment" || this.isOperator(";")) this.advance();
+    if (this.isOperator(";")) this.advance();
+    this.skipLines();
     if (!this.isWord("do")) return this.skipCompound(start, "for");
     this.advance();
     const body = this.block("done", depth + 1);
@@ -429,12 +430,21 @@ class Parser {
     return this.token.kind === "operator" && this.token.text === text;
   }
 
-  private advance(): void {
+  private isAt(kind: Token["kind"]): boolean {
+    return this.token.kind === kind;
+  }
+
+  private skipLines(): void {
+    while (this.isAt("newline") || this.isAt("comment")) this.advance();
+  }
+
+  private advance(): Token {
     if (this.token.kind !== "newline") this.previousEnd = tokenSpan(this.token).end;
     if (this.token.kind === "newline")
       for (const { command, delimiter, stripTabs } of this.hereDocuments.splice(0))
         command.redirects.push({ operator: "<<", fd: "", target: this.lexer.hereDocument(delimiter, stripTabs) });
     this.token = this.lexer.next();
+    return this.token;
   }
 
   private lineIsBlank(newline: Span): boolean {

@@ -302,7 +302,7 @@ export class RuleEntry extends Noted {
 
 const WELL_KNOWN = { local: RT_TABLE_LOCAL, main: RT_TABLE_MAIN, default: RT_TABLE_DEFAULT } as const;
 
-/** A rule of the kernel's own that a command deleted. */
+/** That a command deleted a rule: what is left of one of the kernel's own, or of one that the file of a test has. */
 export class RuleRemoval extends Noted {
   readonly rule: RuleEntry;
   readonly span: Span;

@@ -35,7 +35,8 @@ export function runSysctl(run: Run, args: readonly Word[]): void {
     if (FLAGS.test(word.text)) continue;
     if (word.text.startsWith("-")) throw new Unsupported(`\`sysctl ${word.text}\``, word.span);
     const equals = word.text.indexOf("=");
-    if (equals >= 0) setSysctl(run, normalizeKey(word.text.slice(0, equals).trim()), word.text.slice(equals + 1).trim(), word.span);
+    if (equals >= 0)
+      setSysctl(run, normalizeKey(word.text.slice(0, equals).trim()), word.text.slice(equals + 1).trim(), word.span);
   }
 }
 
@@ -59,7 +60,10 @@ export function setSysctl(run: Run, key: string, value: string, span: Span): voi
   const device = scope === undefined || scope === "all" || scope === "default" ? null : ns.device(scope);
   if (device === undefined) {
     if (ns.foreign.has(scope ?? "")) throw new Unsupported(`\`${scope}\` is not in vrfc`, span);
-    throw new Refused(`sysctl: cannot stat /proc/sys/${key.replace(/[./]/g, (c) => (c === "." ? "/" : "."))}: No such file or directory`, span);
+    throw new Refused(
+      `sysctl: cannot stat /proc/sys/${key.replace(/[./]/g, (c) => (c === "." ? "/" : "."))}: No such file or directory`,
+      span,
+    );
   }
   if (conf && scope === "default") keepOwnSettings(run, conf[1], conf[3], span);
   const through = writtenThrough(key);
@@ -88,7 +92,9 @@ function keepOwnSettings(run: Run, tree: string, setting: string, span: Span): v
   for (const device of run.ns.devices) {
     const key = `${tree}.${device.name.value}.${setting}`;
     if (device.kind === "loopback" || run.ns.sysctl(key) !== undefined) continue;
-    enter(run, key, before, span, device).comments.push(`${device.name.value} was there before ${tree}.default.${setting} was set`);
+    enter(run, key, before, span, device).comments.push(
+      `${device.name.value} was there before ${tree}.default.${setting} was set`,
+    );
   }
 }
 
@@ -103,5 +109,8 @@ function writtenThrough(key: string): readonly [tree: string, setting: string] |
 }
 
 function isOverwritten(key: string, [tree, setting]: readonly [string, string]): boolean {
-  return writtenThrough(key)?.join() === [tree, setting].join() || (key.startsWith(`${tree}.`) && key.endsWith(`.${setting}`));
+  return (
+    writtenThrough(key)?.join() === [tree, setting].join() ||
+    (key.startsWith(`${tree}.`) && key.endsWith(`.${setting}`))
+  );
 }
