@@ -3,37 +3,15 @@ import type { TableId } from "../../runtime/brand.ts";
 import { RT_TABLE_DEFAULT, RT_TABLE_LOCAL, RT_TABLE_MAIN, tableId } from "../../runtime/brand.ts";
 import type { Name } from "../ast.ts";
 import { Scope } from "../model.ts";
+import { suggest } from "../suggest.ts";
 import type { DeviceDraft, NetDraft } from "./draft.ts";
 import { deviceByName } from "./draft.ts";
 import type { Finding, Reporter } from "./report.ts";
 
-/** Optimal string alignment distance: insertions, deletions, replacements and swaps of neighbours. */
-function distance(a: string, b: string): number {
-  const rows = Array.from({ length: a.length + 1 }, (_, i) => [i, ...Array<number>(b.length).fill(0)]);
-  for (let j = 0; j <= b.length; j++) rows[0][j] = j;
-  for (let i = 1; i <= a.length; i++) {
-    for (let j = 1; j <= b.length; j++) {
-      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
-      rows[i][j] = Math.min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + cost);
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
-        rows[i][j] = Math.min(rows[i][j], rows[i - 2][j - 2] + 1);
-    }
-  }
-  return rows[a.length][b.length];
-}
-
-/** The known name nearest to `word`, if it is near: a third of its letters may differ. */
-function closest(word: string, known: readonly string[]): string | undefined {
-  const ranked = known.map((name) => ({ name, far: distance(word, name) })).sort((a, b) => a.far - b.far);
-  return ranked[0] !== undefined && ranked[0].far <= Math.max(1, Math.floor(word.length / 3))
-    ? ranked[0].name
-    : undefined;
-}
-
 /** Help that replaces an unknown name by the closest known one; empty when none is close. */
 export function didYouMean(name: Name, known: Iterable<string>): Pick<Finding, "help"> {
-  const best = closest(name.value, [...known]);
-  return best === undefined
+  const best = suggest(name.value, known);
+  return best === null
     ? {}
     : { help: [{ message: `did you mean \`${best}\`?`, edit: { span: name.span, text: best } }] };
 }

@@ -9,11 +9,12 @@
  * A wrong line is reported with file and line, and the others count.
  */
 import type { TableId } from "../../runtime/brand.ts";
+import type { Prefix } from "../../runtime/net/ip.ts";
+import { bitsOf, familyOf, parseIp } from "../../runtime/net/ip.ts";
 import type { Hop, Route, RoutesFrom } from "../ast.ts";
 import { ROUTE_TYPES } from "../model.ts";
 import type { Span } from "../span.ts";
 import type { NetDraft } from "./draft.ts";
-import { parseIp, parsePrefix } from "./ip-text.ts";
 import { parseU32 } from "./names.ts";
 import type { Finding, Reporter } from "./report.ts";
 import { addRoute } from "./routes.ts";
@@ -98,6 +99,17 @@ function parseLine(words: readonly string[], span: Span): Route | string {
   return { ...route, hops: said };
 }
 
+/** `ADDRESS` or `ADDRESS/LENGTH`; a lone address is the longest prefix of its family. */
+function parsePrefix(text: string): Prefix | undefined {
+  const [ip, bits, ...rest] = text.split("/");
+  const address = parseIp(ip);
+  if (address === null || rest.length > 0) return undefined;
+  const most = bitsOf(familyOf(address));
+  if (bits === undefined) return { address, length: most };
+  const length = /^\d{1,3}$/.test(bits) ? Number(bits) : Number.NaN;
+  return length <= most ? { address, length } : undefined;
+}
+
 function startHop(hops: Writable<Hop>[], span: Span): undefined {
   hops.push({ span });
 }
@@ -119,10 +131,10 @@ function option(
   if (word === "via" && (rest[0] === "inet6" || rest[0] === "inet")) rest.shift();
   const text = rest.shift();
   if (text === undefined) return `\`${word}\` what? Its value is missing`;
-  const ip = word === "via" || word === "src" ? parseIp(text) : undefined;
+  const ip = word === "via" || word === "src" ? parseIp(text) : null;
   const number = ["metric", "tos", "mtu", "weight"].includes(word) ? parseU32(text) : undefined;
   const name = { value: text, span };
-  if (ip !== undefined) {
+  if (ip !== null) {
     if (word === "via") hop.via = { value: ip, span };
     else route.src = { value: ip, span };
   } else if (number !== undefined) {

@@ -1,11 +1,10 @@
 /** `test` blocks: the network each runs on, and its pings with names resolved. */
 import { NO_DEVICE } from "../../runtime/brand.ts";
 import type { Ip } from "../../runtime/net/ip.ts";
-import { familyOf } from "../../runtime/net/ip.ts";
+import { familyOf, parseIp } from "../../runtime/net/ip.ts";
 import type { Name, Ping, PingExpectation, Test } from "../ast.ts";
 import type { Net, PingCase } from "../model.ts";
 import { HOST } from "./gather.ts";
-import { parseIp } from "./ip-text.ts";
 import { didYouMean } from "./names.ts";
 import type { Reporter } from "./report.ts";
 
@@ -66,8 +65,8 @@ function netOf(nets: readonly Net[], ping: Ping, report: Reporter): Net | undefi
 function bindOf(net: Net, ping: Ping, report: Reporter): Pick<PingCase, "bindDevice" | "bindAddress"> | undefined {
   if (ping.bind === undefined) return { bindDevice: NO_DEVICE, bindAddress: null };
   const { value, span } = ping.bind;
-  const address: Ip | undefined = parseIp(value);
-  if (address !== undefined) {
+  const address: Ip | null = parseIp(value);
+  if (address !== null) {
     if (familyOf(address) === familyOf(ping.destination.value)) return { bindDevice: NO_DEVICE, bindAddress: address };
     report.error("E0291", span, "the source is not of the destination's family", {
       label: `IPv${familyOf(address)}`,
