@@ -7,6 +7,7 @@
  *                      OUTPUT      raw_sendmsg        raw.ts  -> ip_route_output_flow  route.ts -> ip_local_out  ip_output.ts
  *                      LOOKUP      ip_route_connect   raw.ts
  *                      NEIGHBOUR   ip_finish_output2  ip_output.ts
+ *   `ip route get`     inet_rtm_getroute  rtm_getroute.ts
  *
  *   fib_lookup  fib4_rules.ts -> fib_rules_lookup  fib_rules.ts -> fib_table_lookup  fib_trie.ts
  *   fib_validate_source  fib_frontend.ts    fib_select_path  fib_semantics.ts    l3mdev.ts, vrf.ts, neighbour.ts, devinet.ts

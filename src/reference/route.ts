@@ -56,7 +56,7 @@ function ip_route_input_mc(net: NetNamespace, skb: SkBuff, dev: Device): DropRea
     const { err } = fib_validate_source(net, skb, saddr, 0, tos & IPTOS_RT_MASK, 0, dev);
     if (err !== 0) return sourceDropReason(err);
   }
-  skb.dst = localDst(net, "multicast");
+  skb.dst = localDst(net, "multicast", null);
   return null;
 }
 
@@ -68,7 +68,7 @@ function ip_route_input_slow(net: NetNamespace, skb: SkBuff, dev: Device): DropR
   if (inaddr.ipv4_is_multicast(saddr) || inaddr.ipv4_is_lbcast(saddr)) return DropReason.MARTIAN_SOURCE;
   if (inaddr.ipv4_is_lbcast(daddr) || (saddr === 0 && daddr === 0)) {
     noteRoute(skb, null, "broadcast");
-    return brd_input(net, skb, dev);
+    return brd_input(net, skb, null, dev);
   }
   if (inaddr.ipv4_is_zeronet(saddr)) return DropReason.MARTIAN_SOURCE;
   if (inaddr.ipv4_is_zeronet(daddr)) return DropReason.MARTIAN_DESTINATION;
@@ -85,11 +85,11 @@ function ip_route_input_slow(net: NetNamespace, skb: SkBuff, dev: Device): DropR
   noteLookup(net, skb, arg.result, arg.reject, err);
   if (err !== 0) return no_route(net, skb, forwarding4 ? err : Errno.EHOSTUNREACH);
   const res = arg.result!;
-  if (res.route.type === "broadcast" && !dev.conf.bcForwarding) return brd_input(net, skb, dev);
+  if (res.route.type === "broadcast" && !dev.conf.bcForwarding) return brd_input(net, skb, res, dev);
   if (res.route.type === "local") {
     const { err } = fib_validate_source(net, skb, saddr, daddr, tos, 0, dev);
     if (err !== 0) return sourceDropReason(err);
-    skb.dst = localDst(net, "local");
+    skb.dst = localDst(net, "local", res);
     return null;
   }
   if (res.route.type !== "broadcast") {
@@ -100,19 +100,19 @@ function ip_route_input_slow(net: NetNamespace, skb: SkBuff, dev: Device): DropR
 }
 
 /** Limited and subnet broadcasts are for this host, if their source is good. */
-function brd_input(net: NetNamespace, skb: SkBuff, dev: Device): DropReason | null {
+function brd_input(net: NetNamespace, skb: SkBuff, res: FibResult | null, dev: Device): DropReason | null {
   const { saddr, tos } = skb.iphdr;
   if (!inaddr.ipv4_is_zeronet(saddr)) {
     const { err } = fib_validate_source(net, skb, saddr, 0, tos & IPTOS_RT_MASK, 0, dev);
     if (err !== 0) return sourceDropReason(err);
   }
-  skb.dst = localDst(net, "broadcast");
+  skb.dst = localDst(net, "broadcast", res);
   return null;
 }
 
 /** The packet goes on to ip_error, which may tell the sender. */
 function no_route(net: NetNamespace, skb: SkBuff, error: Errno): null {
-  skb.dst = { ...localDst(net, "unreachable"), input: "ip_error", error };
+  skb.dst = { ...localDst(net, "unreachable", null), input: "ip_error", error };
   return null;
 }
 
@@ -288,12 +288,12 @@ function dstOf(dev: Device, rt_type: RouteType, res: FibResult | null): Rtable {
   };
 }
 
-/** The dst of a packet that is for this host; where it would leave by is never asked. */
-const localDst = (net: NetNamespace, rt_type: RouteType): Rtable => ({
-  ...dstOf(net.loopback_dev, rt_type, null),
-  input: "ip_local_deliver",
-  output: "ip_rt_bug",
-});
+/** The dst of a packet that is for this host: its device is the VRF of the address, or lo (ip_rt_get_dev). */
+function localDst(net: NetNamespace, rt_type: RouteType, res: FibResult | null): Rtable {
+  const owner = res === null ? undefined : net.dev_get_by_index(res.nhc.device);
+  const dev = (owner && l3mdev_master_dev(net, owner)) ?? net.loopback_dev;
+  return { ...dstOf(dev, rt_type, null), input: "ip_local_deliver", output: "ip_rt_bug" };
+}
 
 const recordRoute = (net: NetNamespace, rt: Rtable, source: number): void =>
   net.record({ step: "route", device: rt.dev.ifindex, gateway: rt.rt_gw, source });
