@@ -39,35 +39,56 @@ const SILENT = new Set(["n", "q", "4"]);
 export function parsePingCommand(text: string): PingCommand | { readonly unsupported: string } {
   const words = text.trim().split(/\s+/);
   const namespace = words[0] === "ip" && words[1] === "netns" && words[2] === "exec" ? words.splice(0, 4)[3] : ".";
-  if (words.shift() !== "ping" || /[|&;<>()$`"'\\*?]/.test(text))
-    return { unsupported: `not a plain ping command: ${text}` };
-  const numbers: Partial<Record<(typeof NUMERIC)[string][0], number>> = {};
-  let [device, source] = ["", 0];
-  let destination: Ipv4 | null = null;
+  if (words.shift() !== "ping" || SHELL_SYNTAX.test(text)) return { unsupported: `not a plain ping command: ${text}` };
+  const draft: Draft = { device: "", source: 0, destination: null };
   while (words.length > 0) {
     const word = words.shift() as string;
-    const letter = word[1] ?? "";
-    if (!word.startsWith("-")) {
-      const address = parseIp(word);
-      if (typeof address !== "number" || destination !== null) return { unsupported: `destination ${word}` };
-      destination = address;
-    } else if (word.length === 2 && SILENT.has(letter)) {
-    } else if (letter === "I" || letter in NUMERIC) {
-      const value = word.slice(2) || words.shift() || "";
-      const address = parseIp(value);
-      if (letter === "I" && typeof address === "number") source = address;
-      else if (letter === "I" && address === null && value !== "") device = value;
-      else if (letter === "I") return { unsupported: `ping -I ${value}` };
-      else {
-        const [key, low, high] = NUMERIC[letter];
-        const number = value === "" ? Number.NaN : Number(value);
-        if (!(number >= low && number <= high)) return { unsupported: `ping -${letter} ${value}` };
-        numbers[key] = number;
-      }
-    } else return { unsupported: `ping option ${word}` };
+    const problem = word.startsWith("-") ? takeOption(draft, word, words) : takeDestination(draft, word);
+    if (problem !== null) return { unsupported: problem };
   }
+  const { destination, count, device, source, timeout, ttl, mark, size, tos } = draft;
   if (destination === null) return { unsupported: "ping without a destination" };
-  const { count = 1, timeout, ttl, mark, size, tos } = numbers;
-  if (!text.includes("-c")) return { unsupported: "ping without -c never ends" };
+  if (count === undefined) return { unsupported: "ping without -c never ends" };
   return { namespace, destination, device, source, count, timeout, ttl, mark, size, tos };
+}
+
+const SHELL_SYNTAX = /[|&;<>()$`"'\\*?]/;
+
+type Draft = { -readonly [K in (typeof NUMERIC)[string][0]]?: number } & {
+  device: string;
+  source: Ipv4;
+  destination: Ipv4 | null;
+};
+
+function takeDestination(draft: Draft, word: string): string | null {
+  const address = parseIp(word);
+  if (typeof address !== "number" || draft.destination !== null) return `ping destination ${word}`;
+  draft.destination = address;
+  return null;
+}
+
+/** @param rest the words that follow; an option's value is taken from it @returns what is wrong, or null */
+function takeOption(draft: Draft, word: string, rest: string[]): string | null {
+  const letter = word[1] ?? "";
+  if (word.length === 2 && SILENT.has(letter)) return null;
+  if (letter !== "I" && !Object.hasOwn(NUMERIC, letter)) return `ping option ${word}`;
+  const value = word.slice(2) || rest.shift() || "";
+  return letter === "I" ? takeBinding(draft, value) : takeNumber(draft, letter, value);
+}
+
+/** `-I` may stand twice, for a device and an address. */
+function takeBinding(draft: Draft, value: string): string | null {
+  const address = parseIp(value);
+  if (typeof address === "number") draft.source = address;
+  else if (address === null && value !== "") draft.device = value;
+  else return `ping -I ${value}`;
+  return null;
+}
+
+function takeNumber(draft: Draft, letter: string, value: string): string | null {
+  const [key, low, high] = NUMERIC[letter];
+  const number = value === "" ? Number.NaN : Number(value);
+  if (!(number >= low && number <= high)) return `ping -${letter} ${value}`;
+  draft[key] = number;
+  return null;
 }

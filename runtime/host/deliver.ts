@@ -55,7 +55,7 @@ const isGroupRoute = ({ routeType }: LocalPacket): boolean =>
   routeType === RouteTypeCode.broadcast || routeType === RouteTypeCode.multicast;
 
 /** raw_v4_match. @param local the address on this side, of the packet received or of the one quoted */
-function takes(stack: Stack, socket: RawSocket, local: Ipv4, { device, sdif }: LocalPacket): boolean {
+function takes(stack: Stack, socket: RawSocket, local: Ipv4, device: number, sdif: number): boolean {
   if (socket.boundAddress !== 0 && socket.boundAddress !== local) return false;
   // inet_bound_dev_eq
   if (socket.device === 0) return sdif === 0 || stack.sysctl.rawL3mdevAccept;
@@ -66,7 +66,8 @@ function takes(stack: Stack, socket: RawSocket, local: Ipv4, { device, sdif }: L
 function deliverIcmp(stack: Stack, sockets: Iterable<RawSocket>, packet: LocalPacket, ip: Ipv4View): void {
   const icmp = new IcmpView(ip.payload);
   if (icmp.check() !== null) return;
-  for (const socket of [...sockets]) if (takes(stack, socket, ip.destination, packet)) socket.receive(ip);
+  for (const socket of [...sockets])
+    if (takes(stack, socket, ip.destination, packet.inetIif, packet.sdif)) socket.receive(ip);
   switch (icmp.type) {
     case IcmpType.ECHO:
       if (!ignoresEcho(stack, packet)) icmpReply(stack, packet);
@@ -99,7 +100,7 @@ function deliverError(
   if (quoted.headerLength < IPV4_HEADER_BYTES || icmp.data.length < quoted.headerLength + 8) return;
   if (quoted.protocol !== IpProtocol.ICMP) return;
   for (const socket of [...sockets])
-    if (takes(stack, socket, quoted.source, packet)) socket.receiveError(ip.source, icmp, quoted);
+    if (takes(stack, socket, quoted.source, packet.device, packet.sdif)) socket.receiveError(ip.source, icmp, quoted);
 }
 
 /** __udp4_lib_rcv without a socket: the datagram is cut to its own length first, so the error quotes no more. */

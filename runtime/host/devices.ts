@@ -55,13 +55,19 @@ export class Devices {
    * local, of other devices the addresses themselves.
    */
   isLocal(address: Ipv4, domain: number): boolean {
-    return this.#inDomain(domain).some((device) =>
+    return this.ownerOf(address, domain) !== 0;
+  }
+
+  /** The device of the local route to an address of this host (FIB_RES_OIF), 0: not local. */
+  ownerOf(address: Ipv4, domain: number): number {
+    const owner = this.#inDomain(domain).find((device) =>
       device.addresses.some((a) =>
         device.kind === "loopback"
           ? inPrefix({ address: a.address, length: a.prefixLength }, address)
           : a.address === address,
       ),
     );
+    return owner?.ifindex ?? 0;
   }
 
   /**

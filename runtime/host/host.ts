@@ -211,8 +211,10 @@ export class Host implements Stack, ArpStack, PingHost {
     }
   }
 
-  #deliver({ ip: bytes, skbDevice: device, sdif, routeType }: Judgement, { groupFrame }: Arrival): void {
-    deliver(this, this.#sockets, { bytes, device, sdif, routeType, groupFrame });
+  #deliver({ ip: bytes, skbDevice: device, sdif, routeType }: Judgement, { groupFrame, received }: Arrival): void {
+    const owner = this.devices.ownerOf(new Ipv4View(bytes).destination, this.devices.l3mdevMaster(device));
+    const inetIif = received === null && owner !== 0 ? owner : device;
+    deliver(this, this.#sockets, { bytes, device, inetIif, sdif, routeType, groupFrame });
   }
 
   #icmpError(judged: Judgement, packet: Uint8Array, { groupFrame }: Arrival): void {

@@ -30,6 +30,11 @@ export interface LocalPacket {
   readonly bytes: Uint8Array;
   /** skb->dev: the VRF for a slave. */
   readonly device: number;
+  /**
+   * inet_iif: the device that raw sockets compare. For a packet that was looped back it is not skb->dev (lo or the VRF) but
+   * the device of the local route, so that a socket bound to a device can talk to that device's own address.
+   */
+  readonly inetIif: number;
   /** The slave, 0 when received outside a VRF. */
   readonly sdif: number;
   /** RTN_* of its route. */

@@ -1,0 +1,87 @@
+/**
+ * `vrfc replay`: answers scenarios in the form in which the kernel's answers are recorded (src/scenario.ts), with an
+ * engine of this project in the kernel's place.
+ *
+ *   setup --import, check--> Model --openLab--> Lab --ping--> exit status, output, netfilter hooks of every namespace
+ *
+ * What cannot be answered exactly is answered `{"unsupported": "why"}`, never guessed.
+ */
+import { check } from "../dsl/check.ts";
+import type { Diagnostic } from "../dsl/diagnostic.ts";
+import type { KernelProfile, Model } from "../dsl/model.ts";
+import type { Source } from "../dsl/span.ts";
+import { hookWalk } from "../runtime/lab/hook-walk.ts";
+import type { Lab } from "../runtime/lab/lab.ts";
+import type { EngineKind } from "./engines.ts";
+import { importScript } from "./import/import.ts";
+import { ROOT } from "./import/state.ts";
+import { openLab } from "./lab.ts";
+import { parsePingCommand } from "./ping-command.ts";
+import type { Answer, HookAnswer, PingAnswer, Scenario } from "./scenario.ts";
+
+export interface ReplayOptions {
+  readonly engine: EngineKind;
+  /** "6.1" by default, which recordings are of. */
+  readonly kernel?: KernelProfile;
+  /** Optimisation level of the compiled engine. */
+  readonly level?: 0 | 1 | 2;
+}
+
+/** @returns one answer a scenario, in their order; never rejects because of what a scenario says */
+export async function replay(scenarios: readonly Scenario[], options: ReplayOptions): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  for (const scenario of scenarios) answers.push(await answer(scenario, options));
+  return answers;
+}
+
+async function answer(scenario: Scenario, options: ReplayOptions): Promise<Answer> {
+  const { model, why } = scenarioModel(scenario, options.kernel);
+  const pings = model === null ? unanswered(scenario, why) : await answerPings(scenario, model, options);
+  return {
+    name: scenario.name,
+    ...(scenario.queries && { answers: scenario.queries.map(() => ({ unsupported: "route look-ups" })) }),
+    ...(scenario.frames && { outputs: scenario.frames.map(() => ({ unsupported: "frames" })) }),
+    ...(scenario.pings && { pings }),
+  };
+}
+
+/** What the set-up commands make; the root namespace is called "host". A model of null comes with the reason. */
+export function scenarioModel(
+  { name, setup = [], nft }: Scenario,
+  kernel: KernelProfile = "6.1",
+): { readonly model: Model | null; readonly why: string } {
+  if (nft !== undefined) return { model: null, why: "nftables rule sets" };
+  const source: Source = { name, text: setup.map((line) => `${line}\n`).join("") };
+  const { ast, diagnostics } = importScript(source, { assumeForwarding: false, assumeDevices: false });
+  const notImported = diagnostics.find(isLoss);
+  if (notImported !== undefined) return { model: null, why: notImported.message };
+  const checked = check(ast, source, { kernel });
+  const error = checked.diagnostics.find((diagnostic) => diagnostic.severity === "error");
+  return { model: checked.model, why: error?.message ?? "" };
+}
+
+/** A command that the importer could not express. One that the kernel refuses (E0501) has no effect there either. */
+const isLoss = ({ code, severity }: Diagnostic): boolean => severity !== "note" && code !== "E0501";
+
+const unanswered = ({ pings = [] }: Scenario, why: string): PingAnswer[] =>
+  pings.map((cmd) => ({ cmd, unsupported: why }));
+
+async function answerPings(scenario: Scenario, model: Model, { engine, level }: ReplayOptions): Promise<PingAnswer[]> {
+  const { pings = [], hooks_in = [] } = scenario;
+  if (pings.length === 0) return [];
+  const lab = await openLab(model, engine, { rest: 0, ...(level === undefined ? {} : { level }) });
+  return pings.map((cmd) => answerPing(lab, cmd, new Set(hooks_in)));
+}
+
+function answerPing(lab: Lab, cmd: string, logged: ReadonlySet<string>): PingAnswer {
+  const command = parsePingCommand(cmd);
+  if ("unsupported" in command) return { cmd, unsupported: command.unsupported };
+  const net = lab.netNamed(command.namespace === "." ? ROOT : command.namespace);
+  if (net < 0) return { cmd, unsupported: `no namespace ${command.namespace}` };
+  const ping = lab.ping(net, command);
+  if (ping.outcome.kind === "unsupported") return { cmd, unsupported: ping.outcome.why };
+  const hooks: HookAnswer[] = hookWalk(ping.events, lab.nets)
+    .map((hook) => ({ ...hook, ns: hook.ns === ROOT ? "." : hook.ns }))
+    .filter((hook) => logged.has(hook.ns));
+  return { cmd, rc: ping.exitCode, out: ping.stdout, err: ping.stderr, hooks };
+}
