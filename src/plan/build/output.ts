@@ -92,7 +92,9 @@ export function rawSendmsg(context: Context): Proc {
     set(err, callNet(context, "ip_route_output_key", output)),
     when(err, sendError(err)),
     when(exceedsMtu(call(IP_DST_MTU, [])), sendError(Errno.EMSGSIZE)),
-    when(eqz(iphdr.saddr), [put(l3, 12, 4, flSaddr)]),
+    // ip_copy_addrs: those that were 0.
+    put(l3, 12, 4, flSaddr),
+    put(l3, 16, 4, flDaddr),
     runNet(context, "ip_local_out"),
     ret(),
   ];

@@ -124,6 +124,7 @@ export function ipRouteOutputKeyHashRcu(context: Context): Proc {
     when(err, [
       // Bound to a device outside of VRFs: perhaps the destination is on its link.
       when(or(or(eqz(flOif), eqz(bound)), and(ne(flL3mdev, 0), eqz(isMulticast(flDaddr)))), [ret(err)]),
+      ...noteRoute(0, 0),
       when(eqz(flSaddr), [source(DEVICE.sourceLink)]),
       mkroute(0, bound, RouteTypeCode.unicast),
     ]),
@@ -163,7 +164,8 @@ export function mkrouteOutput(context: Context): Proc {
   const confined = and(isLoopback(flSaddr), eqz(hasFlag(out, "ROUTE_LOCALNET")));
   const ownLoopback = or(hasFlag(out, "LOOPBACK"), hasFlag(out, "VRF"));
   const joined = and(eq(flDaddr, IGMP_ALL_HOSTS), ne(hasFlag(out, "UP"), 0));
-  const isLocal = or(or(hasFlag(out, "LOOPBACK"), eq(found, RouteTypeCode.local)), loopsBack);
+  const ownRoute = or(hasFlag(out, "LOOPBACK"), eq(found, RouteTypeCode.local));
+  const isLocal = select(isMulticast(flDaddr), loopsBack, or(ownRoute, loopsBack));
   const body: Step[] = [
     when(and(confined, eqz(ownLoopback)), fails(Errno.EINVAL)),
     when(isZeronet(flDaddr), fails(Errno.EINVAL)),

@@ -1,0 +1,61 @@
+/** Two engines, one batch: verdict columns, packet bytes and traces must be the same. */
+import { expect } from "vitest";
+import { COLUMNS, NEXT_HOP_IN_SLOT, type PacketBatch } from "../../runtime/batch.ts";
+import type { Engine } from "../../runtime/engine.ts";
+import type { Entry, Verdict } from "../../runtime/verdict.ts";
+import { Verdict as Verdicts } from "../../runtime/verdict.ts";
+import type { DrawnPacket } from "./random-packets.ts";
+
+export const SLOT_SIZE = 512;
+
+/** Columns that hold offsets in the buffer: compared by their distance from the slot. */
+const OFFSETS: readonly string[] = ["data", "l3", "nextHop", "source"];
+
+export interface Judged {
+  readonly columns: Record<string, number>;
+  /** `length` bytes from `data`; of a dropped packet nothing, as its bytes are unspecified. */
+  readonly packet: Uint8Array | null;
+}
+
+export function fill(batch: PacketBatch, packets: readonly DrawnPacket[]): void {
+  batch.count = 0;
+  for (const { bytes, nextHop, entry, ...meta } of packets) {
+    const i = batch.put(bytes, { ...meta, entry: entry as Entry });
+    const at = batch.slot(i) + NEXT_HOP_IN_SLOT;
+    batch.bytes.set(nextHop, at);
+    batch.column("nextHop")[i] = at;
+  }
+}
+
+export function judged(batch: PacketBatch): Judged[] {
+  return Array.from({ length: batch.count }, (_, i) => {
+    const dropped = (batch.column("verdict")[i] as Verdict) === Verdicts.DROP;
+    const columns = COLUMNS.filter((name) => !dropped || (name !== "data" && name !== "length"));
+    const read = (name: (typeof COLUMNS)[number]): number => {
+      const value = batch.column(name)[i];
+      return OFFSETS.includes(name) && value !== 0 ? value - batch.slot(i) : value;
+    };
+    return {
+      columns: Object.fromEntries(columns.map((name) => [name, read(name)])),
+      packet: dropped ? null : batch.packet(i),
+    };
+  });
+}
+
+/** Judges the packets with each engine, by `process` and by `trace`, and expects what the first one says. */
+export function expectAgreement(engines: readonly Engine[], packets: readonly DrawnPacket[]): void {
+  const [reference, ...others] = engines;
+  const batch = reference.createBatch(packets.length, SLOT_SIZE);
+  fill(batch, packets);
+  const traces = reference.trace(batch);
+  const expected = judged(batch);
+  for (const engine of others) {
+    const own = engine.createBatch(packets.length, SLOT_SIZE);
+    fill(own, packets);
+    expect(engine.trace(own), `${engine.name}: trace`).toEqual(traces);
+    expect(judged(own), `${engine.name}: trace's verdicts`).toEqual(expected);
+    fill(own, packets);
+    engine.process(own);
+    expect(judged(own), `${engine.name}: process`).toEqual(expected);
+  }
+}

@@ -1,0 +1,66 @@
+/** The plan itself as an engine: interpreted, step by step, over a buffer laid out as linear memory is. */
+import type { Model } from "../../dsl/model.ts";
+import { EXPORTS, IMAGE, NET, NET_BYTES } from "../../runtime/abi.ts";
+import { batchBytes, DEFAULT_SLOT_SIZE, PacketBatch } from "../../runtime/batch.ts";
+import { imageOffset } from "../../runtime/brand.ts";
+import type { Engine } from "../../runtime/engine.ts";
+import type { LpmKind } from "../../runtime/lpm/lpm.ts";
+import { NeighbourTable } from "../../runtime/neighbour.ts";
+import { decodeTraces } from "../../runtime/trace-decode.ts";
+import { buildFib } from "../../src/fib/build.ts";
+import { layout } from "../../src/layout.ts";
+import { buildPlan } from "../../src/plan/build/index.ts";
+import { interpret, traceRecorder } from "../../src/plan/interpret.ts";
+import { type Level, optimize, withoutTrace } from "../../src/plan/optimize.ts";
+import { validatePlan } from "../../src/plan/validate.ts";
+
+const TRACE_BYTES = 1 << 20;
+const REGION = { cursor: IMAGE.traceCursor, end: IMAGE.traceEnd, lost: IMAGE.traceLost };
+
+/** One engine for each namespace. Batches are taken from a heap of `heapBytes`. */
+export function planEngines(
+  model: Model,
+  { level, lpm }: { level: Level; lpm?: LpmKind },
+  heapBytes = 1 << 20,
+): Engine[] {
+  const image = layout(model, buildFib(model), lpm === undefined ? {} : { lpm });
+  const built = buildPlan(model, image);
+  const traced = optimize(built, level);
+  const hot = optimize(withoutTrace(built), level);
+  for (const plan of [built, traced, hot]) {
+    const violations = validatePlan(plan);
+    if (violations.length > 0) throw new Error(violations.join("\n"));
+  }
+  const memory = new Uint8Array(image.heap + TRACE_BYTES + heapBytes);
+  memory.set(image.image);
+  const view = new DataView(memory.buffer);
+  let heap = Math.ceil((image.heap + TRACE_BYTES) / 64) * 64;
+  const process = interpret(hot, { memory });
+  const trace = interpret(traced, { memory, onTrace: traceRecorder(memory, REGION) });
+  return model.nets.map((_, index) => ({
+    name: `plan -O${level}${lpm === undefined ? "" : ` ${lpm}`}`,
+    createBatch(capacity, slotSize = DEFAULT_SLOT_SIZE) {
+      const base = heap;
+      heap += Math.ceil(batchBytes(capacity, slotSize) / 64) * 64;
+      return new PacketBatch(() => memory.buffer, imageOffset(base), capacity, slotSize);
+    },
+    process(batch) {
+      process.call(EXPORTS.process, [index, batch.base, batch.count]);
+    },
+    trace(batch) {
+      view.setUint32(IMAGE.traceCursor, image.heap, true);
+      view.setUint32(IMAGE.traceEnd, image.heap + TRACE_BYTES, true);
+      view.setUint32(IMAGE.traceLost, 0, true);
+      trace.call(EXPORTS.process, [index, batch.base, batch.count]);
+      if (view.getUint32(IMAGE.traceLost, true) !== 0) throw new Error("the trace does not fit");
+      const end = view.getUint32(IMAGE.traceCursor, true);
+      return decodeTraces(new DataView(memory.buffer, image.heap, end - image.heap), batch.count);
+    },
+    setNeighbour(device, ip, mac) {
+      const record = view.getUint32(IMAGE.netsOffset, true) + index * NET_BYTES;
+      const table = new NeighbourTable(memory, view.getUint32(record + NET.neighbours, true));
+      if (mac === null) table.delete(device, ip);
+      else if (!table.set({ ifindex: device, address: ip, mac })) throw new Error("no room for the neighbour");
+    },
+  }));
+}
