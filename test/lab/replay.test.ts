@@ -1,0 +1,109 @@
+/** What replay reads from a scenario, and what it says when it cannot answer. */
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { parsePingCommand } from "../../src/ping-command.ts";
+import { replay } from "../../src/replay.ts";
+
+describe("ping commands", () => {
+  const defaults = { namespace: ".", device: "", source: 0, count: 1 };
+  test.each([
+    ["ping -c1 -W1 10.0.0.7 -I vrf", { ...defaults, destination: 0x0a000007, device: "vrf", timeout: 1 }],
+    [
+      "ip netns exec ns0 ping -t1 -c 1 -W 0.5 10.0.1.7",
+      { ...defaults, namespace: "ns0", destination: 0x0a000107, ttl: 1, timeout: 0.5 },
+    ],
+    [
+      "ping -q -n -c3 -s 8 -Q 0x10 -m 5 -I 10.0.0.1 -I vrf 10.0.0.7",
+      { destination: 0x0a000007, count: 3, size: 8, tos: 16, mark: 5, source: 0x0a000001, device: "vrf" },
+    ],
+  ])("%s", (text, command) => {
+    expect(parsePingCommand(text)).toMatchObject(command);
+  });
+  test.each([
+    ["ping 10.0.0.7", "ping without -c never ends"],
+    ["ping -c1", "ping without a destination"],
+    ["ping -c1 example.org", "ping destination example.org"],
+    ["ping -c1 2001:db8::1", "ping destination 2001:db8::1"],
+    ["ping -c1 10.0.0.1 10.0.0.2", "ping destination 10.0.0.2"],
+    ["ping -c1 -I 2001:db8::1 10.0.0.1", "ping -I 2001:db8::1"],
+    ["ping -c1 -t 256 10.0.0.1", "ping -t 256"],
+    ["ping -c0 10.0.0.1", "ping -c 0"],
+    ["ping -c1 10.0.0.1 -W", "ping -W "],
+    ["ping -c1 -b 10.0.0.255", "ping option -b"],
+    ["ping -c1 10.0.0.1 | tail -1", "not a plain ping command: ping -c1 10.0.0.1 | tail -1"],
+    ["traceroute 10.0.0.1", "not a plain ping command: traceroute 10.0.0.1"],
+  ])("%s: %s", (text, unsupported) => {
+    expect(parsePingCommand(text)).toEqual({ unsupported });
+  });
+  test("any text is either a command or not, and never throws", () => {
+    const words = fc.constantFrom(
+      "ping",
+      "ip",
+      "netns",
+      "exec",
+      "-c",
+      "-c1",
+      "-I",
+      "-t",
+      "10.0.0.1",
+      "vrf",
+      "-",
+      "--",
+      "constructor",
+      "-constructor",
+    );
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.array(words).map((list) => list.join(" ")),
+        ),
+        (text) => {
+          const command = parsePingCommand(text);
+          return "unsupported" in command || command.count >= 1;
+        },
+      ),
+    );
+  });
+});
+
+describe("what cannot be answered says why", () => {
+  test("look-ups, frames, and pings over a network that is not all understood", async () => {
+    const [answer] = await replay(
+      [
+        {
+          name: "s",
+          setup: ["ip link add br0 type bridge"],
+          queries: [{ dst: "10.0.0.1" }],
+          frames: [{ port: "p0", hex: "00" }],
+          pings: ["ping -c1 127.0.0.1"],
+        },
+      ],
+      { engine: "reference" },
+    );
+    expect(answer).toEqual({
+      name: "s",
+      answers: [{ unsupported: expect.any(String) }],
+      outputs: [{ unsupported: expect.any(String) }],
+      pings: [{ cmd: "ping -c1 127.0.0.1", unsupported: expect.stringContaining("bridge") }],
+    });
+  });
+  test("a command that the kernel refuses has no effect, as there", async () => {
+    const [answer] = await replay(
+      [
+        {
+          name: "s",
+          setup: ["ip link add red type vrf"],
+          pings: ["ping -c1 127.0.0.1", "ip netns exec none ping -c1 127.0.0.1"],
+          hooks_in: ["."],
+        },
+      ],
+      { engine: "reference" },
+    );
+    expect(answer.pings).toMatchObject([{ rc: 0, hooks: { length: 8 } }, { unsupported: "no namespace none" }]);
+  });
+  test("only the hooks of the namespaces asked for", async () => {
+    const [answer] = await replay([{ name: "s", pings: ["ping -c1 127.0.0.1"] }], { engine: "reference" });
+    expect(answer.pings).toMatchObject([{ rc: 0, hooks: [] }]);
+  });
+});
