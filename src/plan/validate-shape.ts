@@ -59,12 +59,11 @@ function checkHead(shape: Shape, { params, requires }: Proc): void {
 function checkSteps(shape: Shape, steps: readonly Step[]): void {
   for (const step of steps) {
     const where = printHead(step);
-    for (const e of expressions(step))
-      for (const part of allOperands(e)) {
-        // The call of a `do` may have no result.
-        if (part.kind === "call" && step.kind === "do" && part === step.call) checkArguments(shape, part, where);
-        else checkExpr(shape, part, where);
-      }
+    for (const part of allOperands(expressions(step))) {
+      // The call of a `do` may have no result.
+      if (part.kind === "call" && step.kind === "do" && part === step.call) checkArguments(shape, part, where);
+      else checkExpr(shape, part, where);
+    }
     checkStep(shape, step, where);
     const labels = "label" in step && step.kind !== "break" ? [...shape.labels, step.label] : shape.labels;
     for (const body of bodies(step)) checkSteps({ ...shape, labels }, body);

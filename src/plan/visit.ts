@@ -154,24 +154,32 @@ export function mapSteps(body: readonly Step[], f: (s: Step) => readonly Step[])
   return sameElements(mapped, body) ? body : mapped;
 }
 
+// Arrays, not generators: delegating ones take a step per level for each element (measured: four times slower here).
+
 /** Every step of a body, a step before those inside it. */
-export function* allSteps(body: readonly Step[]): Generator<Step> {
-  for (const s of body) {
-    yield s;
-    for (const inner of bodies(s)) yield* allSteps(inner);
-  }
+export function allSteps(body: readonly Step[]): Step[] {
+  const found: Step[] = [];
+  const visit = (s: Step): void => {
+    found.push(s);
+    for (const inner of bodies(s)) inner.forEach(visit);
+  };
+  body.forEach(visit);
+  return found;
 }
 
-/** The expression and everything in it, operands first. */
-export function* allOperands(e: Expr): Generator<Expr> {
-  for (const part of operands(e)) yield* allOperands(part);
-  yield e;
+/** The expressions and everything in them, operands first. */
+export function allOperands(of: readonly Expr[]): Expr[] {
+  const found: Expr[] = [];
+  const visit = (e: Expr): void => {
+    operands(e).forEach(visit);
+    found.push(e);
+  };
+  of.forEach(visit);
+  return found;
 }
 
 /** Every expression of a body, operands of expressions included. */
-export function* allExpressions(body: readonly Step[]): Generator<Expr> {
-  for (const s of allSteps(body)) for (const e of expressions(s)) yield* allOperands(e);
-}
+export const allExpressions = (body: readonly Step[]): Expr[] => allOperands(allSteps(body).flatMap(expressions));
 
 export const hasCall = (e: Expr): boolean => e.kind === "call" || operands(e).some(hasCall);
 
@@ -179,12 +187,8 @@ export const hasCall = (e: Expr): boolean => e.kind === "call" || operands(e).so
 export const regKey = (reg: Reg): string => (reg.scope === "skb" ? `skb.${reg.name}` : reg.name);
 
 /** The registers that the evaluation of an expression itself reads, calls aside. */
-export function* registersRead(e: Expr): Generator<Reg> {
-  for (const part of allOperands(e)) {
-    if (part.kind === "reg") yield part.reg;
-    else if (part.kind === "packet") yield part.cursor;
-  }
-}
+export const registersRead = (e: Expr): Reg[] =>
+  allOperands([e]).flatMap((part) => (part.kind === "reg" ? [part.reg] : part.kind === "packet" ? [part.cursor] : []));
 
 export const mapProcs = (
   procs: readonly Proc[],

@@ -146,7 +146,7 @@ class Generator {
       set(WIDE[1], i64(1n)),
       set(CURSOR, c1),
     ];
-    const body = [...start, ...this.#body(this.#scope("i32", callable), 9)];
+    const body = [...start, ...this.#mixed(this.#body(this.#scope("i32", callable), 9))];
     return { name: "main", comment: "", params, result: "i32", requires: [], body, exported: true };
   }
 
@@ -165,6 +165,15 @@ class Generator {
   /** Ends in a return. */
   #body(scope: Scope, most: number): Step[] {
     return [...this.#steps(scope, most), this.#return(scope)];
+  }
+
+  /** The result of `main` has a bit of everything in it. */
+  #mixed(body: readonly Step[]): Step[] {
+    const all = [...LOCALS, x, c1, c2, CURSOR].map(expr).concat(unary("wrap", y), unary("wrap", WIDE[1]));
+    const mix = all.reduce((sum, e) => binary("xor", binary("rotl", sum, 5), e));
+    return body.map((step) =>
+      step.kind === "return" && step.value !== null ? ret(binary("add", step.value, mix)) : step,
+    );
   }
 
   #return(scope: Scope): Step {
@@ -197,9 +206,9 @@ class Generator {
       case 2:
         return [trace(1 + this.#pick(20), [this.#pure(scope), this.#pureWide(scope)].slice(this.#pick(3)))];
       case 3:
-        return this.#guard(scope);
+        return [...this.#guard(scope), ...this.#put(scope), set(this.#of(LOCALS), this.#read(scope))];
       case 4:
-        return this.#put(scope);
+        return [...this.#guard(scope), ...this.#move(scope), ...this.#guard(scope), ...this.#put(scope)];
       case 5:
         return [store("image", this.#of([1, 2, 4] as const), this.#table(scope), this.#pick(9), this.#expr(scope))];
       case 6:
@@ -254,6 +263,13 @@ class Generator {
     if (place === null) return [];
     const { cursor, offset, bytes } = place;
     return [put(cursor, offset, bytes, bytes === 8 ? i64(BigInt(this.#pick(0xffff))) : value)];
+  }
+
+  #read(scope: Scope): Expr {
+    const place = this.#place(scope);
+    if (place === null) return expr(x);
+    const read = packet(place.cursor, place.offset, place.bytes);
+    return place.bytes === 8 ? unary("wrap", read) : read;
   }
 
   /** Some guarded bytes, or null. */
@@ -319,12 +335,8 @@ class Generator {
       case 1:
       case 2:
         return expr(this.#of([...LOCALS, x, c1]));
-      case 3: {
-        const place = this.#place(scope);
-        if (place === null) return expr(x);
-        const read = packet(place.cursor, place.offset, place.bytes);
-        return place.bytes === 8 ? unary("wrap", read) : read;
-      }
+      case 3:
+        return this.#read(scope);
       case 4:
         return load("image", this.#of([1, 2, 4] as const), this.#table(scope), this.#pick(9));
       case 5:

@@ -83,4 +83,4 @@ export function leaves(step: Step): boolean {
 }
 
 const breaksOut = (body: readonly Step[], label: string): boolean =>
-  [...allSteps(body)].some((step) => step.kind === "break" && step.label === label);
+  allSteps(body).some((step) => step.kind === "break" && step.label === label);

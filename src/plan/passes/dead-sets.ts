@@ -42,7 +42,7 @@ function skbSet(plan: Plan): Set<string> {
 
 /** Registers that the step itself reads, not those inside it. */
 function readBy(step: Step): Reg[] {
-  const read = expressions(step).flatMap((e) => [...registersRead(e)]);
+  const read = expressions(step).flatMap(registersRead);
   if (step.kind === "guard") read.push(step.cursor, tail);
   if (step.kind === "put") read.push(step.cursor);
   return read;

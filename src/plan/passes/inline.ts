@@ -54,13 +54,13 @@ function candidatesOf(plan: Plan): ReadonlyMap<string, Proc> {
   for (const { body } of plan.procs)
     for (const e of allExpressions(body)) if (e.kind === "call") calls.set(e.proc, (calls.get(e.proc) ?? 0) + 1);
   const fits = (proc: Proc): boolean => {
-    const steps = [...allSteps(proc.body)].length;
+    const steps = allSteps(proc.body).length;
     return !proc.exported && steps <= (calls.get(proc.name) === 1 ? ONCE_STEPS : TINY_STEPS);
   };
   // Leaves first: a proc that calls another candidate waits for the next round, so that no body is copied twice in one.
   const fitting = new Map([...procsByName(plan)].filter(([name, proc]) => calls.has(name) && fits(proc)));
   const callsCandidate = (proc: Proc) =>
-    [...allExpressions(proc.body)].some((e) => e.kind === "call" && fitting.has(e.proc));
+    allExpressions(proc.body).some((e) => e.kind === "call" && fitting.has(e.proc));
   return new Map([...fitting].filter(([, proc]) => !callsCandidate(proc)));
 }
 

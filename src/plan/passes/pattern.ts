@@ -13,8 +13,7 @@
 import { evalBinary, evalUnary } from "../arithmetic.ts";
 import type { BinaryOp, Expr, UnaryOp, ValueType } from "../ir.ts";
 import { typeOf } from "../ir.ts";
-import { printExpr } from "../print.ts";
-import { hasCall } from "../visit.ts";
+import { hasCall, operands, regKey } from "../visit.ts";
 
 export interface Rewrite {
   /** "LEFT -> RIGHT" */
@@ -29,10 +28,27 @@ export type Bindings = Readonly<Record<string, Expr>>;
 type Side =
   | { readonly kind: "apply"; readonly op: string; readonly args: readonly Side[] }
   | { readonly kind: "letter"; readonly name: string; readonly constant: boolean }
-  | { readonly kind: "number"; readonly value: bigint };
+  | { readonly kind: "number"; readonly value: bigint; readonly number: number };
 
 /** A rewrite ready for use: the rewritten expression, or null when it does not apply. */
 export type Rewriter = (e: Expr) => Expr | null;
+
+/** Rewriters for `rules`, tried in their order; each looks only at expressions of its left side's operator. */
+export function rewriterOf(rules: readonly Rewrite[]): Rewriter {
+  const byOperator = new Map<string, Rewriter[]>();
+  for (const one of rules) {
+    const operator = one.rule.slice(1, one.rule.indexOf(" "));
+    byOperator.set(operator, [...(byOperator.get(operator) ?? []), rewriter(one)]);
+  }
+  return (e) => {
+    const operator = e.kind === "unary" || e.kind === "binary" ? e.op : e.kind;
+    for (const rewrite of byOperator.get(operator) ?? []) {
+      const next = rewrite(e);
+      if (next !== null) return next;
+    }
+    return null;
+  };
+}
 
 export function rewriter({ rule, where }: Rewrite): Rewriter {
   const [left, right] = rule.split(" -> ").map(parseSide);
@@ -63,7 +79,7 @@ function parseSide(text: string): Side {
 
 const leaf = (token: string): Side =>
   /^-?\d+$/.test(token)
-    ? { kind: "number", value: BigInt(token) }
+    ? { kind: "number", value: BigInt(token), number: Number(token) }
     : { kind: "letter", name: token, constant: token === token.toUpperCase() };
 
 /** Letters for what may have calls, in order of evaluation. */
@@ -77,7 +93,7 @@ function letters(side: Side): string[] {
 function matches(side: Side, e: Expr, bound: Record<string, Expr>): boolean {
   switch (side.kind) {
     case "number":
-      return e.kind === "const" && BigInt(e.value) === side.value;
+      return e.kind === "const" && (e.value === side.number || e.value === side.value);
     case "letter": {
       if (side.constant && e.kind !== "const") return false;
       const before = bound[side.name];
@@ -148,5 +164,36 @@ export function foldBinary(op: BinaryOp, left: Expr, right: Expr): Expr {
     : { kind: "binary", op, left, right };
 }
 
-/** The same text is the same computation: text names every part and its type. */
-export const equalExprs = (a: Expr, b: Expr): boolean => a === b || printExpr(a) === printExpr(b);
+/** The same computation, though not the same object. */
+export function equalExprs(a: Expr, b: Expr): boolean {
+  if (a === b) return true;
+  if (a.kind !== b.kind || typeOf(a) !== typeOf(b)) return false;
+  const [mine, theirs] = [operands(a), operands(b)];
+  return sameHead(a, b) && mine.length === theirs.length && mine.every((part, i) => equalExprs(part, theirs[i]));
+}
+
+/** Equal but for the operands. */
+function sameHead(a: Expr, b: Expr): boolean {
+  switch (a.kind) {
+    case "const":
+      return b.kind === "const" && a.value === b.value;
+    case "reg":
+      return b.kind === "reg" && regKey(a.reg) === regKey(b.reg);
+    case "load":
+      return b.kind === "load" && a.bytes === b.bytes && a.offset === b.offset;
+    case "packet":
+      return (
+        b.kind === "packet" && a.bytes === b.bytes && a.offset === b.offset && regKey(a.cursor) === regKey(b.cursor)
+      );
+    case "unary":
+      return b.kind === "unary" && a.op === b.op;
+    case "binary":
+      return b.kind === "binary" && a.op === b.op;
+    case "select":
+      return true;
+    case "call":
+      return b.kind === "call" && a.proc === b.proc;
+    default:
+      return a satisfies never;
+  }
+}

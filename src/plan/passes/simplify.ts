@@ -6,7 +6,7 @@
 import type { Expr, Plan, Step } from "../ir.ts";
 import { typeOf } from "../ir.ts";
 import { mapExpr, mapExpressions, mapProcs, mapSteps } from "../visit.ts";
-import { type Bindings, constantOf, foldBinary, foldUnary, type Rewrite, type Rewriter, rewriter } from "./pattern.ts";
+import { type Bindings, constantOf, foldBinary, foldUnary, type Rewrite, rewriterOf } from "./pattern.ts";
 
 const swapped: readonly Rewrite[] = [
   { rule: "(add C x) -> (add x C)" },
@@ -125,7 +125,7 @@ export function simplify(plan: Plan): Plan {
 function simplifyStep(step: Step): Step {
   const simple = mapExpressions(step, simplifyExpr);
   if (simple.kind !== "if") return simple;
-  const condition = firstOf(CONDITION, simple.condition);
+  const condition = rewriteCondition(simple.condition);
   return condition === null ? simple : { ...simple, condition };
 }
 
@@ -134,7 +134,7 @@ export const simplifyExpr = (e: Expr): Expr => mapExpr(e, settle);
 /** `e` over simple operands; what a rewrite builds may be simplified again, inside too. */
 function settle(e: Expr): Expr {
   const folded = fold(e);
-  const next = firstOf(RULES, folded);
+  const next = rewrite(folded);
   return next === null ? folded : simplifyExpr(next);
 }
 
@@ -143,20 +143,12 @@ function fold(e: Expr): Expr {
   if (e.kind === "binary" && e.left.kind === "const" && e.right.kind === "const")
     return foldBinary(e.op, e.left, e.right);
   if (e.kind !== "select") return e;
-  const condition = firstOf(CONDITION, e.condition);
+  const condition = rewriteCondition(e.condition);
   return condition === null ? e : { ...e, condition };
 }
 
-const RULES: readonly Rewriter[] = REWRITES.map(rewriter);
-const CONDITION: readonly Rewriter[] = CONDITION_REWRITES.map(rewriter);
-
-function firstOf(rewriters: readonly Rewriter[], e: Expr): Expr | null {
-  for (const rewrite of rewriters) {
-    const next = rewrite(e);
-    if (next !== null) return next;
-  }
-  return null;
-}
+const rewrite = rewriterOf(REWRITES);
+const rewriteCondition = rewriterOf(CONDITION_REWRITES);
 
 // ---- what the conditions ask
 
