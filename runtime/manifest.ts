@@ -1,0 +1,350 @@
+/**
+ * The manifest: what a host must know of a compiled module beyond its exports. JSON, UTF-8, in the module's custom
+ * section "vrfc", written by src/artifact.ts and read here.
+ *
+ *   module    = "\0asm" 01 00 00 00, { section }
+ *   section   = id: u8, size: LEB128 u32, size bytes
+ *   custom    = section of id 0: name (LEB128 length, UTF-8), contents
+ *
+ * A module is a file that came from somewhere. What cannot be read, or does not say what it must, is refused with a
+ * ManifestError that names the reason, before anything of it runs.
+ */
+import { ABI_VERSION } from "./abi.ts";
+import type { DeviceConfig, NetConfig } from "./host/config.ts";
+import { LpmKind } from "./lpm/lpm.ts";
+import { bitsOf, familyOf, parseIp } from "./net/ip.ts";
+import { parseMac } from "./net/mac.ts";
+
+export const MANIFEST_SECTION = "vrfc";
+export const MANIFEST_SCHEMA = "vrfc.manifest/1";
+
+/** Wasm features beyond the MVP, by the names of their proposals. */
+export const WASM_FEATURES = ["sign-extension", "multi-value", "bulk-memory", "simd"] as const;
+export type WasmFeature = (typeof WASM_FEATURES)[number];
+
+export interface Manifest {
+  readonly schema: typeof MANIFEST_SCHEMA;
+  /** ABI_VERSION of the compiler that made the module. */
+  readonly abi: number;
+  /** Version of that compiler. */
+  readonly vrfc: string;
+  /** Whose behaviour the module has where Linux kernels differ: "5.4", "6.1", "6.15". */
+  readonly kernel: string;
+  /** What the host's wasm engine must know. */
+  readonly features: readonly WasmFeature[];
+  readonly memory: MemoryManifest;
+  readonly source: SourceManifest;
+  /** In the order of the text: the index is the `net` of `process` and `trace`. */
+  readonly nets: readonly NetManifest[];
+}
+
+/** Of linear memory as it is when the module is loaded. */
+export interface MemoryManifest {
+  /** First byte behind the image, from where on batches may be put. */
+  readonly heap: number;
+}
+
+/** The text that the module was compiled from; not the text itself. */
+export interface SourceManifest {
+  readonly name: string;
+  /** SHA-256 of its UTF-8 bytes, hexadecimal: tells whether spans fit a text at hand. */
+  readonly sha256: string;
+  /** Names of the files that the text reads routes from; `Origin.file` counts in it. */
+  readonly files: readonly string[];
+}
+
+/** One namespace: what its host plays with, and what its program is made of. */
+export interface NetManifest extends NetConfig {
+  readonly tables: readonly TableManifest[];
+  /** By rule id and route id: where each comes from. */
+  readonly rules: readonly OriginManifest[];
+  readonly routes: readonly OriginManifest[];
+  /** Offsets in memory of the namespace's records (abi.ts). */
+  readonly layout: { readonly net: number; readonly neighbours: number; readonly counters: number };
+  readonly cost: CostManifest;
+}
+
+export interface TableManifest {
+  /** RT_TABLE_*, 1 .. 2^32-1. */
+  readonly id: number;
+  /** As printed: "main", "100". */
+  readonly name: string;
+  readonly family: 4 | 6;
+  /** Null: not in the image. */
+  readonly structure: LpmKind | null;
+  readonly prefixes: number;
+}
+
+export interface OriginManifest {
+  /** Start and end in the text, in UTF-16 units. */
+  readonly span?: readonly [number, number];
+  /** What the kernel itself made it for. */
+  readonly kernel?: string;
+  /** Index in `SourceManifest.files`, and line from 1. */
+  readonly file?: readonly [number, number];
+}
+
+export interface CostManifest {
+  /** Most wasm instructions that a packet can take, where ... */
+  readonly instructions: number;
+  /** ... each loop over what a table holds runs so often. */
+  readonly tableRounds: number;
+}
+
+export type ManifestErrorReason =
+  | "not-wasm"
+  | "no-manifest"
+  | "several-manifests"
+  | "malformed-json"
+  | "malformed-manifest"
+  | "wrong-abi"
+  | "unknown-feature";
+
+/** Why a module is refused. */
+export class ManifestError extends Error {
+  override readonly name = "ManifestError";
+  readonly reason: ManifestErrorReason;
+
+  constructor(reason: ManifestErrorReason, message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+/** @throws ManifestError when `wasm` is no vrfc module, or not one that this runtime understands */
+export function readManifest(wasm: Uint8Array | WebAssembly.Module): Manifest {
+  const found = wasm instanceof Uint8Array ? sectionsOf(wasm) : customSections(wasm);
+  if (found.length === 0) throw new ManifestError("no-manifest", "this WebAssembly module was not made by vrfc");
+  if (found.length > 1) throw new ManifestError("several-manifests", `the module has ${found.length} manifests`);
+  return parseManifest(found[0]);
+}
+
+const customSections = (module: WebAssembly.Module): Uint8Array[] =>
+  WebAssembly.Module.customSections(module, MANIFEST_SECTION).map((contents) => new Uint8Array(contents));
+
+function parseManifest(contents: Uint8Array): Manifest {
+  const found = parseJson(contents);
+  // Whoever made it for another ABI may have meant other fields, so that comes first.
+  const abi = typeof found === "object" && found !== null && "abi" in found ? found.abi : undefined;
+  if (typeof abi === "number" && abi !== ABI_VERSION)
+    throw new ManifestError("wrong-abi", `the module speaks ABI ${abi}, this runtime ABI ${ABI_VERSION}`);
+  manifest(found, "manifest");
+  const checked = found as Manifest;
+  for (const [i, net] of checked.nets.entries()) checkReferences(checked, net, `manifest.nets[${i}]`);
+  return checked;
+}
+
+/** Numbers that stand for something else in the manifest stand for something that is there. */
+function checkReferences({ nets, memory, source }: Manifest, net: NetManifest, path: string): void {
+  const has = (of: NetManifest | undefined, ifindex: number) => of?.devices.some((d) => d.ifindex === ifindex) ?? false;
+  const expect = (good: boolean, at: string, expected: string, value: unknown): void => {
+    if (!good) refuse(`${path}.${at}`, expected, value);
+  };
+  for (const [i, { master, peer, addresses }] of net.devices.entries()) {
+    expect(master === 0 || has(net, master), `devices[${i}].master`, "the ifindex of a device", master);
+    if (peer !== null) expect(has(nets[peer.net], peer.ifindex), `devices[${i}].peer`, "a device", peer);
+    for (const [k, { address, prefixLength }] of addresses.entries()) {
+      const bits = bitsOf(familyOf(parseIp(address)!));
+      expect(prefixLength <= bits, `devices[${i}].addresses[${k}].prefixLength`, `at most ${bits}`, prefixLength);
+    }
+  }
+  for (const [i, { device }] of net.neighbours.entries())
+    expect(has(net, device), `neighbours[${i}].device`, "the ifindex of a device", device);
+  for (const [name, offset] of Object.entries(net.layout))
+    expect(offset < memory.heap, `layout.${name}`, "an offset in the image", offset);
+  for (const list of ["rules", "routes"] as const)
+    for (const [i, { file }] of net[list].entries())
+      if (file !== undefined)
+        expect(file[0] < source.files.length, `${list}[${i}].file`, "the index of a file", file[0]);
+}
+
+function parseJson(contents: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(contents));
+  } catch (error) {
+    throw new ManifestError(
+      "malformed-json",
+      `the manifest is not JSON: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+}
+
+// ---- sections ---------------------------------------------------------------------------------------------------------
+
+const MAGIC_AND_VERSION = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+
+/** Contents of the custom sections named MANIFEST_SECTION. */
+function sectionsOf(wasm: Uint8Array): Uint8Array[] {
+  if (MAGIC_AND_VERSION.some((byte, i) => wasm[i] !== byte))
+    throw new ManifestError("not-wasm", "not a WebAssembly module");
+  const found: Uint8Array[] = [];
+  const reader = { bytes: wasm, at: MAGIC_AND_VERSION.length };
+  while (reader.at < wasm.length) {
+    const id = wasm[reader.at++];
+    const section = take(reader, leb128(reader));
+    if (id !== 0) continue;
+    const inside = { bytes: section, at: 0 };
+    const name = take(inside, leb128(inside));
+    if (new TextDecoder().decode(name) === MANIFEST_SECTION) found.push(section.subarray(inside.at));
+  }
+  return found;
+}
+
+interface Reader {
+  readonly bytes: Uint8Array;
+  at: number;
+}
+
+function take(reader: Reader, length: number): Uint8Array {
+  const start = reader.at;
+  if (length > reader.bytes.length - start) throw truncated();
+  reader.at = start + length;
+  return reader.bytes.subarray(start, reader.at);
+}
+
+/** An unsigned 32-bit number: seven bits a byte, lowest first, the top bit says that more follow. */
+function leb128(reader: Reader): number {
+  let value = 0;
+  for (let shift = 0; shift < 35; shift += 7) {
+    if (reader.at >= reader.bytes.length) throw truncated();
+    const byte = reader.bytes[reader.at++];
+    value += (byte & 0x7f) * 2 ** shift;
+    if (byte < 0x80) return value;
+  }
+  throw truncated();
+}
+
+const truncated = (): ManifestError =>
+  new ManifestError("not-wasm", "not a WebAssembly module: a section does not end where it says");
+
+// ---- shape: each check throws with the path of what it did not find ------------------------------------------------------
+
+type Check = (value: unknown, path: string) => void;
+
+const refuse = (path: string, expected: string, value: unknown): never => {
+  const found = value === undefined ? "nothing" : (JSON.stringify(value)?.slice(0, 40) ?? typeof value);
+  throw new ManifestError("malformed-manifest", `${path}: expected ${expected}, found ${found}`);
+};
+
+const fits =
+  (expected: string, test: (value: unknown) => boolean): Check =>
+  (value, path) => {
+    if (!test(value)) refuse(path, expected, value);
+  };
+
+const text = fits("a string", (value) => typeof value === "string");
+const flag = fits("true or false", (value) => typeof value === "boolean");
+const whole = (low: number, high: number): Check =>
+  fits(
+    `a whole number from ${low} to ${high}`,
+    (value) => Number.isInteger(value) && (value as number) >= low && (value as number) <= high,
+  );
+const U32 = 0xffffffff;
+const u32 = whole(0, U32);
+const oneOf = (...choices: readonly unknown[]): Check =>
+  fits(`one of ${choices.join(", ")}`, (value) => choices.includes(value));
+const matching = (expected: string, pattern: RegExp): Check =>
+  fits(expected, (value) => typeof value === "string" && pattern.test(value));
+
+const nullOr =
+  (check: Check): Check =>
+  (value, path) => {
+    if (value !== null) check(value, path);
+  };
+const optional =
+  (check: Check): Check =>
+  (value, path) => {
+    if (value !== undefined) check(value, path);
+  };
+const list =
+  (check: Check): Check =>
+  (value, path) => {
+    if (!Array.isArray(value)) return refuse(path, "a list", value);
+    for (const [i, item] of value.entries()) check(item, `${path}[${i}]`);
+  };
+const pair: Check = (value, path) => {
+  list(u32)(value, path);
+  if ((value as unknown[]).length !== 2) refuse(path, "two numbers", value);
+};
+/** Fields that are not named are let be: a later minor version may add some. */
+const record =
+  <T>(fields: Readonly<Record<keyof T & string, Check>>): Check =>
+  (value, path) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return refuse(path, "an object", value);
+    for (const [name, check] of Object.entries<Check>(fields))
+      check((value as Readonly<Record<string, unknown>>)[name], `${path}.${name}`);
+  };
+
+const mac = fits("a MAC address", (value) => typeof value === "string" && parseMac(value) !== null);
+const address = fits("an IP address", (value) => typeof value === "string" && parseIp(value) !== null);
+
+const device = record<DeviceConfig>({
+  ifindex: whole(1, U32),
+  name: text,
+  kind: oneOf("loopback", "veth", "dummy", "vrf"),
+  mac,
+  mtu: u32,
+  up: flag,
+  master: u32,
+  addresses: list(
+    record<DeviceConfig["addresses"][number]>({
+      address,
+      prefixLength: whole(0, 128),
+      scope: whole(0, 255),
+      secondary: flag,
+    }),
+  ),
+  peer: nullOr(record<NonNullable<DeviceConfig["peer"]>>({ net: u32, ifindex: whole(1, U32) })),
+});
+
+const origin = record<OriginManifest>({ span: optional(pair), kernel: optional(text), file: optional(pair) });
+
+const net = record<NetManifest>({
+  name: text,
+  devices: list(device),
+  neighbours: list(record<NetConfig["neighbours"][number]>({ device: u32, address, mac })),
+  sysctl: record<NetConfig["sysctl"]>({
+    tcpL3mdevAccept: flag,
+    udpL3mdevAccept: flag,
+    rawL3mdevAccept: flag,
+    ipDefaultTtl: whole(1, 255),
+    icmpEchoIgnoreAll: flag,
+    icmpEchoIgnoreBroadcasts: flag,
+    icmpErrorsUseInboundIfaddr: flag,
+  }),
+  tables: list(
+    record<TableManifest>({
+      id: u32,
+      name: text,
+      family: oneOf(4, 6),
+      structure: nullOr(oneOf(...Object.keys(LpmKind))),
+      prefixes: u32,
+    }),
+  ),
+  rules: list(origin),
+  routes: list(origin),
+  layout: record<NetManifest["layout"]>({ net: u32, neighbours: u32, counters: u32 }),
+  cost: record<CostManifest>({ instructions: whole(0, Number.MAX_SAFE_INTEGER), tableRounds: u32 }),
+});
+
+const features: Check = (value, path) => {
+  list(text)(value, path);
+  const unknown = (value as string[]).find((name) => !(WASM_FEATURES as readonly string[]).includes(name));
+  if (unknown !== undefined)
+    throw new ManifestError("unknown-feature", `the module needs the WebAssembly feature ${unknown}`);
+};
+
+const manifest = record<Manifest>({
+  schema: oneOf(MANIFEST_SCHEMA),
+  abi: oneOf(ABI_VERSION),
+  vrfc: text,
+  kernel: text,
+  features,
+  memory: record<MemoryManifest>({ heap: u32 }),
+  source: record<SourceManifest>({
+    name: text,
+    sha256: matching("64 hexadecimal digits", /^[0-9a-f]{64}$/),
+    files: list(text),
+  }),
+  nets: list(net),
+});

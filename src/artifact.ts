@@ -1,0 +1,124 @@
+/**
+ * artifact: the wasm module that a text becomes, made self-contained by a manifest: what a host must know of it beyond
+ * its exports (runtime/manifest.ts says what that is and reads it).
+ *
+ *   artifact = wasm module, custom section "vrfc" { manifest as JSON }        the section stands last
+ */
+import type { Model, Net, Origin } from "../dsl/model.ts";
+import { ABI_VERSION, NET } from "../runtime/abi.ts";
+import {
+  type CostManifest,
+  MANIFEST_SCHEMA,
+  MANIFEST_SECTION,
+  type Manifest,
+  type NetManifest,
+  type OriginManifest,
+  type TableManifest,
+} from "../runtime/manifest.ts";
+import type { Fib } from "./fib/fib.ts";
+import type { Layout, NetLayout } from "./layout.ts";
+import { netConfig } from "./net-config.ts";
+import { DEFAULT_TABLE_ROUNDS, planCost } from "./plan/cost.ts";
+import type { Plan } from "./plan/ir.ts";
+import { VERSION } from "./version.ts";
+
+export interface ManifestInput {
+  readonly model: Model;
+  readonly fibs: readonly Fib[];
+  readonly layout: Layout;
+  /** The hot build as buildPlan made it: inlining would hide the proc that a packet's cost is taken from. */
+  readonly plan: Plan;
+  readonly simd?: boolean;
+}
+
+export async function buildManifest({ model, fibs, layout, plan, simd = false }: ManifestInput): Promise<Manifest> {
+  const { source, nets } = model;
+  const files = [...new Set(nets.flatMap(filesOf))];
+  const costs = planCost(plan);
+  return {
+    schema: MANIFEST_SCHEMA,
+    abi: ABI_VERSION,
+    vrfc: VERSION,
+    kernel: model.kernel,
+    features: ["sign-extension", "multi-value", "bulk-memory", ...(simd ? (["simd"] as const) : [])],
+    memory: { heap: layout.heap },
+    source: { name: source.name, sha256: await sha256(source.text), files },
+    nets: layout.nets.map((own, index) => netManifest(own, index, { fibs, files, costs, image: layout.image })),
+  };
+}
+
+interface Shared {
+  readonly fibs: readonly Fib[];
+  readonly files: readonly string[];
+  readonly costs: ReadonlyMap<string, number>;
+  readonly image: Uint8Array;
+}
+
+function netManifest(own: NetLayout, index: number, { fibs, files, costs, image }: Shared): NetManifest {
+  const { net, offset, counters } = own;
+  const neighbours = new DataView(image.buffer, image.byteOffset).getUint32(offset + NET.neighbours, true);
+  const origins = (items: readonly { readonly origin: Origin }[]) => items.map(({ origin }) => originOf(origin, files));
+  return {
+    ...netConfig(net),
+    tables: fibs.filter((fib) => fib.net === net.index).map((fib) => tableManifest(fib, own)),
+    rules: origins(net.rules),
+    routes: origins(net.routes),
+    layout: { net: offset, neighbours, counters },
+    cost: costOf(costs, index),
+  };
+}
+
+function tableManifest({ table, family, entries }: Fib, { net, tables }: NetLayout): TableManifest {
+  const structure = family === 4 ? (tables.get(table)?.kind ?? null) : null;
+  return { id: table, name: net.tableNames.get(table) ?? `${table}`, family, structure, prefixes: entries.length };
+}
+
+/** The proc that takes one packet through a namespace (src/plan/build/process.ts). */
+const packetProc = (net: number): string => `packet.${net}`;
+
+const costOf = (costs: ReadonlyMap<string, number>, net: number): CostManifest => ({
+  instructions: costs.get(packetProc(net)) ?? 0,
+  tableRounds: DEFAULT_TABLE_ROUNDS,
+});
+
+const filesOf = ({ rules, routes }: Net): string[] =>
+  [...rules, ...routes].flatMap(({ origin }) => (origin.file === undefined ? [] : [origin.file.name]));
+
+const originOf = ({ span, kernel, file }: Origin, files: readonly string[]): OriginManifest => ({
+  ...(span === undefined ? {} : { span: [span.start, span.end] as const }),
+  ...(kernel === undefined ? {} : { kernel }),
+  ...(file === undefined ? {} : { file: [files.indexOf(file.name), file.line] as const }),
+});
+
+async function sha256(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** @param wasm a module without a manifest */
+export function writeArtifact(wasm: Uint8Array, manifest: Manifest): Uint8Array<ArrayBuffer> {
+  const name = new TextEncoder().encode(MANIFEST_SECTION);
+  const contents = new TextEncoder().encode(JSON.stringify(manifest));
+  const payload = [leb128(name.length), name, contents];
+  const size = payload.reduce((sum, part) => sum + part.length, 0);
+  return concatenate([wasm, Uint8Array.of(CUSTOM_SECTION), leb128(size), ...payload]);
+}
+
+const CUSTOM_SECTION = 0;
+
+/** Seven bits a byte, lowest first; the top bit says that more follow. 300 is 0xac 0x02. */
+function leb128(value: number): Uint8Array {
+  const bytes: number[] = [];
+  for (; value > 0x7f; value >>>= 7) bytes.push((value & 0x7f) | 0x80);
+  return Uint8Array.of(...bytes, value);
+}
+
+function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
+}
