@@ -20,8 +20,8 @@ export type Name = Spanned<string>;
 
 export interface Node {
   readonly span: Span;
-  /** Comment lines directly above (without `#` and one following blank); the printer puts them back. */
-  readonly comments?: readonly string[];
+  /** Comment lines above (without `#` and one following blank); null is a blank line among them or below them. */
+  readonly comments?: readonly (string | null)[];
   /** Comment at the end of the node's (first) line. */
   readonly trailing?: string;
   /** A blank line stands above in the source; the printer keeps one. */
@@ -32,7 +32,7 @@ export interface File extends Node {
   readonly kind: "file";
   readonly items: readonly (KernelDecl | Namespace | Test | Item)[];
   /** Comments after the last item. */
-  readonly tail?: readonly string[];
+  readonly tail?: readonly (string | null)[];
 }
 
 /** `kernel "6.1"` */
@@ -46,7 +46,7 @@ export interface Namespace extends Node {
   readonly kind: "namespace";
   readonly name: Name;
   readonly items: readonly Item[];
-  readonly tail?: readonly string[];
+  readonly tail?: readonly (string | null)[];
 }
 
 export type Item = Sysctl | Vrf | Interface | Table | Route | Rule | Neighbour | NextHopObject;
@@ -63,7 +63,7 @@ export interface Vrf extends Node {
   readonly kind: "vrf";
   readonly name: Name;
   readonly properties: readonly DeviceProperty[];
-  readonly tail?: readonly string[];
+  readonly tail?: readonly (string | null)[];
 }
 
 /** `interface eth0 { master red; address 10.0.0.1/24; peer ns0 veth1 }` */
@@ -71,7 +71,7 @@ export interface Interface extends Node {
   readonly kind: "interface";
   readonly name: Name;
   readonly properties: readonly DeviceProperty[];
-  readonly tail?: readonly string[];
+  readonly tail?: readonly (string | null)[];
 }
 
 export type DeviceProperty = Node &
@@ -104,7 +104,7 @@ export interface Table extends Node {
   readonly kind: "table";
   readonly name: Name;
   readonly routes: readonly (Route | RoutesFrom)[];
-  readonly tail?: readonly string[];
+  readonly tail?: readonly (string | null)[];
 }
 
 /** `routes from "rib.txt"`: one `prefix next-hop-words` a line. */
@@ -205,7 +205,7 @@ export interface Test extends Node {
   readonly name: Spanned<string>;
   readonly additions: readonly Namespace[];
   readonly pings: readonly Ping[];
-  readonly tail?: readonly string[];
+  readonly tail?: readonly (string | null)[];
 }
 
 /** `[in NS] ping ADDR [-I DEV|ADDR] [-t TTL] [-m MARK] expect OUTCOME` */

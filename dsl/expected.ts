@@ -1,0 +1,129 @@
+/** What could have stood somewhere, in words, read off the grammar. */
+import type { IProduction, IToken, TokenType } from "chevrotain";
+import { Alternation, NonTerminal, Option, Repetition, Terminal } from "./chevrotain.ts";
+import { sharedParser, type ValueLabel } from "./parser.ts";
+import { K } from "./tokens.ts";
+
+const VALUES: Readonly<Record<ValueLabel, string>> = {
+  namespaceName: "the name of a namespace",
+  deviceName: "a device name",
+  vrfName: "the name of a VRF",
+  tableName: "a table (a number, `main`, `local`, `default` or a VRF's name)",
+  testName: 'a name in quotes (`test "name" { ... }`)',
+  fileName: 'a file name in quotes (`routes from "rib.txt"`)',
+  scopeName: "a scope (`global`, `site`, `link`, `host` or `nowhere`)",
+  protocolName: "a routing protocol (`static`, `kernel`, `bgp`, ...)",
+  kernelVersion: 'a kernel profile (`"5.4"`, `"6.1"` or `"6.15"`)',
+  sysctlKey: "the name of a sysctl (`sysctl net.ipv4.ip_forward = 1`)",
+  sysctlValue: "a value",
+  deviceType: "a device type (`veth` or `dummy`)",
+  qdiscName: "the name of a qdisc",
+  mac: "a link-layer address (`02:00:00:00:00:01`)",
+  interfaceAddress: "an address (`10.0.0.1/24`)",
+  ipAddress: "an address",
+  prefix: "a prefix (`10.0.0.0/8`)",
+  routePrefix: "a prefix (`10.0.0.0/8`) or `default`",
+  number: "a number",
+  tos: "a TOS (`0x10`)",
+  mark: "a mark (`0x1` or `0x1/0xff`)",
+  range: "a range (`1000-2000`) or a number",
+  ipProtocol: "an IP protocol (`tcp`, `udp`, `icmp`, ...)",
+  nexthopGroup: "nexthop ids (`1/2,3`)",
+  bindTarget: "a device name or a source address",
+  errno: "the name of an error (`ENETUNREACH`)",
+  shownValue: "a value",
+};
+
+/** In rules that are not a list of attributes: what follows, by the keyword before it where there are several. */
+const IN_RULES: Readonly<Record<string, ValueLabel | ReadonlyMap<TokenType, ValueLabel>>> = {
+  kernel: "kernelVersion",
+  namespace: "namespaceName",
+  test: "testName",
+  vrf: "vrfName",
+  interface: "deviceName",
+  table: "tableName",
+  route: "routePrefix",
+  neighbour: "ipAddress",
+  nexthop: "number",
+  gateway: "ipAddress",
+  address: "interfaceAddress",
+  peer: new Map([[K.Peer, "namespaceName"]]),
+  sysctl: new Map([[K.Sysctl, "sysctlKey"]]),
+  ping: new Map([
+    [K.In, "namespaceName"],
+    [K.Ping, "ipAddress"],
+  ]),
+  expectation: new Map([[K.From, "ipAddress"]]),
+};
+const OTHERWISE: Readonly<Record<string, string>> = {
+  peer: "a device name (`peer NAMESPACE DEVICE`)",
+  sysctl: VALUES.sysctlValue,
+  ping: "`ping ADDRESS`",
+  rule: "`rule`",
+  routes: '`from "FILE"`',
+  expectation: "`reply`, `unreachable`, `exceeded`, `error` or `nothing`",
+};
+
+/** What the grammar wants in `rule` behind the token `previous`. */
+export function expectedIn(rule: string, previous: IToken): string {
+  if (rule === "routes" && previous.tokenType === K.From) return VALUES.fileName;
+  const fixed = IN_RULES[rule];
+  if (typeof fixed === "string") return VALUES[fixed];
+  const label = fixed?.get(previous.tokenType) ?? attributeValue(rule, previous.tokenType);
+  return label !== undefined ? VALUES[label] : (OTHERWISE[rule] ?? "more");
+}
+
+function attributeValue(rule: string, keyword: TokenType): ValueLabel | undefined {
+  const alternatives = sharedParser().getGAstProductions()[rule]?.definition[0];
+  if (!(alternatives instanceof Alternation)) return undefined;
+  for (const alternative of alternatives.definition) {
+    const [first, second] = partsOf(alternative);
+    if (!(first instanceof Terminal) || first.terminalType !== keyword) continue;
+    if (second instanceof Terminal) return second.label as ValueLabel;
+    if (second instanceof NonTerminal && second.nonTerminalName === "gateway") return "ipAddress";
+  }
+  return undefined;
+}
+
+/** The rules whose keywords a statement goes on with. */
+const ATTRIBUTES: Readonly<Record<string, readonly string[]>> = {
+  address: ["addressAttribute"],
+  route: ["routeAttribute", "hop", "hopAttribute"],
+  nexthop: ["nexthopAttribute"],
+  neighbour: ["neighbourAttribute"],
+  rule: ["ruleAttribute"],
+  noRule: ["ruleAttribute"],
+  ping: ["pingAttribute", "replyAttribute"],
+};
+
+/** Keywords that a statement of this rule can go on with. */
+export const attributeKeywords = (rule: string): TokenType[] => [
+  ...new Set((ATTRIBUTES[rule] ?? []).flatMap(statementKeywords)),
+];
+
+/** Synonyms, and what is only accepted because `ip` shows it, are not offered. */
+const ACCEPTED: ReadonlySet<TokenType> = new Set([K.StateMark, K.Priority, K.Order, K.Error, K.CountOption]);
+export const isAdvertised = (type: TokenType): boolean => !ACCEPTED.has(type);
+
+/** Keywords that `rule` (`item`, `property`, ...) can begin with. */
+export function statementKeywords(rule: string): TokenType[] {
+  const keywords: ReadonlySet<TokenType> = new Set(Object.values(K));
+  return firstOf(sharedParser().getGAstProductions()[rule]).filter((type) => keywords.has(type));
+}
+
+/** Everything but Terminal and NonTerminal has parts; the declared base type does not say so. */
+const partsOf = (production: IProduction) => (production as unknown as { definition: IProduction[] }).definition;
+
+/** The FIRST set of a production; a parser's textbook word. */
+function firstOf(production: IProduction): TokenType[] {
+  if (production instanceof Terminal) return [production.terminalType];
+  if (production instanceof NonTerminal) return firstOf(production.referencedRule);
+  const parts = partsOf(production);
+  if (production instanceof Alternation) return parts.flatMap(firstOf);
+  const first: TokenType[] = [];
+  for (const part of parts) {
+    first.push(...firstOf(part));
+    if (!(part instanceof Option || part instanceof Repetition)) break;
+  }
+  return first;
+}
