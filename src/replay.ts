@@ -7,13 +7,11 @@
  * What cannot be answered exactly is answered `{"unsupported": "why"}`, never guessed.
  */
 import { check } from "../dsl/check.ts";
-import type { Diagnostic } from "../dsl/diagnostic.ts";
 import type { KernelProfile, Model } from "../dsl/model.ts";
-import type { Source } from "../dsl/span.ts";
 import { hookWalk } from "../runtime/lab/hook-walk.ts";
 import type { Lab } from "../runtime/lab/lab.ts";
 import type { EngineKind } from "./engines.ts";
-import { importScript } from "./import/import.ts";
+import { importForReplay } from "./import/replay.ts";
 import { ROOT } from "./import/state.ts";
 import { openLab } from "./lab.ts";
 import { parsePingCommand } from "./ping-command.ts";
@@ -51,17 +49,12 @@ export function scenarioModel(
   kernel: KernelProfile = "6.1",
 ): { readonly model: Model | null; readonly why: string } {
   if (nft !== undefined) return { model: null, why: "nftables rule sets" };
-  const source: Source = { name, text: setup.map((line) => `${line}\n`).join("") };
-  const { ast, diagnostics } = importScript(source, { assumeForwarding: false, assumeDevices: false });
-  const notImported = diagnostics.find(isLoss);
-  if (notImported !== undefined) return { model: null, why: notImported.message };
+  const { ast, source, leftOut } = importForReplay(setup, [], name);
+  if (leftOut.length > 0) return { model: null, why: `${leftOut[0].command}: ${leftOut[0].why}` };
   const checked = check(ast, source, { kernel });
   const error = checked.diagnostics.find((diagnostic) => diagnostic.severity === "error");
   return { model: checked.model, why: error?.message ?? "" };
 }
-
-/** A command that the importer could not express. One that the kernel refuses (E0501) has no effect there either. */
-const isLoss = ({ code, severity }: Diagnostic): boolean => severity !== "note" && code !== "E0501";
 
 const unanswered = ({ pings = [] }: Scenario, why: string): PingAnswer[] =>
   pings.map((cmd) => ({ cmd, unsupported: why }));

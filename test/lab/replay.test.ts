@@ -88,19 +88,20 @@ describe("what cannot be answered says why", () => {
       pings: [{ cmd: "ping -c1 127.0.0.1", unsupported: expect.stringContaining("bridge") }],
     });
   });
-  test("a command that the kernel refuses has no effect, as there", async () => {
-    const [answer] = await replay(
+  test("a namespace that the set-up never made; a command that fails here", async () => {
+    const pings = ["ping -c1 127.0.0.1", "ip netns exec none ping -c1 127.0.0.1"];
+    const [good, bad] = await replay(
       [
-        {
-          name: "s",
-          setup: ["ip link add red type vrf"],
-          pings: ["ping -c1 127.0.0.1", "ip netns exec none ping -c1 127.0.0.1"],
-          hooks_in: ["."],
-        },
+        { name: "s", pings, hooks_in: ["."] },
+        { name: "t", setup: ["ip link add red type vrf"], pings },
       ],
-      { engine: "reference" },
+      {
+        engine: "reference",
+      },
     );
-    expect(answer.pings).toMatchObject([{ rc: 0, hooks: { length: 8 } }, { unsupported: "no namespace none" }]);
+    expect(good.pings).toMatchObject([{ rc: 0, hooks: { length: 8 } }, { unsupported: "no namespace none" }]);
+    const why = expect.stringContaining("VRF table id is missing");
+    expect(bad.pings).toEqual(pings.map((cmd) => ({ cmd, unsupported: why })));
   });
   test("only the hooks of the namespaces asked for", async () => {
     const [answer] = await replay([{ name: "s", pings: ["ping -c1 127.0.0.1"] }], { engine: "reference" });
