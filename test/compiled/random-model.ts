@@ -50,8 +50,10 @@ export const anyAddress = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom(...UNICAST) },
   { weight: 1, arbitrary: fc.constantFrom(...ADDRESSES) },
 );
-const often = (probable: boolean) => fc.integer({ min: 0, max: 7 }).map((n) => (n === 0) !== probable);
-const orNull = <T>(value: fc.Arbitrary<T>, nil = 3) => fc.option(value, { nil: null, freq: nil });
+const often = (probable: boolean) => fc.integer({ min: 0, max: 11 }).map((n) => (n === 0) !== probable);
+/** A value once in `odds`, else null. */
+const orNull = <T>(value: fc.Arbitrary<T>, odds = 4) =>
+  fc.oneof({ weight: odds - 1, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: value });
 const IPV6_GATEWAY = 0xfe80_0000_0000_0000_0000_0000_0000_0007n;
 
 const TABLES = [255, 254, 253, 10, 20, 77];
@@ -154,6 +156,36 @@ const anyRoute = fc
     nexthops: REFUSING.includes(route.type) ? [] : nexthops,
   })) as unknown as fc.Arbitrary<Omit<Route, "id">>;
 
+/** Some of the routes that addresses bring with them, so that there is a way through. */
+const connected = (table: number, address: number, length: number, type: string, device: number) => ({
+  ...{
+    table,
+    prefix: { address, length },
+    type,
+    family: 4,
+    tos: 0,
+    metric: 0,
+    protocol: "kernel",
+    prefsrc: null,
+    mtu: null,
+  },
+  scope: type === "local" ? Scope.HOST : Scope.LINK,
+  origin: { kernel: "connected" },
+  nexthops: [{ device, gateway: null, weight: 1, onlink: false, scope: Scope.HOST, dead: false }],
+});
+const anyConnected = fc.subarray([
+  connected(10, ip(10, 0, 0, 0), 24, "unicast", 4),
+  connected(10, ip(10, 0, 0, 1), 32, "local", 4),
+  connected(10, ip(10, 0, 1, 0), 24, "unicast", 5),
+  connected(10, ip(10, 0, 1, 1), 32, "local", 2),
+  connected(20, ip(10, 0, 2, 0), 24, "unicast", 6),
+  connected(254, ip(192, 168, 0, 0), 24, "unicast", 7),
+  connected(254, ip(10, 0, 0, 0), 16, "unicast", 2),
+  connected(10, ip(172, 16, 0, 0), 16, "unicast", 3),
+  connected(20, ip(192, 168, 0, 0), 24, "unicast", 1),
+  connected(255, ip(127, 0, 0, 0), 8, "local", 1),
+]) as unknown as fc.Arbitrary<Omit<Route, "id">[]>;
+
 const anyRange = fc
   .tuple(fc.constantFrom(0, 7, 8, 53, 2048), fc.constantFrom(0, 1, 1000, 65535))
   .map(([first, span]) => ({ first, last: Math.min(first + span, 65535) }));
@@ -178,13 +210,13 @@ const anyRule = fc.record({
   from: orNull(anyPrefix),
   to: orNull(anyPrefix),
   iif: orNull(anyRuleDevice),
-  oif: orNull(anyRuleDevice, 2),
-  fwmark: orNull(fc.record({ mark: fc.constantFrom(0, 1, 2), mask: fc.constantFrom(1, 3, 0xffffffff) }), 2),
+  oif: orNull(anyRuleDevice, 8),
+  fwmark: orNull(fc.record({ mark: fc.constantFrom(0, 1, 2), mask: fc.constantFrom(1, 3, 0xffffffff) }), 8),
   tos: fc.constantFrom(0, 0, 0, 0x10),
   ipproto: fc.constantFrom(0, 0, 0, 1, 17),
-  sport: orNull(anyRange, 1),
-  dport: orNull(anyRange, 1),
-  uidrange: orNull(anyRange, 1),
+  sport: orNull(anyRange, 8),
+  dport: orNull(anyRange, 8),
+  uidrange: orNull(anyRange, 8),
   l3mdev: often(false),
   suppressPrefixLength: fc.constantFrom(-1, -1, -1, 0, 8, 24),
   suppressIfGroup: fc.constantFrom(-1, -1, -1, 0, 1),
@@ -267,7 +299,7 @@ const anyNeighbours = fc.array(
     device: anyIfindex.map(ifIndex),
     origin: fc.constant({}),
   }),
-  { maxLength: 12 },
+  { maxLength: 12, size: "max" },
 );
 
 const SYSCTL = {
@@ -290,8 +322,10 @@ export const anyModel = (nets = 1): fc.Arbitrary<Model> =>
       nets: fc.array(
         fc.record({
           devices: anyDevices,
-          routes: fc.array(anyRoute, { minLength: 4, maxLength: 40 }),
-          rules: fc.array(anyRule, { maxLength: 6 }),
+          routes: fc
+            .tuple(anyConnected, fc.array(anyRoute, { maxLength: 30, size: "max" }))
+            .map((lists) => lists.flat()),
+          rules: fc.array(anyRule, { maxLength: 5, size: "max" }),
           neighbours: anyNeighbours,
           fibMultipathHashPolicy: fc.constantFrom(0, 1, 2, 3) as fc.Arbitrary<0 | 1 | 2 | 3>,
         }),

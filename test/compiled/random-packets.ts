@@ -19,24 +19,25 @@ export interface DrawnPacket {
   readonly nextHop: Uint8Array;
 }
 
-const rarely = <T>(usual: T, rare: fc.Arbitrary<T>): fc.Arbitrary<T> =>
-  fc.oneof({ weight: 9, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: rare });
+/** `usual` but for one in `odds`. */
+const rarely = <T>(usual: T, rare: fc.Arbitrary<T>, odds = 40): fc.Arbitrary<T> =>
+  fc.oneof({ weight: odds - 1, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: rare });
 
 const anyHeader = fc.record({
-  ihl: rarely(5, fc.integer({ min: 0, max: 15 })),
+  ihl: rarely(5, fc.integer({ min: 0, max: 15 }), 10),
   version: rarely(4, fc.constantFrom(0, 5, 6)),
   tos: fc.constantFrom(0, 0, 0x10, 0x13, 0x08, 0xb8),
-  fragment: fc.constantFrom(0x4000, 0x4000, 0, 0, 0x2000, 0x0005),
-  ttl: fc.constantFrom(64, 64, 64, 1, 0, 2),
+  fragment: fc.constantFrom(0x4000, 0x4000, 0, 0, 0, 0x2000, 0x0005),
+  ttl: rarely(64, fc.constantFrom(0, 1, 2, 255), 8),
   protocol: fc.constantFrom(1, 1, 17, 6, 2, 50, 51, 99),
   source: anyAddress,
   destination: anyAddress,
-  payload: fc.uint8Array({ maxLength: 140 }),
+  payload: fc.uint8Array({ maxLength: 140, size: "max" }),
   icmpType: fc.constantFrom(8, 0, 3, 11, 5),
   badChecksum: rarely(false, fc.constant(true)),
   /** Added to the total length, which then lies. */
   lie: rarely(0, fc.constantFrom(-60, -1, 1, 500)),
-  padding: rarely(0, fc.constantFrom(1, 26)),
+  padding: rarely(0, fc.constantFrom(1, 26), 10),
   cut: rarely(0, fc.integer({ min: 1, max: 60 })),
 });
 
@@ -66,7 +67,7 @@ const anyFrame = fc
   .record({
     device: fc.constantFrom(...IFINDEXES),
     packet: anyIpPacket,
-    mac: fc.constantFrom(...Array<string>(9).fill("own"), "broadcast", "multicast", "other"),
+    mac: rarely("own", fc.constantFrom("broadcast", "multicast", "other"), 10),
     type: rarely(0x0800, fc.constantFrom(0x0806, 0x8100, 0x86dd)),
     cut: rarely(0, fc.integer({ min: 1, max: 40 })),
   })
@@ -98,7 +99,7 @@ const anySend = fc.record({
 const anyBytes = fc.record({
   entry: fc.integer({ min: 0, max: 4 }),
   device: fc.constantFrom(0, ...IFINDEXES),
-  bytes: fc.uint8Array({ maxLength: 300 }),
+  bytes: fc.uint8Array({ maxLength: 300, size: "max" }),
 });
 
 const anyNextHop = fc.oneof(

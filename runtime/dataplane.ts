@@ -1,0 +1,203 @@
+/**
+ * The compiled engine: a wasm module over its linear memory, one Engine for each namespace in it.
+ *
+ *   load(wasm) -> Dataplane -> net("host") -> Engine
+ *
+ * Life of the memory: the module brings the image (abi.ts) at offset 0. Everything from `IMAGE.heap` on is the host's, given out
+ * from there upwards and never taken back: batches, the trace region, neighbour tables that outgrew their place. When it ends
+ * the memory grows, which detaches every view; so views are made for a use and not kept.
+ */
+import { COUNTERS, COUNTERS_BYTES, EXPORTS, IMAGE, IMAGE_ALIGN, NET, NET_BYTES, type ProcessExport } from "./abi.ts";
+import { batchBytes, DEFAULT_SLOT_SIZE, PacketBatch } from "./batch.ts";
+import { imageOffset } from "./brand.ts";
+import type { Engine } from "./engine.ts";
+import { type Manifest, readManifest } from "./manifest.ts";
+import { NeighbourTable, neighbourTableBytes } from "./neighbour.ts";
+import type { Ip } from "./net/ip.ts";
+import type { Trace } from "./trace.ts";
+import { decodeTraces } from "./trace-decode.ts";
+import { DropReason, Verdict } from "./verdict.ts";
+
+/** @throws ManifestError when `wasm` is no vrfc module, or one that this runtime does not understand */
+export async function load(wasm: Uint8Array<ArrayBuffer>): Promise<Dataplane> {
+  const module = await WebAssembly.compile(wasm);
+  const manifest = readManifest(module);
+  return new Dataplane(await WebAssembly.instantiate(module), manifest);
+}
+
+export class Dataplane {
+  readonly manifest: Manifest;
+  readonly memory: WebAssembly.Memory;
+  /** One engine for each namespace, in the manifest's order. */
+  readonly nets: readonly Engine[];
+  #heap: number;
+
+  /** @param instance of a module whose manifest was read and found good; use `load` */
+  constructor(instance: WebAssembly.Instance, manifest: Manifest) {
+    const { [EXPORTS.memory]: memory, [EXPORTS.process]: process, [EXPORTS.trace]: trace } = instance.exports;
+    this.manifest = manifest;
+    this.memory = memory as WebAssembly.Memory;
+    this.#heap = this.word(IMAGE.heap);
+    const programs = { process: process as ProcessExport, trace: trace as ProcessExport };
+    this.nets = manifest.nets.map((net, index) => new NetEngine(this, index, net.name, programs));
+  }
+
+  /**
+   * The engine of a namespace, by name or by its place in the file.
+   * @throws RangeError when there is none
+   */
+  net(which: string | number): Engine {
+    const index = typeof which === "number" ? which : this.manifest.nets.findIndex((net) => net.name === which);
+    const engine = this.nets[index];
+    if (engine === undefined) throw new RangeError(`no namespace ${which} in this module`);
+    return engine;
+  }
+
+  /** All of linear memory, as it is now. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.memory.buffer as ArrayBuffer);
+  }
+
+  word(offset: number): number {
+    return new DataView(this.memory.buffer).getUint32(offset, true);
+  }
+
+  setWord(offset: number, value: number): void {
+    new DataView(this.memory.buffer).setUint32(offset, value, true);
+  }
+
+  /**
+   * Takes zeroed bytes from the heap for good.
+   * @returns their offset, a multiple of IMAGE_ALIGN and of 64
+   * @throws RangeError when the memory cannot grow that far
+   */
+  allocate(bytes: number): number {
+    const offset = Math.ceil(this.#heap / HEAP_ALIGN) * HEAP_ALIGN;
+    const missing = offset + bytes - this.memory.buffer.byteLength;
+    if (missing > 0) this.memory.grow(Math.ceil(missing / PAGE_BYTES));
+    this.#heap = offset + bytes;
+    return offset;
+  }
+}
+
+const PAGE_BYTES = 65536;
+/** A cache line; batches ask for it. */
+const HEAP_ALIGN = Math.max(64, IMAGE_ALIGN);
+/** First size of the trace region: some hundred packets. */
+const TRACE_BYTES = 256 * 1024;
+
+interface Programs {
+  readonly process: ProcessExport;
+  readonly trace: ProcessExport;
+}
+
+class NetEngine implements Engine {
+  readonly name: string;
+  readonly #dataplane: Dataplane;
+  readonly #index: number;
+  readonly #programs: Programs;
+  #traceRegion: { readonly start: number; readonly bytes: number } | null = null;
+
+  constructor(dataplane: Dataplane, index: number, netName: string, programs: Programs) {
+    this.name = `wasm ${netName}`;
+    this.#dataplane = dataplane;
+    this.#index = index;
+    this.#programs = programs;
+  }
+
+  createBatch(capacity: number, slotSize = DEFAULT_SLOT_SIZE): PacketBatch {
+    const base = this.#dataplane.allocate(batchBytes(capacity, slotSize));
+    return new PacketBatch(() => this.#dataplane.memory.buffer, imageOffset(base), capacity, slotSize);
+  }
+
+  /** @throws TypeError when the batch lives elsewhere than in this module's memory */
+  process(batch: PacketBatch): void {
+    this.#own(batch);
+    this.#programs.process(this.#index, batch.base, batch.count);
+  }
+
+  /**
+   * Runs the trace build. What does not fit into the trace region is lost; then everything is put back as it was, the region
+   * doubled, and the batch judged again.
+   * @throws TypeError as `process`
+   */
+  trace(batch: PacketBatch): Trace[] {
+    this.#own(batch);
+    const before = this.#snapshot(batch);
+    let region = this.#traceRegion ?? this.#reserveTrace(TRACE_BYTES);
+    while (!this.#runTrace(batch, region)) {
+      this.#dataplane.bytes.set(before.batch, batch.base);
+      this.#dataplane.bytes.set(before.counters, this.#counters);
+      region = this.#reserveTrace(region.bytes * 2);
+    }
+    const end = this.#dataplane.word(IMAGE.traceCursor);
+    return decodeTraces(new DataView(this.#dataplane.memory.buffer, region.start, end - region.start), batch.count);
+  }
+
+  setNeighbour(device: number, ip: Ip, mac: number | null): void {
+    const table = this.#neighbours();
+    if (mac === null) table.delete(device, ip);
+    else if (!table.set({ ifindex: device, address: ip, mac })) {
+      this.#growNeighbours();
+      this.#neighbours().set({ ifindex: device, address: ip, mac });
+    }
+  }
+
+  /** How many packets ended with each verdict, and of the dropped ones for which reason, since the module was loaded. */
+  counters(): { readonly verdicts: Record<string, bigint>; readonly reasons: Record<string, bigint> } {
+    const view = new DataView(this.#dataplane.memory.buffer, this.#counters, COUNTERS_BYTES);
+    const read = (table: Readonly<Record<string, number>>, offset: number) =>
+      Object.fromEntries(Object.entries(table).map(([name, n]) => [name, view.getBigUint64(offset + n * 8, true)]));
+    return { verdicts: read(Verdict, COUNTERS.verdicts), reasons: read(DropReason, COUNTERS.reasons) };
+  }
+
+  #own(batch: PacketBatch): void {
+    if (batch.bytes.buffer !== this.#dataplane.memory.buffer)
+      throw new TypeError("the batch is not of this engine: create it with createBatch");
+  }
+
+  get #record(): number {
+    return this.#dataplane.word(IMAGE.netsOffset) + this.#index * NET_BYTES;
+  }
+
+  get #counters(): number {
+    return this.#dataplane.word(this.#record + NET.counters);
+  }
+
+  /** What the program changes, but for the trace region. */
+  #snapshot(batch: PacketBatch): { readonly batch: Uint8Array; readonly counters: Uint8Array } {
+    const { bytes } = this.#dataplane;
+    return {
+      batch: bytes.slice(batch.base, batch.base + batchBytes(batch.capacity, batch.slotSize)),
+      counters: bytes.slice(this.#counters, this.#counters + COUNTERS_BYTES),
+    };
+  }
+
+  #reserveTrace(bytes: number): { readonly start: number; readonly bytes: number } {
+    this.#traceRegion = { start: this.#dataplane.allocate(bytes), bytes };
+    return this.#traceRegion;
+  }
+
+  /** @returns false when a record was lost */
+  #runTrace(batch: PacketBatch, { start, bytes }: { readonly start: number; readonly bytes: number }): boolean {
+    this.#dataplane.setWord(IMAGE.traceCursor, start);
+    this.#dataplane.setWord(IMAGE.traceEnd, start + bytes);
+    this.#dataplane.setWord(IMAGE.traceLost, 0);
+    this.#programs.trace(this.#index, batch.base, batch.count);
+    return this.#dataplane.word(IMAGE.traceLost) === 0;
+  }
+
+  #neighbours(): NeighbourTable {
+    return new NeighbourTable(this.#dataplane.bytes, this.#dataplane.word(this.#record + NET.neighbours));
+  }
+
+  /** Moves the table to a place twice as large. The program finds the new one by the store that comes last. */
+  #growNeighbours(): void {
+    const slots = this.#neighbours().slots * 2;
+    const offset = this.#dataplane.allocate(neighbourTableBytes(slots));
+    const larger = new NeighbourTable(this.#dataplane.bytes, offset);
+    larger.clear(slots);
+    for (const entry of this.#neighbours().entries()) larger.set(entry);
+    this.#dataplane.setWord(this.#record + NET.neighbours, offset);
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * The compiler, as the list of its stages:
+ *
+ *   Source -> parse, check (checkText) -> Model -> buildFib -> Fib[] -> layout -> Layout -> buildPlan, validatePlan -> Plan
+ *          -> optimize, validatePlan -> Plan -> emitModule -> wasm -> buildManifest, writeArtifact -> artifact
+ *
+ * One plan is built; the module holds it twice: without its trace steps as `process`, with them as `trace`, so that a trace
+ * cannot differ from what it explains. Each form has a printer (`Compiled.print`, `vrfc dump`).
+ */
+
+import type { CheckOptions } from "../dsl/check.ts";
+import { checkText } from "../dsl/check-text.ts";
+import type { Diagnostic } from "../dsl/diagnostic.ts";
+import type { Model } from "../dsl/model.ts";
+import type { Source } from "../dsl/span.ts";
+import { EXPORTS, IMAGE } from "../runtime/abi.ts";
+import type { LpmKind } from "../runtime/lpm/lpm.ts";
+import type { Manifest } from "../runtime/manifest.ts";
+import { buildManifest, writeArtifact } from "./artifact.ts";
+import { buildFib } from "./fib/build.ts";
+import type { Fib } from "./fib/fib.ts";
+import { printFibs } from "./fib/print.ts";
+import { type Layout, layout, printLayout } from "./layout.ts";
+import { buildPlan } from "./plan/build/index.ts";
+import type { Plan } from "./plan/ir.ts";
+import { type Level, optimize, withoutTrace } from "./plan/optimize.ts";
+import { printPlan } from "./plan/print.ts";
+import { validatePlan } from "./plan/validate.ts";
+import { type EmitOptions, emitModule, type Unit } from "./wasm/emit.ts";
+
+/** The forms that `print` knows, besides those of the language. */
+export type Stage = "fib" | "plan" | "layout" | "wat";
+
+export interface BackEndOptions {
+  /** 0: as built; 1: optimised within procs; 2 (default): and between them, and by binaryen. */
+  readonly level?: Level;
+  /** Forces one look-up structure for all tables; absent: chosen by size. */
+  readonly lpm?: LpmKind;
+}
+
+export interface CompileOptions extends CheckOptions, BackEndOptions {}
+
+/** What a model becomes. */
+export interface CompiledModel {
+  /** The self-contained wasm module, manifest included. */
+  readonly artifact: Uint8Array<ArrayBuffer>;
+  readonly manifest: Manifest;
+  readonly model: Model;
+  readonly fibs: readonly Fib[];
+  readonly layout: Layout;
+  /** Optimised, with its trace steps. */
+  readonly plan: Plan;
+  print(stage: Stage): string;
+}
+
+/** What a text becomes. Artifact, manifest and model are null when an error is among the diagnostics. */
+export interface Compiled {
+  readonly diagnostics: readonly Diagnostic[];
+  readonly artifact: Uint8Array<ArrayBuffer> | null;
+  readonly manifest: Manifest | null;
+  readonly model: Model | null;
+  /** Empty when nothing was compiled. */
+  print(stage: Stage): string;
+}
+
+export async function compile(source: Source, options: CompileOptions = {}): Promise<Compiled> {
+  const { model, diagnostics } = checkText(source.text, source.name, options);
+  if (model === null) return { diagnostics, artifact: null, manifest: null, model: null, print: () => "" };
+  return { ...(await compileModel(model, options)), diagnostics };
+}
+
+/** The stages behind the checker. */
+export async function compileModel(model: Model, { level = 2, lpm }: BackEndOptions = {}): Promise<CompiledModel> {
+  const fibs = buildFib(model);
+  const image = layout(model, fibs, lpm === undefined ? {} : { lpm });
+  const built = valid(buildPlan(model, image));
+  const plan = valid(optimize(built, level));
+  const hot = valid(optimize(withoutTrace(built), level));
+  const module = await emitModule(units(hot, plan), emitOptions(image, level));
+  const manifest = await buildManifest({ model, fibs, layout: image, plan: withoutTrace(built) });
+  const artifact = writeArtifact(module.wasm, manifest);
+  const print = (stage: Stage): string => {
+    switch (stage) {
+      case "fib":
+        return printFibs(fibs);
+      case "layout":
+        return printLayout(image);
+      case "plan":
+        return printPlan(plan);
+      case "wat":
+        return module.wat();
+    }
+  };
+  return { artifact, manifest, model, fibs, layout: image, plan, print };
+}
+
+/** The same plan twice, under names of their own. */
+const units = (hot: Plan, traced: Plan): Unit[] => [
+  { plan: hot, suffix: "" },
+  { plan: traced, suffix: ".trace", exports: { [EXPORTS.process]: EXPORTS.trace } },
+];
+
+const emitOptions = (image: Layout, level: Level): EmitOptions => ({
+  segments: [{ offset: 0, bytes: image.image }],
+  initialPages: Math.ceil(image.heap / PAGE_BYTES),
+  maximumPages: MAXIMUM_PAGES,
+  traceRegion: { cursor: IMAGE.traceCursor, end: IMAGE.traceEnd, lost: IMAGE.traceLost },
+  level,
+});
+
+const PAGE_BYTES = 65536;
+/** 2 GiB: offsets stay positive as signed numbers. */
+const MAXIMUM_PAGES = 32768;
+
+/** @throws Error when the compiler itself has built nonsense */
+function valid(plan: Plan): Plan {
+  const violations = validatePlan(plan);
+  if (violations.length > 0) throw new Error(`internal error: the plan is not valid\n${violations.join("\n")}`);
+  return plan;
+}
