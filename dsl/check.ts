@@ -21,7 +21,7 @@ import type { NamespaceItems } from "./check/gather.ts";
 import { gatherNamespaces } from "./check/gather.ts";
 import { addKernelRoutes } from "./check/kernel-routes.ts";
 import { lint } from "./check/lints.ts";
-import { didYouMean, requireTable } from "./check/names.ts";
+import { requireTable } from "./check/names.ts";
 import { addNeighbour } from "./check/neighbours.ts";
 import { addNextHopObject } from "./check/nexthop-objects.ts";
 import type { Reporter } from "./check/report.ts";
@@ -73,9 +73,17 @@ function kernelOf(file: File, report: Reporter): KernelProfile {
   const profiles = declarations.map(({ version }) => {
     const profile = KERNEL_PROFILES.find((p) => p === version.value);
     if (profile === undefined) {
+      const nearest = profileOf(version.value);
       report.error("E0200", version.span, `no kernel profile "${version.value}"`, {
         label: '"5.4" (to 5.17), "6.1" (5.18 to 6.14) or "6.15" (and later)',
-        ...didYouMean(version, KERNEL_PROFILES),
+        help: nearest
+          ? [
+              {
+                message: `Linux ${version.value} behaves as "${nearest}"`,
+                edit: { span: version.span, text: `"${nearest}"` },
+              },
+            ]
+          : [],
       });
     }
     return profile;
@@ -88,6 +96,14 @@ function kernelOf(file: File, report: Reporter): KernelProfile {
     });
   }
   return profiles[0] ?? DEFAULT_KERNEL;
+}
+
+/** The profile of a release such as "5.10" or "6.12.3". */
+function profileOf(release: string): KernelProfile | undefined {
+  const match = /^(\d+)\.(\d+)(\.|$)/.exec(release);
+  if (match === null) return undefined;
+  const version = Number(match[1]) * 1000 + Number(match[2]);
+  return version < 5018 ? "5.4" : version < 6015 ? "6.1" : "6.15";
 }
 
 function cached(read: ReadFile): ReadFile {
@@ -125,6 +141,10 @@ function enterItems(
   report: Reporter,
 ): void {
   addKernelRules(net);
+  for (const { item } of items) {
+    if (item.kind === "nexthop" && !net.nexthopSpans.has(item.id.value))
+      net.nexthopSpans.set(item.id.value, item.id.span);
+  }
   for (const { item } of items) {
     if (item.kind === "route") addRoute(net, item, null, { span: item.span }, report);
     else if (item.kind === "rule") applyRule(net, item, report);

@@ -224,7 +224,9 @@ function misplaced(property: DeviceProperty, device: string, kind: DeviceKind, r
 
 function createDevice(net: NetDraft, spec: DeviceSpec, index: IfIndex, macs: MacPool, report: Reporter): DeviceDraft {
   const kind = kindOf(spec, report);
-  for (const property of propertiesOf(spec)) {
+  const type = propertyOf(spec, "type");
+  const known = type === undefined || KINDS.has(type.type.value);
+  for (const property of known ? propertiesOf(spec) : []) {
     if (MISPLACED[kind]?.includes(property.kind)) misplaced(property, spec.name.value, kind, report);
   }
   const device = {

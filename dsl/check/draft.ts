@@ -60,6 +60,8 @@ export interface NetDraft {
   readonly rules: { readonly 4: RuleDraft[]; readonly 6: RuleDraft[] };
   readonly tableNames: Map<TableId, string>;
   readonly nexthops: Map<number, NextHopObjectDraft>;
+  /** Where the text first defines each nexthop id, above or below the line at hand. */
+  readonly nexthopSpans: Map<number, Span>;
   readonly neighbours: Neighbour[];
   readonly sysctl: Mutable<NetSysctl>;
 }
@@ -92,6 +94,7 @@ export function createNet(name: string, index: number, kernel: KernelProfile): N
       [RT_TABLE_DEFAULT, "default"],
     ]),
     nexthops: new Map(),
+    nexthopSpans: new Map(),
     neighbours: [],
     sysctl: defaultSysctl(),
   };

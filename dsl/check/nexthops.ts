@@ -7,6 +7,7 @@ import { NO_DEVICE, RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts
 import type { Family, Ip } from "../../runtime/net/ip.ts";
 import { familyOf, formatIp } from "../../runtime/net/ip.ts";
 import type { Hop } from "../ast.ts";
+import type { Help } from "../diagnostic.ts";
 import type { NextHop } from "../model.ts";
 import { Scope } from "../model.ts";
 import type { Span } from "../span.ts";
@@ -17,6 +18,7 @@ import type { Answer } from "./lookup.ts";
 import { addrType, isHit, ownAddress6, rulesLookup, tableLookup } from "./lookup.ts";
 import { requireDevice } from "./names.ts";
 import type { Reporter } from "./report.ts";
+import { insertAt } from "./report.ts";
 import { inetSelectAddr } from "./select-addr.ts";
 
 /** The route that a next hop is for. */
@@ -162,35 +164,50 @@ function onlinkDevice(context: HopContext, hop: Hop, device: DeviceDraft | undef
 }
 
 /** "Nexthop has invalid gateway", and what would make it valid. */
-function badGateway({ net, table, report }: HopContext, hop: Hop, device: DeviceDraft | undefined): undefined {
-  const gateway = hop.via!.value;
+function badGateway(context: HopContext, hop: Hop, device: DeviceDraft | undefined): undefined {
+  const { net, table, report } = context;
+  const { value: gateway, span } = hop.via!;
   const through = device ? ` through \`${device.name}\`` : "";
-  const links = net.devices.filter((d) => onLink(net, d, gateway));
-  const vrf = links.map((d) => deviceByIndex(net, l3mdevMaster(d))).find((d) => d !== undefined);
-  const help = [];
-  if (links.length > 0 && device === undefined) {
-    const dev = links[0].name;
-    help.push({
-      message: `${formatIp(gateway)} is on \`${dev}\`${vrf ? `, in VRF \`${vrf.name}\`: name the device, or route in the VRF's table` : ": name the device"}`,
-      edit: { span: { start: hop.via!.span.end, end: hop.via!.span.end }, text: ` dev ${dev}` },
-    });
-  } else if (links.length > 0 && hop.dev && !links.includes(device!)) {
-    help.push({ message: `it is on \`${links[0].name}\``, edit: { span: hop.dev.span, text: links[0].name } });
-  } else if (device !== undefined && links.length === 0 && !hop.onlink) {
-    help.push({
-      message: `if it is on \`${device.name}\`'s link all the same, say \`onlink\``,
-      edit: { span: { start: hop.dev!.span.end, end: hop.dev!.span.end }, text: " onlink" },
-    });
-  }
-  report.error("E0236", hop.via!.span, `gateway ${formatIp(gateway)} is not on a link${through}`, {
-    label: `no connected route in table ${net.tableNames.get(table) ?? table}, nor by the rules`,
+  const what = kindOfAddress(net, gateway);
+  const where = `no connected route in table ${net.tableNames.get(table) ?? table}, nor by the rules`;
+  report.error("E0236", span, `gateway ${formatIp(gateway)} is not on a link${through}`, {
+    label: what ?? (device?.up === false ? `\`${device.name}\` is down` : where),
     kernel: typeof gateway === "number" ? "Error: Nexthop has invalid gateway." : "RTNETLINK answers: No route to host",
-    help,
+    help: what === undefined && device?.up !== false ? gatewayHelp(net, hop, device) : [],
   });
   return undefined;
 }
 
-/** One of the device's own subnets holds the address. */
+/** An address that is never a gateway, whatever the routes say. */
+function kindOfAddress(net: NetDraft, ip: Ip): string | undefined {
+  if (typeof ip !== "number") return undefined;
+  const tables = new Set(net.devices.map((d) => l3mdevTable(net, d) || RT_TABLE_LOCAL));
+  const types = [...tables].map((table) => addrType(net, ip, table));
+  if (types.includes("multicast")) return "a multicast address";
+  return types.includes("broadcast") && types.every((t) => t !== "local") ? "a broadcast address" : undefined;
+}
+
+/** The device that has the gateway on its link, if any; else `onlink` for the device that was named. */
+function gatewayHelp(net: NetDraft, hop: Hop, device: DeviceDraft | undefined): Help[] {
+  const gateway = hop.via!;
+  const near = net.devices.find((d) => onLink(net, d, gateway.value));
+  if (near === undefined) {
+    if (device === undefined || hop.onlink) return [];
+    const edit = insertAt(hop.dev!.span.end, " onlink");
+    return [{ message: `if it is on \`${device.name}\`'s link all the same, say \`onlink\``, edit }];
+  }
+  if (device !== undefined) {
+    return device === near
+      ? []
+      : [{ message: `it is on \`${near.name}\``, edit: { span: hop.dev!.span, text: near.name } }];
+  }
+  const vrf = deviceByIndex(net, l3mdevMaster(near));
+  const remedy = vrf ? `, in VRF \`${vrf.name}\`: name the device, or route in the VRF's table` : ": name the device";
+  const message = `${formatIp(gateway.value)} is on \`${near.name}\`${remedy}`;
+  return [{ message, edit: insertAt(gateway.span.end, ` dev ${near.name}`) }];
+}
+
+/** A connected route of the device holds the address. */
 const onLink = (net: NetDraft, device: DeviceDraft, ip: Ip): boolean => {
   const table = l3mdevTable(net, device) || RT_TABLE_MAIN;
   const answer = tableLookup(net, table, { destination: ip, oif: device.ifindex, scope: Scope.LINK });

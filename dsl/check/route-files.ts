@@ -9,8 +9,7 @@
  * A wrong line is reported with file and line, and the others count.
  */
 import type { TableId } from "../../runtime/brand.ts";
-import type { Prefix } from "../../runtime/net/ip.ts";
-import { bitsOf, familyOf, parseIp } from "../../runtime/net/ip.ts";
+import { parseIp, parsePrefix } from "../address.ts";
 import type { Hop, Route, RoutesFrom } from "../ast.ts";
 import { ROUTE_TYPES } from "../model.ts";
 import type { Span } from "../span.ts";
@@ -85,10 +84,10 @@ function parseLine(words: readonly string[], span: Span): Route | string {
   const typed = ROUTE_TYPES.some((t) => t === rest[0]) ? rest.shift()! : undefined;
   const target = rest.shift();
   if (target === undefined) return `\`${typed}\` what? A prefix is missing`;
-  const prefix = target === "default" ? null : parsePrefix(target);
-  if (prefix === undefined) return `\`${target}\` is not a prefix`;
+  const parsed = target === "default" ? { ok: true as const, value: null } : parsePrefix(target);
+  if (!parsed.ok) return `\`${target}\` is not a prefix: ${parsed.reason}`;
   const hops: Writable<Hop>[] = [{ span }];
-  const route: Writable<Route> = { kind: "route", span, prefix: spanned(prefix), hops };
+  const route: Writable<Route> = { kind: "route", span, prefix: spanned(parsed.value), hops };
   if (typed) route.type = spanned(typed);
   while (rest.length > 0) {
     const word = rest.shift()!;
@@ -97,17 +96,6 @@ function parseLine(words: readonly string[], span: Span): Route | string {
   }
   const said = hops.filter((h) => h.via || h.dev);
   return { ...route, hops: said };
-}
-
-/** `ADDRESS` or `ADDRESS/LENGTH`; a lone address is the longest prefix of its family. */
-function parsePrefix(text: string): Prefix | undefined {
-  const [ip, bits, ...rest] = text.split("/");
-  const address = parseIp(ip);
-  if (address === null || rest.length > 0) return undefined;
-  const most = bitsOf(familyOf(address));
-  if (bits === undefined) return { address, length: most };
-  const length = /^\d{1,3}$/.test(bits) ? Number(bits) : Number.NaN;
-  return length <= most ? { address, length } : undefined;
 }
 
 function startHop(hops: Writable<Hop>[], span: Span): undefined {
@@ -131,12 +119,13 @@ function option(
   if (word === "via" && (rest[0] === "inet6" || rest[0] === "inet")) rest.shift();
   const text = rest.shift();
   if (text === undefined) return `\`${word}\` what? Its value is missing`;
-  const ip = word === "via" || word === "src" ? parseIp(text) : null;
-  const number = ["metric", "tos", "mtu", "weight"].includes(word) ? parseU32(text) : undefined;
+  const ip = word === "via" || word === "src" ? parseIp(text) : undefined;
+  if (ip?.ok === false) return `\`${text}\` is not an address: ${ip.reason}`;
+  const number = NUMBERS.includes(word) ? parseU32(text) : undefined;
   const name = { value: text, span };
-  if (ip !== null) {
-    if (word === "via") hop.via = { value: ip, span };
-    else route.src = { value: ip, span };
+  if (ip !== undefined) {
+    if (word === "via") hop.via = { value: ip.value, span };
+    else route.src = { value: ip.value, span };
   } else if (number !== undefined) {
     if (word === "weight") hop.weight = { value: number, span };
     else route[word as "metric" | "tos" | "mtu"] = { value: number, span };
@@ -144,9 +133,8 @@ function option(
   else if (word === "proto" || word === "protocol") route.protocol = name;
   else if (word === "scope") route.scope = name;
   else if (word === "table") route.table = name;
-  else if (word !== "pref")
-    return OPTIONS.includes(word) ? `\`${text}\` is not a value for \`${word}\`` : `unknown word \`${word}\``;
+  else if (word !== "pref") return NUMBERS.includes(word) ? `\`${text}\` is not a number` : `unknown word \`${word}\``;
   return undefined;
 }
 
-const OPTIONS = ["via", "src", "metric", "tos", "mtu", "weight"];
+const NUMBERS = ["metric", "tos", "mtu", "weight"];

@@ -75,9 +75,9 @@ function nexthopsOfObject(context: HopContext, route: Route, type: RouteType): N
   }
   if (object === undefined) {
     report.error("E0250", nhid.span, `no nexthop ${nhid.value} above this line`, {
-      label: "not defined",
+      label: "not defined yet",
+      ...definedAt(net.nexthopSpans.get(nhid.value), "defined here, below: move it up"),
       kernel: "Error: Nexthop id does not exist.",
-      help: [{ message: `define it first: \`nexthop ${nhid.value} via ADDRESS dev DEVICE\`` }],
     });
     return undefined;
   }

@@ -1,0 +1,86 @@
+/**
+ * Policies that are wrong or odd, each with its exact findings: test/cases/check/NAME.case holds the policy, a line `=====`,
+ * and what is found in it. `BLESS=1 npx vitest run test/dsl-check/cases` writes the findings anew, to be seen in review.
+ */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { CHECK_CODES } from "../../dsl/codes.ts";
+import type { Diagnostic, Label } from "../../dsl/diagnostic.ts";
+import { findingsOf } from "./policy.ts";
+
+const DIRECTORY = new URL("../cases/check/", import.meta.url);
+const RULE = "=====\n";
+const NAMES = readdirSync(DIRECTORY)
+  .filter((file) => file.endsWith(".case"))
+  .sort();
+
+interface Case {
+  readonly policy: string;
+  readonly expected: string;
+}
+
+function readCase(name: string): Case {
+  const [policy, expected = ""] = readFileSync(new URL(name, DIRECTORY), "utf8").split(RULE);
+  return { policy, expected };
+}
+
+/** `LINE:COLUMN-COLUMN` (or `LINE:COLUMN-LINE:COLUMN`), from 1, the end behind the last character. */
+function position(text: string, { start, end }: { start: number; end: number }): string {
+  const at = (offset: number) => {
+    const before = text.slice(0, offset).split("\n");
+    return { line: before.length, column: before[before.length - 1].length + 1 };
+  };
+  const [from, to] = [at(start), at(end)];
+  return `${from.line}:${from.column}-${from.line === to.line ? "" : `${to.line}:`}${to.column}`;
+}
+
+function describeFinding(text: string, finding: Diagnostic): string[] {
+  const label = ({ span, message }: Label) => `${position(text, span)}${message === "" ? "" : ` ${message}`}`;
+  return [
+    `${finding.severity} ${finding.code}: ${finding.message}`,
+    `  at ${label(finding.primary)}`,
+    ...finding.secondary.map((other) => `  see ${label(other)}`),
+    ...finding.help.flatMap(({ message, edit }) => [
+      `  help: ${message}`,
+      ...(edit ? [`    ${position(text, edit.span)} = ${JSON.stringify(edit.text)}`] : []),
+    ]),
+    ...(finding.kernel === undefined ? [] : [`  linux: ${finding.kernel}`]),
+  ];
+}
+
+const readFile = (name: string): string => {
+  if (name === "rib.txt") return readFileSync(new URL(name, DIRECTORY), "utf8");
+  throw new Error("no such file");
+};
+
+describe("golden cases", () => {
+  test.each(NAMES)("%s", (name) => {
+    const { policy, expected } = readCase(name);
+    const { diagnostics } = findingsOf(policy, { readFile });
+    const found = diagnostics.map((d) => `${describeFinding(policy, d).join("\n")}\n`).join("");
+    if (process.env.BLESS) writeFileSync(new URL(name, DIRECTORY), `${policy}${RULE}${found}`);
+    else expect(found).toBe(expected);
+  });
+
+  /** Of these the parser spares the checker; ast.test.ts shows them. */
+  const BEYOND_TEXT = ["E0240", "E0241", "E0244"];
+
+  test("show every code of the checker", () => {
+    const shown = new Set(
+      NAMES.flatMap((name) => [...readCase(name).expected.matchAll(/^\w+ ([EW]\d{4}):/gm)].map((m) => m[1])),
+    );
+    expect([...CHECK_CODES.keys()].filter((code) => !shown.has(code))).toEqual(BEYOND_TEXT);
+  });
+
+  test("propose edits that can be made", () => {
+    for (const name of NAMES) {
+      const { policy } = readCase(name);
+      for (const { span } of findingsOf(policy, { readFile }).diagnostics.flatMap((d) =>
+        d.help.flatMap((h) => h.edit ?? []),
+      )) {
+        expect(span.start, name).toBeLessThanOrEqual(span.end);
+        expect(span.end, name).toBeLessThanOrEqual(policy.length);
+      }
+    }
+  });
+});
