@@ -3,5 +3,5 @@ export { BLOCKS, type BlockLevel, type BlockShape, blockShape, blocks, buildBloc
 export { buildLpm, COMPARES_UP_TO, chooseLpm, LPM_STRUCTURES, lookupLpm } from "./choose.ts";
 export { columnsOf, type PrefixColumns, sortColumns } from "./columns.ts";
 export { buildDir24, DIR24, type Dir24Shape, dir24, dir24Shape } from "./dir24.ts";
-export { LINEAR, linear } from "./linear.ts";
+export { LINEAR, type LinearShape, linear, linearShape } from "./linear.ts";
 export { type LpmEntry, type LpmImage, LpmKind, type LpmStructure } from "./lpm.ts";

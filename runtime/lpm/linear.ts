@@ -30,6 +30,15 @@ export const LINEAR = {
   6: { BYTES: 40, NETWORK: 0, MASK: 16, VALUE: 32 },
 } as const;
 
+/** What code can be specialised to: how many rows to compare. */
+export interface LinearShape {
+  readonly rows: number;
+}
+
+export function linearShape({ bytes }: LpmImage): LinearShape {
+  return { rows: new DataView(bytes.buffer, bytes.byteOffset).getUint32(LINEAR.COUNT, true) };
+}
+
 function build(family: Family, entries: readonly LpmEntry[]): LpmImage {
   columnsOf(family, entries); // for its checks
   const layout = LINEAR[family];

@@ -7,6 +7,7 @@
  */
 import { type BlockShape, blockShape } from "../../runtime/lpm/blocks.ts";
 import { type Dir24Shape, dir24Shape } from "../../runtime/lpm/dir24.ts";
+import { type LinearShape, linearShape } from "../../runtime/lpm/linear.ts";
 import type { LpmImage, LpmKind } from "../../runtime/lpm/lpm.ts";
 import type { Family } from "../../runtime/net/ip.ts";
 import {
@@ -31,14 +32,18 @@ import type { Lane, LookupCode } from "./lookup.ts";
 
 /** What a specialised proc takes as constant. A patched image keeps its shape; a rebuilt one may not. */
 export type LpmShape =
-  | { readonly kind: "linear" }
+  | ({ readonly kind: "linear" } & LinearShape)
   | ({ readonly kind: "blocks" } & BlockShape)
   | ({ readonly kind: "dir24" } & Dir24Shape);
 
-export function shapeOf(image: LpmImage): LpmShape {
+/** More rows are compared in a loop: straight-line code for them would be longer than the table. */
+const UNROLLED_ROWS = 16;
+
+/** The shape of an image, null when code for it is not worth specialising. */
+export function shapeOf(image: LpmImage): LpmShape | null {
   switch (image.kind) {
     case "linear":
-      return { kind: "linear" };
+      return image.prefixes <= UNROLLED_ROWS ? { kind: "linear", ...linearShape(image) } : null;
     case "blocks":
       return { kind: "blocks", ...blockShape(image) };
     case "dir24":
@@ -111,7 +116,7 @@ function lookupCode(kind: LpmKind, family: Family, base: Reg, shape: LpmShape | 
   if (shape !== null && shape.kind !== kind) throw new RangeError(`a shape of ${shape.kind} for ${kind}`);
   switch (kind) {
     case "linear":
-      return linearLookup(family, base);
+      return linearLookup(family, base, shape?.kind === "linear" ? shape : null);
     case "blocks":
       return blocksLookup(family, base, shape?.kind === "blocks" ? shape : null);
     case "dir24":
@@ -120,10 +125,12 @@ function lookupCode(kind: LpmKind, family: Family, base: Reg, shape: LpmShape | 
   }
 }
 
-/** `lpm_blocks_4`; with a shape `lpm_blocks_4_20h_4h_8w_values`: strides with cells of 2 (h) or 4 (w) bytes. */
+/** `lpm_blocks_4`; with a shape `lpm_linear_4_3`, `lpm_blocks_4_20h_4h_8w_values`: strides with cells of 2 (h) or 4 (w) bytes. */
 export function lpmProcName(kind: LpmKind, family: Family, shape: LpmShape | null = null): string {
   const parts = [`lpm_${kind}_${family}`];
-  if (shape?.kind === "blocks") {
+  if (shape?.kind === "linear") {
+    parts.push(`${shape.rows}`);
+  } else if (shape?.kind === "blocks") {
     parts.push(...shape.levels.map(({ stride, cellBytes }) => `${stride}${cellBytes === 2 ? "h" : "w"}`));
     if (shape.indirect) parts.push("values");
   } else if (shape?.kind === "dir24") {

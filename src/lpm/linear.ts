@@ -1,8 +1,11 @@
 /**
- * Code for `linear` (runtime/lpm/linear.ts): the row is walked from its end, shortest prefix first, and a longer match
- * replaces a shorter one by `select`. Nothing to mispredict, and a row is loaded once for all lanes.
+ * Code for `linear` (runtime/lpm/linear.ts): the rows are gone through from the last, the shortest prefix, to the first,
+ * and a longer match replaces a shorter one by `select`: nothing to mispredict, and a row is loaded once for all lanes.
+ *
+ *   for a shape      straight-line: the rows of the table stand in registers before the first look-up
+ *   for any image    a loop over as many rows as the header says
  */
-import { LINEAR } from "../../runtime/lpm/linear.ts";
+import { LINEAR, type LinearShape } from "../../runtime/lpm/linear.ts";
 import type { Family } from "../../runtime/net/ip.ts";
 import {
   add,
@@ -21,41 +24,76 @@ import {
 } from "../plan/ir.ts";
 import type { Lane, LookupCode } from "./lookup.ts";
 
-export function linearLookup(family: Family, base: Reg): LookupCode {
-  const rows = local("rows");
-  return {
-    prologue: [set(rows, load("image", 4, base, LINEAR.COUNT))],
-    body: (lanes) => {
-      const row = local("row");
-      return [
-        ...lanes.map(({ value }) => set(value, 0)),
-        set(row, add(add(base, LINEAR.ENTRIES), mul(rows, LINEAR[family].BYTES))),
-        repeat(rows, `rows${lanes.length}`, [
-          set(row, sub(row, LINEAR[family].BYTES)),
-          ...(family === 4 ? row4(row, lanes) : row6(row, lanes)),
-        ]),
-      ];
-    },
-  };
+export const linearLookup = (family: Family, base: Reg, shape: LinearShape | null): LookupCode =>
+  shape === null ? anyRows(family, base) : fixedRows(family, base, shape.rows);
+
+/** Registers that a row is read into: of IPv6 network and mask have two halves. */
+interface Row {
+  readonly networks: readonly Reg[];
+  readonly masks: readonly Reg[];
+  readonly value: Reg;
 }
 
-function row4(row: Reg, lanes: readonly Lane[]): Step[] {
-  const { NETWORK, MASK, VALUE } = LINEAR[4];
-  const [network, mask, next] = [local("network"), local("mask"), local("next")];
+const row = (family: Family, suffix: string | number): Row => {
+  const parts =
+    family === 4
+      ? [["", "i32"] as const]
+      : ([
+          ["Upper", "i64"],
+          ["Lower", "i64"],
+        ] as const);
+  return {
+    networks: parts.map(([part, type]) => local(`network${part}${suffix}`, type)),
+    masks: parts.map(([part, type]) => local(`mask${part}${suffix}`, type)),
+    value: local(`rowValue${suffix}`),
+  };
+};
+
+/** Halves of 8 bytes are compared as they lie: byte order is the same on both sides. */
+const partBytes = (family: Family): 4 | 8 => (family === 4 ? 4 : 8);
+
+function readRow(family: Family, { networks, masks, value }: Row, from: Reg, offset: number): Step[] {
+  const { NETWORK, MASK, VALUE } = LINEAR[family];
+  const part = (at: number): Expr => load("image", partBytes(family), from, offset + at);
   return [
-    set(network, load("image", 4, row, NETWORK)),
-    set(mask, load("image", 4, row, MASK)),
-    set(next, load("image", 4, row, VALUE)),
-    ...lanes.map(({ address, value }) => set(value, select(eq(and(address, mask), network), next, value))),
+    ...networks.map((reg, i) => set(reg, part(NETWORK + 8 * i))),
+    ...masks.map((reg, i) => set(reg, part(MASK + 8 * i))),
+    set(value, load("image", 4, from, offset + VALUE)),
   ];
 }
 
-/** Two halves of 8 bytes each: byte order is the same on both sides of the compare. */
-function row6(row: Reg, lanes: readonly Lane[]): Step[] {
-  const { NETWORK, MASK, VALUE } = LINEAR[6];
-  const half = (address: Reg, at: number): Expr =>
-    eq(and(load("image", 8, address, at), load("image", 8, row, MASK + at)), load("image", 8, row, NETWORK + at));
-  return lanes.map(({ address, value }) =>
-    set(value, select(and(half(address, 0), half(address, 8)), load("image", 4, row, VALUE), value)),
-  );
+function match(family: Family, { networks, masks, value }: Row, lane: Lane): Step {
+  const part = (i: number): Expr | Reg => (family === 4 ? lane.address : load("image", 8, lane.address, 8 * i));
+  const matches = networks.map((network, i) => eq(and(part(i), masks[i]), network)).reduce((a, b) => and(a, b));
+  return set(lane.value, select(matches, value, lane.value));
+}
+
+function fixedRows(family: Family, base: Reg, count: number): LookupCode {
+  const { BYTES } = LINEAR[family];
+  const rows = Array.from({ length: count }, (_, i) => row(family, i));
+  return {
+    prologue: rows.flatMap((r, i) => readRow(family, r, base, LINEAR.ENTRIES + i * BYTES)),
+    body: (lanes) => [
+      ...lanes.map(({ value }) => set(value, 0)),
+      ...rows.toReversed().flatMap((r) => lanes.map((lane) => match(family, r, lane))),
+    ],
+  };
+}
+
+function anyRows(family: Family, base: Reg): LookupCode {
+  const { BYTES } = LINEAR[family];
+  const [rows, at] = [local("rows"), local("at")];
+  const r = row(family, "");
+  return {
+    prologue: [set(rows, load("image", 4, base, LINEAR.COUNT))],
+    body: (lanes) => [
+      ...lanes.map(({ value }) => set(value, 0)),
+      set(at, add(add(base, LINEAR.ENTRIES), mul(rows, BYTES))),
+      repeat(rows, `rows${lanes.length}`, [
+        set(at, sub(at, BYTES)),
+        ...readRow(family, r, at, 0),
+        ...lanes.map((lane) => match(family, r, lane)),
+      ]),
+    ],
+  };
 }

@@ -146,7 +146,7 @@ describe.each(CASES)("%s, IPv%i", (kind, family) => {
 
 test("what is not there is refused", () => {
   expect(() => lpmProc("dir24", 6)).toThrow(RangeError);
-  expect(() => lpmProc("blocks", 4, { kind: "linear" })).toThrow(RangeError);
+  expect(() => lpmProc("blocks", 4, { kind: "linear", rows: 1 })).toThrow(RangeError);
 });
 
 test("names tell the shape", () => {
