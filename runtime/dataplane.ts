@@ -25,6 +25,12 @@ export async function load(wasm: Uint8Array<ArrayBuffer>): Promise<Dataplane> {
   return new Dataplane(await WebAssembly.instantiate(module), manifest);
 }
 
+/** By the names of Verdict and DropReason. */
+export interface Counters {
+  readonly verdicts: Readonly<Record<string, bigint>>;
+  readonly reasons: Readonly<Record<string, bigint>>;
+}
+
 export class Dataplane {
   readonly manifest: Manifest;
   readonly memory: WebAssembly.Memory;
@@ -51,6 +57,15 @@ export class Dataplane {
     const engine = this.nets[index];
     if (engine === undefined) throw new RangeError(`no namespace ${which} in this module`);
     return engine;
+  }
+
+  /** How many packets of a namespace ended with each verdict, and of the dropped ones for which reason, since it was loaded. */
+  counters(net: number): Counters {
+    const record = this.word(IMAGE.netsOffset) + net * NET_BYTES;
+    const view = new DataView(this.memory.buffer, this.word(record + NET.counters), COUNTERS_BYTES);
+    const read = (table: Readonly<Record<string, number>>, offset: number) =>
+      Object.fromEntries(Object.entries(table).map(([name, n]) => [name, view.getBigUint64(offset + n * 8, true)]));
+    return { verdicts: read(Verdict, COUNTERS.verdicts), reasons: read(DropReason, COUNTERS.reasons) };
   }
 
   /** All of linear memory, as it is now. */
@@ -141,14 +156,6 @@ class NetEngine implements Engine {
       this.#growNeighbours();
       this.#neighbours().set({ ifindex: device, address: ip, mac });
     }
-  }
-
-  /** How many packets ended with each verdict, and of the dropped ones for which reason, since the module was loaded. */
-  counters(): { readonly verdicts: Record<string, bigint>; readonly reasons: Record<string, bigint> } {
-    const view = new DataView(this.#dataplane.memory.buffer, this.#counters, COUNTERS_BYTES);
-    const read = (table: Readonly<Record<string, number>>, offset: number) =>
-      Object.fromEntries(Object.entries(table).map(([name, n]) => [name, view.getBigUint64(offset + n * 8, true)]));
-    return { verdicts: read(Verdict, COUNTERS.verdicts), reasons: read(DropReason, COUNTERS.reasons) };
   }
 
   #own(batch: PacketBatch): void {
