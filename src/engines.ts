@@ -4,12 +4,31 @@ import type { Engine } from "../runtime/engine.ts";
 
 export type EngineKind = "compiled" | "reference";
 
-export async function openEngines(model: Model, kind: EngineKind, level: 0 | 1 | 2 = 2): Promise<Engine[]> {
+/** Opens new engines; neighbours learned by earlier ones are forgotten. A model is compiled once a level. */
+export async function openEngines(model: Model, kind: EngineKind, level: Level = 2): Promise<Engine[]> {
   if (kind === "reference") {
     const { referenceEngine } = await import("./reference/engine.ts");
     return model.nets.map((net) => referenceEngine(net, model.kernel));
   }
-  const [{ compileModel }, { load }] = await Promise.all([import("./compile.ts"), import("../runtime/dataplane.ts")]);
-  const dataplane = await load((await compileModel(model, { level })).artifact);
+  const { load } = await import("../runtime/dataplane.ts");
+  const dataplane = await load(await artifactOf(model, level));
   return model.nets.map((net) => dataplane.net(net.name));
+}
+
+type Level = 0 | 1 | 2;
+type Artifact = Uint8Array<ArrayBuffer>;
+
+const artifacts = new WeakMap<Model, Map<Level, Promise<Artifact>>>();
+
+function artifactOf(model: Model, level: Level): Promise<Artifact> {
+  const levels = artifacts.get(model) ?? new Map<Level, Promise<Artifact>>();
+  artifacts.set(model, levels);
+  const artifact = levels.get(level) ?? compile(model, level);
+  levels.set(level, artifact);
+  return artifact;
+}
+
+async function compile(model: Model, level: Level): Promise<Artifact> {
+  const { compileModel } = await import("./compile.ts");
+  return (await compileModel(model, { level })).artifact;
 }

@@ -23,17 +23,20 @@ export interface ReplayOptions {
   readonly kernel?: KernelProfile;
   /** Optimisation level of the compiled engine. */
   readonly level?: 0 | 1 | 2;
+  /** To share with other replays; by default scenarios of one call with the same set-up share their network. */
+  readonly networks?: Networks;
 }
 
 /** @returns one answer a scenario, in their order; never rejects because of what a scenario says */
 export async function replay(scenarios: readonly Scenario[], options: ReplayOptions): Promise<Answer[]> {
   const answers: Answer[] = [];
-  for (const scenario of scenarios) answers.push(await answer(scenario, options));
+  const networks = options.networks ?? new Networks();
+  for (const scenario of scenarios) answers.push(await answer(scenario, { networks, ...options }));
   return answers;
 }
 
-async function answer(scenario: Scenario, options: ReplayOptions): Promise<Answer> {
-  const { model, why } = scenarioModel(scenario, options.kernel);
+async function answer(scenario: Scenario, options: ReplayOptions & { networks: Networks }): Promise<Answer> {
+  const { model, why } = options.networks.get(scenario, options.kernel);
   const pings = model === null ? unanswered(scenario, why) : await answerPings(scenario, model, options);
   return {
     name: scenario.name,
@@ -43,11 +46,25 @@ async function answer(scenario: Scenario, options: ReplayOptions): Promise<Answe
   };
 }
 
-/** What the set-up commands make; the root namespace is called "host". A model of null comes with the reason. */
-export function scenarioModel(
-  { name, setup = [], nft }: Scenario,
-  kernel: KernelProfile = "6.1",
-): { readonly model: Model | null; readonly why: string } {
+/** What set-up commands make. The root namespace is called "host". A model of null comes with the reason. */
+export interface Network {
+  readonly model: Model | null;
+  readonly why: string;
+}
+
+/** Networks by their set-up, so that each is imported, checked and compiled once. */
+export class Networks {
+  readonly #networks = new Map<string, Network>();
+
+  get(scenario: Scenario, kernel: KernelProfile = "6.1"): Network {
+    const key = JSON.stringify([kernel, scenario.setup, scenario.nft]);
+    const network = this.#networks.get(key) ?? makeNetwork(scenario, kernel);
+    this.#networks.set(key, network);
+    return network;
+  }
+}
+
+function makeNetwork({ name, setup = [], nft }: Scenario, kernel: KernelProfile): Network {
   if (nft !== undefined) return { model: null, why: "nftables rule sets" };
   const { ast, source, leftOut } = importForReplay(setup, [], name);
   if (leftOut.length > 0) return { model: null, why: `${leftOut[0].command}: ${leftOut[0].why}` };

@@ -1,10 +1,21 @@
 /** The recordings of a real kernel (Debian's 6.1.192) under test/kernel, and the engines that answer in its place. */
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
-import type { EngineKind } from "../../src/engines.ts";
+import type { ReplayOptions } from "../../src/replay.ts";
 import type { Scenario } from "../../src/scenario.ts";
 
-export const ENGINES: readonly EngineKind[] = ["reference", "compiled"];
+interface NamedEngine extends Pick<ReplayOptions, "engine" | "level"> {
+  readonly name: string;
+}
+const UNOPTIMISED: NamedEngine = { name: "compiled, unoptimised", engine: "compiled", level: 0 };
+const OPTIMISED: NamedEngine = { name: "compiled, optimised", engine: "compiled", level: 2 };
+const REFERENCE: NamedEngine = { name: "reference", engine: "reference" };
+export const ENGINES: readonly NamedEngine[] = [REFERENCE, UNOPTIMISED, OPTIMISED];
+/** For many networks: an optimised one costs some seconds to compile. */
+export const QUICK_ENGINES: readonly NamedEngine[] = [REFERENCE, UNOPTIMISED];
+
+/** Milliseconds for a test that compiles several networks on a busy machine. */
+export const COMPILE_TIMEOUT = 600_000;
 
 const readJson = (file: string): unknown =>
   JSON.parse(gunzipSync(readFileSync(new URL(`../kernel/${file}`, import.meta.url))).toString());
