@@ -37,10 +37,10 @@ describe("one selector of a rule at a time, on a forwarded packet", () => {
     ["fwmark 0x1/0xff", { mark: 0xf01 }, true],
     ["fwmark 0x1", { mark: 0xf01 }, false],
     ["fwmark 0x80000000/0x80000000", { mark: 0xffffffff }, true],
-    ["tos 16", { tos: 16 }, true],
-    ["tos 16", { tos: 0x13 }, true], // ECN is not TOS
-    ["tos 16", { tos: 0x90 }, true], // nor are the upper bits of DSCP, to IPv4
-    ["tos 16", { tos: 8 }, false],
+    ["tos 0x10", { tos: 16 }, true],
+    ["tos 0x10", { tos: 0x13 }, true], // ECN is not TOS
+    ["tos 0x10", { tos: 0x90 }, true], // nor are the upper bits of DSCP, to IPv4
+    ["tos 0x10", { tos: 8 }, false],
     ["ipproto udp", udp(1, 2), true],
     ["ipproto tcp", udp(1, 2), false],
     ["sport 1000-2000", udp(1500, 53), true],
@@ -126,9 +126,13 @@ describe("tables", () => {
   const cases: [routes: string, packet: Partial<PacketWords>, end: string][] = [
     ["route 9.9.9.0/24 via 10.9.0.2", {}, "10.9.0.2"],
     ["route 9.9.9.0/24 via 10.9.0.2 metric 10; route 9.9.9.0/24 via 10.8.0.3 metric 5", {}, "10.8.0.3"],
-    ["route 9.9.9.0/24 tos 16 via 10.9.0.2 metric 9; route 9.9.9.0/24 via 10.8.0.3 metric 5", { tos: 16 }, "10.9.0.2"],
-    ["route 9.9.9.0/24 tos 16 via 10.9.0.2 metric 9; route 9.9.9.0/24 via 10.8.0.3 metric 5", { tos: 8 }, "10.8.0.3"],
-    ["route 9.9.9.9/32 tos 16 via 10.9.0.2; route 9.9.0.0/16 via 10.8.0.3", {}, "10.8.0.3"], // back-tracks
+    [
+      "route 9.9.9.0/24 tos 0x10 via 10.9.0.2 metric 9; route 9.9.9.0/24 via 10.8.0.3 metric 5",
+      { tos: 16 },
+      "10.9.0.2",
+    ],
+    ["route 9.9.9.0/24 tos 0x10 via 10.9.0.2 metric 9; route 9.9.9.0/24 via 10.8.0.3 metric 5", { tos: 8 }, "10.8.0.3"],
+    ["route 9.9.9.9/32 tos 0x10 via 10.9.0.2; route 9.9.0.0/16 via 10.8.0.3", {}, "10.8.0.3"], // back-tracks
     ["route blackhole 9.9.9.0/24; route 9.9.9.9/32 via 10.9.0.2", {}, "10.9.0.2"],
     ["route throw 9.9.9.0/24", {}, "icmp_send 3/0"],
   ];

@@ -61,7 +61,7 @@ export interface Host {
 
 /** The namespace `host` of a policy, or the one named. */
 export function hostOf(policy: string, name = "host"): Host {
-  const { model, diagnostics } = checkText({ name: "test.vrf", text: policy });
+  const { model, diagnostics } = checkText(policy);
   if (model === null) throw new Error(diagnostics.map((d) => d.message).join("\n"));
   const net = model.nets.find((n) => n.name === name)!;
   const engine = referenceEngine(net, model.kernel);
