@@ -25,7 +25,7 @@ import { requireTable } from "./check/names.ts";
 import { addNeighbour } from "./check/neighbours.ts";
 import { addNextHopObject } from "./check/nexthop-objects.ts";
 import type { Reporter } from "./check/report.ts";
-import { createReporter } from "./check/report.ts";
+import { createReporter, removal } from "./check/report.ts";
 import type { ReadFile } from "./check/route-files.ts";
 import { addRoutesFrom } from "./check/route-files.ts";
 import { addRoute } from "./check/routes.ts";
@@ -92,7 +92,7 @@ function kernelOf(file: File, report: Reporter): KernelProfile {
     report.error("E0200", declarations[1].span, "the kernel is chosen twice", {
       label: "chosen again",
       secondary: [{ span: declarations[0].span, message: "chosen here" }],
-      help: [{ message: "remove one of the two", edit: { span: declarations[1].span, text: "" } }],
+      help: [{ message: "remove one of the two", edit: removal(report.source, declarations[1].span) }],
     });
   }
   return profiles[0] ?? DEFAULT_KERNEL;

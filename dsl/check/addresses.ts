@@ -15,6 +15,7 @@ import type { DeviceDraft, Mutable, NetDraft } from "./draft.ts";
 import { hasCarrier, kernelOrigin } from "./draft.ts";
 import { definedAt, requireScope } from "./names.ts";
 import type { Reporter } from "./report.ts";
+import { removal } from "./report.ts";
 
 export type AddressDraft = Mutable<Address>;
 
@@ -174,7 +175,7 @@ function duplicate(device: DeviceDraft, address: AddressDraft, first: Origin, re
     label: "given again",
     ...definedAt(first.span, "first given here"),
     kernel: "RTNETLINK answers: File exists",
-    help: [{ message: "remove one of the two", edit: { span: spanOf(address.origin), text: "" } }],
+    help: [{ message: "remove one of the two", edit: removal(report.source, spanOf(address.origin)) }],
   });
   return false;
 }

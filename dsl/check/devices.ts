@@ -17,6 +17,7 @@ import { deviceByName, kernelOrigin } from "./draft.ts";
 import type { NamespaceItems } from "./gather.ts";
 import { AS_MASTER, definedAt, didYouMean, parseU32, requireTable, requireVrf } from "./names.ts";
 import type { Reporter } from "./report.ts";
+import { removal } from "./report.ts";
 import { defaultConf } from "./sysctls.ts";
 
 type PropertyOf<K extends DeviceProperty["kind"]> = Extract<DeviceProperty, { kind: K }>;
@@ -88,7 +89,7 @@ function checkOnce(block: Vrf | Interface, report: Reporter): void {
       report.error("E0210", property.span, `\`${word}\` is said twice for \`${block.name.value}\``, {
         label: "said again",
         secondary: [{ span: earlier, message: "said first here" }],
-        help: [{ message: "remove one of the two", edit: { span: property.span, text: "" } }],
+        help: [{ message: "remove one of the two", edit: removal(report.source, property.span) }],
       });
     }
   }
@@ -217,7 +218,7 @@ function misplaced(property: DeviceProperty, device: string, kind: DeviceKind, r
     `\`${property.kind}\` has no meaning for \`${device}\`, which is ${words[kind]}`,
     {
       label: "not possible here",
-      help: [{ message: "remove it", edit: { span: property.span, text: "" } }],
+      help: [{ message: "remove it", edit: removal(report.source, property.span) }],
     },
   );
 }

@@ -52,6 +52,23 @@ export const insertAt = (offset: number, text: string): { span: Span; text: stri
   text,
 });
 
+/** An edit that takes a statement away, with the `;`, the blank or the line that was only its own. */
+export function removal({ text }: Source, { start, end }: Span): { span: Span; text: string } {
+  const before = text.slice(0, start);
+  const after = text.slice(end);
+  const separator = /[ \t]*;[ \t]*$/.exec(before);
+  if (separator !== null) return { span: { start: start - separator[0].length, end }, text: "" };
+  const following = /^[ \t]*;[ \t]*/.exec(after);
+  if (following !== null) return { span: { start, end: end + following[0].length }, text: "" };
+  const indent = /(?:^|\n)([ \t]*)$/.exec(before);
+  const lineEnd = /^[ \t]*(?:\n|$)/.exec(after);
+  if (indent !== null && lineEnd !== null) {
+    return { span: { start: start - indent[1].length, end: end + lineEnd[0].length }, text: "" };
+  }
+  const blank = /[ \t]$/.test(before) && /^[ \t]/.test(after) ? 1 : 0;
+  return { span: { start: start - blank, end }, text: "" };
+}
+
 /** The blanks before the first word of the line that holds `offset`. */
 export function indentAt(source: Source, offset: number): string {
   const start = source.text.lastIndexOf("\n", offset - 1) + 1;

@@ -1,8 +1,10 @@
 /** The next hops of a route: one, several with weights, or those of a nexthop object (kernel: `fib_create_info`, `fib_check_nexthop`). */
 import type { Family } from "../../runtime/net/ip.ts";
-import type { Route } from "../ast.ts";
+import type { Hop, Route } from "../ast.ts";
+import type { Help } from "../diagnostic.ts";
 import type { NextHop, RouteType } from "../model.ts";
 import { Scope } from "../model.ts";
+import type { Source } from "../span.ts";
 import type { NextHopObjectDraft } from "./draft.ts";
 import { deviceByIndex } from "./draft.ts";
 import { definedAt } from "./names.ts";
@@ -25,12 +27,22 @@ export function nexthopsOf(context: HopContext, route: Route, type: RouteType): 
 /** IPv6 takes a device with such a route and ignores it (`fib6_nh_init`). */
 function noHops({ family, report }: HopContext, route: Route, type: RouteType): NextHop[] | undefined {
   if (route.hops.length === 0 || family === 6) return [];
-  report.error("E0247", route.hops[0].span, `a route of type ${type} has no gateway and no device`, {
+  const [hop] = route.hops;
+  const edit = route.hops.length === 1 ? hopRemoval(report.source, hop) : undefined;
+  report.error("E0247", hop.span, `a route of type ${type} has no gateway and no device`, {
     label: "nothing is sent anywhere",
     kernel: "Error: Gateway, device and multipath can not be specified for this route type.",
-    help: [{ message: "remove it", edit: { span: route.hops[0].span, text: "" } }],
+    help: [{ message: "leave it out", ...(edit ? { edit } : {}) }],
   });
   return undefined;
+}
+
+/** Takes `via ADDRESS` or `dev DEVICE` away with its keyword; other words may stand between the two, so not when both are said. */
+function hopRemoval({ text }: Source, { via, dev }: Hop): Help["edit"] {
+  const said = via ?? dev;
+  if (said === undefined || (via && dev)) return undefined;
+  const keyword = /\s+(?:dev|via(?:\s+inet6?)?)\s+$/.exec(text.slice(0, said.span.start));
+  return keyword ? { span: { start: keyword.index, end: said.span.end }, text: "" } : undefined;
 }
 
 /** What several next hops may be together: none of scope host, and for IPv6 each with a gateway. */

@@ -12,6 +12,7 @@ import type { NetDraft, RuleDraft } from "./draft.ts";
 import { kernelOrigin } from "./draft.ts";
 import { definedAt, protocolOf, requireTable } from "./names.ts";
 import type { Reporter } from "./report.ts";
+import { removal } from "./report.ts";
 import { ruleDevice } from "./rule-devices.ts";
 
 /** Kernel: include/uapi/linux/fib_rules.h and drivers/net/vrf.c `FIB_RULE_PREF`. */
@@ -230,7 +231,7 @@ function insertRule(net: NetDraft, node: Rule, rule: RuleDraft, report: Reporter
       label: "the same selectors and action",
       ...definedAt(twin.origin.span, twin.origin.kernel ?? "first here"),
       kernel: "RTNETLINK answers: File exists",
-      help: [{ message: "remove it", edit: { span: node.span, text: "" } }],
+      help: [{ message: "remove it", edit: removal(report.source, node.span) }],
     });
     return;
   }

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { CHECK_CODES } from "../../dsl/codes.ts";
-import type { Diagnostic, Label } from "../../dsl/diagnostic.ts";
+import { renderDiagnostics } from "../../dsl/render.ts";
 import { findingsOf } from "./policy.ts";
 
 const DIRECTORY = new URL("../cases/check/", import.meta.url);
@@ -24,30 +24,6 @@ function readCase(name: string): Case {
   return { policy, expected };
 }
 
-/** `LINE:COLUMN-COLUMN` (or `LINE:COLUMN-LINE:COLUMN`), from 1, the end behind the last character. */
-function position(text: string, { start, end }: { start: number; end: number }): string {
-  const at = (offset: number) => {
-    const before = text.slice(0, offset).split("\n");
-    return { line: before.length, column: before[before.length - 1].length + 1 };
-  };
-  const [from, to] = [at(start), at(end)];
-  return `${from.line}:${from.column}-${from.line === to.line ? "" : `${to.line}:`}${to.column}`;
-}
-
-function describeFinding(text: string, finding: Diagnostic): string[] {
-  const label = ({ span, message }: Label) => `${position(text, span)}${message === "" ? "" : ` ${message}`}`;
-  return [
-    `${finding.severity} ${finding.code}: ${finding.message}`,
-    `  at ${label(finding.primary)}`,
-    ...finding.secondary.map((other) => `  see ${label(other)}`),
-    ...finding.help.flatMap(({ message, edit }) => [
-      `  help: ${message}`,
-      ...(edit ? [`    ${position(text, edit.span)} = ${JSON.stringify(edit.text)}`] : []),
-    ]),
-    ...(finding.kernel === undefined ? [] : [`  linux: ${finding.kernel}`]),
-  ];
-}
-
 const readFile = (name: string): string => {
   if (name === "rib.txt") return readFileSync(new URL(name, DIRECTORY), "utf8");
   throw new Error("no such file");
@@ -56,8 +32,8 @@ const readFile = (name: string): string => {
 describe("golden cases", () => {
   test.each(NAMES)("%s", (name) => {
     const { policy, expected } = readCase(name);
-    const { diagnostics } = findingsOf(policy, { readFile });
-    const found = diagnostics.map((d) => `${describeFinding(policy, d).join("\n")}\n`).join("");
+    const { source, diagnostics } = findingsOf(policy, { readFile });
+    const found = renderDiagnostics(source, diagnostics, { color: false });
     if (process.env.BLESS) writeFileSync(new URL(name, DIRECTORY), `${policy}${RULE}${found}`);
     else expect(found).toBe(expected);
   });
@@ -67,7 +43,7 @@ describe("golden cases", () => {
 
   test("show every code of the checker", () => {
     const shown = new Set(
-      NAMES.flatMap((name) => [...readCase(name).expected.matchAll(/^\w+ ([EW]\d{4}):/gm)].map((m) => m[1])),
+      NAMES.flatMap((name) => [...readCase(name).expected.matchAll(/^\w+\[([EW]\d{4})\]:/gm)].map((m) => m[1])),
     );
     expect([...CHECK_CODES.keys()].filter((code) => !shown.has(code))).toEqual(BEYOND_TEXT);
   });
