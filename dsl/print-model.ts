@@ -13,24 +13,10 @@
  *       table 100 (vrf)
  *         10.0.0.0/24 dev vethr1 proto kernel scope link src 10.0.0.1        kernel: connected route of ... (line 4)
  */
-import type { Ip, Prefix } from "../runtime/net/ip.ts";
 import { formatIp, formatPrefix } from "../runtime/net/ip.ts";
 import { formatMac } from "../runtime/net/mac.ts";
-import type { Range } from "./ast.ts";
-import type {
-  Address,
-  Device,
-  Model,
-  Net,
-  NextHop,
-  Origin,
-  PingCase,
-  Route,
-  Rule,
-  RuleAction,
-  TestCase,
-} from "./model.ts";
-import { deviceOf, Scope } from "./model.ts";
+import { deviceName, routeWords, ruleWords, scopeName, words } from "./iproute2.ts";
+import type { Address, Device, Model, Net, Origin, PingCase, TestCase } from "./model.ts";
 import type { Source } from "./span.ts";
 
 /** A line of the dump and, in the right column, where it comes from. */
@@ -91,7 +77,7 @@ function netLines(nets: readonly Net[], net: Net): Line[] {
         `rules IPv${family}`,
         net.rules
           .filter((r) => r.family === family)
-          .map((r) => ({ text: `    ${ruleWords(net, r)}`, origin: r.origin })),
+          .map((r) => ({ text: `    ${r.pref}: ${ruleWords(net, r)}`, origin: r.origin })),
       ),
       ...tableLines(net, family),
     ]),
@@ -100,9 +86,6 @@ function netLines(nets: readonly Net[], net: Net): Line[] {
 
 const section = (title: string, lines: Line[]): Line[] =>
   lines.length === 0 ? [] : [{ text: `  ${title}` }, ...lines];
-
-const deviceName = (net: Net, ifindex: number): string => deviceOf(net, ifindex)?.name ?? `if${ifindex}`;
-const words = (parts: readonly (string | false | null | undefined)[]): string => parts.filter((p) => p).join(" ");
 
 function sysctlWords({ sysctl }: Net): string {
   return Object.entries(sysctl)
@@ -145,15 +128,6 @@ function confWords({ conf }: Device): string {
   ]);
 }
 
-const SCOPE_NAMES = new Map<number, string>([
-  [Scope.UNIVERSE, "global"],
-  [Scope.SITE, "site"],
-  [Scope.LINK, "link"],
-  [Scope.HOST, "host"],
-  [Scope.NOWHERE, "nowhere"],
-]);
-const scopeName = (scope: Scope): string => SCOPE_NAMES.get(scope)!;
-
 function addressWords({ prefix, peer, scope, secondary }: Address): string {
   return words([
     peer === prefix.address
@@ -171,84 +145,11 @@ function tableLines(net: Net, family: 4 | 6): Line[] {
     const name = net.tableNames.get(table);
     return section(
       `table ${table}${name ? ` (${name})` : ""} IPv${family}`,
-      routes.filter((r) => r.table === table).map((r) => ({ text: `    ${routeWords(net, r)}`, origin: r.origin })),
+      routes
+        .filter((r) => r.table === table)
+        .map((r) => ({ text: `    ${routeWords(net, r, true)}`, origin: r.origin })),
     );
   });
-}
-
-/** As `ip route show` writes it: the default prefix by its name, host routes without a length. */
-function destinationWords({ address, length }: Prefix): string {
-  if (length === 0) return "default";
-  return length === (typeof address === "number" ? 32 : 128) ? formatIp(address) : formatPrefix({ address, length });
-}
-
-export function routeWords(net: Net, route: Route): string {
-  const single = route.nexthops.length === 1;
-  return words([
-    route.type !== "unicast" && route.type,
-    destinationWords(route.prefix),
-    route.tos !== 0 && `tos 0x${route.tos.toString(16).padStart(2, "0")}`,
-    single && hopWords(net, route, route.nexthops[0]),
-    `proto ${route.protocol}`,
-    route.family === 4 && `scope ${scopeName(route.scope)}`,
-    route.prefsrc !== null && `src ${formatIp(route.prefsrc)}`,
-    route.metric !== 0 && `metric ${route.metric}`,
-    route.mtu !== null && `mtu ${route.mtu}`,
-    ...(single ? [] : route.nexthops.map((n) => `nexthop ${hopWords(net, route, n)} weight ${n.weight}`)),
-  ]);
-}
-
-/** `[source A]`: what the host would send from, when no `src` says it. */
-function hopWords(net: Net, route: Route, hop: NextHop): string {
-  return words([
-    hop.gateway !== null && `via ${viaFamily(route, hop.gateway)}${formatIp(hop.gateway)}`,
-    `dev ${deviceName(net, hop.device)}`,
-    hop.onlink && "onlink",
-    hop.dead && "dead",
-    route.prefsrc === null && typeof hop.source === "number" && hop.source !== 0 && `[source ${formatIp(hop.source)}]`,
-  ]);
-}
-
-const viaFamily = (route: Route, gateway: Ip): string =>
-  route.family === 4 && typeof gateway !== "number" ? "inet6 " : "";
-
-const rangeWords = ({ first, last }: Range): string => (first === last ? `${first}` : `${first}-${last}`);
-
-/** As `ip rule show` writes it. */
-export function ruleWords(net: Net, rule: Rule): string {
-  const device = (word: string, d: Rule["iif"]) => d && `${word} ${d.name}${d.ifindex === -1 ? " [detached]" : ""}`;
-  return words([
-    `${rule.pref}:`,
-    rule.not && "not",
-    `from ${rule.from ? destinationWords(rule.from) : "all"}`,
-    rule.to && `to ${destinationWords(rule.to)}`,
-    rule.tos !== 0 && `tos 0x${rule.tos.toString(16).padStart(2, "0")}`,
-    rule.fwmark && `fwmark 0x${rule.fwmark.mark.toString(16)}/0x${rule.fwmark.mask.toString(16)}`,
-    device("iif", rule.iif),
-    device("oif", rule.oif),
-    rule.uidrange && `uidrange ${rangeWords(rule.uidrange)}`,
-    rule.ipproto !== 0 && `ipproto ${rule.ipproto}`,
-    rule.sport && `sport ${rangeWords(rule.sport)}`,
-    rule.dport && `dport ${rangeWords(rule.dport)}`,
-    rule.l3mdev && rule.action.kind !== "lookup" && "l3mdev",
-    actionWords(net, rule.action),
-    rule.suppressPrefixLength >= 0 && `suppress_prefixlength ${rule.suppressPrefixLength}`,
-    rule.suppressIfGroup >= 0 && `suppress_ifgroup ${rule.suppressIfGroup}`,
-    rule.protocol !== "kernel" && rule.protocol !== "unspec" && `proto ${rule.protocol}`,
-  ]);
-}
-
-function actionWords(net: Net, action: RuleAction): string {
-  switch (action.kind) {
-    case "lookup":
-      return action.table === null
-        ? "lookup [l3mdev-table]"
-        : `lookup ${net.tableNames.get(action.table) ?? action.table}`;
-    case "goto":
-      return `goto ${action.pref}${action.target === null ? " [unresolved]" : ""}`;
-    default:
-      return action.kind;
-  }
 }
 
 function testLines(model: Model, test: TestCase): Line[] {

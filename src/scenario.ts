@@ -97,3 +97,41 @@ export interface HookAnswer {
   readonly ttl?: number;
   readonly icmp_type?: number;
 }
+
+/** What keeps parsed JSON from being a list of scenarios, as `[3].setup: ...`; null: nothing. */
+export function scenarioFault(value: unknown): string | null {
+  if (!Array.isArray(value)) return "expected a list of scenarios";
+  for (const [i, scenario] of value.entries()) {
+    if (!isRecord(scenario)) return `[${i}]: expected a scenario, an object`;
+    if (typeof scenario.name !== "string") return `[${i}].name: expected a string`;
+    for (const [key, holds] of Object.entries(listsOfScenario)) {
+      const list = scenario[key];
+      if (list !== undefined && !(Array.isArray(list) && list.every(holds)))
+        return `[${i}].${key}: expected a list of ${listWords[key]}`;
+    }
+    if (scenario.expect !== undefined && !isRecord(scenario.expect)) return `[${i}].expect: expected an object`;
+  }
+  return null;
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const isString = (value: unknown): boolean => typeof value === "string";
+const listsOfScenario: Readonly<Record<string, (value: unknown) => boolean>> = {
+  setup: isString,
+  netns: isString,
+  ports: isString,
+  pings: isString,
+  hooks_in: isString,
+  queries: (q) => isRecord(q) && isString(q.dst),
+  frames: (f) => isRecord(f) && isString(f.port) && isString(f.hex),
+};
+const listWords: Readonly<Record<string, string>> = {
+  setup: "commands",
+  netns: "namespaces",
+  ports: "devices",
+  pings: "commands",
+  hooks_in: "namespaces",
+  queries: "look-ups with a `dst`",
+  frames: "frames with `port` and `hex`",
+};

@@ -1,13 +1,13 @@
 /** Runs the `test` blocks of a model: each on a lab of its own, on the engines asked for. */
+import { deviceName } from "../dsl/iproute2.ts";
 import type { Model, Net, PingCase, TestCase } from "../dsl/model.ts";
-import { type Span, lineOf } from "../dsl/span.ts";
+import { lineOf, type Span } from "../dsl/span.ts";
+import type { LabPing } from "../runtime/lab/lab.ts";
 import { IcmpType, Unreachable } from "../runtime/net/icmp.ts";
 import { formatIp, type Ip, type Ipv4 } from "../runtime/net/ip.ts";
-import type { LabPing } from "../runtime/lab/lab.ts";
 import { Errno, nameOf } from "../runtime/verdict.ts";
 import type { EngineKind } from "./engines.ts";
 import { openLab } from "./lab.ts";
-import { deviceName } from "./walk/iproute2.ts";
 
 export interface PingRun {
   /** As one would type it: `in ns0 ping 10.0.1.7`. */

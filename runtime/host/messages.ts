@@ -1,6 +1,6 @@
 /** The words of ping and of the C library for what went wrong. */
 
-import { IcmpType } from "../net/icmp.ts";
+import { IcmpType, Unreachable } from "../net/icmp.ts";
 import { formatIp } from "../net/ip.ts";
 import { Errno } from "../verdict.ts";
 
@@ -45,22 +45,29 @@ const redirects: readonly string[] = [
   "Redirect Type of Service and Host",
 ];
 
-/** What ping prints for an ICMP error (iputils pr_icmph). @param info the second word of the ICMP header */
-export function icmpErrorMessage(type: number, code: number, info: number): string {
+/** What an ICMP error says, in ping's words (iputils pr_icmph). */
+export function icmpErrorName(type: number, code: number): string {
   switch (type) {
     case IcmpType.DEST_UNREACH:
-      if (code === 4) return `${unreachable[4]} (mtu = ${info & 0xffff})`;
       return unreachable[code] ?? `Dest Unreachable, Bad Code: ${code}`;
     case IcmpType.TIME_EXCEEDED:
       if (code > 1) return `Time exceeded, Bad Code: ${code}`;
       return code === 0 ? "Time to live exceeded" : "Frag reassembly time exceeded";
     case IcmpType.PARAMETER_PROBLEM:
-      return `Parameter problem: pointer = ${info >>> 24}`;
+      return "Parameter problem";
     case IcmpType.SOURCE_QUENCH:
       return "Source Quench";
     case IcmpType.REDIRECT:
-      return `${redirects[code] ?? `Redirect, Bad Code: ${code}`}(New nexthop: ${formatIp(info)})`;
+      return redirects[code] ?? `Redirect, Bad Code: ${code}`;
     default:
       return `Bad ICMP type: ${type}`;
   }
+}
+
+/** What ping prints for an ICMP error: its name and what its second word tells. @param info that word */
+export function icmpErrorMessage(type: number, code: number, info: number): string {
+  const name = icmpErrorName(type, code);
+  if (type === IcmpType.DEST_UNREACH && code === Unreachable.FRAG_NEEDED) return `${name} (mtu = ${info & 0xffff})`;
+  if (type === IcmpType.PARAMETER_PROBLEM) return `${name}: pointer = ${info >>> 24}`;
+  return type === IcmpType.REDIRECT ? `${name}(New nexthop: ${formatIp(info)})` : name;
 }

@@ -5,16 +5,23 @@
  *
  * Exit status: 0 all well, 1 findings (diagnostics, failed tests, differences), 2 wrong use.
  */
-import { createRequire } from "node:module";
 import { type CAC, cac } from "cac";
 import { suggest } from "../../dsl/suggest.ts";
+import { VERSION } from "../version.ts";
 import { painter } from "./colour.ts";
 import { EXIT, UsageError } from "./io.ts";
 
-const KERNEL = ["--kernel <profile>", "Whose behaviour to follow: 5.4, 6.1 or 6.15 (default: what the file says, else 6.1)"] as const;
+const KERNEL = [
+  "--kernel <profile>",
+  "Whose behaviour to follow: 5.4, 6.1 or 6.15 (default: what the file says, else 6.1)",
+] as const;
 const JSON_OUT = ["-j, --json", "Print JSON with a `schema` version"] as const;
 const COLOUR = ["--color <when>", "auto, always or never", { default: "auto" }] as const;
-const ENGINE = ["--engine <engine>", "compiled (WebAssembly) or reference (the plain interpreter)", { default: "compiled" }] as const;
+const ENGINE = [
+  "--engine <engine>",
+  "compiled (WebAssembly) or reference (the plain interpreter)",
+  { default: "compiled" },
+] as const;
 
 export function commandLine(): CAC {
   const cli = cac("vrfc");
@@ -98,7 +105,10 @@ export function commandLine(): CAC {
     .action(lazy(() => import("./commands/test.ts")));
 
   cli
-    .command("replay <scenarios>", "Answer recorded kernel scenarios, and compare where they carry the kernel's answers")
+    .command(
+      "replay <scenarios>",
+      "Answer recorded kernel scenarios, and compare where they carry the kernel's answers",
+    )
     .option("-o, --output <file>", "Write the answers as JSON")
     .option("-v, --verbose <n>", "Print up to N differences", { default: 10 })
     .option(...ENGINE)
@@ -108,7 +118,7 @@ export function commandLine(): CAC {
     .action(lazy(() => import("./commands/replay.ts")));
 
   cli.help();
-  cli.version((createRequire(import.meta.url)("vrfc/package.json") as { version: string }).version);
+  cli.version(VERSION, "--version");
   return cli;
 }
 
@@ -144,8 +154,13 @@ function noCommand(cli: CAC, given: string | undefined): number {
     cli.outputHelp();
     return EXIT.USAGE;
   }
-  const near = suggest(given, cli.commands.map((command) => command.name));
-  throw new UsageError(`no command \`${given}\`${near === null ? "" : `; did you mean \`${near}\`?`} (\`vrfc --help\` lists them)`);
+  const near = suggest(
+    given,
+    cli.commands.map((command) => command.name),
+  );
+  throw new UsageError(
+    `no command \`${given}\`${near === null ? "" : `; did you mean \`${near}\`?`} (\`vrfc --help\` lists them)`,
+  );
 }
 
 process.exitCode = await main(process.argv.slice(2));

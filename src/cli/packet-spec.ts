@@ -31,16 +31,29 @@ export interface PacketSpec {
 }
 
 const protocols: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17 };
-const limits = { sport: 65535, dport: 65535, ttl: 255, mark: 0xffffffff, tos: 255, uid: 0xfffffffe, length: 1400 } as const;
+const limits = {
+  sport: 65535,
+  dport: 65535,
+  ttl: 255,
+  mark: 0xffffffff,
+  tos: 255,
+  uid: 0xfffffffe,
+  length: 1400,
+} as const;
 type Option = keyof typeof limits;
 const defaults: Record<Option, number> = { sport: 40000, dport: 80, ttl: 64, mark: 0, tos: 0, uid: 0, length: 56 };
 
 /** @throws UsageError that says which word was not understood and what was expected there */
 export function parsePacketSpec(text: string): PacketSpec {
-  const words = text.replaceAll(">", " > ").split(/\s+/).filter((w) => w !== "");
+  const words = text
+    .replaceAll(">", " > ")
+    .split(/\s+/)
+    .filter((w) => w !== "");
   let at = 0;
   const fail = (expected: string): never => {
-    throw new UsageError(`packet \`${text}\`: expected ${expected}, found ${at < words.length ? `\`${words[at]}\`` : "the end"} (e.g. 'in vethr1 icmp 10.0.0.7 > 10.0.1.7')`);
+    throw new UsageError(
+      `packet \`${text}\`: expected ${expected}, found ${at < words.length ? `\`${words[at]}\`` : "the end"} (e.g. 'in vethr1 icmp 10.0.0.7 > 10.0.1.7')`,
+    );
   };
   const isAddress = (word: string | undefined) => word !== undefined && parseIp(word).ok;
 
@@ -52,7 +65,10 @@ export function parsePacketSpec(text: string): PacketSpec {
   let device = "";
   const bare = isAddress(words[at]) || (words[at] in protocols && isAddress(words[at + 1]));
   if (direction === "in" || !bare) device = words[at++] ?? fail("a device");
-  const protocol = isAddress(words[at]) ? protocols.icmp : protocolNumber(words[at++]) ?? (at--, fail("icmp, udp, tcp or a protocol number"));
+  const named = !isAddress(words[at]);
+  const protocol = named ? protocolNumber(words[at]) : protocols.icmp;
+  if (protocol === undefined) return fail("icmp, udp, tcp or a protocol number");
+  if (named) at++;
   const address = (what: string): Ip => {
     const parsed = words[at] === undefined ? fail(what) : parseIp(words[at]);
     if (!parsed.ok) return fail(what);
@@ -63,7 +79,8 @@ export function parsePacketSpec(text: string): PacketSpec {
   if (words[at] !== ">") fail("`>`");
   at++;
   const destination = address("the destination address");
-  if (familyOf(source) !== familyOf(destination)) throw new UsageError(`packet \`${text}\`: source and destination are of different families`);
+  if (familyOf(source) !== familyOf(destination))
+    throw new UsageError(`packet \`${text}\`: source and destination are of different families`);
   const options = { ...defaults };
   while (at < words.length) {
     const name = words[at];
@@ -73,7 +90,8 @@ export function parsePacketSpec(text: string): PacketSpec {
     }
     at++;
     const value = Number(words[at]);
-    if (words[at] === undefined || !Number.isInteger(value) || value < 0 || value > limits[name as Option]) fail(`a number from 0 to ${limits[name as Option]}`);
+    if (words[at] === undefined || !Number.isInteger(value) || value < 0 || value > limits[name as Option])
+      fail(`a number from 0 to ${limits[name as Option]}`);
     options[name as Option] = value;
     at++;
   }

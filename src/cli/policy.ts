@@ -1,12 +1,13 @@
 /** What most commands start with: read a policy, check it, show what is wrong with it. */
+
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import type { Diagnostic } from "../../dsl/diagnostic.ts";
 import { check, parse, renderDiagnostics } from "../../dsl/index.ts";
 import { KERNEL_PROFILES, type KernelProfile, type Model, type Net } from "../../dsl/model.ts";
-import type { Diagnostic } from "../../dsl/diagnostic.ts";
 import type { Source } from "../../dsl/span.ts";
 import type { EngineKind } from "../engines.ts";
-import { dirname, resolve } from "node:path";
-import { readFileSync } from "node:fs";
-import { painter, type ColourChoice } from "./colour.ts";
+import { type ColourChoice, painter } from "./colour.ts";
 import { readSource, UsageError } from "./io.ts";
 
 export interface PolicyOptions {
@@ -35,14 +36,18 @@ export function modelOf(path: string, options: PolicyOptions): Model | null {
   const { source, model, diagnostics } = checkFile(path, options);
   if (model === null) {
     const errors = diagnostics.filter((d) => d.severity === "error");
-    process.stderr.write(renderDiagnostics(source, errors, { color: painter(colourOption(options.color), process.stderr).enabled }));
+    process.stderr.write(
+      renderDiagnostics(source, errors, { color: painter(colourOption(options.color), process.stderr).enabled }),
+    );
   }
   return model;
 }
 
 /** `routes from "FILE"` is relative to the policy. */
-export const readBeside = (path: string) => (file: string): string =>
-  readFileSync(path === "-" ? file : resolve(dirname(path), file), "utf8");
+export const readBeside =
+  (path: string) =>
+  (file: string): string =>
+    readFileSync(path === "-" ? file : resolve(dirname(path), file), "utf8");
 
 /** `--kernel 6.1` arrives as a number. */
 export function kernelOption(value: string | number | undefined): KernelProfile | undefined {
@@ -68,7 +73,8 @@ export function choiceOption<T extends string>(name: string, value: unknown, cho
 /** A number within bounds, decimal or 0x. */
 export function numberOption(name: string, value: unknown, low: number, high: number): number {
   const n = Number(value);
-  if (value === "" || !Number.isInteger(n) || n < low || n > high) throw new UsageError(`--${name} ${value}: expected a number from ${low} to ${high}`);
+  if (value === "" || !Number.isInteger(n) || n < low || n > high)
+    throw new UsageError(`--${name} ${value}: expected a number from ${low} to ${high}`);
   return n;
 }
 
@@ -82,6 +88,7 @@ export const engineOption = (value: unknown): EngineKind => choiceOption("engine
 
 export function namespaceNamed(model: Model, name: string): Net {
   const net = model.nets.find((n) => n.name === name);
-  if (net === undefined) throw new UsageError(`no namespace \`${name}\`; there are ${model.nets.map((n) => n.name).join(", ")}`);
+  if (net === undefined)
+    throw new UsageError(`no namespace \`${name}\`; there are ${model.nets.map((n) => n.name).join(", ")}`);
   return net;
 }

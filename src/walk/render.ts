@@ -1,12 +1,31 @@
 /** Walks as text: aligned and coloured on a terminal, plain in a pipe. */
+import { NETFILTER_HOOKS } from "../../runtime/hooks.ts";
 import type { Painter } from "../cli/colour.ts";
 import type { WalkLine, WalkOrigin, WalkStep } from "./walk.ts";
 
-const TITLE_WIDTH = 34;
+const TITLE_WIDTH = 31;
 
 export function renderWalk(steps: readonly WalkStep[], paint: Painter): string {
-  return steps.map((step) => renderStep(step, paint)).join("");
+  return deviceHooksTogether(steps)
+    .map((step) => renderStep(step, paint))
+    .join("");
 }
+
+/** `xdp, tc ingress, netdev ingress vethr1`: the hooks of one device, one after the other, on one line. */
+function deviceHooksTogether(steps: readonly WalkStep[]): WalkStep[] {
+  const joined: WalkStep[] = [];
+  for (const step of steps) {
+    const last = joined.at(-1);
+    const device = deviceOfHook(step);
+    if (last !== undefined && device !== null && deviceOfHook(last) === device)
+      joined[joined.length - 1] = { ...last, title: `${last.title.slice(0, -device.length - 1)}, ${step.title}` };
+    else joined.push(step);
+  }
+  return joined;
+}
+
+const deviceOfHook = ({ hook }: WalkStep): string | null =>
+  hook === undefined || NETFILTER_HOOKS.includes(hook.name) ? null : (hook.in ?? hook.out);
 
 function renderStep(step: WalkStep, paint: Painter): string {
   const title = step.detail === "" ? step.title : step.title.padEnd(TITLE_WIDTH);
@@ -35,7 +54,8 @@ const lead = (line: WalkLine): string =>
 function renderLine(line: WalkLine, width: number, paint: Painter): string {
   const said = [line.outcome === "found" ? "" : line.outcome, line.why].filter((s) => s !== "").join(": ");
   const origin = originText(line.origin);
-  const text = `${lead(line).padEnd(width)}  ${said}${origin === "" ? "" : `${said === "" ? "" : "  "}(${origin})`}`.trimEnd();
+  const text =
+    `${lead(line).padEnd(width)}  ${said}${origin === "" ? "" : `${said === "" ? "" : "  "}(${origin})`}`.trimEnd();
   const faint = line.outcome === "no match" || line.outcome === "nothing here";
   return `${faint ? paint.faint(text) : text}\n`;
 }

@@ -6,14 +6,15 @@
  *   walk = { WalkStep }
  *   WalkStep = number, title ("PREROUTING in=vethr1"), detail, lines { left, middle, right, origin }
  */
+import { deviceName, routeWords, ruleWords, tableName } from "../../dsl/iproute2.ts";
 import type { Net, Origin, Rule } from "../../dsl/model.ts";
 import { lineOf, type Source } from "../../dsl/span.ts";
 import type { IfIndex } from "../../runtime/brand.ts";
-import type { Hook } from "../../runtime/hooks.ts";
+import { type Hook, NETFILTER_HOOKS } from "../../runtime/hooks.ts";
+import { icmpErrorName } from "../../runtime/host/messages.ts";
 import { formatIp, formatPrefix } from "../../runtime/net/ip.ts";
 import type { Flow, Selector, Trace, TraceStep } from "../../runtime/trace.ts";
 import { DropReason, Errno, nameOf } from "../../runtime/verdict.ts";
-import { deviceName, routeText, ruleText, tableName } from "./iproute2.ts";
 
 /** Where a line of a walk comes from: the text (`seed.vrf:7`), the kernel's own doing, or both. */
 export interface WalkOrigin {
@@ -39,6 +40,10 @@ export interface WalkLine {
 export interface WalkStep {
   /** 1-based within the walk of one packet. */
   readonly n: number;
+  /** The trace step that this tells. */
+  readonly step: TraceStep["step"];
+  /** For step "hook": which, and the devices that it sees; null where it has none. */
+  readonly hook?: { readonly name: Hook; readonly in: string | null; readonly out: string | null };
   readonly title: string;
   readonly detail: string;
   readonly lines: readonly WalkLine[];
@@ -49,21 +54,34 @@ export interface WalkStep {
 /** @returns the steps of `trace`, which must come from an engine of `net` */
 export function walk(trace: Trace, net: Net, source: Source): WalkStep[] {
   const steps: WalkStep[] = [];
-  const add = (title: string, detail = "", lines: WalkLine[] = [], end: WalkStep["end"] = null) =>
-    steps.push({ n: steps.length + 1, title, detail, lines, end });
   for (let i = 0; i < trace.length; i++) {
     const step = trace[i];
+    const n = steps.length + 1;
     if (step.step === "lookup") {
       const last = endOfLookup(trace, i);
-      add(lookupTitle(step.kind), flowText(net, step.flow), lookupLines(trace.slice(i + 1, last + 1), step.flow, net, source));
+      const lines = lookupLines(trace.slice(i + 1, last + 1), step.flow, net, source);
+      steps.push({
+        n,
+        step: "lookup",
+        title: lookupTitles[step.kind],
+        detail: flowText(net, step.flow),
+        lines,
+        end: null,
+      });
       i = last;
     } else {
       const [title, detail, end] = tell(step, net);
-      add(title, detail, [], end);
+      const hook =
+        step.step === "hook"
+          ? { hook: { name: step.hook, in: nameOrNull(net, step.in), out: nameOrNull(net, step.out) } }
+          : {};
+      steps.push({ n, step: step.step, ...hook, title, detail, lines: [], end });
     }
   }
   return steps;
 }
+
+const nameOrNull = (net: Net, ifindex: IfIndex): string | null => (ifindex === 0 ? null : deviceName(net, ifindex));
 
 function endOfLookup(trace: Trace, start: number): number {
   for (let i = start + 1; i < trace.length; i++) {
@@ -75,12 +93,11 @@ function endOfLookup(trace: Trace, start: number): number {
 }
 
 const lookupTitles = {
-  input: "route lookup (input)",
-  output: "route lookup (output)",
-  source: "source validation lookup",
-  vrf_xmit: "route lookup (vrf_xmit)",
+  input: "fib_lookup (input)",
+  output: "fib_lookup (output)",
+  source: "fib_lookup (source validation)",
+  vrf_xmit: "fib_lookup (vrf_xmit)",
 } as const;
-const lookupTitle = (kind: keyof typeof lookupTitles): string => lookupTitles[kind];
 
 /** The flow in `ip route get` words; selectors at their "any" value are left out. */
 export function flowText(net: Net, flow: Flow): string {
@@ -101,7 +118,14 @@ function lookupLines(steps: Trace, flow: Flow, net: Net, source: Source): WalkLi
     else if (step.step === "suppress") {
       const route = net.routes[step.route];
       const why = `rule ${net.rules[step.rule].pref} suppresses it -> next rule`;
-      lines.push({ kind: "suppress", id: route.table, text: routeText(net, route), outcome: "suppressed", why, origin: originOf(route.origin, source) });
+      lines.push({
+        kind: "suppress",
+        id: route.table,
+        text: routeWords(net, route),
+        outcome: "suppressed",
+        why,
+        origin: originOf(route.origin, source),
+      });
     }
   }
   return lines;
@@ -111,7 +135,14 @@ function ruleLine(step: TraceStep & { step: "rule" }, flow: Flow, net: Net, sour
   const rule = net.rules[step.rule];
   const outcome = step.matched ? "matched" : "no match";
   const why = step.matched ? matchText(rule, flow, net) : mismatchText(rule, step.failed, flow, net);
-  return { kind: "rule", id: rule.pref, text: ruleText(net, rule), outcome, why, origin: originOf(rule.origin, source) };
+  return {
+    kind: "rule",
+    id: rule.pref,
+    text: ruleWords(net, rule),
+    outcome,
+    why,
+    origin: originOf(rule.origin, source),
+  };
 }
 
 function matchText(rule: Rule, flow: Flow, net: Net): string {
@@ -157,10 +188,10 @@ function fibLine(step: TraceStep & { step: "fib" }, flow: Flow, net: Net, source
   const route = step.route === null ? null : net.routes[step.route];
   const name = tableName(net, step.table);
   if (route === null) {
-    const why = `${formatIp(flow.daddr)} has no route in ${name} -> next rule`;
+    const why = `no route to ${formatIp(flow.daddr)} -> next rule`;
     return { kind: "table", id: step.table, text: `table ${name}`, outcome: "nothing here", why, origin: null };
   }
-  const text = `table ${name}: ${routeText(net, route)}`;
+  const text = `table ${name}: ${routeWords(net, route)}`;
   const origin = originOf(route.origin, source);
   if (step.error === 0) return { kind: "table", id: step.table, text, outcome: "found", why: "", origin };
   const why = step.error === Errno.EAGAIN ? "throw -> next rule" : nameOf(Errno, step.error);
@@ -174,9 +205,13 @@ function tell(step: Exclude<TraceStep, { step: "lookup" }>, net: Net): [string, 
     case "hook":
       return [hookTitle(step.hook, step.in, step.out, net), "", null];
     case "vrf_l3_rcv":
-      return ["l3mdev receive", `${device(step.device)} -> ${device(step.vrf)}`, null];
+      return ["vrf_l3_rcv", `${device(step.device)} -> ${device(step.vrf)}`, null];
     case "vrf_l3_out":
-      return ["l3mdev transmit", `${device(step.device)} by way of ${device(step.vrf)}${step.direct ? "" : " (redirected: it has a qdisc)"}`, null];
+      return [
+        "vrf_l3_out",
+        `${device(step.device)} by way of ${device(step.vrf)}${step.direct ? "" : " (redirected: it has a qdisc)"}`,
+        null,
+      ];
     case "vrf_xmit":
       return ["vrf_xmit", `${device(step.vrf)} sends: the VRF's table decides`, null];
     case "vrf_local_xmit":
@@ -186,19 +221,27 @@ function tell(step: Exclude<TraceStep, { step: "lookup" }>, net: Net): [string, 
       return ["route", `${gateway} dev ${device(step.device)} src ${formatIp(step.source)}`, null];
     }
     case "fib_validate_source":
-      return ["source validation", step.error === 0 ? `${device(step.device)} ok` : `${device(step.device)} refused: ${nameOf(Errno, step.error)}`, null];
+      return [
+        "fib_validate_source",
+        step.error === 0 ? `${device(step.device)} ok` : `${device(step.device)} refused: ${nameOf(Errno, step.error)}`,
+        null,
+      ];
     case "ip_forward":
-      return ["forward", `ttl ${step.ttl} -> ${step.ttl - 1}`, null];
+      return ["ip_forward", `ttl ${step.ttl} -> ${step.ttl - 1}`, null];
     case "ip_local_deliver": {
       const sdif = step.sdif === 0 ? "" : ` (received by ${device(step.sdif)})`;
-      return ["=> LOCAL", `for a socket of this host, dev ${device(step.device)}${sdif}`, "local"];
+      return ["ip_local_deliver", `=> LOCAL: for a socket of this host, dev ${device(step.device)}${sdif}`, "local"];
     }
     case "neighbour":
-      return ["neighbour", `${formatIp(step.nextHop)} dev ${device(step.device)} ${step.resolved ? "known" : "unknown: resolve first"}`, null];
+      return [
+        "neighbour",
+        `${formatIp(step.nextHop)} dev ${device(step.device)} ${step.resolved ? "known" : "unknown: resolve first"}`,
+        null,
+      ];
     case "transmit":
       return ["=> SENT", device(step.device), "sent"];
     case "icmp_send":
-      return ["=> ICMP ERROR", icmpErrorText(step.type, step.code), "error"];
+      return ["=> ICMP ERROR", `${step.type}/${step.code} ${icmpErrorName(step.type, step.code)}`, "error"];
     case "send_error":
       return ["=> SEND FAILS", nameOf(Errno, step.error), "error"];
     case "ip_fragment":
@@ -215,27 +258,13 @@ function tell(step: Exclude<TraceStep, { step: "lookup" }>, net: Net): [string, 
 
 /** `PREROUTING in=vethr1`, `tc ingress vethr1`: netfilter's five as the kernel's log spells them. */
 function hookTitle(hook: Hook, input: IfIndex, output: IfIndex, net: Net): string {
-  const inName = input === 0 ? "" : deviceName(net, input);
-  const outName = output === 0 ? "" : deviceName(net, output);
-  if (hook.includes(" ") || hook === "xdp") return `${hook} ${inName || outName}`;
-  return [hook.toUpperCase(), inName && `in=${inName}`, outName && `out=${outName}`].filter(Boolean).join(" ");
+  if (!NETFILTER_HOOKS.includes(hook)) return `${hook} ${deviceName(net, input === 0 ? output : input)}`;
+  const devices = [
+    input === 0 ? "" : ` in=${deviceName(net, input)}`,
+    output === 0 ? "" : ` out=${deviceName(net, output)}`,
+  ];
+  return `${hook.toUpperCase()}${devices.join("")}`;
 }
-
-const icmpErrorNames: Readonly<Record<string, string>> = {
-  "3/0": "destination net unreachable",
-  "3/1": "destination host unreachable",
-  "3/2": "destination protocol unreachable",
-  "3/3": "destination port unreachable",
-  "3/4": "fragmentation needed",
-  "3/13": "communication administratively prohibited",
-  "5/0": "redirect for the network",
-  "5/1": "redirect for the host",
-  "11/0": "time to live exceeded",
-  "12/0": "parameter problem",
-};
-/** `3/0 destination net unreachable` (RFC 792, RFC 1812 section 5.2.7). */
-export const icmpErrorText = (type: number, code: number): string =>
-  `${type}/${code} ${icmpErrorNames[`${type}/${code}`] ?? ""}`.trimEnd();
 
 function originOf(origin: Origin, source: Source): WalkOrigin {
   return {

@@ -16,8 +16,10 @@ export function run(files: readonly string[], options: CheckOptions): number {
     console.log(JSON.stringify(diagnosticsToJson(results), null, 2));
   } else {
     const color = painter(colourOption(options.color)).enabled;
-    for (const { source, diagnostics } of results) process.stdout.write(renderDiagnostics(source, diagnostics, { color }));
-    if (results.every((r) => r.diagnostics.length === 0)) console.log(`${results.length === 1 ? files[0] : `${results.length} files`}: no findings`);
+    for (const { source, diagnostics } of results)
+      process.stdout.write(renderDiagnostics(source, diagnostics, { color }));
+    if (results.every((r) => r.diagnostics.length === 0))
+      console.log(`${results.length === 1 ? files[0] : `${results.length} files`}: no findings`);
   }
   return results.some((r) => r.diagnostics.some((d) => d.severity !== "note")) ? EXIT.FINDINGS : EXIT.OK;
 }

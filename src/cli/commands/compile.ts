@@ -26,11 +26,18 @@ export async function run(file: string, options: CompileOptions): Promise<number
   const output = options.output ?? `${file === "-" ? "policy" : file.replace(/\.vrf$/, "")}.wasm`;
   if (artifact !== null) writeOutput(output, artifact);
   if (options.json) {
-    const report = { schema: "vrfc.compile/1", output: artifact === null ? null : output, bytes: artifact?.length ?? 0, manifest };
+    const report = {
+      schema: "vrfc.compile/1",
+      output: artifact === null ? null : output,
+      bytes: artifact?.length ?? 0,
+      manifest,
+    };
     console.log(JSON.stringify({ ...diagnosticsToJson([{ source, diagnostics }]), ...report }, null, 2));
   } else {
     const shown = diagnostics.filter((d) => d.severity !== "note");
-    process.stderr.write(renderDiagnostics(source, shown, { color: painter(colourOption(options.color), process.stderr).enabled }));
+    process.stderr.write(
+      renderDiagnostics(source, shown, { color: painter(colourOption(options.color), process.stderr).enabled }),
+    );
     if (artifact !== null && output !== "-") console.log(`${output}: ${artifact.length} bytes`);
   }
   return artifact === null ? EXIT.FINDINGS : EXIT.OK;

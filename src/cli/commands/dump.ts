@@ -22,7 +22,11 @@ export async function run(file: string, options: DumpOptions): Promise<number> {
   const checked = checkFile(file, options);
   if (checked.model === null) {
     const errors = checked.diagnostics.filter((d) => d.severity === "error");
-    process.stderr.write(renderDiagnostics(checked.source, errors, { color: painter(colourOption(options.color), process.stderr).enabled }));
+    process.stderr.write(
+      renderDiagnostics(checked.source, errors, {
+        color: painter(colourOption(options.color), process.stderr).enabled,
+      }),
+    );
     return EXIT.FINDINGS;
   }
   if (stage === "model") {
@@ -34,9 +38,19 @@ export async function run(file: string, options: DumpOptions): Promise<number> {
   return EXIT.OK;
 }
 
-async function compiledForm(stage: "fib" | "plan" | "layout" | "wat", source: Parameters<typeof parse>[0], options: DumpOptions, level: 0 | 1 | 2, file: string): Promise<string> {
+async function compiledForm(
+  stage: "fib" | "plan" | "layout" | "wat",
+  source: Parameters<typeof parse>[0],
+  options: DumpOptions,
+  level: 0 | 1 | 2,
+  file: string,
+): Promise<string> {
   const { compile } = await import("../../compile.ts");
   const kernel = kernelOption(options.kernel);
-  const compiled = await compile(source, { level, readFile: readBeside(file), ...(kernel === undefined ? {} : { kernel }) });
+  const compiled = await compile(source, {
+    level,
+    readFile: readBeside(file),
+    ...(kernel === undefined ? {} : { kernel }),
+  });
   return compiled.print(stage);
 }

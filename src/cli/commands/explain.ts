@@ -38,7 +38,15 @@ export async function run(file: string, text: string, options: ExplainOptions): 
   const { trace, verdict } = judge(engine, spec, device, packet);
   const steps = walk(trace, net, model.source);
   if (options.json) {
-    const report = { schema: "vrfc.explain/1", kernel: model.kernel, namespace: net.name, engine: engine.name, packet: describe(packet), verdict, steps };
+    const report = {
+      schema: "vrfc.explain/1",
+      kernel: model.kernel,
+      namespace: net.name,
+      engine: engine.name,
+      packet: describe(packet),
+      verdict,
+      steps,
+    };
     console.log(JSON.stringify(report, null, 2));
   } else {
     console.log(paint.faint(`kernel ${model.kernel}, namespace ${net.name}: ${text.trim()}`));
@@ -53,7 +61,9 @@ function namespaceOf(model: Model, spec: PacketSpec, name: string | undefined): 
   const having = model.nets.filter((net) => deviceNamed(net, spec.device) !== undefined);
   if (having.length === 1) return having[0];
   if (having.length > 1)
-    throw new UsageError(`${having.map((net) => net.name).join(" and ")} have a device \`${spec.device}\`: say which with --namespace`);
+    throw new UsageError(
+      `${having.map((net) => net.name).join(" and ")} have a device \`${spec.device}\`: say which with --namespace`,
+    );
   const devices = model.nets.flatMap((net) => net.devices.map((d) => d.name));
   throw new UsageError(`no device \`${spec.device}\`; there are ${[...new Set(devices)].join(", ")}`);
 }
@@ -69,14 +79,26 @@ function deviceOfSpec(net: Net, spec: PacketSpec): Device | null {
 function knowTheWires(model: Model, net: Net, engine: Engine): void {
   for (const device of net.devices) {
     const peer = device.peer && model.nets[device.peer.net].devices.find((d) => d.ifindex === device.peer?.ifindex);
-    for (const address of peer?.addresses ?? []) engine.setNeighbour(device.ifindex, address.prefix.address, peer?.mac ?? null);
+    for (const address of peer?.addresses ?? [])
+      engine.setNeighbour(device.ifindex, address.prefix.address, peer?.mac ?? null);
   }
 }
 
 function ipPacket(spec: PacketSpec): Uint8Array {
   if (familyOf(spec.destination) === 6) throw new UsageError("explain: IPv6 packets are not supported yet");
   const [source, destination] = [spec.source as Ipv4, spec.destination as Ipv4];
-  return ipv4Packet({ tos: spec.tos, identification: 0, dontFragment: true, ttl: spec.ttl, protocol: spec.protocol, source, destination }, transport(spec, source, destination));
+  return ipv4Packet(
+    {
+      tos: spec.tos,
+      identification: 0,
+      dontFragment: true,
+      ttl: spec.ttl,
+      protocol: spec.protocol,
+      source,
+      destination,
+    },
+    transport(spec, source, destination),
+  );
 }
 
 function transport(spec: PacketSpec, source: Ipv4, destination: Ipv4): Uint8Array {
@@ -84,17 +106,26 @@ function transport(spec: PacketSpec, source: Ipv4, destination: Ipv4): Uint8Arra
   const ports = { sourcePort: spec.sport, destinationPort: spec.dport };
   switch (spec.protocol) {
     case IpProtocol.ICMP:
-      return icmpMessage({ type: IcmpType.ECHO_REQUEST, code: 0, rest: 0x10001, data });
+      return icmpMessage({ type: IcmpType.ECHO, code: 0, rest: 0x10001, data });
     case IpProtocol.UDP:
       return udpDatagram({ ...ports, data }, source, destination);
     case IpProtocol.TCP:
-      return tcpSegment({ ...ports, sequence: 1, acknowledgment: 0, flags: TcpFlag.SYN, window: 65535, data }, source, destination);
+      return tcpSegment(
+        { ...ports, sequence: 1, acknowledgment: 0, flags: TcpFlag.SYN, window: 65535, data },
+        source,
+        destination,
+      );
     default:
       return data;
   }
 }
 
-function judge(engine: Engine, spec: PacketSpec, device: Device | null, packet: Uint8Array): { trace: Trace; verdict: string } {
+function judge(
+  engine: Engine,
+  spec: PacketSpec,
+  device: Device | null,
+  packet: Uint8Array,
+): { trace: Trace; verdict: string } {
   const batch = engine.createBatch(1, ETHERNET_HEADER_BYTES + packet.length + 256);
   const meta = { device: device?.ifindex ?? 0, mark: spec.mark, uid: spec.uid };
   if (spec.direction === "out") batch.put(packet, { entry: Entry.OUTPUT, ...meta });

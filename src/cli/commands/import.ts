@@ -18,11 +18,15 @@ export function run(script: string, options: ImportOptions): number {
   const { ast, diagnostics } = importScript(source, { assumeForwarding: options.assumeForwarding });
   const policy = print(ast);
   if (options.json) {
-    console.log(JSON.stringify({ schema: "vrfc.import/1", policy, ...diagnosticsToJson([{ source, diagnostics }]) }, null, 2));
+    console.log(
+      JSON.stringify({ ...diagnosticsToJson([{ source, diagnostics }]), schema: "vrfc.import/1", policy }, null, 2),
+    );
     if (options.output !== "-") writeOutput(options.output, policy);
   } else {
     writeOutput(options.output, policy);
-    process.stderr.write(renderDiagnostics(source, diagnostics, { color: painter(colourOption(options.color), process.stderr).enabled }));
+    process.stderr.write(
+      renderDiagnostics(source, diagnostics, { color: painter(colourOption(options.color), process.stderr).enabled }),
+    );
   }
   return diagnostics.some((d) => d.severity !== "note") ? EXIT.FINDINGS : EXIT.OK;
 }

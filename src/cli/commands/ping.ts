@@ -32,7 +32,14 @@ export async function run(file: string, address: string, options: PingCommandOpt
   const ping = lab.ping(net.index, { destination, ttl, mark, timeout: 1, ...binding(net, options.interface) });
   const chapters = story(ping.events, model.nets, model.source);
   if (options.json) {
-    const report = { schema: "vrfc.ping/1", kernel: model.kernel, namespace: net.name, outcome: ping.outcome, exitCode: ping.exitCode, walk: chapters };
+    const report = {
+      schema: "vrfc.ping/1",
+      kernel: model.kernel,
+      namespace: net.name,
+      outcome: ping.outcome,
+      exitCode: ping.exitCode,
+      walk: chapters,
+    };
     console.log(JSON.stringify(report, null, 2));
   } else {
     console.log(paint.faint(`kernel ${model.kernel}, engine ${kind}`));
@@ -58,5 +65,7 @@ function binding(net: Net, value: string | undefined): { device?: string; source
   if (deviceNamed(net, name) !== undefined) return { device: name };
   const parsed = parseIp(name);
   if (parsed.ok) return { source: ipv4(name) };
-  throw new UsageError(`-I ${name}: namespace ${net.name} has no such device (it has ${net.devices.map((d) => d.name).join(", ")}), and it is not an address`);
+  throw new UsageError(
+    `-I ${name}: namespace ${net.name} has no such device (it has ${net.devices.map((d) => d.name).join(", ")}), and it is not an address`,
+  );
 }

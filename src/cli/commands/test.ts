@@ -1,7 +1,8 @@
 /** `vrfc test FILE...`: the file's `test` blocks, reported as a test runner does. */
-import { type TestRun, runTests } from "../../test-run.ts";
-import { renderStory, story } from "../../walk/story.ts";
+
 import type { Model } from "../../../dsl/model.ts";
+import { runTests, type TestRun } from "../../test-run.ts";
+import { renderStory, story } from "../../walk/story.ts";
 import { type Painter, painter } from "../colour.ts";
 import { EXIT, UsageError } from "../io.ts";
 import { colourOption, engineOption, modelOf, type PolicyOptions, someFiles } from "../policy.ts";
@@ -25,7 +26,13 @@ export async function run(files: readonly string[], options: TestOptions): Promi
   const tests = reports.flatMap((report) => report.runs);
   const failed = tests.filter((t) => !t.passed).length;
   if (options.json) {
-    console.log(JSON.stringify({ schema: "vrfc.test/1", engine: kind, passed: tests.length - failed, failed, files: reports.map(reportJson) }, null, 2));
+    console.log(
+      JSON.stringify(
+        { schema: "vrfc.test/1", engine: kind, passed: tests.length - failed, failed, files: reports.map(reportJson) },
+        null,
+        2,
+      ),
+    );
   } else {
     for (const { file, model, runs } of reports) {
       console.log(paint.faint(`${file}: kernel ${model.kernel}, engine ${kind}`));
