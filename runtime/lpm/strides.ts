@@ -4,7 +4,7 @@
  * is built, and dynamic programming over the depth finds the cheapest (the idea of controlled prefix expansion, V.
  * Srinivasan and G. Varghese, "Fast Address Lookups Using Controlled Prefix Expansion", 1999, with shared blocks).
  *
- *   cost of a split = sum over its levels of  STEP_NS + missNs(bytes of the level)
+ *   cost of a split = sum over its levels of  STEP_NS + missNs(bytes of the level) + NS_PER_MIB * bytes of the level
  *   bytes of a level from depth d with stride s = blocks[d] * 2^s * cell bytes
  *
  * Example: a full table of 2026 has 1 block at depth 0, some 43,000 at 20 and 17 at 24, where it ends. Split 20-4: 2 MB
@@ -27,7 +27,12 @@ const MISS_NS: readonly (readonly [bytes: number, ns: number])[] = [
 /** Shift, mask, add, load of a level that hits the first-level cache. */
 const STEP_NS = 0.36;
 
-export function missNs(bytes: number): number {
+/** What memory costs those who share the caches; decides between splits that are as fast, and against any that explode. */
+const NS_PER_MIB = 0.02;
+
+const levelNs = (bytes: number): number => STEP_NS + missNs(bytes) + (NS_PER_MIB * bytes) / 2 ** 20;
+
+function missNs(bytes: number): number {
   const [firstBytes, firstNs] = MISS_NS[0];
   if (bytes <= firstBytes) return (firstNs * bytes) / firstBytes;
   for (let i = 1; i < MISS_NS.length; i++) {
@@ -65,7 +70,7 @@ export function chooseStrides(family: Family, blocks: Uint32Array, leafBytes: 2 
   for (let depth = end - 1; depth >= 0; depth--) {
     for (let stride = 1; stride <= Math.min(end - depth, MAX_ROOT_STRIDE); stride++) {
       if (!allowed(family, depth, stride)) continue;
-      const ns = STEP_NS + missNs(levelBytes(blocks, depth, stride, depth + stride === end, leafBytes));
+      const ns = levelNs(levelBytes(blocks, depth, stride, depth + stride === end, leafBytes));
       if (ns + cost[depth + stride] >= cost[depth]) continue;
       cost[depth] = ns + cost[depth + stride];
       best[depth] = stride;

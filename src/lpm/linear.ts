@@ -1,9 +1,9 @@
 /**
  * Code for `linear` (runtime/lpm/linear.ts): the rows are gone through from the last, the shortest prefix, to the first,
- * and a longer match replaces a shorter one by `select`: nothing to mispredict, and a row is loaded once for all lanes.
+ * and a longer match replaces a shorter one by `select`: nothing to mispredict.
  *
  *   for a shape      straight-line: the rows of the table stand in registers before the first look-up
- *   for any image    a loop over as many rows as the header says
+ *   for any image    a loop over as many rows as the header says, each read once for all lanes
  */
 import { LINEAR, type LinearShape } from "../../runtime/lpm/linear.ts";
 import type { Family } from "../../runtime/net/ip.ts";
@@ -62,9 +62,20 @@ function readRow(family: Family, { networks, masks, value }: Row, from: Reg, off
   ];
 }
 
-function match(family: Family, { networks, masks, value }: Row, lane: Lane): Step {
-  const part = (i: number): Expr | Reg => (family === 4 ? lane.address : load("image", 8, lane.address, 8 * i));
-  const matches = networks.map((network, i) => eq(and(part(i), masks[i]), network)).reduce((a, b) => and(a, b));
+/** What a lane's address is compared by: itself, or its two halves in registers. */
+interface Key {
+  readonly load: readonly Step[];
+  readonly parts: readonly Reg[];
+}
+
+function keyOf(family: Family, { address, value }: Lane): Key {
+  if (family === 4) return { load: [], parts: [address] };
+  const parts = ["Upper", "Lower"].map((part) => local(`${value.name}${part}`, "i64"));
+  return { load: parts.map((reg, i) => set(reg, load("image", 8, address, 8 * i))), parts };
+}
+
+function match({ networks, masks, value }: Row, { parts }: Key, lane: Lane): Step {
+  const matches = networks.map((network, i) => eq(and(parts[i], masks[i]), network)).reduce((a, b) => and(a, b));
   return set(lane.value, select(matches, value, lane.value));
 }
 
@@ -73,10 +84,12 @@ function fixedRows(family: Family, base: Reg, count: number): LookupCode {
   const rows = Array.from({ length: count }, (_, i) => row(family, i));
   return {
     prologue: rows.flatMap((r, i) => readRow(family, r, base, LINEAR.ENTRIES + i * BYTES)),
-    body: (lanes) => [
-      ...lanes.map(({ value }) => set(value, 0)),
-      ...rows.toReversed().flatMap((r) => lanes.map((lane) => match(family, r, lane))),
-    ],
+    // Lane by lane: the rows fill the machine's registers already, and lanes do not wait for each other's selects.
+    body: (lanes) =>
+      lanes.flatMap((lane) => {
+        const key = keyOf(family, lane);
+        return [...key.load, set(lane.value, 0), ...rows.toReversed().map((r) => match(r, key, lane))];
+      }),
   };
 }
 
@@ -86,14 +99,18 @@ function anyRows(family: Family, base: Reg): LookupCode {
   const r = row(family, "");
   return {
     prologue: [set(rows, load("image", 4, base, LINEAR.COUNT))],
-    body: (lanes) => [
-      ...lanes.map(({ value }) => set(value, 0)),
-      set(at, add(add(base, LINEAR.ENTRIES), mul(rows, BYTES))),
-      repeat(rows, `rows${lanes.length}`, [
-        set(at, sub(at, BYTES)),
-        ...readRow(family, r, at, 0),
-        ...lanes.map((lane) => match(family, r, lane)),
-      ]),
-    ],
+    body: (lanes) => {
+      const keys = lanes.map((lane) => keyOf(family, lane));
+      return [
+        ...keys.flatMap((key) => key.load),
+        ...lanes.map(({ value }) => set(value, 0)),
+        set(at, add(add(base, LINEAR.ENTRIES), mul(rows, BYTES))),
+        repeat(rows, `rows${lanes.length}`, [
+          set(at, sub(at, BYTES)),
+          ...readRow(family, r, at, 0),
+          ...lanes.map((lane, i) => match(r, keys[i], lane)),
+        ]),
+      ];
+    },
   };
 }
