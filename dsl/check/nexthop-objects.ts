@@ -95,7 +95,7 @@ function refusalOf(
 ): { why: string; kernel: string } | undefined {
   if (member === undefined) return { why: "it is not defined above", kernel: "Invalid nexthop id" };
   if (member.group)
-    return { why: "it is a group itself", kernel: "Multipath group can not be a nexthop within a group" };
+    return { why: "it is a group itself", kernel: "Hash-threshold group can not be a nexthop within a group" };
   if (member.blackhole && size > 1) {
     return { why: "it is a blackhole", kernel: "Blackhole nexthop can not be used in a group with more than 1 path" };
   }
