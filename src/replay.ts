@@ -3,6 +3,7 @@
  * engine of this project in the kernel's place.
  *
  *   setup --import, check--> Model --openLab--> Lab --ping--> exit status, output, netfilter hooks of every namespace
+ *                                                   --frame-> frames out of every port, hooks
  *
  * What cannot be answered exactly is answered `{"unsupported": "why"}`, never guessed.
  */
@@ -15,6 +16,7 @@ import { importForReplay } from "./import/replay.ts";
 import { ROOT } from "./import/state.ts";
 import { openLab } from "./lab.ts";
 import { parsePingCommand } from "./ping-command.ts";
+import { answerFrame } from "./replay-frames.ts";
 import type { Answer, HookAnswer, PingAnswer, Scenario } from "./scenario.ts";
 
 export interface ReplayOptions {
@@ -36,14 +38,25 @@ export async function replay(scenarios: readonly Scenario[], options: ReplayOpti
 }
 
 async function answer(scenario: Scenario, options: ReplayOptions & { networks: Networks }): Promise<Answer> {
+  const { queries, frames, pings } = scenario;
   const { model, why } = options.networks.get(scenario, options.kernel);
-  const pings = model === null ? unanswered(scenario, why) : await answerPings(scenario, model, options);
+  const answers = queries?.map(() => ({ unsupported: "route look-ups" }));
+  if (model === null) return { ...unanswered(scenario, why), ...(answers && { answers }) };
+  const outputs =
+    frames && (await openAnd(model, options, (lab) => frames.map((frame) => answerFrame(lab, model, frame, scenario))));
+  const logged = new Set(scenario.hooks_in ?? []);
+  const pinged = pings && (await openAnd(model, options, (lab) => pings.map((cmd) => answerPing(lab, cmd, logged))));
   return {
     name: scenario.name,
-    ...(scenario.queries && { answers: scenario.queries.map(() => ({ unsupported: "route look-ups" })) }),
-    ...(scenario.frames && { outputs: scenario.frames.map(() => ({ unsupported: "frames" })) }),
-    ...(scenario.pings && { pings }),
+    ...(answers && { answers }),
+    ...(outputs && { outputs }),
+    ...(pinged && { pings: pinged }),
   };
+}
+
+/** Each kind of question has a lab of its own. */
+async function openAnd<T>(model: Model, { engine, level }: ReplayOptions, ask: (lab: Lab) => T): Promise<T> {
+  return ask(await openLab(model, engine, { rest: 0, ...(level === undefined ? {} : { level }) }));
 }
 
 /** What set-up commands make. The root namespace is called "host". A model of null comes with the reason. */
@@ -73,15 +86,11 @@ function makeNetwork({ name, setup = [], nft }: Scenario, kernel: KernelProfile)
   return { model: checked.model, why: error?.message ?? "" };
 }
 
-const unanswered = ({ pings = [] }: Scenario, why: string): PingAnswer[] =>
-  pings.map((cmd) => ({ cmd, unsupported: why }));
-
-async function answerPings(scenario: Scenario, model: Model, { engine, level }: ReplayOptions): Promise<PingAnswer[]> {
-  const { pings = [], hooks_in = [] } = scenario;
-  if (pings.length === 0) return [];
-  const lab = await openLab(model, engine, { rest: 0, ...(level === undefined ? {} : { level }) });
-  return pings.map((cmd) => answerPing(lab, cmd, new Set(hooks_in)));
-}
+const unanswered = ({ name, frames, pings }: Scenario, why: string): Answer => ({
+  name,
+  ...(frames && { outputs: frames.map(() => ({ unsupported: why })) }),
+  ...(pings && { pings: pings.map((cmd) => ({ cmd, unsupported: why })) }),
+});
 
 function answerPing(lab: Lab, cmd: string, logged: ReadonlySet<string>): PingAnswer {
   const command = parsePingCommand(cmd);

@@ -1,0 +1,38 @@
+/**
+ * Frames of a scenario: each is sent out of a port of the root namespace, so arrives at the other end of that wire; the
+ * answer is what then comes out of every port, and the netfilter hooks passed on the way. Address resolution does not count.
+ */
+import { deviceNamed, type Model } from "../dsl/model.ts";
+import type { LabEvent } from "../runtime/host/events.ts";
+import { hookWalk } from "../runtime/lab/hook-walk.ts";
+import type { Lab } from "../runtime/lab/lab.ts";
+import { EthernetView, EtherType } from "../runtime/net/ethernet.ts";
+import { ROOT } from "./import/state.ts";
+import type { Frame, FrameAnswer, Scenario } from "./scenario.ts";
+
+export function answerFrame(lab: Lab, model: Model, frame: Frame, scenario: Scenario): FrameAnswer {
+  const root = model.nets[lab.netNamed(ROOT)];
+  const peer = deviceNamed(root, frame.port)?.peer ?? null;
+  if (peer === null) return { unsupported: `${frame.port} is no wire of the root namespace` };
+  const bytes = fromHex(frame.hex);
+  if (bytes === null) return { unsupported: "a frame that is not hexadecimal" };
+  if (new EthernetView(bytes).type === EtherType.IPV6) return { unsupported: "IPv6 frames" };
+  const events = lab.inject(peer.net, peer.ifindex, bytes);
+  const logged = new Set(scenario.hooks_in ?? []);
+  const ports = new Set(scenario.ports ?? []);
+  const hooks = hookWalk(events, lab.nets)
+    .map((hook) => ({ ...hook, ns: hook.ns === ROOT ? "." : hook.ns }))
+    .filter((hook) => logged.has(hook.ns));
+  return { frames: events.flatMap((event) => arrival(event, root.index, lab, ports)), hooks };
+}
+
+/** A frame that arrived at a port of the root namespace. */
+function arrival(event: LabEvent, root: number, lab: Lab, ports: ReadonlySet<string>): Frame[] {
+  if (event.kind !== "frame" || event.arp || event.to?.net !== root) return [];
+  const { device } = event.to;
+  const port = lab.nets[root].devices.find((d) => d.ifindex === device)?.name;
+  return port !== undefined && ports.has(port) ? [{ port, hex: Buffer.from(event.frame).toString("hex") }] : [];
+}
+
+const fromHex = (hex: string): Uint8Array | null =>
+  /^(?:[0-9a-f]{2})*$/i.test(hex) ? new Uint8Array(Buffer.from(hex, "hex")) : null;
