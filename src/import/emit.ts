@@ -20,6 +20,7 @@ import type {
   Table,
 } from "../../dsl/ast.ts";
 import { RT_TABLE_MAIN } from "../../runtime/brand.ts";
+import { isShadowed, shadows } from "./fib.ts";
 import type { Device, Entered, NetNs, Network, Noted } from "./state.ts";
 import { Address, NeighbourEntry, NextHopEntry, Route, RuleEntry, RuleRemoval, SysctlEntry } from "./state.ts";
 import { tableText } from "./words.ts";
@@ -254,6 +255,7 @@ function isWanted(ns: NetNs, entry: Entered, base: Snapshot | null): boolean {
   if (base?.members.has(entry)) return false;
   if (entry instanceof RuleRemoval)
     return base ? base.members.has(entry.rule) || entry.rule.isKernel : entry.rule.isKernel;
+  if (entry instanceof Route && isShadowed(entry)) return false;
   // What replaced something of the file would stand beside it in a test.
   return (
     isThere(ns, entry) &&
@@ -262,15 +264,12 @@ function isWanted(ns: NetNs, entry: Entered, base: Snapshot | null): boolean {
 }
 
 function isSameThing(old: Noted, entry: Entered): boolean {
-  if (old instanceof Route && entry instanceof Route) return old.ns === entry.ns && keyOf(old) === keyOf(entry);
+  if (old instanceof Route && entry instanceof Route) return old.ns === entry.ns && shadows(old, entry);
   if (old instanceof NextHopEntry && entry instanceof NextHopEntry) return old.node.id.value === entry.node.id.value;
   if (old instanceof NeighbourEntry && entry instanceof NeighbourEntry)
     return old.device === entry.device && old.node.address.value === entry.node.address.value;
   return false;
 }
-
-const keyOf = ({ family, table, prefix, tos, metric }: Route): string =>
-  [family, table, prefix.address, prefix.length, tos, metric].join(" ");
 
 /** One route of another table says its table itself, several share a block. */
 function emitRoutes(ns: NetNs, routes: readonly Route[]): Item[] {

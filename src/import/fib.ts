@@ -138,6 +138,20 @@ export function addRoute(request: RouteRequest, action: RouteAction): Route {
   return route;
 }
 
+/**
+ * True for a route that stands behind another of the same table, prefix, TOS and metric (append), or behind one that was
+ * put before it (prepend): Linux keeps it and uses it only when the first cannot be used.
+ */
+export const isShadowed = (route: Route): boolean => route.ns.routes.find((other) => shadows(other, route)) !== route;
+
+/** Same family, table, prefix, TOS and metric: what makes two routes one. */
+export const shadows = (a: FibRoute, b: FibRoute): boolean =>
+  a.family === b.family &&
+  a.table === b.table &&
+  isSamePrefix(a.prefix, b.prefix) &&
+  a.tos === b.tos &&
+  a.metric === b.metric;
+
 /** The route that (table, prefix, TOS, metric) names. */
 function findSame(request: RouteRequest): FibRoute | undefined {
   return [...kernelRoutes(request.ns, request.family), ...request.ns.routes].find((other) => isSameKey(other, request));

@@ -150,13 +150,15 @@ class Importer {
     }
     const run = new Run(this.setting, this.setting.network.root, command.span);
     this.succeeded = this.attempt(command, () => runCommand(run, command));
-    for (const remark of run.results.remarks)
-      this.diagnostics.push({ ...remark, primary: { span: remark.span, message: "" }, help: [] });
+    for (const { span, ...remark } of run.results.remarks) {
+      this.diagnostics.push({ ...remark, primary: { span, message: "" }, help: [] });
+      if (remark.code === "W0501") this.keep("not imported", remark.message, command.span);
+    }
     if (this.succeeded && run.results.leftOut.length > 0) this.reportLeftOut(command.span, run.results.leftOut);
     this.mentionsForwarding ||= this.setting.network.namespaces.some((ns) =>
       ns.sysctls.some(({ key }) => /forward/.test(key.value)),
     );
-    this.attach(run.results.touched[0]);
+    this.attach(this.succeeded ? run.results.touched[0] : undefined);
     this.reportLost(command.span);
     for (const ping of run.results.pings) this.attempt(command, () => this.ping(ping, command));
     if (run.results.pings.length === 0) this.isTestOpen = false;

@@ -201,9 +201,16 @@ function add(run: Run, request: AddressRequest, replace: boolean): void {
 function remove(run: Run, request: AddressRequest): void {
   const { device, local } = complete(run, request);
   const address = findAddress(device, local.value, request.hasLength);
+  if (address === undefined) refuseLoopback(device, local);
   if (address === undefined) throw new Refused(Errno.EADDRNOTAVAIL, local.span);
   run.touch(device);
   deleteAddress(address);
+}
+
+/** 127.0.0.1 and ::1 come with lo, and stay with it in vrfc. */
+function refuseLoopback(device: Device, { value, span }: Spanned<Prefix>): void {
+  if (device.kind === "loopback" && device.isUp && (value.address === 0x7f000001 || value.address === 1n))
+    throw new Unsupported("vrfc cannot take away the address that comes with lo", span);
 }
 
 /** Flushes the addresses of a device; `to` and `scope` choose among them. */
@@ -230,6 +237,8 @@ function flush(run: Run, words: Words): void {
   const device = run.touch(
     run.device(deviceWord, () => new Refused(`Device "${name}" does not exist.`, deviceWord.span)),
   );
+  if (device.kind === "loopback" && device.isUp && to === null && scope === null)
+    run.keepOut("vrfc cannot take away the addresses that come with lo");
   for (const address of device.addresses) {
     const isMeant =
       (run.family === null || address.family === run.family) &&

@@ -123,6 +123,8 @@ function add(run: Run, request: NextHopRequest, replace: boolean): void {
     throw new Refused(Errno.EEXIST, id.span, { span: first.node.span, message: "this next hop is already there" });
   const missing = group?.find((member) => !ns.nexthops.some((entry) => entry.node.id.value === member.id.value));
   if (missing) throw new Refused("Error: Invalid nexthop id.", missing.id.span);
+  // A blackhole is a next hop through lo (nh_create_ipv4).
+  if (blackhole && !ns.devices[0].isUp) throw new Refused("Error: Device for nexthop is not up.");
   const hop = group || blackhole ? null : hopOf(run, request);
   const node: NextHopObject = {
     kind: "nexthop",

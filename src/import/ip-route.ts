@@ -15,7 +15,7 @@ import { Scope } from "../../dsl/model.ts";
 import type { Span } from "../../dsl/span.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
 import { type Family, familyOf, type Ip, inPrefix, type Prefix } from "../../runtime/net/ip.ts";
-import { addRoute, deleteRoute, type RouteAction, removeRoute } from "./fib.ts";
+import { addRoute, deleteRoute, type RouteAction, removeRoute, shadows } from "./fib.ts";
 import { kernelRoutes } from "./lookup.ts";
 import type { Run } from "./run.ts";
 import type { Word } from "./shell.ts";
@@ -180,7 +180,14 @@ export function runRoute(run: Run, words: Words): void {
 }
 
 function add(run: Run, request: RouteRequest, action: RouteAction): void {
-  run.touch(addRoute(request, action));
+  const route = run.touch(addRoute(request, action));
+  if (action !== "append" && action !== "prepend") return;
+  const [first, second] = run.ns.routes.filter((other) => shadows(route, other));
+  if (second)
+    run.keepOut("of several routes of one table, prefix, TOS and metric vrfc has only the first", {
+      span: first.node.span,
+      message: "the first",
+    });
 }
 
 // ---- parse --------------------------------------------------------------------------------------------------------
@@ -192,7 +199,7 @@ function parse(run: Run, words: Words, isDelete: boolean): RouteRequest {
     const keyword = keywordOf(word.text, KEYWORDS);
     if (keyword !== null && WITHOUT_MEANING.includes(keyword)) leaveOutMetric(run, word, words);
     else if (keyword === null || keyword === "to")
-      parseDestination(draft, keyword === "to" ? words.next() : word, words);
+      parseDestination(run, draft, keyword === "to" ? words.next() : word, words);
     else parseWord(run, draft, keyword, word, words);
   }
   return complete(run, draft, isDelete);
@@ -204,7 +211,7 @@ function leaveOutMetric(run: Run, word: Word, words: Words): void {
   run.leaveOut(word, value, ...(value.text === "lock" ? [words.next()] : []));
 }
 
-function parseDestination({ node }: Draft, word: Word, words: Words): void {
+function parseDestination(run: Run, { node }: Draft, word: Word, words: Words): void {
   const type = TYPES.get(word.text);
   if (type !== undefined && node.type === undefined) {
     node.type = { value: type, span: word.span };
@@ -212,19 +219,19 @@ function parseDestination({ node }: Draft, word: Word, words: Words): void {
     if (words.isDone) return;
     const next = words.peek();
     if (next && keywordOf(next.text, KEYWORDS) !== null && next.text !== "default") return;
-    node.prefix = prefixWord(words.next());
+    node.prefix = prefixWord(words.next(), run.family);
     return;
   }
   if (node.prefix !== undefined)
     throw new Refused(`Error: either "to" is duplicate, or "${word.text}" is a garbage.`, word.span);
-  node.prefix = prefixWord(word);
+  node.prefix = prefixWord(word, run.family);
 }
 
 function parseWord(run: Run, draft: Draft, keyword: string, word: Word, words: Words): void {
   const { node } = draft;
   switch (keyword) {
     case "src":
-      node.src = addressWord(words.next());
+      node.src = addressWord(words.next(), run.family);
       return;
     case "tos":
     case "dsfield":

@@ -7,8 +7,9 @@
  *   flush
  */
 import type { Range, Rule as RuleNode, Spanned } from "../../dsl/ast.ts";
+import { RT_TABLE_MAIN } from "../../runtime/brand.ts";
 import { type Family, familyOf, type Prefix } from "../../runtime/net/ip.ts";
-import { addRule, automaticPref, deleteRule, flushRules } from "./rules.ts";
+import { addRule, automaticPref, checkGoto, deleteRule, flushRules } from "./rules.ts";
 import type { Run } from "./run.ts";
 import type { Word } from "./shell.ts";
 import { RuleEntry } from "./state.ts";
@@ -98,7 +99,8 @@ export function runRule(run: Run, words: Words): void {
       add(run, parse(run, words));
       return;
     case "delete":
-      remove(run, parse(run, words), words);
+      if (words.isDone) throw new Refused('"ip rule del" requires arguments.');
+      remove(run, parse(run, words));
       return;
     case "flush":
       if (!words.isDone) throw new Unsupported("flushing only some rules", action.span);
@@ -118,20 +120,23 @@ function parse(run: Run, words: Words): Draft {
   while (!words.isDone) {
     const word = words.next();
     const keyword = keywordOf(word.text, KEYWORDS);
-    if (!parseSelector(draft, keyword, word, words)) parseAction(run, draft, keyword, word, words);
+    if (!parseSelector(run, draft, keyword, word, words)) parseAction(run, draft, keyword, word, words);
   }
+  const { node } = draft;
+  if (node.l3mdev && node.action?.kind === "lookup")
+    throw new Refused("table can not be specified for l3mdev rules", node.action.span);
   return draft;
 }
 
 /** Returns false when the keyword is not a selector. */
-function parseSelector({ node }: Draft, keyword: string | null, word: Word, words: Words): boolean {
+function parseSelector(run: Run, { node }: Draft, keyword: string | null, word: Word, words: Words): boolean {
   switch (keyword) {
     case "not":
       node.not = true;
       return true;
     case "from":
     case "to": {
-      const prefix = selectorPrefix(words.next());
+      const prefix = selectorPrefix(words.next(), run.family);
       if (prefix) node[keyword] = prefix;
       return true;
     }
@@ -176,8 +181,8 @@ function parseSelector({ node }: Draft, keyword: string | null, word: Word, word
 }
 
 /** `all` selects nothing. */
-function selectorPrefix(word: Word): Spanned<Prefix> | null {
-  const { value, span } = prefixWord(word);
+function selectorPrefix(word: Word, family: Family | null): Spanned<Prefix> | null {
+  const { value, span } = prefixWord(word, family);
   return value === null || value.length === 0 ? null : { value, span };
 }
 
@@ -260,21 +265,32 @@ function setActionOfType(node: Draft["node"], word: Word): void {
 
 function add(run: Run, draft: Draft): void {
   const { node } = draft;
-  if (node.l3mdev && node.action?.kind === "lookup")
-    throw new Refused("table can not be specified for l3mdev rules", node.action.span);
+  if (node.action === undefined && !node.l3mdev) setMain(draft, run);
   const family = familyOfRule(run, node);
-  const pref = node.pref ?? { value: automaticPref(run.ns.rules[family]), span: run.span };
-  const entry = entryOf(run, draft, family, pref);
+  const entry = entryOf(run, draft, family, node.pref ?? automatic(run, family));
+  checkGoto(entry);
   addRule(run.ns, entry);
   run.touch(entry);
 }
 
-function remove(run: Run, draft: Draft, words: Words): void {
-  if (words.list.length <= 1) throw new Refused('"ip rule del" requires arguments.');
+/** A rule that names no action looks up main. */
+function setMain(draft: Draft, { span }: Run): void {
+  draft.table = RT_TABLE_MAIN;
+  draft.node.action = { kind: "lookup", table: { value: "main", span }, span };
+}
+
+function remove(run: Run, draft: Draft): void {
   const { node } = draft;
   const family = familyOfRule(run, node);
-  deleteRule(run.ns, entryOf(run, draft, family, node.pref ?? { value: 0, span: run.span }), node.pref !== undefined);
+  const entry = entryOf(run, draft, family, node.pref ?? automatic(run, family));
+  checkGoto(entry);
+  deleteRule(run.ns, entry, node.pref !== undefined);
 }
+
+const automatic = (run: Run, family: Family): Spanned<number> => ({
+  value: automaticPref(run.ns.rules[family]),
+  span: run.span,
+});
 
 function entryOf(run: Run, { node, table }: Draft, family: Family, pref: Spanned<number>): RuleEntry {
   const told = node.from ?? node.to;

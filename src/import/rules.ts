@@ -16,11 +16,14 @@ export function automaticPref(list: readonly RuleEntry[]): number {
   return second !== undefined && second.pref > 0 ? second.pref - 1 : 0;
 }
 
+/** A goto leads forward only; asked of a deletion as well (fib_nl2rule). */
+export function checkGoto({ node: { action }, pref }: RuleEntry): void {
+  if (action?.kind === "goto" && action.target.value <= pref)
+    throw new Refused("Error: Backward goto not supported.", action.target.span);
+}
+
 export function addRule(ns: NetNs, entry: RuleEntry): void {
   const list = ns.rules[entry.family];
-  const { action } = entry.node;
-  if (action?.kind === "goto" && action.target.value <= entry.pref)
-    throw new Refused("Error: Backward goto not supported.", action.target.span);
   const twin = list.find((other) => other.pref === entry.pref && exists(other, entry));
   if (twin)
     throw new Refused(

@@ -81,6 +81,12 @@ export class Run {
     this.results.leftOut.push(...words);
   }
 
+  /** The command succeeds, but what it did does not show in the result. */
+  keepOut(why: string, because?: Label): void {
+    const secondary = because ? [because] : [];
+    this.results.remarks.push({ code: "W0501", severity: "warning", message: why, span: this.span, secondary });
+  }
+
   /** The device, in the wording of iproute2 when there is none. */
   device(word: Word, fail?: () => Refused): Device {
     const name: Name = { value: word.text, span: word.span };

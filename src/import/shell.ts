@@ -46,8 +46,8 @@ export type Statement =
   | { readonly kind: "blank"; readonly span: Span }
   | { readonly kind: "unreadable"; readonly why: string; readonly span: Span };
 
-/** A script that expands to more statements and loop turns than this is not a set-up script (and must not fill the memory). */
-const MAX_STATEMENTS = 100_000;
+/** Statements that loops may come to, in all; loops in loops in loops must not fill the memory. */
+const MAX_LOOPED = 20_000;
 const MAX_DEPTH = 50;
 
 // ---- the tree ---------------------------------------------------------------------------------------------------
@@ -469,13 +469,12 @@ const DECLARATION = new Set(["export", "readonly", "local", "declare"]);
 interface Expansion {
   readonly variables: Map<string, string>;
   readonly out: Statement[];
-  /** Statements and loop turns that may still be expanded. */
+  /** Statements that loops may still come to. */
   budget: number;
 }
 
 function expandTrees(trees: readonly Tree[], to: Expansion): void {
   for (const tree of trees) {
-    if (to.budget-- <= 0) return;
     if (tree.kind === "for") expandFor(tree, to);
     else if (tree.kind === "command") expandCommand(tree, to);
     else to.out.push(tree);
@@ -486,7 +485,8 @@ function expandFor(tree: Extract<Tree, { kind: "for" }>, to: Expansion): void {
   try {
     const values = tree.list.flatMap((word) => expandWord(word, to.variables));
     for (const value of values) {
-      if (to.budget-- <= 0) return;
+      to.budget -= tree.body.length + 1;
+      if (to.budget < 0) throw new NotExpandable(`loops of more than ${MAX_LOOPED} commands are not imported`);
       to.variables.set(tree.name, value.text);
       expandTrees(tree.body, to);
     }
@@ -617,6 +617,6 @@ function expandWord(word: RawWord, variables: ReadonlyMap<string, string>): Word
 /** Reads a whole script. Never throws; spans are offsets into `text`. */
 export function readScript(text: string): Statement[] {
   const statements: Statement[] = [];
-  expandTrees(new Parser(text).block(null, 0), { variables: new Map(), out: statements, budget: MAX_STATEMENTS });
+  expandTrees(new Parser(text).block(null, 0), { variables: new Map(), out: statements, budget: MAX_LOOPED });
   return statements;
 }

@@ -162,22 +162,27 @@ function parseIpv6(text: string): bigint | null {
 
 export const parseIp = (text: string): Ip | null => (text.includes(":") ? parseIpv6(text) : parseIpv4(text));
 
-/** An address argument without a length. */
-export function addressWord(word: Word): Spanned<Ip> {
+/** What iproute2 expects to see: `inet` after -4, `inet6` after -6. */
+const familyName = (family: Family | null): string => (family === null ? "any valid" : family === 4 ? "inet" : "inet6");
+
+/** An address argument without a length; of one family after `-4` or `-6`. */
+export function addressWord(word: Word, family: Family | null = null): Spanned<Ip> {
   const value = parseIp(word.text);
-  if (value === null) throw new Refused(`Error: any valid address is expected rather than "${word.text}".`, word.span);
+  if (value === null || (family !== null && familyOf(value) !== family))
+    throw new Refused(`Error: ${familyName(family)} address is expected rather than "${word.text}".`, word.span);
   return { value, span: word.span };
 }
 
 /** `default`, `any` and `all` are null; a missing length is the full one; `255.255.255.0` works as a length. */
-export function prefixWord(word: Word): Spanned<Prefix | null> {
+export function prefixWord(word: Word, family: Family | null = null): Spanned<Prefix | null> {
   if (["default", "any", "all"].includes(word.text)) return { value: null, span: word.span };
   const [addressText, lengthText, more] = word.text.split("/");
   const address = parseIp(addressText);
   const bits = address === null ? 32 : bitsOf(familyOf(address));
   const length = lengthText === undefined ? bits : (maskLength(lengthText) ?? parseNumber(lengthText, bits));
-  if (address === null || length === null || more !== undefined)
-    throw new Refused(`Error: any valid prefix is expected rather than "${word.text}".`, word.span);
+  const isOther = address !== null && family !== null && familyOf(address) !== family;
+  if (address === null || length === null || more !== undefined || isOther)
+    throw new Refused(`Error: ${familyName(family)} prefix is expected rather than "${word.text}".`, word.span);
   return { value: { address, length }, span: word.span };
 }
 
