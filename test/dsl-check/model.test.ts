@@ -229,6 +229,14 @@ describe("routes", () => {
     expect(source("interface a { }\ninterface b { address 10.0.0.1/24 }\nroute 1.0.0.0/8 dev a")).toBe(0x0a000001);
   });
 
+  test("an IPv6 gateway is taken for an IPv4 one when the source is chosen: its first four bytes (recorded from Linux 6.1)", () => {
+    const text = "interface b { address 10.1.0.1/24; address 32.1.13.1/24; address 2001:db8:2::1/64 }\n";
+    const source = (via: string) =>
+      formatIp(userRoute(hostOf(`${text}route 1.0.0.0/8 via inet6 ${via} dev b`)).nexthops[0].source);
+    expect(source("2001:db8:2::5")).toBe("32.1.13.1");
+    expect(source("fe80::5")).toBe("10.1.0.1");
+  });
+
   test("within a prefix: larger TOS, then smaller metric, then as written", () => {
     const lines = ["metric 100", "tos 0x10 metric 300", "", "tos 0x08", "metric 50"].map(
       (w) => `route 1.0.0.0/8 dev b ${w}`,
