@@ -68,9 +68,7 @@ describe("packages", () => {
   test("chevrotain only in dsl", () => only("chevrotain", ({ from }) => within(from, "dsl")));
   test("binaryen only in src/wasm, and only when it is needed", () =>
     only("binaryen", ({ from, kind }) => within(from, "src/wasm") && kind !== "static"));
-  test("cac and picocolors only in the command line", () => {
-    for (const name of ["cac", "picocolors"]) only(name, ({ from }) => within(from, "src/cli"));
-  });
+  test("cac only in the command line", () => only("cac", ({ from }) => within(from, "src/cli")));
   test("vitest and fast-check only in tests", () => {
     for (const name of ["vitest", "fast-check"]) only(name, ({ from }) => within(from, "test"));
   });
