@@ -35,7 +35,7 @@ export async function runTests(model: Model, kind: EngineKind): Promise<TestRun[
 
 async function runTest(model: Model, test: TestCase, kind: EngineKind): Promise<TestRun> {
   const nets = test.nets ?? model.nets;
-  const lab = await openLab({ ...model, nets }, kind);
+  const lab = await openLab(test.nets === null ? model : { ...model, nets }, kind);
   const pings = test.pings.map((ping): PingRun => {
     const result = lab.ping(ping.net, pingOptions(ping));
     const outcome = outcomeWords(result);
@@ -58,7 +58,6 @@ const pingOptions = (ping: PingCase) => ({
   source: (ping.bindAddress ?? 0) as Ipv4,
   ttl: ping.ttl,
   mark: ping.mark,
-  timeout: 1,
 });
 
 export function pingCommand(nets: readonly Net[], ping: PingCase): string {

@@ -130,13 +130,20 @@ const lazy =
   async (...args: unknown[]): Promise<number> =>
     (await load()).run(...(args as never[]));
 
+/** Stands for the word `-` (standard input or output) while cac parses: it would drop it. */
+const DASH = "\0-";
+const dash = <T>(value: T): T | "-" => (value === DASH ? "-" : value);
+
 /** @returns the exit status */
 export async function main(argv: readonly string[]): Promise<number> {
   const cli = commandLine();
   try {
-    const parsed = cli.parse(["node", "vrfc", ...argv], { run: false });
+    const words = argv.map((word) => (word === "-" ? DASH : word));
+    const parsed = cli.parse(["node", "vrfc", ...words], { run: false });
     if (parsed.options.help || parsed.options.version) return EXIT.OK;
     if (cli.matchedCommand === undefined) return noCommand(cli, parsed.args[0]);
+    cli.args = parsed.args.map(dash);
+    cli.options = Object.fromEntries(Object.entries(parsed.options).map(([name, value]) => [name, dash(value)]));
     return (await cli.runMatchedCommand()) as number;
   } catch (error) {
     if (!isUsageError(error)) throw error;

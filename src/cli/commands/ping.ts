@@ -29,7 +29,7 @@ export async function run(file: string, address: string, options: PingCommandOpt
   if (model === null) return EXIT.FINDINGS;
   const net = namespaceNamed(model, options.from);
   const lab = await openLab(model, kind);
-  const ping = lab.ping(net.index, { destination, ttl, mark, timeout: 1, ...binding(net, options.interface) });
+  const ping = lab.ping(net.index, { destination, ttl, mark, ...binding(net, options.interface) });
   const chapters = story(ping.events, model.nets, model.source);
   if (options.json) {
     const report = {
