@@ -85,29 +85,29 @@ function isThere(ns: NetNs, entry: Noted): boolean {
 export function lostSince(base: Snapshot, network: Network): Map<Noted, string> {
   const now = new Set(network.namespaces.flatMap(membersOf));
   const lost = new Map<Noted, string>();
+  for (const [device, was] of base.devices) {
+    const change = now.has(device) ? deviceChange(device, was) : null;
+    if (change !== null) lost.set(device, change);
+  }
+  for (const address of base.members) {
+    if (!(address instanceof Address) || !now.has(address) || !address.lostPrefixRoute) continue;
+    if (!base.lostPrefixRoutes.has(address)) lost.set(address, "a test cannot take away the route of an address");
+  }
   for (const member of base.members) {
-    if (
-      now.has(member) ||
-      member instanceof RuleEntry ||
-      member instanceof RuleRemoval ||
-      member instanceof SysctlEntry
-    )
-      continue;
+    if (now.has(member) || OVERRIDABLE.some((type) => member instanceof type)) continue;
     lost.set(member, "a test can add to the network of the file, but not take away from it");
   }
-  for (const [device, was] of base.devices) {
-    if (lost.has(device)) continue;
-    if (was.isUp && !device.isUp) lost.set(device, "a test cannot take a device down and lose what hung on it");
-    if (was.master !== (device.master?.vrf ?? null) || was.ns !== device.ns || was.name !== device.name.value)
-      lost.set(device, "a test cannot move or rename a device of the file");
-  }
-  for (const ns of network.namespaces) {
-    if (!base.members.has(ns)) lost.set(ns, "a test cannot add a namespace");
-    for (const address of ns.devices.flatMap((device) => device.addresses))
-      if (address.lostPrefixRoute && base.members.has(address) && !base.lostPrefixRoutes.has(address))
-        lost.set(address, "a test cannot take away the route of an address");
-  }
+  for (const ns of network.namespaces) if (!base.members.has(ns)) lost.set(ns, "a test cannot add a namespace");
   return lost;
+}
+
+const OVERRIDABLE = [RuleEntry, RuleRemoval, SysctlEntry] as const;
+
+function deviceChange(device: Device, was: DeviceSnapshot): string | null {
+  if (was.isUp && !device.isUp) return "a test cannot take a device down and lose what hung on it";
+  const isElsewhere =
+    was.master !== (device.master?.vrf ?? null) || was.ns !== device.ns || was.name !== device.name.value;
+  return isElsewhere ? "a test cannot move or rename a device of the file" : null;
 }
 
 // ---- emission -----------------------------------------------------------------------------------------------------
