@@ -85,7 +85,7 @@ const hopKey = (hop: NextHop): string =>
   [hop.device, typeof hop.gateway, hop.gateway, hop.weight, hop.onlink, hop.scope, hop.dead, hop.source].join(",");
 
 /** Never picked: as the signed number that bounds are, below every hash. */
-export const NEVER_PICKED = -1;
+const NEVER_PICKED = -1;
 
 /**
  * fib_rebalance: each live hop gets a share of the 31-bit hashes by its weight; its bound is the share's last hash.

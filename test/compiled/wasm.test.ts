@@ -31,7 +31,7 @@ const VARIANTS: readonly BackEndOptions[] = [
   ...(Object.keys(LpmKind) as LpmKind[]).map((lpm) => ({ level: 0 as const, lpm })),
 ];
 
-describe.each(VARIANTS)("wasm, $level $lpm", (options) => {
+describe.each(VARIANTS.map((options) => [JSON.stringify(options), options] as const))("wasm %s", (_, options) => {
   // DIR-24-8 is 16 MiB a table.
   const models = options.lpm === "dir24" ? MODELS.slice(0, 1) : MODELS;
   test("does what the reference does", async () => {

@@ -2,7 +2,7 @@
 
 import type { KernelProfile, Model, Net } from "../../../dsl/model.ts";
 import { DEVICE, DeviceFlag, FIB_ALIAS, TraceEvent } from "../../../runtime/abi.ts";
-import { BATCH_HEADER_BYTES, COLUMN, type Column } from "../../../runtime/batch.ts";
+import { COLUMN, type Column } from "../../../runtime/batch.ts";
 import { HOOKS, type Hook } from "../../../runtime/hooks.ts";
 import type { DropReason } from "../../../runtime/verdict.ts";
 import type { Layout, NetLayout } from "../../layout.ts";
@@ -90,8 +90,6 @@ const columnOffset = (column: Column): Expr => add(row, mul(stride, COLUMN(colum
 export const readColumn = (column: Column): Expr => load("batch", 4, columnOffset(column), 0);
 export const writeColumn = (column: Column, value: Operand): Step =>
   store("batch", 4, columnOffset(column), 0, expr(value));
-/** Offset of a batch's first row. */
-export const FIRST_ROW = BATCH_HEADER_BYTES;
 
 /** A hook with nothing attached is passed: only the trace shows it. Devices are ifindexes. */
 export const passHook = (hook: Hook, input: Operand, output: Operand): Step =>

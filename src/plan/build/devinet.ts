@@ -50,7 +50,7 @@ export function devGetByIndex(context: Context): Proc {
 }
 
 /** The value that a table's structure holds for an address, or 0. */
-export const lpmLookup = (kind: LpmKind, table: Operand, address: Operand): Expr =>
+const lpmLookup = (kind: LpmKind, table: Operand, address: Operand): Expr =>
   call(lpmProcName(kind, 4), [field(table, TABLE.image), address]);
 
 export const tableLookup = (table: TableLayout | undefined, address: Operand): Expr =>

@@ -161,7 +161,7 @@ function socketFlow(context: Context): Step[] {
   ];
 }
 
-export const SOCKET_PORTS = "socket_ports";
+const SOCKET_PORTS = "socket_ports";
 
 /** Ports of a flow of TCP or UDP; one of ICMP keeps type and code where others have the destination port. */
 export function socketPorts(): Proc {
