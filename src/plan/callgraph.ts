@@ -2,12 +2,23 @@
 import type { Plan, Proc } from "./ir.ts";
 import { allExpressions, allSteps, regKey } from "./visit.ts";
 
-/** Names that a proc calls, in order of first appearance. */
-export function calleesOf(proc: Proc): ReadonlySet<string> {
-  const names = new Set<string>();
-  for (const e of allExpressions(proc.body)) if (e.kind === "call") names.add(e.proc);
-  return names;
+/** Procs do not change, so what is known of one is worth keeping: every pass asks for it again. */
+const known = new WeakMap<Proc, { readonly callees: ReadonlySet<string>; readonly own: Effects }>();
+
+function ofProc(proc: Proc): { readonly callees: ReadonlySet<string>; readonly own: Effects } {
+  const before = known.get(proc);
+  if (before !== undefined) return before;
+  const callees = new Set(allExpressions(proc.body).flatMap((e) => (e.kind === "call" ? [e.proc] : [])));
+  const steps = allSteps(proc.body);
+  const sets = new Set(steps.flatMap((s) => (s.kind === "set" && s.reg.scope === "skb" ? [regKey(s.reg)] : [])));
+  const writes = steps.some(({ kind }) => kind === "store" || kind === "put" || kind === "trace");
+  const found = { callees, own: { sets, writes } };
+  known.set(proc, found);
+  return found;
 }
+
+/** Names that a proc calls, in order of first appearance. */
+export const calleesOf = (proc: Proc): ReadonlySet<string> => ofProc(proc).callees;
 
 export const procsByName = (plan: Plan): ReadonlyMap<string, Proc> =>
   new Map(plan.procs.map((proc) => [proc.name, proc]));
@@ -57,18 +68,10 @@ export interface Effects {
 export function effectsOf(order: readonly Proc[]): ReadonlyMap<string, Effects> {
   const effects = new Map<string, Effects>();
   for (const proc of order) {
-    const sets = new Set<string>();
-    let writes = false;
-    for (const s of allSteps(proc.body)) {
-      if (s.kind === "set" && s.reg.scope === "skb") sets.add(regKey(s.reg));
-      writes ||= s.kind === "store" || s.kind === "put" || s.kind === "trace";
-    }
-    for (const name of calleesOf(proc)) {
-      const callee = effects.get(name);
-      for (const key of callee?.sets ?? []) sets.add(key);
-      writes ||= callee?.writes ?? false;
-    }
-    effects.set(proc.name, { sets, writes });
+    const { callees, own } = ofProc(proc);
+    const all = [own, ...[...callees].flatMap((name) => effects.get(name) ?? [])];
+    const sets = new Set(all.flatMap((effect) => [...effect.sets]));
+    effects.set(proc.name, { sets, writes: all.some(({ writes }) => writes) });
   }
   return effects;
 }

@@ -2,11 +2,13 @@
  * optimize: the same plan with less to do. Results, memory, registers of the packet in flight that anyone reads, and the
  * trace (its steps, their order and arguments) stay as they are; so does everything that validatePlan asserts.
  */
+import { calleesOf } from "./callgraph.ts";
 import type { Plan } from "./ir.ts";
 import { branches } from "./passes/branches.ts";
 import { deadSets } from "./passes/dead-sets.ts";
 import { guards } from "./passes/guards.ts";
 import { inline } from "./passes/inline.ts";
+import type { Only, Run } from "./passes/pass.ts";
 import { propagate } from "./passes/propagate.ts";
 import { simplify } from "./passes/simplify.ts";
 import { unused } from "./passes/unused.ts";
@@ -20,7 +22,7 @@ export interface Pass {
   readonly name: string;
   /** The lowest level that runs it. */
   readonly level: Level;
-  readonly run: (plan: Plan) => Plan;
+  readonly run: Run;
 }
 
 /**
@@ -33,7 +35,8 @@ export interface Pass {
  *   guards     drops the elses, and with them readers of registers
  *   dead-sets  after all that drop readers
  *   unused     last: calls are gone by now
- * Each makes work for the others, so rounds are repeated until one changes nothing.
+ * Each makes work for the others, so rounds are repeated until one changes nothing. A round looks at what the one before
+ * changed, and at its callers; the last one looks at everything.
  */
 export const PASSES: readonly Pass[] = [
   { name: "inline", level: 2, run: inline },
@@ -46,15 +49,25 @@ export const PASSES: readonly Pass[] = [
 ];
 
 /** Chains of calls inline a link a round; nothing else needs nearly as many. */
-const MAX_ROUNDS = 30;
+const MAX_ROUNDS = 60;
 
 export function optimize(plan: Plan, level: Level): Plan {
   if (level === 0) return plan;
   const passes = PASSES.filter((pass) => pass.level <= level);
+  let only: Only = null;
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const next = passes.reduce((before, pass) => pass.run(before), plan);
-    if (next === plan) break;
+    const next = passes.reduce((before, pass) => pass.run(before, only), plan);
+    if (next === plan && only === null) break;
+    only = next === plan ? null : worthALook(plan, next);
     plan = next;
   }
   return plan;
+}
+
+/** Names of procs that changed, and of those that call them: arguments and effects show there. */
+function worthALook(before: Plan, after: Plan): ReadonlySet<string> {
+  const unchanged = new Set(before.procs);
+  const changed = new Set(after.procs.filter((proc) => !unchanged.has(proc)).map(({ name }) => name));
+  const callers = after.procs.filter((proc) => [...calleesOf(proc)].some((name) => changed.has(name)));
+  return new Set([...changed, ...callers.map(({ name }) => name)]);
 }

@@ -190,11 +190,14 @@ export const regKey = (reg: Reg): string => (reg.scope === "skb" ? `skb.${reg.na
 export const registersRead = (e: Expr): Reg[] =>
   allOperands([e]).flatMap((part) => (part.kind === "reg" ? [part.reg] : part.kind === "packet" ? [part.cursor] : []));
 
+/** Maps the bodies of procs: of all, or of those named. */
 export const mapProcs = (
   procs: readonly Proc[],
   f: (body: readonly Step[], proc: Proc) => readonly Step[],
+  only: ReadonlySet<string> | null = null,
 ): readonly Proc[] =>
   mapAll(procs, (proc) => {
+    if (only !== null && !only.has(proc.name)) return proc;
     const body = f(proc.body, proc);
     return body === proc.body ? proc : { ...proc, body };
   });

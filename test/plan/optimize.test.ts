@@ -10,6 +10,9 @@ import { validatePlan } from "../../src/plan/validate.ts";
 import { emitModule } from "../../src/wasm/emit.ts";
 import { MEMORY_BYTES, type RandomPlan, randomMemory, randomPlan, TRACE_REGION, withoutTraceRegion } from "./random.ts";
 
+/** Runs of each property are in proportion to it. */
+const RUNS = Number(process.env.FC_RUNS ?? 150);
+
 interface Outcome {
   readonly results: readonly (Value | null)[];
   readonly memory: Uint8Array;
@@ -44,7 +47,7 @@ describe("random plans", () => {
     const property = fc.property(randomPlan, ({ plan }) => {
       expect(validatePlan(plan)).toEqual([]);
     });
-    fc.assert(property, { numRuns: 500 });
+    fc.assert(property, { numRuns: RUNS * 2 });
   });
 
   it("never reach out of the packet, and print", () => {
@@ -52,7 +55,7 @@ describe("random plans", () => {
       interpreted(random.plan, random);
       expect(printPlan(random.plan)).toContain("export proc main");
     });
-    fc.assert(property, { numRuns: 500 });
+    fc.assert(property, { numRuns: RUNS * 2 });
   });
 
   it.each(PASSES)("mean the same after $name", ({ run }) => {
@@ -61,7 +64,7 @@ describe("random plans", () => {
       expect(validatePlan(plan)).toEqual([]);
       expectSame(interpreted(plan, random), interpreted(random.plan, random), printPlan(plan));
     });
-    fc.assert(property, { numRuns: 300 });
+    fc.assert(property, { numRuns: RUNS });
   });
 
   it.each([1, 2] as const)("mean the same at level %i, and then nothing is left to do", (level) => {
@@ -71,7 +74,7 @@ describe("random plans", () => {
       expectSame(interpreted(plan, random), interpreted(random.plan, random), printPlan(plan));
       expect(optimize(plan, level)).toBe(plan);
     });
-    fc.assert(property, { numRuns: 300 });
+    fc.assert(property, { numRuns: RUNS });
   });
 
   it("mean the same without trace, but for the trace", () => {
@@ -81,7 +84,7 @@ describe("random plans", () => {
       const expected = untraced(interpreted(random.plan, random));
       expectSame(untraced(interpreted(hot, random)), expected, printPlan(hot));
     });
-    fc.assert(property, { numRuns: 200 });
+    fc.assert(property, { numRuns: RUNS });
   });
 
   it.each([0, 1, 2] as const)("mean the same as wasm at level %i", async (level) => {
@@ -89,6 +92,6 @@ describe("random plans", () => {
       const plan = optimize(random.plan, level);
       expectSame(await compiled(plan, random, level), interpreted(random.plan, random), printPlan(plan));
     });
-    await fc.assert(property, { numRuns: 100 });
+    await fc.assert(property, { numRuns: Math.ceil(RUNS / 3) });
   });
 });

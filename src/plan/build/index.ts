@@ -4,6 +4,7 @@
  *   process.ts     the batch loop, one packet's passes, Entry NEIGHBOUR
  *   receive.ts     netif_receive_skb            ip_input.ts     ip_rcv, ip_local_deliver
  *   route_input.ts ip_route_input, ip_error     source.ts       fib_validate_source
+ *   rtm_getroute.ts inet_rtm_getroute
  *   forward.ts     ip_forward                   route_output.ts ip_route_output_key
  *   output.ts      raw_sendmsg, ip_local_out, ip_output
  *   vrf.ts         vrf_l3_rcv, vrf_l3_out, vrf_xmit
@@ -51,6 +52,7 @@ import {
   ipRouteInputSlow,
 } from "./route_input.ts";
 import { ipRouteOutputKey, ipRouteOutputKeyHashRcu, mkrouteOutput } from "./route_output.ts";
+import { inetRtmGetroute } from "./rtm_getroute.ts";
 import { fibLookup } from "./rules.ts";
 import { SKB_REGS } from "./skb.ts";
 import { fibValidateSource, fibValidateSourceFully } from "./source.ts";
@@ -72,7 +74,7 @@ const namespaceProcs = (context: Context): Proc[] =>
     ...[ipRouteInputNoref, ipRouteInputSlow, ipRouteInputMc, brdInput, ipMkrouteInput, ipError],
     ...[fibValidateSource, fibValidateSourceFully, fibLookup, fibTableLookup, l3mdevUpdateFlow],
     ...[ipForward, rawSendmsg, ipRouteConnect, ipRouteOutputKey, ipRouteOutputKeyHashRcu, mkrouteOutput],
-    ...[ipLocalOut, l3mdevIpOut, dstOutputProc, ipOutput, vrfOutput, vrfXmit, neighUpdate],
+    ...[ipLocalOut, l3mdevIpOut, dstOutputProc, ipOutput, vrfOutput, vrfXmit, neighUpdate, inetRtmGetroute],
     ...[ipFinishOutput2, neighHa, neighbour4, neighbour6, devQueueXmit, devGetByIndex, ipDevFind, inetAddrType],
   ].map((build) => build(context));
 

@@ -4,6 +4,7 @@
  *   process(net, batch, count) -> process.N(batch, count) -> packet.N for each packet
  *
  *   packet.N:  RECEIVE -> dev_receive | OUTPUT -> raw_sendmsg | LOOKUP -> ip_route_connect | NEIGHBOUR -> neigh_update
+ *              | ROUTE_INPUT -> inet_rtm_getroute
  *              then, while a device without a wire hands the packet on, pass after pass: netif_rx | vrf_xmit
  */
 
@@ -135,6 +136,7 @@ export function packetProc(context: Context): Proc {
     enter(Entry.OUTPUT, "raw_sendmsg"),
     enter(Entry.LOOKUP, "ip_route_connect"),
     enter(Entry.NEIGHBOUR, "neigh_update"),
+    enter(Entry.ROUTE_INPUT, "inet_rtm_getroute"),
     repeat(MAX_PASSES, "passes", [
       when(eqz(next), [ret()]),
       set(entry, next),

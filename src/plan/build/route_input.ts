@@ -31,7 +31,7 @@ import {
   when,
 } from "../ir.ts";
 import { type Context, callNet, drop, field, hasFlag, icmpSend, ifindexOf, proc } from "./context.ts";
-import { localDst, noteLookup, noteRoute, RT_SET_NEXTHOP, TRACE_ROUTE } from "./dst.ts";
+import { localDst, loopbackDev, noteLookup, noteRoute, RT_SET_NEXTHOP, TRACE_ROUTE } from "./dst.ts";
 import { dissect, flowi4 } from "./flow.ts";
 import { ICMP_DEST_UNREACH } from "./forward.ts";
 import {
@@ -46,6 +46,7 @@ import {
   Protocol,
   routingTos,
 } from "./in.ts";
+import { l3mdevMaster } from "./l3mdev.ts";
 import { isMultipath, setPacketHash } from "./multipath.ts";
 import { lookupKind } from "./rules.ts";
 import {
@@ -116,6 +117,7 @@ export function ipRouteInputMc(context: Context): Proc {
       [when(eqz(mayComeFromNobody), refuse(DropReason.MARTIAN_SOURCE))],
       validate(context, i32(0), i32(0)),
     ),
+    set(dstDev, loopbackDev(context.layout)),
     ...localDst(RouteTypeCode.multicast),
     routed,
   ];
@@ -127,6 +129,12 @@ export function ipRouteInputMc(context: Context): Proc {
 const validate = (context: Context, destination: Operand, oif: Operand): Step[] => [
   set(err, callNet(context, "fib_validate_source", saddr, destination, oif, input)),
   when(refused(err), [ret(select(eq(err, Errno.EXDEV), DropReason.IP_RPFILTER, DropReason.MARTIAN_SOURCE))]),
+];
+
+/** ip_rt_get_dev: what is for this host goes to the VRF of the address, or to lo. Validation has a result of its own: set before. */
+const localDev = (context: Context): Step[] => [
+  set(out, l3mdevMaster(field(resHop, NEXT_HOP.device))),
+  set(dstDev, select(out, out, loopbackDev(context.layout))),
 ];
 
 export function ipRouteInputSlow(context: Context): Proc {
@@ -141,7 +149,11 @@ export function ipRouteInputSlow(context: Context): Proc {
     set(saddr, iphdr.saddr),
     set(daddr, iphdr.daddr),
     when(isGroupSource, refuse(DropReason.MARTIAN_SOURCE)),
-    when(or(isLbcast(daddr), eqz(or(saddr, daddr))), [...noteRoute(0, RouteTypeCode.broadcast), ...broadcast]),
+    when(or(isLbcast(daddr), eqz(or(saddr, daddr))), [
+      ...noteRoute(0, RouteTypeCode.broadcast),
+      set(dstDev, loopbackDev(context.layout)),
+      ...broadcast,
+    ]),
     when(isZeronet(saddr), refuse(DropReason.MARTIAN_SOURCE)),
     when(or(isZeronet(daddr), isConfined(daddr)), refuse(DropReason.MARTIAN_DESTINATION)),
     when(and(isConfined(saddr), eqz(isLoopback(daddr))), refuse(DropReason.MARTIAN_SOURCE)),
@@ -151,10 +163,15 @@ export function ipRouteInputSlow(context: Context): Proc {
     ...noteLookup,
     when(err, noRoute(select(forwards, err, Errno.EHOSTUNREACH))),
     set(type, resType),
-    when(eq(type, RouteTypeCode.local), [...validate(context, daddr, 0), ...localDst(RouteTypeCode.local), routed]),
+    when(eq(type, RouteTypeCode.local), [
+      ...localDev(context),
+      ...validate(context, daddr, 0),
+      ...localDst(RouteTypeCode.local),
+      routed,
+    ]),
     when(
       eq(type, RouteTypeCode.broadcast),
-      [when(eqz(hasFlag(input, "BC_FORWARDING")), broadcast)],
+      [when(eqz(hasFlag(input, "BC_FORWARDING")), [...localDev(context), ...broadcast])],
       [
         when(eqz(forwards), noRoute(Errno.EHOSTUNREACH)),
         when(ne(type, RouteTypeCode.unicast), refuse(DropReason.MARTIAN_DESTINATION)),

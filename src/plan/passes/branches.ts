@@ -12,10 +12,11 @@
 import type { Plan, Step } from "../ir.ts";
 import { eqz } from "../ir.ts";
 import { allSteps, bodies, hasCall, mapProcs, mapSteps } from "../visit.ts";
+import type { Only } from "./pass.ts";
 import { simplifyExpr } from "./simplify.ts";
 
-export function branches(plan: Plan): Plan {
-  const procs = mapProcs(plan.procs, (body) => reachable(mapSteps(body, (step) => branch(cut(step)))));
+export function branches(plan: Plan, only?: Only): Plan {
+  const procs = mapProcs(plan.procs, (body) => reachable(mapSteps(body, (step) => branch(cut(step)))), only);
   return procs === plan.procs ? plan : { ...plan, procs };
 }
 

@@ -12,12 +12,13 @@
 import type { Plan, Reg, Step } from "../ir.ts";
 import { tail } from "../ir.ts";
 import { allSteps, expressions, hasCall, mapProcs, registersRead, regKey } from "../visit.ts";
+import type { Only } from "./pass.ts";
 
 type Live = ReadonlySet<string>;
 
-export function deadSets(plan: Plan): Plan {
+export function deadSets(plan: Plan, only?: Only): Plan {
   const read = skbRead(plan);
-  const procs = mapProcs(plan.procs, (body) => new Liveness(read).steps(body, read).steps);
+  const procs = mapProcs(plan.procs, (body) => new Liveness(read).steps(body, read).steps, only);
   const named = new Set([...read, ...skbSet({ ...plan, procs })]);
   const skb = plan.skb.filter((reg) => named.has(regKey(reg)));
   return procs === plan.procs && skb.length === plan.skb.length ? plan : { procs, skb };
@@ -126,12 +127,17 @@ class Liveness {
 
   #reading(step: Step, after: Live): Live {
     const read = readBy(step).map(regKey);
-    return union(after, expressions(step).some(hasCall) ? [...read, ...this.#outside] : read);
+    const live = union(after, read);
+    return expressions(step).some(hasCall) ? union(live, this.#outside) : live;
   }
 }
 
 function union(live: Live, more: Iterable<string>): Live {
-  const all = new Set(live);
-  for (const key of more) all.add(key);
-  return all.size === live.size ? live : all;
+  let all: Set<string> | null = null;
+  for (const key of more)
+    if (!live.has(key)) {
+      all ??= new Set(live);
+      all.add(key);
+    }
+  return all ?? live;
 }

@@ -6,7 +6,7 @@
  */
 import type { Effects } from "../callgraph.ts";
 import type { Expr, Reg, Step } from "../ir.ts";
-import { allExpressions, allSteps, expressions, mapBodies, regKey } from "../visit.ts";
+import { allExpressions, allOperands, allSteps, expressions, hasCall, mapBodies, regKey } from "../visit.ts";
 
 /** Facts about registers by key; null: no path comes here. */
 export type Facts<T> = ReadonlyMap<string, T> | null;
@@ -123,7 +123,10 @@ export function changedBy(body: readonly Step[], effects: ReadonlyMap<string, Ef
   return changed;
 }
 
+const NOTHING: ReadonlySet<string> = new Set();
+
 function changedByCalls(parts: readonly Expr[], effects: ReadonlyMap<string, Effects>): ReadonlySet<string> {
-  const trace: Step = { kind: "trace", event: 0, args: parts, comment: "" };
-  return parts.length === 0 ? new Set() : changedBy([trace], effects);
+  if (!parts.some(hasCall)) return NOTHING;
+  const changed = allOperands(parts).flatMap((e) => (e.kind === "call" ? [...(effects.get(e.proc)?.sets ?? [])] : []));
+  return new Set(changed);
 }

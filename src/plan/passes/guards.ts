@@ -14,14 +14,19 @@ import { tail } from "../ir.ts";
 import { covers, intersection, type Span, shift, span, union } from "../span.ts";
 import { hasCall, mapProcs, regKey } from "../visit.ts";
 import { type ForwardPass, forward } from "./flow.ts";
+import type { Only } from "./pass.ts";
 
-export function guards(plan: Plan): Plan {
+export function guards(plan: Plan, only?: Only): Plan {
   const { order } = callOrder(plan);
   const effects = effectsOf(order ?? []);
-  const procs = mapProcs(plan.procs, (body, proc) => {
-    const required = proc.requires.map(({ cursor, bytes }) => [regKey(cursor), span(0, bytes)] as const);
-    return forward(PASS, effects, new Map(required), body);
-  });
+  const procs = mapProcs(
+    plan.procs,
+    (body, proc) => {
+      const required = proc.requires.map(({ cursor, bytes }) => [regKey(cursor), span(0, bytes)] as const);
+      return forward(PASS, effects, new Map(required), body);
+    },
+    only,
+  );
   return procs === plan.procs ? plan : { ...plan, procs };
 }
 

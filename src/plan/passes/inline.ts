@@ -27,6 +27,7 @@ import {
   mapSteps,
   operands,
 } from "../visit.ts";
+import type { Only } from "./pass.ts";
 
 type Call = Expr & { kind: "call" };
 
@@ -35,16 +36,19 @@ const ONCE_STEPS = 80;
 /** Steps of a proc that is inlined wherever it is called. */
 const TINY_STEPS = 3;
 
-export function inline(plan: Plan): Plan {
+export function inline(plan: Plan, only?: Only): Plan {
   const candidates = candidatesOf(plan);
   if (candidates.size === 0) return plan;
   let number = highestNumber(plan);
-  const procs = mapProcs(plan.procs, (body) =>
-    mapSteps(body, (step) => {
-      const call = firstCall(step);
-      const callee = call && candidates.get(call.proc);
-      return callee ? splice(step, call, callee, ++number) : [step];
-    }),
+  const procs = mapProcs(
+    plan.procs,
+    (body) =>
+      mapSteps(body, (step) => {
+        const call = firstCall(step);
+        const callee = call && candidates.get(call.proc);
+        return callee ? splice(step, call, callee, ++number) : [step];
+      }),
+    only,
   );
   return procs === plan.procs ? plan : { ...plan, procs };
 }

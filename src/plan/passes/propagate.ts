@@ -13,11 +13,12 @@ import type { Expr, Plan, Proc, Reg } from "../ir.ts";
 import { tail } from "../ir.ts";
 import { allExpressions, allSteps, mapExpr, mapExpressions, mapProcs, regKey } from "../visit.ts";
 import { type ForwardPass, forward } from "./flow.ts";
+import type { Only } from "./pass.ts";
 
 /** What a register holds: a constant or a register. */
 type Value = Expr & { kind: "const" | "reg" };
 
-export function propagate(plan: Plan): Plan {
+export function propagate(plan: Plan, only?: Only): Plan {
   const { order } = callOrder(plan);
   const effects: ReadonlyMap<string, Effects> = effectsOf(order ?? []);
   const shared = new Set(
@@ -27,10 +28,14 @@ export function propagate(plan: Plan): Plan {
         .map(regKey),
     ),
   );
-  const procs = mapProcs(plan.procs, (body, proc) => {
-    const cursors = new Set([...shared, ...cursorsOf(proc).map(regKey), regKey(tail)]);
-    return forward(propagation(cursors), effects, new Map(), body);
-  });
+  const procs = mapProcs(
+    plan.procs,
+    (body, proc) => {
+      const cursors = new Set([...shared, ...cursorsOf(proc).map(regKey), regKey(tail)]);
+      return forward(propagation(cursors), effects, new Map(), body);
+    },
+    only,
+  );
   return procs === plan.procs ? plan : { ...plan, procs };
 }
 
@@ -49,11 +54,10 @@ const propagation = (cursors: ReadonlySet<string>): ForwardPass<Value> => ({
   },
   afterSet: (facts, reg, value) => {
     const key = regKey(reg);
-    const after = new Map(without(facts, new Set([key])));
+    const after = without(facts, new Set([key]));
     // Reading a local costs less than reading the packet in flight, so never the other way round.
     const holds = value.kind === "const" || (value.kind === "reg" && value.reg.scope === "local");
-    if (holds && !cursors.has(key) && !isSelf(value, key)) after.set(key, value as Value);
-    return after;
+    return holds && !cursors.has(key) && !isSelf(value, key) ? new Map(after).set(key, value as Value) : after;
   },
   afterGuard: (facts) => facts,
   forget: without,
@@ -76,7 +80,8 @@ function replacement(facts: ReadonlyMap<string, Value>): (part: Expr) => Expr {
 function without(facts: ReadonlyMap<string, Value>, changed: ReadonlySet<string>): ReadonlyMap<string, Value> {
   const stale = ([key, value]: [string, Value]) =>
     changed.has(key) || (value.kind === "reg" && changed.has(regKey(value.reg)));
-  return new Map([...facts].filter((fact) => !stale(fact)));
+  const fresh = [...facts].filter((fact) => !stale(fact));
+  return fresh.length === facts.size ? facts : new Map(fresh);
 }
 
 const isSelf = (value: Expr, key: string): boolean => value.kind === "reg" && regKey(value.reg) === key;

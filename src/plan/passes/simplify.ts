@@ -6,6 +6,7 @@
 import type { Expr, Plan, Step } from "../ir.ts";
 import { typeOf } from "../ir.ts";
 import { mapExpr, mapExpressions, mapProcs, mapSteps } from "../visit.ts";
+import type { Only } from "./pass.ts";
 import { type Bindings, constantOf, foldBinary, foldUnary, type Rewrite, rewriterOf } from "./pattern.ts";
 
 const swapped: readonly Rewrite[] = [
@@ -117,8 +118,8 @@ export const CONDITION_REWRITES: readonly Rewrite[] = [
   { rule: "(ne x 0) -> x", where: ({ x }) => (typeOf(x) === "i32" ? {} : null) },
 ];
 
-export function simplify(plan: Plan): Plan {
-  const procs = mapProcs(plan.procs, (body) => mapSteps(body, (step) => [simplifyStep(step)]));
+export function simplify(plan: Plan, only?: Only): Plan {
+  const procs = mapProcs(plan.procs, (body) => mapSteps(body, (step) => [simplifyStep(step)]), only);
   return procs === plan.procs ? plan : { ...plan, procs };
 }
 

@@ -4,8 +4,9 @@
 import { calleesOf, callOrder, effectsOf, procsByName } from "../callgraph.ts";
 import type { Plan, Step } from "../ir.ts";
 import { hasCall, mapProcs, mapSteps } from "../visit.ts";
+import type { Only } from "./pass.ts";
 
-export function unused(plan: Plan): Plan {
+export function unused(plan: Plan, only?: Only): Plan {
   const effects = effectsOf(callOrder(plan).order ?? []);
   const idle = (step: Step): boolean => {
     if (step.kind !== "do" || step.call.args.some(hasCall)) return false;
@@ -16,6 +17,7 @@ export function unused(plan: Plan): Plan {
   const procs = mapProcs(
     plan.procs.filter((proc) => kept.has(proc.name)),
     (body) => mapSteps(body, (step) => (idle(step) ? [] : [step])),
+    only,
   );
   const same = procs.length === plan.procs.length && procs.every((proc, i) => proc === plan.procs[i]);
   return same ? plan : { ...plan, procs };
