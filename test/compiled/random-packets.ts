@@ -86,7 +86,7 @@ const anyFrame = fc
   });
 
 const anySend = fc.record({
-  entry: fc.constantFrom<number>(Entry.OUTPUT, Entry.OUTPUT, Entry.LOOKUP, Entry.NEIGHBOUR),
+  entry: fc.constantFrom<number>(Entry.OUTPUT, Entry.OUTPUT, Entry.LOOKUP, Entry.NEIGHBOUR, Entry.ROUTE_INPUT),
   device: fc.constantFrom(0, 0, 0, ...IFINDEXES, 99),
   bytes: anyIpPacket.map((bytes) => {
     // Sockets mostly leave the source to the kernel.
@@ -97,7 +97,7 @@ const anySend = fc.record({
 });
 
 const anyBytes = fc.record({
-  entry: fc.integer({ min: 0, max: 4 }),
+  entry: fc.integer({ min: 0, max: 5 }),
   device: fc.constantFrom(0, ...IFINDEXES),
   bytes: fc.uint8Array({ maxLength: 300, size: "max" }),
 });
