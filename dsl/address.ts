@@ -45,7 +45,7 @@ const withAddress = (fault: Fault, address: string): Fault =>
   fault.instead === undefined ? fault : { ...fault, instead: `${address}/${fault.instead}` };
 
 function prefixLength(text: string, bits: 32 | 128): number | Fault {
-  if (text === "") return bad("the prefix length behind `/` is missing", String(bits));
+  if (text === "") return bad("the prefix length behind `/` is missing");
   const mask = text.includes(".") ? parseKnownGood(text) : null;
   if (typeof mask === "number" && bits === 32)
     return bad("a netmask, where a prefix length is written", maskLength(mask));
@@ -79,7 +79,11 @@ function ipv4Fault(text: string): Fault {
 
 function ipv6Fault(text: string): Fault {
   const zone = text.indexOf("%");
-  if (zone >= 0) return bad(`\`${text.slice(zone)}\` is a zone; say the device with \`dev\``, text.slice(0, zone));
+  if (zone >= 0) {
+    const address = text.slice(0, zone);
+    const instead = parseKnownGood(address) === null ? undefined : address;
+    return bad(`\`${text.slice(zone)}\` is a zone; say the device with \`dev\``, instead);
+  }
   const strange = /[^0-9a-fA-F:.]/.exec(text);
   if (strange !== null) return bad(`\`${strange[0]}\` is not a hexadecimal digit`);
   if (text.includes(":::")) return bad("three colons in a row");
@@ -113,5 +117,5 @@ export function parseMac(text: string): Parsed<Mac> {
   if (MAC.test(text)) return ok(Number.parseInt(text.replaceAll(":", ""), 16));
   const digits = text.replaceAll(/[-.]/g, "").toLowerCase();
   const meant = /^[0-9a-f]{12}$/.test(digits) ? digits.replace(/(..)(?!$)/g, "$1:") : undefined;
-  return bad("a link-layer address is six bytes of two hexadecimal digits with colons", meant);
+  return bad("those are six bytes of two hexadecimal digits with colons", meant);
 }

@@ -74,7 +74,7 @@ export function expectedIn(rule: string, previous: IToken): string {
 }
 
 function attributeValue(rule: string, keyword: TokenType): ValueLabel | undefined {
-  const alternatives = sharedParser().getGAstProductions()[rule]?.definition[0];
+  const alternatives = productionOf(rule)?.definition[0];
   if (!(alternatives instanceof Alternation)) return undefined;
   for (const alternative of alternatives.definition) {
     const [first, second] = partsOf(alternative);
@@ -84,6 +84,13 @@ function attributeValue(rule: string, keyword: TokenType): ValueLabel | undefine
   }
   return undefined;
 }
+
+let productions: Readonly<Record<string, { readonly definition: IProduction[] } & IProduction>> | undefined;
+/** chevrotain copies the list of its rules each time that it is asked. */
+const productionOf = (rule: string) => {
+  productions ??= sharedParser().getGAstProductions() as unknown as NonNullable<typeof productions>;
+  return productions[rule];
+};
 
 /** The rules whose keywords a statement goes on with. */
 const ATTRIBUTES: Readonly<Record<string, readonly string[]>> = {
@@ -97,19 +104,28 @@ const ATTRIBUTES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Keywords that a statement of this rule can go on with. */
-export const attributeKeywords = (rule: string): TokenType[] => [
+export const attributeKeywords = (rule: string): readonly TokenType[] => [
   ...new Set((ATTRIBUTES[rule] ?? []).flatMap(statementKeywords)),
 ];
 
-/** Synonyms, and what is only accepted because `ip` shows it, are not offered. */
-const ACCEPTED: ReadonlySet<TokenType> = new Set([K.StateMark, K.Priority, K.Order, K.Error, K.CountOption]);
-export const isAdvertised = (type: TokenType): boolean => !ACCEPTED.has(type);
+/** Synonyms, what is only accepted because `ip` shows it, and what is kept for later, are not offered. */
+const NOT_OFFERED: ReadonlySet<TokenType> = new Set([
+  ...[K.Priority, K.Order, K.StateMark, K.Error, K.CountOption],
+  ...[K.Chain, K.Program, K.Map],
+]);
+export const isAdvertised = (type: TokenType): boolean => !NOT_OFFERED.has(type);
+
+const firstKeywords = new Map<string, readonly TokenType[]>();
 
 /** Keywords that `rule` (`item`, `property`, ...) can begin with. */
-export function statementKeywords(rule: string): TokenType[] {
-  const keywords: ReadonlySet<TokenType> = new Set(Object.values(K));
-  return firstOf(sharedParser().getGAstProductions()[rule]).filter((type) => keywords.has(type));
+export function statementKeywords(rule: string): readonly TokenType[] {
+  const known = firstKeywords.get(rule);
+  if (known !== undefined) return known;
+  const first = firstOf(productionOf(rule)).filter((type) => KEYWORDS.has(type));
+  firstKeywords.set(rule, first);
+  return first;
 }
+const KEYWORDS: ReadonlySet<TokenType> = new Set(Object.values(K));
 
 /** Everything but Terminal and NonTerminal has parts; the declared base type does not say so. */
 const partsOf = (production: IProduction) => (production as unknown as { definition: IProduction[] }).definition;

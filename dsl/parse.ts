@@ -73,7 +73,7 @@ function reportIncomplete(error: IRecognitionException, tokens: Tokens, report: 
   const rule = error.context.ruleStack.at(-1)!;
   const expected = expectedIn(rule, previous);
   const end = endOf(previous);
-  const message = `expected ${expected} after \`${previous.image}\`, found ${found(error.token, tokens)}`;
+  const message = `expected ${expected.replace(/ \(.*/, "")} after \`${previous.image}\`, found ${found(error.token, tokens)}`;
   const atEnd = error.token.tokenType === Separator || error.token.tokenType === LBrace;
   const meant = atEnd ? null : suggest(error.token.image, statementKeywords(rule).flatMap(spellingsOf));
   report.error(previous, atEnd ? "E0102" : "E0101", message, {

@@ -12,7 +12,7 @@ import { formatIp, formatPrefix, type Prefix } from "../runtime/net/ip.ts";
 import { formatMac } from "../runtime/net/mac.ts";
 import type * as Ast from "./ast.ts";
 import { ipProtocolName } from "./ip-protocols.ts";
-import { isBareWord, quote } from "./tokens.ts";
+import { isBareWord, K, keywordOf, quote } from "./tokens.ts";
 import { defaultMask, isHost } from "./values.ts";
 
 const INDENT = "  ";
@@ -145,7 +145,8 @@ const join = (...parts: readonly (string | undefined | false)[]): string => part
 const say = <T>(keyword: string, value: T | undefined, write: (value: T) => string): string | undefined =>
   value === undefined ? undefined : `${keyword} ${write(value)}`;
 
-const bare = (text: string): string => (isBareWord(text) ? text : quote(text));
+/** `[l3mdev-table]` as a bare word is not a name but what `ip` prints for "the table of the VRF". */
+const bare = (text: string): string => (isBareWord(text) && keywordOf(text) !== K.L3mdevTable ? text : quote(text));
 const word = (name: Ast.Name): string => bare(name.value);
 const number = (value: Ast.Spanned<number>): string => `${value.value}`;
 const hex = (value: number): string => `0x${value.toString(16)}`;

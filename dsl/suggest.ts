@@ -20,7 +20,7 @@ export function editDistance(a: string, b: string, limit = Number.POSITIVE_INFIN
     if (Math.min(...row) > limit) return limit + 1;
     before = above;
   }
-  return row[b.length];
+  return Math.min(row[b.length], limit + 1);
 }
 
 /** The candidate nearest to `word` (the first of equals) when at most a third of the letters differ; case does not count. */

@@ -34,9 +34,17 @@ function found(token: IToken): string {
 /**
  * @param before where the token before it ends
  * @param rule the statement's rule in dsl/parser.ts
+ * @param keyword what it begins with
  */
-export function reportSurplus(report: SyntaxReport, token: IToken, before: number, rule: string, place: Place): void {
-  const statement = rule === "noRule" ? "no rule" : rule;
+export function reportSurplus(
+  report: SyntaxReport,
+  token: IToken,
+  before: number,
+  rule: string,
+  keyword: TokenType,
+  place: Place,
+): void {
+  const statement = rule === "noRule" ? "no rule" : rule === "ping" ? rule : keyword.LABEL;
   if (token.tokenType === LBrace) {
     report.error(token, "E0101", `\`${statement}\` has no block`, { label: "unexpected `{`" });
     return;
@@ -73,7 +81,7 @@ export function reportUnknown(report: SyntaxReport, words: readonly IToken[], pl
   } else {
     const meant = suggest(token.image, spellings(keywords));
     report.error(token, "E0103", `${found(token)} begins no statement`, {
-      label: meant !== null ? "" : `expected ${listed(keywords.map(label))}`,
+      label: meant !== null ? "" : `expected ${listed(keywords.filter(isAdvertised).map(label))}`,
       help: meant === null ? [] : [didYouMean(token, meant)],
     });
   }
@@ -99,7 +107,7 @@ function reportMisplaced(report: SyntaxReport, token: IToken, place: Place): voi
   }
   if (place === "testItem") help.push({ message: "a test adds to the network in `namespace NAME { ... }` blocks" });
   report.error(token, "E0104", `\`${token.image}\` cannot stand ${PLACES[place]}`, {
-    label: token.tokenType === K.Namespace && place === "item" ? "is a `}` missing above?" : "",
+    label: token.tokenType === K.Namespace ? "is a `}` missing above?" : "",
     help,
   });
 }

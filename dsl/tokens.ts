@@ -48,11 +48,14 @@ const Continuation = createToken({
 });
 
 const spellings = new Map<string, TokenType>();
+const synonyms = new Map<TokenType, readonly string[]>();
 
 /** A keyword: the spelling that messages and the printer use, then its synonyms. */
-function keyword(name: string, spelling: string, ...synonyms: readonly string[]): TokenType {
+function keyword(name: string, spelling: string, ...others: readonly string[]): TokenType {
   const type = createToken({ name, pattern: Lexer.NA, label: spelling, categories: [Word] });
-  for (const text of [spelling, ...synonyms]) spellings.set(text, type);
+  const all = [spelling, ...others];
+  for (const text of all) spellings.set(text, type);
+  synonyms.set(type, all);
   return type;
 }
 
@@ -157,9 +160,8 @@ export const K = {
   ),
 } as const;
 
-/** Every spelling of a keyword. */
-export const spellingsOf = (type: TokenType): string[] =>
-  [...spellings].filter(([, other]) => other === type).map(([text]) => text);
+/** Every spelling of a keyword, the one that messages use first. */
+export const spellingsOf = (type: TokenType): readonly string[] => synonyms.get(type) ?? [];
 
 /** The keyword that a word is spelt like. */
 export const keywordOf = (word: string): TokenType | undefined => spellings.get(word);

@@ -20,17 +20,22 @@ const spanned = <T>(token: IToken, value: T): Spanned<T> => ({ value, span: span
 export const name = (token: IToken): Name => spanned(token, textOf(token));
 
 /** How a number fails to be one; the numbers of Linux' interfaces are unsigned and of 32 bits unless said otherwise. */
-type NumberFault = { readonly reason: string; readonly instead?: string };
+type NumberFault = { readonly reason: string; readonly hint: string; readonly instead?: string };
+const NUMBER_FORM = "a number: decimal, or hexadecimal with `0x`";
 
 function readNumber(text: string, max: number): number | NumberFault {
   if (/^0\d+$/.test(text)) {
     const octal = /^[0-7]+$/.test(text) ? Number.parseInt(text, 8) : null;
     const instead = text.replace(/^0+(?=\d)/, "");
-    return { reason: `has a leading zero${octal === null ? "" : `, and iproute2 would read ${octal}`}`, instead };
+    return {
+      reason: `has a leading zero${octal === null ? "" : `, and iproute2 would read ${octal}`}`,
+      hint: "",
+      instead,
+    };
   }
-  if (!/^(\d+|0x[0-9a-fA-F]+)$/.test(text)) return { reason: "is not a number" };
+  if (!/^(\d+|0x[0-9a-fA-F]+)$/.test(text)) return { reason: "is not a number", hint: `expected ${NUMBER_FORM}` };
   const value = Number(text);
-  return value <= max ? value : { reason: `is larger than ${max}` };
+  return value <= max ? value : { reason: `is larger than ${max}`, hint: `at most ${max}` };
 }
 
 export function number(report: SyntaxReport, token: IToken, max = MAX_U32): Spanned<number> {
@@ -38,7 +43,7 @@ export function number(report: SyntaxReport, token: IToken, max = MAX_U32): Span
   const value = readNumber(text, max);
   if (typeof value === "number") return spanned(token, value);
   report.error(token, "E0110", `\`${text}\` ${value.reason}`, {
-    label: "a number is expected here: decimal, or hexadecimal with `0x`",
+    label: value.hint,
     help: value.instead === undefined ? [] : [replaceBy(token, value.instead)],
   });
   return spanned(token, 0);
@@ -121,7 +126,7 @@ export function tos(report: SyntaxReport, token: IToken): Spanned<number> {
 export function mark(report: SyntaxReport, token: IToken): Spanned<{ mark: number; mask: number }> {
   const [markText, maskText, ...more] = textOf(token).split("/");
   const read = (text: string): number => {
-    const value = more.length > 0 ? { reason: "is not a mark" } : readNumber(text, MAX_U32);
+    const value = more.length > 0 ? { reason: "is not a mark", hint: "" } : readNumber(text, MAX_U32);
     if (typeof value === "number") return value;
     const whole = more.length > 0 ? textOf(token) : text;
     report.error(token, "E0118", `\`${whole}\` ${value.reason}`, { label: "a mark: VALUE or VALUE/MASK" });
@@ -140,7 +145,8 @@ export function range(report: SyntaxReport, token: IToken, max: number): Spanned
   }
   for (const [i, bound] of [first, last].entries()) {
     if (typeof bound === "number") continue;
-    const part = text.split("-")[i] ?? "";
+    const part = text.split("-")[i];
+    if (part === "") report.error(token, "E0115", `the range \`${text}\` has no ${i === 0 ? "beginning" : "end"}`);
     const help = bound.instead === undefined ? [] : [replaceBy(token, text.replace(part, bound.instead))];
     report.error(token, "E0115", `\`${text}\` is not a range: \`${part}\` ${bound.reason}`, { help });
   }

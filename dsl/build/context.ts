@@ -3,6 +3,8 @@ import type { CstNode, IToken } from "chevrotain";
 import type { Name, Node } from "../ast.ts";
 import { attachComments, type Comments } from "../comments.ts";
 import type * as Cst from "../cst.generated.ts";
+import type { Help } from "../diagnostic.ts";
+import { statementKeywords } from "../expected.ts";
 import { type Place, reportSurplus, reportUnknown } from "../surplus.ts";
 import { type SyntaxReport, spanOf } from "../syntax-report.ts";
 import { endOf, placeOf, type Tokens, textOf } from "../tokens.ts";
@@ -97,7 +99,7 @@ export function block<T, I>(
 ): T | undefined {
   const { surplusWords, LBrace, RBrace } = cst.children;
   const [from] = tokenRange(b, cst);
-  for (const words of surplusWords ?? []) reportHeadSurplus(b, words, LBrace !== undefined);
+  for (const words of surplusWords ?? []) reportHeadSurplus(b, cst.name, words, LBrace !== undefined);
   if (nameToken === undefined || nameToken.isInsertedInRecovery) return undefined;
   const to = placeOf(LBrace?.[0] ?? surplusWords?.[0].children.Value?.at(-1) ?? nameToken).index;
   const close = RBrace?.[0];
@@ -107,10 +109,37 @@ export function block<T, I>(
   return build(tail.length > 0 ? { ...head, tail } : head, { value: textOf(nameToken), span: spanOf(nameToken) });
 }
 
-function reportHeadSurplus(b: Build, words: Cst.SurplusWordsCstNode, hasBlock: boolean): void {
-  const word = firstToken(b, words);
-  b.report.error(word, "E0101", `unexpected \`${word.image}\``, {
+/** For statements that are nothing without their block. */
+export function requireBlock(
+  b: Build,
+  nameToken: IToken | undefined,
+  brace: readonly IToken[] | undefined,
+  what: string,
+  help: readonly Help[],
+): void {
+  if (brace !== undefined || nameToken === undefined || nameToken.isInsertedInRecovery) return;
+  b.report.error(nameToken, "E0107", what, { label: "expected `{` behind it", help });
+}
+
+/** Which statements the block of a rule holds. */
+const INSIDE: Readonly<Record<string, Place>> = {
+  vrf: "property",
+  interface: "property",
+  table: "tableItem",
+  namespace: "item",
+  test: "testItem",
+};
+
+/** `interface eth0 up`: words of the block without the braces. */
+function reportHeadSurplus(b: Build, rule: string, words: Cst.SurplusWordsCstNode, hasBlock: boolean): void {
+  const [from, to] = tokenRange(b, words);
+  const first = b.tokens.all[from];
+  const span = spanOf(first, b.tokens.all[to]);
+  const text = `{ ${b.tokens.text.slice(span.start, span.end)} }`;
+  const belongs = !hasBlock && statementKeywords(INSIDE[rule]).includes(first.tokenType);
+  b.report.error(first, "E0101", `unexpected \`${first.image}\``, {
     label: hasBlock ? "expected `{`" : "expected `{` or the end of the statement",
+    help: belongs ? [{ message: "properties stand in a block", edit: { span, text } }] : [],
   });
 }
 
@@ -161,7 +190,9 @@ function reportLeftOver(b: Build, children: StatementChildren, place: Place): vo
   if (children.surplus === undefined || rule === undefined) return;
   const token = firstToken(b, children.surplus[0]);
   const { index, statement } = placeOf(token);
-  if (!b.incomplete.has(statement)) reportSurplus(b.report, token, endOf(b.tokens.all[index - 1]), rule, place);
+  if (b.incomplete.has(statement)) return;
+  const [cst] = (children as Record<string, CstNode[]>)[rule];
+  reportSurplus(b.report, token, endOf(b.tokens.all[index - 1]), rule, firstToken(b, cst).tokenType, place);
 }
 
 /** Answers whether an attribute is there, and reports it when it was there before. */

@@ -1,14 +1,25 @@
 /** `table` blocks, routes, nexthop objects and neighbours. */
 
+import type { IToken } from "chevrotain";
 import type { Family, Ip } from "../../runtime/net/ip.ts";
 import { familyOf } from "../../runtime/net/ip.ts";
 import type * as Ast from "../ast.ts";
 import type * as Cst from "../cst.generated.ts";
 import { reportVerb } from "../surplus.ts";
 import { spanOf } from "../syntax-report.ts";
-import { LBrace, placeOf } from "../tokens.ts";
+import { K, placeOf } from "../tokens.ts";
 import * as value from "../values.ts";
-import { attributeReader, type Build, block, firstToken, leaf, noteShown, partOf, statements } from "./context.ts";
+import {
+  attributeReader,
+  type Build,
+  block,
+  firstToken,
+  leaf,
+  noteShown,
+  partOf,
+  requireBlock,
+  statements,
+} from "./context.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -17,12 +28,9 @@ export function table(b: Build, cst: Cst.TableCstNode): Ast.Table | undefined {
   const routes = statements(b, tableItem, "tableItem", ({ route: one, routes: many }) =>
     one ? route(b, one[0]) : many ? routesFrom(b, many[0]) : undefined,
   );
-  if (brace === undefined && tableName?.[0] !== undefined) {
-    b.report.error(tableName[0], "E0107", "a table is a block of routes", {
-      label: `expected ${LBrace.LABEL} behind it`,
-      help: [{ message: "for one route say `route PREFIX ... table NUMBER`" }],
-    });
-  }
+  requireBlock(b, tableName?.[0], brace, "a table is a block of routes", [
+    { message: "for one route say `route PREFIX ... table NUMBER`" },
+  ]);
   return block(b, cst, tableName?.[0], routes, (head, name) => ({ kind: "table", ...head, name, routes }));
 }
 
@@ -136,6 +144,7 @@ export function nexthop(b: Build, cst: Cst.NexthopCstNode): Ast.NextHopObject | 
 function nexthopNode(b: Build, node: Ast.Node, c: Cst.NexthopCstChildren): Ast.NextHopObject {
   const { report } = b;
   const once = attributeReader(report);
+  reportLostHop(b, c.Nexthop[0], c.number[0]);
   const said: Mutable<Ast.NextHopObject> = { kind: "nexthop", ...node, id: value.number(report, c.number[0]) };
   const fam = family(c.family);
   if (fam !== undefined) said.family = fam;
@@ -151,6 +160,14 @@ function nexthopNode(b: Build, node: Ast.Node, c: Cst.NexthopCstChildren): Ast.N
   }
   if (Object.keys(own).length > 0) said.hop = { span: hopSpan(own, node.span), ...own };
   return said;
+}
+
+/** `nexthop via ...` on a line of its own is a part of the route above (dsl/tokens.ts); an object has a number there. */
+function reportLostHop(b: Build, keyword: IToken, id: IToken): void {
+  if (id.tokenType !== K.Via && id.tokenType !== K.Dev) return;
+  b.report.error(keyword, "E0104", `\`nexthop ${id.image}\` continues a route, and the line above is none`, {
+    help: [{ message: "a nexthop object has a number: `nexthop 7 via ADDRESS dev DEVICE`" }],
+  });
 }
 
 export function neighbour(b: Build, cst: Cst.NeighbourCstNode): Ast.Neighbour | undefined {

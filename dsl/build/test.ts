@@ -2,7 +2,16 @@
 import type * as Ast from "../ast.ts";
 import type * as Cst from "../cst.generated.ts";
 import * as value from "../values.ts";
-import { attributeReader, type Build, block, firstToken, leaf, noteShown, statements } from "./context.ts";
+import {
+  attributeReader,
+  type Build,
+  block,
+  firstToken,
+  leaf,
+  noteShown,
+  requireBlock,
+  statements,
+} from "./context.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 const MAX_TTL = 255;
@@ -16,13 +25,9 @@ export function test(
   const items = statements<Cst.TestItemCstNode, Ast.Namespace | Ast.Ping>(b, testItem, "testItem", (c) =>
     c.namespace ? namespace(b, c.namespace[0]) : c.ping ? ping(b, c.ping[0]) : undefined,
   );
-  if (LBrace === undefined && testName?.[0] !== undefined) {
-    b.report.error(
-      testName[0],
-      "E0107",
-      'a test is a block of pings: `test "name" { in ns0 ping 10.0.0.1 expect reply }`',
-    );
-  }
+  requireBlock(b, testName?.[0], LBrace, "a test is a block of pings", [
+    { message: 'say `test "name" { in ns0 ping 10.0.0.1 expect reply }`' },
+  ]);
   return block(b, cst, testName?.[0], items, (head, name) => ({
     kind: "test",
     ...head,
