@@ -21,8 +21,12 @@ export function readSource(path: string): Source {
 }
 
 export function writeOutput(path: string, content: string | Uint8Array): void {
+  if (path === "-") {
+    process.stdout.write(content);
+    return;
+  }
   try {
-    writeFileSync(path === "-" ? 1 : path, content);
+    writeFileSync(path, content);
   } catch (error) {
     throw new UsageError(`cannot write ${path}: ${reason(error)}`);
   }

@@ -1,0 +1,170 @@
+/**
+ * The command line. Each command is a module under ./commands, loaded when it is asked for, so that `check`, `fmt` and
+ * `explain` of the reference never load binaryen.
+ *
+ * Exit status: 0 all well, 1 findings (diagnostics, failed tests, differences), 2 wrong use.
+ */
+import { type CAC, cac } from "cac";
+import { suggest } from "../../dsl/suggest.ts";
+import { VERSION } from "../version.ts";
+import { painter } from "./colour.ts";
+import { EXIT, UsageError } from "./io.ts";
+
+const KERNEL = [
+  "--kernel <profile>",
+  "Whose behaviour to follow: 5.4, 6.1 or 6.15 (default: what the file says, else 6.1)",
+] as const;
+const JSON_OUT = ["-j, --json", "Print JSON with a `schema` version"] as const;
+const COLOUR = ["--color <when>", "auto, always or never", { default: "auto" }] as const;
+const ENGINE = [
+  "--engine <engine>",
+  "compiled (WebAssembly) or reference (the plain interpreter)",
+  { default: "compiled" },
+] as const;
+
+export function commandLine(): CAC {
+  const cli = cac("vrfc");
+
+  cli
+    .command("check [...files]", "Check policies: diagnostics with the line, the reason and the edit that mends it")
+    .option(...JSON_OUT)
+    .option(...KERNEL)
+    .option(...COLOUR)
+    .option("--explain <code>", "Tell more about a diagnostic, e.g. E0201")
+    .example("  vrfc check examples/seed.vrf")
+    .action(lazy(() => import("./commands/check.ts")));
+
+  cli
+    .command("fmt [...files]", "Format policies in place (`-`: standard input to standard output)")
+    .option("--check", "Change nothing; exit 1 if a file is not formatted")
+    .option(...COLOUR)
+    .action(lazy(() => import("./commands/fmt.ts")));
+
+  cli
+    .command("compile <file>", "Compile a policy to one self-contained WebAssembly module")
+    .option("-o, --output <file>", "Where to write it (default: FILE with .wasm)")
+    .option("-O, --optimize <level>", "0, 1 or 2", { default: 2 })
+    .option("--lpm <structure>", "Force one look-up structure for every table: linear, blocks or dir24")
+    .option(...KERNEL)
+    .option(...COLOUR)
+    .option(...JSON_OUT)
+    .example("  vrfc compile examples/seed.vrf -o seed.wasm")
+    .action(lazy(() => import("./commands/compile.ts")));
+
+  cli
+    .command("dump <file>", "Print what a stage of the compiler produced")
+    .option("--stage <stage>", "ast, model, fib, plan, layout or wat")
+    .option("-O, --optimize <level>", "0, 1 or 2", { default: 2 })
+    .option(...KERNEL)
+    .option(...COLOUR)
+    .example("  vrfc dump examples/seed.vrf --stage fib")
+    .action(lazy(() => import("./commands/dump.ts")));
+
+  cli
+    .command("import <script>", "Turn an iproute2 shell script into a policy")
+    .option("-o, --output <file>", "Where to write it", { default: "-" })
+    .option("--no-assume-forwarding", "Do not assume net.ipv4.ip_forward = 1 for a router's script that never sets it")
+    .option(...JSON_OUT)
+    .option(...COLOUR)
+    .example("  vrfc import examples/seed.sh -o seed.vrf")
+    .action(lazy(() => import("./commands/import.ts")));
+
+  cli
+    .command("explain <file> <packet>", "Which rule and which table decide for one packet, and why")
+    .option("-n, --namespace <name>", "Where the packet is (default: the one that has the device, else host)")
+    .option(...ENGINE)
+    .option(...KERNEL)
+    .option(...JSON_OUT)
+    .option(...COLOUR)
+    .example("  vrfc explain examples/seed.vrf 'in vethr1 icmp 10.0.0.7 > 10.0.1.7'")
+    .example("  vrfc explain examples/seed.vrf 'out vrf udp 0.0.0.0 > 10.0.0.7 dport 53 mark 0x1'")
+    .action(lazy(() => import("./commands/explain.ts")));
+
+  cli
+    .command("ping <file> <address>", "Ping through the network of a policy, with every namespace's walk")
+    .option("--from <namespace>", "Where to ping from", { default: "host" })
+    .option("-I, --interface <device>", "Bind to a device (SO_BINDTODEVICE) or send from an address, as ping -I")
+    .option("-t, --ttl <ttl>", "Time to live of the request")
+    .option("-m, --mark <mark>", "SO_MARK of the request, e.g. 0x1")
+    .option(...ENGINE)
+    .option(...KERNEL)
+    .option(...JSON_OUT)
+    .option(...COLOUR)
+    .example("  vrfc ping examples/seed.vrf --from ns0 10.0.1.7")
+    .action(lazy(() => import("./commands/ping.ts")));
+
+  cli
+    .command("test [...files]", "Run the `test` blocks of policies")
+    .option("--walk", "Print every packet's walk too")
+    .option(...ENGINE)
+    .option(...KERNEL)
+    .option(...JSON_OUT)
+    .option(...COLOUR)
+    .example("  vrfc test examples/seed.vrf")
+    .action(lazy(() => import("./commands/test.ts")));
+
+  cli
+    .command(
+      "replay <scenarios>",
+      "Answer recorded kernel scenarios, and compare where they carry the kernel's answers",
+    )
+    .option("-o, --output <file>", "Write the answers as JSON")
+    .option("-v, --verbose <n>", "Print up to N differences", { default: 10 })
+    .option(...ENGINE)
+    .option(...KERNEL)
+    .option(...JSON_OUT)
+    .example("  vrfc replay walks.json.gz -o answers.json")
+    .action(lazy(() => import("./commands/replay.ts")));
+
+  cli.help();
+  cli.version(VERSION, "--version");
+  return cli;
+}
+
+type Command = { run: (...args: never[]) => Promise<number> | number };
+
+/** An action that loads its command when run and hands its exit status on. */
+const lazy =
+  (load: () => Promise<Command>) =>
+  async (...args: unknown[]): Promise<number> =>
+    (await load()).run(...(args as never[]));
+
+/** Stands for the word `-` (standard input or output) while cac parses: it would drop it. */
+const DASH = "\0-";
+const dash = <T>(value: T): T | "-" => (value === DASH ? "-" : value);
+
+/** @returns the exit status */
+export async function main(argv: readonly string[]): Promise<number> {
+  const cli = commandLine();
+  try {
+    const words = argv.map((word) => (word === "-" ? DASH : word));
+    const parsed = cli.parse(["node", "vrfc", ...words], { run: false });
+    if (parsed.options.help || parsed.options.version) return EXIT.OK;
+    if (cli.matchedCommand === undefined) return noCommand(cli, parsed.args[0]);
+    cli.args = parsed.args.map(dash);
+    cli.options = Object.fromEntries(Object.entries(parsed.options).map(([name, value]) => [name, dash(value)]));
+    return (await cli.runMatchedCommand()) as number;
+  } catch (error) {
+    if (!isUsageError(error)) throw error;
+    const red = painter("auto", process.stderr).bad;
+    console.error(`${red("vrfc:")} ${error.message}`);
+    return EXIT.USAGE;
+  }
+}
+
+const isUsageError = (error: unknown): error is Error =>
+  error instanceof UsageError || (error instanceof Error && error.name === "CACError");
+
+function noCommand(cli: CAC, given: string | undefined): number {
+  if (given === undefined) {
+    cli.outputHelp();
+    return EXIT.USAGE;
+  }
+  const near = suggest(
+    given,
+    cli.commands.map((command) => command.name),
+  );
+  throw new UsageError(
+    `no command \`${given}\`${near === null ? "" : `; did you mean \`${near}\`?`} (\`vrfc --help\` lists them)`,
+  );
+}

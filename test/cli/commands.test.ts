@@ -1,0 +1,246 @@
+/** Each command as a user runs it: what it prints, where, and its exit status. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { load } from "../../runtime/dataplane.ts";
+import { main } from "../../src/cli/cli.ts";
+
+const SEED = "examples/seed.vrf";
+let folder = "";
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "vrfc-"));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+afterEach(() => vi.restoreAllMocks());
+
+interface Outcome {
+  readonly status: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function vrfc(...argv: string[]): Promise<Outcome> {
+  let out = "";
+  let err = "";
+  vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+    out += text;
+    return true;
+  });
+  vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+    err += text;
+    return true;
+  });
+  vi.spyOn(console, "log").mockImplementation((text) => {
+    out += `${text}\n`;
+  });
+  vi.spyOn(console, "info").mockImplementation((text) => {
+    out += `${text}\n`;
+  });
+  vi.spyOn(console, "error").mockImplementation((text) => {
+    err += `${text}\n`;
+  });
+  const status = await main(argv);
+  vi.restoreAllMocks();
+  return { status, out, err };
+}
+
+/** A file with this text; its path. */
+function file(name: string, text: string | Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+describe("wrong use exits with 2 and says what is right", () => {
+  test.each([
+    [["chek", SEED], "no command `chek`; did you mean `check`?"],
+    [["check"], "no file given"],
+    [["check", "nowhere.vrf"], "cannot read nowhere.vrf: no such file"],
+    [["check", SEED, "--kernel", "2.4"], "--kernel 2.4: expected one of 5.4, 6.1, 6.15"],
+    [["check", SEED, "--color", "red"], "--color red: expected auto, always or never"],
+    [["check", "--explain", "E9999"], "--explain E9999: no such diagnostic"],
+    [["check", SEED, "--nope"], "Unknown option `--nope`"],
+    [["dump", SEED], "dump needs --stage"],
+    [["dump", SEED, "--stage", "ssa"], "--stage ssa: expected one of ast, model, fib, plan, layout, wat"],
+    [["compile", SEED, "-O", "3"], "--optimize 3: expected one of 0, 1, 2"],
+    [["compile", SEED, "-o", "no/where/at/all.wasm"], "cannot write no/where/at/all.wasm"],
+    [["explain", SEED, "in vethr9 10.0.0.7 > 10.0.1.7"], "no device `vethr9`; there are lo, vrf, vethr1, vethr2"],
+    [
+      ["explain", SEED, "in lo 10.0.0.7 > 10.0.1.7"],
+      "host and ns0 and ns1 have a device `lo`: say which with --namespace",
+    ],
+    [["explain", SEED, "in vethr1 10.0.0.7"], "expected `>`"],
+    [["ping", SEED, "10.0.0.7", "--from", "ns7"], "no namespace `ns7`; there are host, ns0, ns1"],
+    [["ping", SEED, "10.0.0.7", "-I", "vethr9"], "-I vethr9: namespace host has no such device"],
+    [["ping", SEED, "10.0.0"], "`10.0.0` is not an address"],
+    [["ping", SEED, "10.0.0.7", "-t", "0"], "--ttl 0: expected a number from 1 to 255"],
+    [["ping", SEED, "10.0.0.7", "--engine", "kernel"], "--engine kernel: expected one of compiled, reference"],
+    [["replay", SEED], "not JSON"],
+  ])("vrfc %j", async (argv, message) => {
+    const { status, out, err } = await vrfc(...argv);
+    expect(err).toContain(message);
+    expect({ status, out }).toEqual({ status: 2, out: "" });
+  });
+  test("no command at all", async () => {
+    const { status, out } = await vrfc();
+    expect(status).toBe(2);
+    for (const command of ["check", "fmt", "compile", "dump", "import", "explain", "ping", "test", "replay"])
+      expect(out).toContain(`\n  ${command} `);
+  });
+  test.each([
+    ["[1]", "[0]: expected a scenario, an object"],
+    ["{}", "expected a list of scenarios"],
+    ['[{"name": 1}]', "[0].name: expected a string"],
+    ['[{"name": "a", "pings": "ping"}]', "[0].pings: expected a list of commands"],
+    ['[{"name": "a", "queries": [{}]}]', "[0].queries: expected a list of look-ups with a `dst`"],
+    ["\x1f\x8bnonsense", "damaged gzip data"],
+  ])("replay of %j", async (text, message) => {
+    const { status, err } = await vrfc("replay", file("scenarios.json", Buffer.from(text, "latin1")));
+    expect(err).toContain(message);
+    expect(status).toBe(2);
+  });
+});
+
+describe("check", () => {
+  test("a note is no finding", async () => {
+    const { status, out } = await vrfc("check", SEED);
+    expect(out).toContain("note[W0310]: VRF `vrf` has no default route");
+    expect(status).toBe(0);
+  });
+  test("errors are findings, with place, carets and help; one does not hide the next", async () => {
+    const { status, out } = await vrfc(
+      "check",
+      file("bad.vrf", "vrf red { tabel 10 }\ninterface eth0 { master rad }\n"),
+    );
+    expect(status).toBe(1);
+    expect(out).toContain("error[E0103]");
+    expect(out).toContain("bad.vrf:1:11");
+    expect(out).toContain("^^^^^");
+    expect(out).toContain("did you mean `red`?");
+  });
+  test("JSON", async () => {
+    const { status, out } = await vrfc("check", "-j", file("bad.vrf", "vrf red { tabel 10 }\n"));
+    expect(status).toBe(1);
+    const report = JSON.parse(out);
+    expect(report.schema).toBe("vrfc.diagnostics/1");
+    expect(report.diagnostics[0]).toMatchObject({ code: "E0103", severity: "error", line: 1, column: 11 });
+  });
+  test("--explain", async () => {
+    const { status, out } = await vrfc("check", "--explain", "W0310");
+    expect(status).toBe(0);
+    expect(out).toContain("route unreachable default vrf red metric 4278198272");
+  });
+});
+
+describe("fmt", () => {
+  test("changes the file, and then nothing more", async () => {
+    const path = file("ugly.vrf", "# why\nvrf   red{table 10}\n\n\n\ninterface eth0{master red;address 10.0.0.1/24}\n");
+    expect((await vrfc("fmt", "--check", path)).status).toBe(1);
+    expect((await vrfc("fmt", path)).status).toBe(0);
+    const once = readFileSync(path, "utf8");
+    expect(once).toContain("# why\nvrf red { table 10 }\n");
+    expect((await vrfc("fmt", "--check", path)).status).toBe(0);
+  });
+  test("leaves a file with syntax errors alone", async () => {
+    const path = file("broken.vrf", "vrf   red{tabel 10}\n");
+    const { status, err } = await vrfc("fmt", path);
+    expect(status).toBe(1);
+    expect(err).toContain("E0103");
+    expect(readFileSync(path, "utf8")).toBe("vrf   red{tabel 10}\n");
+  });
+});
+
+describe("compile and dump", () => {
+  test("one self-contained module that loads", { timeout: 120_000 }, async () => {
+    const path = join(folder, "seed.wasm");
+    const { status, out } = await vrfc("compile", SEED, "-o", path);
+    expect({ status, out }).toEqual({ status: 0, out: expect.stringContaining("seed.wasm: ") });
+    const wasm = readFileSync(path);
+    expect(WebAssembly.Module.imports(new WebAssembly.Module(wasm))).toEqual([]);
+    const dataplane = await load(wasm);
+    expect(dataplane.net("host").name).toContain("wasm");
+  });
+  test("a policy with errors compiles to nothing", async () => {
+    const path = join(folder, "none.wasm");
+    const { status, err } = await vrfc("compile", file("bad.vrf", "vrf red { }\n"), "-o", path);
+    expect(status).toBe(1);
+    expect(err).toContain("VRF table id is missing");
+    expect(() => readFileSync(path)).toThrow();
+  });
+  test.each([
+    ["ast", '"kind": "namespace"'],
+    ["model", "1000: from all lookup [l3mdev-table]"],
+    ["fib", "10.0.0.0/24"],
+    ["plan", "fib_lookup"],
+    ["layout", "host"],
+    ["wat", "(module"],
+  ])("dump --stage %s", { timeout: 120_000 }, async (stage, part) => {
+    const { status, out } = await vrfc("dump", SEED, "--stage", stage, "-O", "0");
+    expect(status).toBe(0);
+    expect(out).toContain(part);
+  });
+});
+
+describe("import", () => {
+  test("what cannot be expressed is reported with its line, and kept", async () => {
+    const script = file("net.sh", "ip link add red type vrf table 10\niptables -A FORWARD -j DROP\n");
+    const { status, out, err } = await vrfc("import", script);
+    expect(status).toBe(1);
+    expect(out).toContain("vrf red { table 10");
+    expect(out).toContain("iptables -A FORWARD -j DROP");
+    expect(err).toContain("net.sh:2:1");
+  });
+});
+
+describe.each(["reference", "compiled"])("on the %s engine", (engine) => {
+  const timeout = 120_000;
+  test("explain names the rules that did not match, and the line behind each", { timeout }, async () => {
+    const { status, out } = await vrfc("explain", SEED, "out udp 0.0.0.0 > 10.0.0.7 dport 53", "--engine", engine);
+    expect(status).toBe(0);
+    expect(out).toMatch(/1000: from all lookup \[l3mdev-table\] +no match: flow in no VRF/);
+    expect(out).toContain("=> SEND FAILS");
+    const forwarded = await vrfc("explain", SEED, "in vethr1 icmp 10.0.0.7 > 10.0.1.7", "--engine", engine);
+    expect(forwarded.out).toMatch(/table 100 \(vrf\): 10\.0\.1\.0\/24 dev vethr2 .*seed\.vrf:\d+/);
+    expect(forwarded.out).toContain("=> SENT");
+  });
+  test("explain -j", { timeout }, async () => {
+    const { out } = await vrfc("explain", SEED, "in vethr1 icmp 10.0.0.7 > 10.0.1.7 ttl 1", "--engine", engine, "-j");
+    const report = JSON.parse(out);
+    expect(report).toMatchObject({ schema: "vrfc.explain/1", kernel: "6.1", namespace: "host", verdict: "ICMP_ERROR" });
+    expect(report.steps.at(-1)).toMatchObject({ step: "icmp_send", detail: "11/0 Time to live exceeded" });
+  });
+  test("ping", { timeout }, async () => {
+    const reply = await vrfc("ping", SEED, "10.0.1.7", "--from", "ns0", "--engine", engine);
+    expect(reply.status).toBe(0);
+    expect(reply.out).toMatch(/reply ttl 63 from 10\.0\.1\.7\n$/);
+    const none = await vrfc("ping", SEED, "192.0.2.1", "-I", "vrf", "--engine", engine);
+    expect(none.status).toBe(1);
+    expect(none.err).toContain("ping: connect: Network is unreachable");
+  });
+  test("test", { timeout }, async () => {
+    const { status, out } = await vrfc("test", SEED, "--engine", engine);
+    expect(status).toBe(0);
+    expect(out).toMatch(/6 passed, 0 failed\n$/);
+  });
+  test("a failing test says what was expected, and where", { timeout }, async () => {
+    const policy = file(
+      "failing.vrf",
+      'interface eth0 { address 10.0.0.1/24 }\ntest "none" { ping 10.9.9.9 expect reply ttl 64 }\n',
+    );
+    const { status, out } = await vrfc("test", policy, "--engine", engine);
+    expect(status).toBe(1);
+    expect(out).toContain("FAIL none");
+    expect(out).toContain("expected reply ttl 64, got error ENETUNREACH (connect) (line 2)");
+    expect(out).toMatch(/0 passed, 1 failed\n$/);
+  });
+});
+
+test("check and fmt never load binaryen", async () => {
+  vi.doMock("binaryen", () => {
+    throw new Error("binaryen was loaded");
+  });
+  expect((await vrfc("check", SEED)).status).toBe(0);
+  expect((await vrfc("fmt", "--check", SEED)).status).toBe(0);
+  vi.doUnmock("binaryen");
+});
