@@ -36,3 +36,22 @@ test("every code is explained, and every code has a case", () => {
   const shown = new Set(names.flatMap((name) => run(name).codes));
   expect([...shown].sort()).toEqual([...SYNTAX_CODES.keys()].sort());
 });
+
+test("every edit that is offered mends its statement", () => {
+  for (const name of names) {
+    const { text } = run(name);
+    const before = parse({ name, text }).diagnostics;
+    for (const { message, help } of before) {
+      for (const { edit } of help) {
+        if (edit === undefined) continue;
+        const mended = text.slice(0, edit.span.start) + edit.text + text.slice(edit.span.end);
+        const after = parse({ name, text: mended }).diagnostics;
+        expect(count(after, message), mended).toBeLessThan(count(before, message));
+        expect(after.length, `${message}\n${mended}`).toBeLessThanOrEqual(before.length);
+      }
+    }
+  }
+});
+
+const count = (all: readonly { message: string }[], message: string): number =>
+  all.filter((d) => d.message === message).length;
