@@ -218,7 +218,7 @@ export function flushNextHops(ns: NetNs, isGone: (entry: NextHopEntry) => boolea
     else kept.push(new NextHopEntry(entry.device, { ...entry.node, group: members }));
   }
   ns.nexthops = kept;
-  ns.routes = ns.routes.filter((route) => route.node.nhid === undefined || !gone.has(route.node.nhid.value));
+  ns.routes.keep(({ node }) => node.nhid === undefined || !gone.has(node.nhid.value));
 }
 
 // ---- look-ups by name -------------------------------------------------------------------------------------------

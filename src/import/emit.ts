@@ -71,7 +71,7 @@ const membersOf = (ns: NetNs): Noted[] => [
 
 /** Still there; other kinds of things are not asked about. */
 function isThere(ns: NetNs, entry: Noted): boolean {
-  if (entry instanceof Route) return ns.routes.includes(entry);
+  if (entry instanceof Route) return ns.routes.has(entry);
   if (entry instanceof RuleEntry) return ns.rules[entry.family].includes(entry);
   if (entry instanceof NextHopEntry) return ns.nexthops.includes(entry);
   if (entry instanceof NeighbourEntry) return ns.neighbours.includes(entry);

@@ -11,7 +11,15 @@ import type { Hop, Route as RouteNode } from "../../dsl/ast.ts";
 import { Scope } from "../../dsl/model.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
 import { type Family, familyOf, type Ip, inPrefix, type Prefix } from "../../runtime/net/ip.ts";
-import { type Found, type GatewayFlow, kernelRoutes, lookupByRules, lookupTable } from "./lookup.ts";
+import {
+  type Found,
+  type GatewayFlow,
+  inOrder,
+  kernelRoutes,
+  lookupByRules,
+  lookupTable,
+  routesCovering,
+} from "./lookup.ts";
 import {
   type Device,
   type FibHop,
@@ -101,10 +109,7 @@ function checkSource({ ns, node, family, table }: RouteRequest): void {
   }
   const isItself = node.type?.value === "local" && node.prefix.value?.address === source.value;
   const tables = [table === RT_TABLE_MAIN ? RT_TABLE_LOCAL : table, RT_TABLE_LOCAL];
-  const isLocal = [...kernelRoutes(ns, 4), ...ns.routes].some(
-    (route) =>
-      route.type === "local" && tables.some((id) => id === route.table) && inPrefix(route.prefix, source.value),
-  );
+  const isLocal = tables.some((id) => routesCovering(ns, 4, id, source.value).some((route) => route.type === "local"));
   if (!isItself && !isLocal) throw new Refused("Error: Invalid prefsrc address.", source.span);
 }
 
@@ -125,7 +130,7 @@ export function addRoute(request: RouteRequest, action: RouteAction): Route {
   if (action === "change" && !first) throw new Refused(Errno.ENOENT, node.span);
   if (
     (action === "append" || action === "prepend") &&
-    ns.routes.some((other) => isSameKey(other, request) && isSameWay(other, request, hops))
+    routesAt(request).some((other) => isSameKey(other, request) && isSameWay(other, request, hops))
   )
     throw new Refused(Errno.EEXIST, node.span, first && whereIs(first));
   if (first && (action === "replace" || action === "change")) return replaceRoute(request, hops, first);
@@ -133,8 +138,7 @@ export function addRoute(request: RouteRequest, action: RouteAction): Route {
 
   const route = new Route(request, hops, null);
   ns.entered.push(route);
-  if (action === "prepend" && first instanceof Route) ns.routes.splice(ns.routes.indexOf(first), 0, route);
-  else ns.routes.push(route);
+  ns.routes.add(route, action === "prepend" && first instanceof Route ? first : undefined);
   return route;
 }
 
@@ -142,7 +146,11 @@ export function addRoute(request: RouteRequest, action: RouteAction): Route {
  * True for a route that stands behind another of the same table, prefix, TOS and metric (append), or behind one that was
  * put before it (prepend): Linux keeps it and uses it only when the first cannot be used.
  */
-export const isShadowed = (route: Route): boolean => route.ns.routes.find((other) => shadows(other, route)) !== route;
+export const isShadowed = (route: Route): boolean => twinsOf(route)[0] !== route;
+
+/** The routes, this one among them, of its table, prefix, TOS and metric. */
+export const twinsOf = (route: Route): Route[] =>
+  route.ns.routes.at(route.family, route.table, route.prefix).filter((other) => shadows(route, other));
 
 /** Same family, table, prefix, TOS and metric: what makes two routes one. */
 export const shadows = (a: FibRoute, b: FibRoute): boolean =>
@@ -152,22 +160,23 @@ export const shadows = (a: FibRoute, b: FibRoute): boolean =>
   a.tos === b.tos &&
   a.metric === b.metric;
 
+/** The routes of exactly the table and prefix that a command names, in order. */
+function routesAt(request: RouteRequest): FibRoute[] {
+  const { ns, family, table } = request;
+  const prefix = prefixOf(request);
+  const made = kernelRoutes(ns, family).filter((route) => route.table === table && isSamePrefix(route.prefix, prefix));
+  return [...made, ...ns.routes.at(family, table, prefix)].sort(inOrder);
+}
+
 /** The route that (table, prefix, TOS, metric) names. */
-function findSame(request: RouteRequest): FibRoute | undefined {
-  return [...kernelRoutes(request.ns, request.family), ...request.ns.routes].find((other) => isSameKey(other, request));
-}
+const findSame = (request: RouteRequest): FibRoute | undefined =>
+  routesAt(request).find((other) => isSameKey(other, request));
 
-function isSameKey(other: FibRoute, request: RouteRequest): boolean {
-  return (
-    other.family === request.family &&
-    other.table === request.table &&
-    isSamePrefix(other.prefix, prefixOf(request)) &&
-    other.tos === (request.node.tos?.value ?? 0) &&
-    other.metric === metricOf(request)
-  );
-}
+const isSameKey = (other: FibRoute, request: RouteRequest): boolean =>
+  other.tos === (request.node.tos?.value ?? 0) && other.metric === metricOf(request);
 
-const isSameWay = (other: Route, request: RouteRequest, hops: readonly FibHop[]): boolean =>
+const isSameWay = (other: FibRoute, request: RouteRequest, hops: readonly FibHop[]): boolean =>
+  other instanceof Route &&
   other.type === (request.node.type?.value ?? "unicast") &&
   other.node.src?.value === request.node.src?.value &&
   other.hops.length === hops.length &&
@@ -187,10 +196,10 @@ function replaceRoute(request: RouteRequest, hops: readonly FibHop[], old: FibRo
   ns.entered.push(route);
   if (old instanceof Route) {
     route.inherit(old);
-    ns.routes[ns.routes.indexOf(old)] = route;
+    ns.routes.replace(old, route);
   } else {
     if (old.address) old.address.lostPrefixRoute = true;
-    ns.routes.push(route);
+    ns.routes.add(route);
   }
   return route;
 }
@@ -203,7 +212,7 @@ function joinRoute(first: Route, request: RouteRequest, hops: readonly FibHop[])
   const node = { ...first.node, hops: [...first.node.hops, ...request.node.hops] };
   const joined = new Route({ ...request, node }, [...first.hops, ...hops], first);
   joined.inherit(first);
-  request.ns.routes[request.ns.routes.indexOf(first)] = joined;
+  request.ns.routes.replace(first, joined);
   request.ns.entered.push(joined);
   return joined;
 }
@@ -213,25 +222,22 @@ function joinRoute(first: Route, request: RouteRequest, hops: readonly FibHop[])
 /** `ip route del`: the first route of the prefix that has everything the command names. */
 export function deleteRoute(request: RouteRequest): FibRoute {
   const { ns, node } = request;
-  const found = [...ns.routes, ...kernelRoutes(ns, request.family)].find((route) => isMeant(route, request));
+  const found = routesAt(request).find((route) => isMeant(route, request));
   if (found === undefined) throw new Refused(Errno.ESRCH, node.span);
   removeRoute(ns, found);
   return found;
 }
 
-function isMeant(route: FibRoute, { node, family, table, devices, ...request }: RouteRequest): boolean {
+function isMeant(route: FibRoute, { node, family, devices, scope }: RouteRequest): boolean {
   const own = route instanceof Route ? route.node : null;
   return (
-    route.family === family &&
-    route.table === table &&
-    isSamePrefix(route.prefix, prefixOf({ node, family, table, devices, ...request })) &&
     (family === 6 || route.tos === (node.tos?.value ?? 0)) &&
     (node.type === undefined || node.type.value === route.type) &&
     (node.metric === undefined || node.metric.value === route.metric) &&
     (node.src === undefined || node.src.value === own?.src?.value) &&
     (node.protocol === undefined ||
       node.protocol.value === (own === null ? "kernel" : (own.protocol?.value ?? "boot"))) &&
-    (node.scope === undefined || request.scope === route.scope) &&
+    (node.scope === undefined || scope === route.scope) &&
     (node.nhid === undefined || node.nhid.value === own?.nhid?.value) &&
     node.hops.every((hop, i) =>
       route.hops.some(
@@ -244,7 +250,7 @@ function isMeant(route: FibRoute, { node, family, table, devices, ...request }: 
 
 /** The connected route of an address is remembered as lost there; the kernel's other routes cannot be missing in vrfc. */
 export function removeRoute(ns: NetNs, route: FibRoute): void {
-  if (route instanceof Route) ns.routes = ns.routes.filter((other) => other !== route);
+  if (route instanceof Route) ns.routes.keep((other) => other !== route);
   else if (route.address && route.type === "unicast") route.address.lostPrefixRoute = true;
   else throw new Unsupported("vrfc cannot take away a route that the kernel makes for an address of its own");
 }
@@ -260,7 +266,7 @@ export function flushDevice(ns: NetNs, device: Device, event: DeviceEvent): void
     if (hop.device !== device) return hop.device !== null && !hop.device.isUp;
     return event !== "down" || route.scope !== Scope.HOST || route.family === 6;
   };
-  ns.routes = ns.routes.filter((route) => {
+  ns.routes.keep((route) => {
     if (event === "no address" && route.family === 6) return true;
     if (!route.hops.some((hop) => hop.device === device)) return true;
     if (route.family === 6 || event === "unregister") return false;
@@ -272,7 +278,7 @@ export function flushDevice(ns: NetNs, device: Device, event: DeviceEvent): void
 export function flushPreferredSource(device: Device, source: Ip): void {
   const { ns } = device;
   const table = device.l3mdevTable || RT_TABLE_MAIN;
-  ns.routes = ns.routes.filter((route) => {
+  ns.routes.keep((route) => {
     if (route.node.src?.value !== source) return true;
     return route.family === 4 && route.table !== table;
   });

@@ -7,7 +7,7 @@
  */
 import { Scope } from "../../dsl/model.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
-import { bitsOf, type Family, familyOf, type Ip, inPrefix, type Prefix } from "../../runtime/net/ip.ts";
+import { bitsOf, type Family, familyOf, type Ip, inPrefix, network, type Prefix } from "../../runtime/net/ip.ts";
 import { type Address, type Device, type FibHop, type FibRoute, hasHops, type NetNs, type RuleEntry } from "./state.ts";
 
 // ---- the kernel's own routes --------------------------------------------------------------------------------------
@@ -79,14 +79,21 @@ export interface Found {
   readonly hop: FibHop;
 }
 
+/** The routes of a table whose prefix holds an address, in the order in which they are tried. */
+export function routesCovering(ns: NetNs, family: Family, table: number, ip: Ip): FibRoute[] {
+  const made = kernelRoutes(ns, family).filter((route) => route.table === table && inPrefix(route.prefix, ip));
+  const added = Array.from({ length: bitsOf(family) + 1 }, (_, length) =>
+    ns.routes.at(family, table, { address: network(ip, length), length }),
+  ).flat();
+  return [...made, ...added].sort((a, b) => b.prefix.length - a.prefix.length || inOrder(a, b));
+}
+
+/** Of one prefix: TOS descending, metric ascending; the kernel's own are usually there first. */
+export const inOrder = (a: FibRoute, b: FibRoute): number => b.tos - a.tos || a.metric - b.metric;
+
 /** fib_table_lookup: longest prefix, then TOS and metric, backtracking over routes that do not fit. */
 export function lookupTable(ns: NetNs, table: number, flow: GatewayFlow): Found | null {
-  const candidates = [...kernelRoutes(ns, flow.family), ...ns.routes]
-    .filter(
-      (route) => route.family === flow.family && route.table === table && inPrefix(route.prefix, flow.destination),
-    )
-    .sort((a, b) => b.prefix.length - a.prefix.length || b.tos - a.tos || a.metric - b.metric);
-  for (const route of candidates) {
+  for (const route of routesCovering(ns, flow.family, table, flow.destination)) {
     if (route.tos !== 0 || (flow.family === 4 && route.scope < flow.scope)) continue;
     if (!hasHops(route.type)) return { route, hop: { device: null, gateway: null } };
     const hop = route.hops.find(

@@ -24,6 +24,7 @@ import type {
 import { NO_SPAN, type Span } from "../../dsl/span.ts";
 import { RT_TABLE_DEFAULT, RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
 import { type Family, familyOf, type Ip, network, type Prefix } from "../../runtime/net/ip.ts";
+import { RouteTable } from "./route-table.ts";
 import { type TableNames, tableNames } from "./words.ts";
 
 /** Something that the script's comments can be kept at. */
@@ -69,7 +70,7 @@ export class NetNs extends Noted {
   /** Devices of a kind that vrfc does not have, so that what follows on them is not reported as a missing device. */
   readonly foreign = new Map<string, { readonly span: Span; readonly what: string }>();
   /** What commands added, in order. */
-  routes: Route[] = [];
+  readonly routes = new RouteTable();
   readonly rules: { readonly 4: RuleEntry[]; readonly 6: RuleEntry[] };
   neighbours: NeighbourEntry[] = [];
   nexthops: NextHopEntry[] = [];
