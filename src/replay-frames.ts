@@ -10,13 +10,20 @@ import { EthernetView, EtherType } from "../runtime/net/ethernet.ts";
 import { ROOT } from "./import/state.ts";
 import type { Frame, FrameAnswer, Scenario } from "./scenario.ts";
 
+/** Seconds that a recording listens for what a frame brings about; `Lab.inject` lets as much time pass. */
+const LISTENING = 0.02;
+/** Seconds that a recording spends on its own work between two frames; the rate limits of ICMP errors feel them. */
+const BETWEEN_FRAMES = 0.0025;
+
 export function answerFrame(lab: Lab, model: Model, frame: Frame, scenario: Scenario): FrameAnswer {
   const root = model.nets[lab.netNamed(ROOT)];
   const peer = deviceNamed(root, frame.port)?.peer ?? null;
   if (peer === null) return { unsupported: `${frame.port} is no wire of the root namespace` };
   const bytes = fromHex(frame.hex);
   if (bytes === null) return { unsupported: "a frame that is not hexadecimal" };
-  if (new EthernetView(bytes).type === EtherType.IPV6) return { unsupported: "IPv6 frames" };
+  const ipv6 = new EthernetView(bytes).type === EtherType.IPV6;
+  lab.idle(BETWEEN_FRAMES + (ipv6 ? LISTENING : 0));
+  if (ipv6) return { unsupported: "IPv6 frames" };
   const events = lab.inject(peer.net, peer.ifindex, bytes);
   const logged = new Set(scenario.hooks_in ?? []);
   const ports = new Set(scenario.ports ?? []);

@@ -22,7 +22,7 @@ import { describe, describeFrame } from "../net/describe.ts";
 import { EthernetView, EtherType, ethernetFrame } from "../net/ethernet.ts";
 import { IcmpType, Unreachable } from "../net/icmp.ts";
 import { type Ip, type Ipv4, parseIp, readIpv4, readIpv6, writeIpv4, writeIpv6 } from "../net/ip.ts";
-import { IPV4_MAX_BYTES, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
+import { decrementTtl, IPV4_MAX_BYTES, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
 import { isGroup, type Mac, parseMac } from "../net/mac.ts";
 import type { Trace } from "../trace.ts";
 import { Entry, Verdict } from "../verdict.ts";
@@ -223,9 +223,15 @@ export class Host implements Stack, ArpStack, PingHost {
     icmpSend(this, { packet, type: error >>> 8, code: error & 0xff, info, device, routeType, groupFrame, received });
   }
 
-  /** A packet that went on, but whose sender is told a shorter way; quoted as it was received (ip_forward, before the TTL). */
+  /** A packet that went on, but whose sender is told a shorter way: ip_rt_send_redirect, after ip_decrease_ttl. */
   #redirect(judged: Judgement, arrival: Arrival): void {
-    if (judged.error !== 0 && arrival.received !== null) this.#icmpError(judged, ipPacket(arrival.received), arrival);
+    if (judged.error === 0 || arrival.received === null) return;
+    const packet = decrementTtl(ipPacket(arrival.received));
+    const { source } = new Ipv4View(packet);
+    const domain = this.devices.l3mdevMaster(judged.sdif);
+    if (!this.errorLimit.allowRedirect(source, domain)) return;
+    this.#icmpError(judged, packet, arrival);
+    this.errorLimit.sentRedirect(source, domain);
   }
 
   #unresolved({ outDevice, nextHop, ip }: Judgement): void {

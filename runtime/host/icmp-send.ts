@@ -82,8 +82,9 @@ export function icmpSend(stack: Stack, cause: IcmpCause): void {
   const unnamed = header.source === 0 && found.verdict === Verdict.FOUND && found.source === 0;
   const packet = icmpPacket(stack, unnamed ? { ...header, source: INADDR_DUMMY } : header, errorMessage(cause, room));
   const sent = stack.output(packet, { device: domain, flags: unnamed ? PacketFlag.ANYSRC : 0 });
-  if (sent.verdict !== Verdict.SEND_ERROR)
-    stack.errorLimit.sentError(ip.source, stack.devices.l3mdevMaster(found.outDevice));
+  const toLoopback = stack.devices.get(found.outDevice)?.kind === "loopback";
+  if (sent.verdict !== Verdict.SEND_ERROR && !toLoopback)
+    stack.errorLimit.sentError(ip.source, stack.devices.l3mdevMaster(found.outDevice), cause.type, cause.code);
 }
 
 /** RFC 1122 section 3.2.2: not to a group, not about a later fragment, not about an ICMP error. */

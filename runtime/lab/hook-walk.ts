@@ -6,7 +6,7 @@ import { type Hook, NETFILTER_HOOKS } from "../hooks.ts";
 import type { NetConfig } from "../host/config.ts";
 import type { LabEvent, PacketEvent } from "../host/events.ts";
 import { ETHERNET_HEADER_BYTES } from "../net/ethernet.ts";
-import { IcmpView } from "../net/icmp.ts";
+import { IcmpType, IcmpView } from "../net/icmp.ts";
 import { formatIp, type Ip } from "../net/ip.ts";
 import { IpProtocol, Ipv4View } from "../net/ipv4.ts";
 import { Entry } from "../verdict.ts";
@@ -25,29 +25,49 @@ export interface HookRecord {
   readonly icmp_type?: number;
 }
 
-/** ARP has hooks of its own and is never among these. */
+/**
+ * ARP has hooks of its own and is never among these. A redirect is sent while its cause is being forwarded: the redirect's
+ * hooks stand where the cause's trace has its icmp_send.
+ */
 export function hookWalk(events: readonly LabEvent[], nets: readonly NetConfig[]): HookRecord[] {
-  return events.flatMap((event) => (event.kind === "packet" ? packetHooks(event, nets[event.net]) : []));
+  const records: HookRecord[] = [];
+  let held: HookRecord[] = [];
+  for (const event of events) {
+    if (event.kind !== "packet") continue;
+    const { hooks, redirectAt } = packetHooks(event, nets[event.net]);
+    const answersCause = held.length > 0 && isRedirect(event);
+    records.push(...(answersCause ? hooks : held), ...(answersCause ? held : hooks.slice(0, redirectAt)));
+    held = answersCause ? [] : hooks.slice(redirectAt);
+  }
+  return [...records, ...held];
 }
+
+const isRedirect = ({ entry, before }: PacketEvent): boolean =>
+  entry === Entry.OUTPUT && icmpTypeOf(new Ipv4View(before)) === IcmpType.REDIRECT;
+
+const icmpTypeOf = (ip: Ipv4View): number | null =>
+  ip.protocol === IpProtocol.ICMP && ip.fragmentOffset === 0 && ip.payload.length > 0
+    ? new IcmpView(ip.payload).type
+    : null;
 
 const netfilterHooks: ReadonlySet<Hook> = new Set(NETFILTER_HOOKS);
 
-function packetHooks(event: PacketEvent, net: NetConfig): HookRecord[] {
+/** `redirectAt`: how many of the hooks were passed before a redirect was sent; all, when none was. */
+function packetHooks(event: PacketEvent, net: NetConfig): { hooks: HookRecord[]; redirectAt: number } {
   const ip = new Ipv4View(event.entry === Entry.RECEIVE ? event.before.subarray(ETHERNET_HEADER_BYTES) : event.before);
   const name = (ifindex: number) =>
     ifindex === 0 ? null : (net.devices.find((d) => d.ifindex === ifindex)?.name ?? `if${ifindex}`);
-  const icmpType =
-    ip.protocol === IpProtocol.ICMP && ip.fragmentOffset === 0 && ip.payload.length > 0
-      ? new IcmpView(ip.payload).type
-      : null;
-  const records: HookRecord[] = [];
+  const icmpType = icmpTypeOf(ip);
+  const hooks: HookRecord[] = [];
+  let redirectAt: number | null = null;
   let { ttl } = ip;
   let source: Ip = ip.source;
   for (const step of event.trace) {
     if (step.step === "ip_forward") ttl = step.ttl - 1;
+    if (step.step === "icmp_send" && step.type === IcmpType.REDIRECT) redirectAt ??= hooks.length;
     if (step.step === "route" && source === 0 && event.entry === Entry.OUTPUT) source = step.source;
     if (step.step !== "hook" || !netfilterHooks.has(step.hook)) continue;
-    records.push({
+    hooks.push({
       ns: net.name,
       hook: step.hook,
       iif: name(step.in),
@@ -59,7 +79,7 @@ function packetHooks(event: PacketEvent, net: NetConfig): HookRecord[] {
       ...(icmpType === null ? {} : { icmp_type: icmpType }),
     });
   }
-  return records;
+  return { hooks, redirectAt: redirectAt ?? hooks.length };
 }
 
 /** As nf_log_ipv4 prints protocols. */

@@ -153,3 +153,12 @@ export function ipv4Packet(header: Ipv4Header, payload: Uint8Array): Uint8Array 
   emitIpv4(header, packet);
   return packet;
 }
+
+/** A copy with one less TTL and the checksum changed by as much (RFC 1141), right or wrong as it was. */
+export function decrementTtl(packet: Uint8Array): Uint8Array {
+  const copy = packet.slice();
+  const sum = readU16(copy, CHECKSUM) + 0x0100;
+  writeU16(copy, CHECKSUM, (sum + (sum >= 0xffff ? 1 : 0)) & 0xffff);
+  copy[TTL]--;
+  return copy;
+}
