@@ -8,7 +8,15 @@ import { optimize, PASSES, withoutTrace } from "../../src/plan/optimize.ts";
 import { printPlan } from "../../src/plan/print.ts";
 import { validatePlan } from "../../src/plan/validate.ts";
 import { emitModule } from "../../src/wasm/emit.ts";
-import { MEMORY_BYTES, type RandomPlan, randomMemory, randomPlan, TRACE_REGION, withoutTraceRegion } from "./random.ts";
+import {
+  damagedPlan,
+  MEMORY_BYTES,
+  type RandomPlan,
+  randomMemory,
+  randomPlan,
+  TRACE_REGION,
+  withoutTraceRegion,
+} from "./random.ts";
 
 /** Runs of each property are in proportion to it. */
 const RUNS = Number(process.env.FC_RUNS ?? 150);
@@ -56,6 +64,16 @@ describe("random plans", () => {
       expect(printPlan(random.plan)).toContain("export proc main");
     });
     fc.assert(property, { numRuns: RUNS * 2 });
+  });
+
+  it("damaged, are found out or do no harm", () => {
+    let found = 0;
+    const property = fc.property(damagedPlan, (random) => {
+      if (validatePlan(random.plan).length > 0) found++;
+      else interpreted(random.plan, random);
+    });
+    fc.assert(property, { numRuns: RUNS * 4 });
+    expect(found).toBeGreaterThan(RUNS / 4);
   });
 
   it.each(PASSES)("mean the same after $name", ({ run }) => {

@@ -42,6 +42,7 @@ import {
   type ValueType,
   when,
 } from "../../src/plan/ir.ts";
+import { allSteps, mapBodies, mapExpr, mapExpressions } from "../../src/plan/visit.ts";
 
 export const MEMORY_BYTES = 65536;
 const PACKET = 1024;
@@ -82,6 +83,33 @@ export const randomPlan: fc.Arbitrary<RandomPlan> = fc.record({
   calls: fc.array(call3, { minLength: 1, maxLength: 4 }),
   seed: fc.nat(0xffff),
 });
+
+/** A plan with one thing wrong, or made wrong and right again by luck: steps dropped, accesses moved. */
+export const damagedPlan: fc.Arbitrary<RandomPlan> = fc
+  .record({
+    random: randomPlan,
+    which: fc.array(fc.nat(), { minLength: 1, maxLength: 3 }),
+    by: fc.constantFrom(-20, -4, -1, 1, 4, 20),
+  })
+  .map(({ random, which, by }) => ({ ...random, plan: which.reduce((plan, n) => damage(plan, n, by), random.plan) }));
+
+/** Harms the n-th step of the plan that can be harmed. */
+function damage(plan: Plan, n: number, by: number): Plan {
+  const steps = plan.procs.flatMap(({ body }) => allSteps(body).filter((step) => HARMABLE.includes(step.kind)));
+  const victim = steps[n % Math.max(steps.length, 1)];
+  const moved = (e: Expr): Expr => (e.kind === "packet" ? { ...e, offset: e.offset + by } : e);
+  const harm = (step: Step): Step[] => {
+    if (step !== victim) return [step];
+    if (step.kind === "put") return [{ ...step, offset: step.offset + by }];
+    const changed = mapExpressions(step, (e) => mapExpr(e, moved));
+    return changed === step ? [] : [changed];
+  };
+  const harmed = (body: readonly Step[]): readonly Step[] =>
+    body.flatMap((step) => harm(step).map((one) => mapBodies(one, harmed)));
+  return { ...plan, procs: plan.procs.map((proc) => ({ ...proc, body: harmed(proc.body) })) };
+}
+
+const HARMABLE: readonly string[] = ["set", "put", "guard", "return"];
 
 const c1 = skbReg("c1");
 const c2 = skbReg("c2");
@@ -232,9 +260,10 @@ class Generator {
       }
       case 11: {
         const label = `l${this.#labels++}`;
-        const inside = this.#steps(this.#inside(scope, [...scope.labels, label]), 4);
+        const inside = this.#inside(scope, [...scope.labels, label]);
+        const last = this.#pick(3) === 1 ? [this.#leave(inside)] : [];
         scope.guarded.clear();
-        return [block(label, inside)];
+        return [block(label, [...this.#steps(inside, 4), ...last])];
       }
       case 12: {
         const label = `l${this.#labels++}`;
@@ -315,7 +344,8 @@ class Generator {
     const { proc, args } = this.#callee(scope, callable);
     scope.guarded.clear();
     const called = call(proc.name, args);
-    return this.#of([called, add(left, called), add(called, x), unary("eqz", called), select(called, x, left)]);
+    const placed = [called, add(left, called), add(called, x), add(x, called), unary("eqz", called)];
+    return this.#of([...placed, select(called, x, left)]);
   }
 
   #wide(scope: Scope): Expr {
