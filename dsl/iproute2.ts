@@ -5,6 +5,7 @@
 import type { TableId } from "../runtime/brand.ts";
 import { formatIp, formatPrefix, type Ip, type Prefix } from "../runtime/net/ip.ts";
 import type { Range } from "./ast.ts";
+import { ipProtocolName } from "./ip-protocols.ts";
 import { deviceOf, type Net, type NextHop, type Route, type Rule, type RuleAction, Scope } from "./model.ts";
 
 /** The parts that are there, with a space between. */
@@ -89,7 +90,7 @@ export function ruleWords(net: Net, rule: Rule): string {
     device("iif", rule.iif),
     device("oif", rule.oif),
     rule.uidrange && `uidrange ${rangeWords(rule.uidrange)}`,
-    rule.ipproto !== 0 && `ipproto ${rule.ipproto}`,
+    rule.ipproto !== 0 && `ipproto ${ipProtocolName.get(rule.ipproto) ?? rule.ipproto}`,
     rule.sport && `sport ${rangeWords(rule.sport)}`,
     rule.dport && `dport ${rangeWords(rule.dport)}`,
     rule.l3mdev && rule.action.kind !== "lookup" && "l3mdev",

@@ -27,7 +27,7 @@ export function checkFile(path: string, options: PolicyOptions): Checked {
   const { ast, diagnostics } = parse(source);
   const kernel = kernelOption(options.kernel);
   const checked = check(ast, source, { readFile: readBeside(path), ...(kernel === undefined ? {} : { kernel }) });
-  const all = [...diagnostics, ...checked.diagnostics];
+  const all = [...diagnostics, ...checked.diagnostics].sort((a, b) => a.primary.span.start - b.primary.span.start);
   return { source, model: all.some((d) => d.severity === "error") ? null : checked.model, diagnostics: all };
 }
 

@@ -150,8 +150,16 @@ function matchText(rule: Rule, flow: Flow, net: Net): string {
     const vrf = net.devices.find((d) => d.ifindex === flow.l3mdev);
     return vrf === undefined ? "" : `flow in VRF ${vrf.name} -> table ${vrf.table}`;
   }
-  if (rule.action.kind === "goto" && rule.action.target === null) return "target does not exist -> next rule";
-  return "";
+  switch (rule.action.kind) {
+    case "goto":
+      return rule.action.target === null ? "target does not exist -> next rule" : `-> rule ${rule.action.pref}`;
+    case "nop":
+      return "-> next rule";
+    case "lookup":
+      return "";
+    default:
+      return "ends the look-up";
+  }
 }
 
 /** Why a rule did not match: what it asks for and what the flow has. */
@@ -194,8 +202,9 @@ function fibLine(step: TraceStep & { step: "fib" }, flow: Flow, net: Net, source
   const text = `table ${name}: ${routeWords(net, route)}`;
   const origin = originOf(route.origin, source);
   if (step.error === 0) return { kind: "table", id: step.table, text, outcome: "found", why: "", origin };
-  const why = step.error === Errno.EAGAIN ? "throw -> next rule" : nameOf(Errno, step.error);
-  return { kind: "table", id: step.table, text, outcome: "error", why, origin };
+  if (step.error === Errno.EAGAIN)
+    return { kind: "table", id: step.table, text, outcome: "nothing here", why: "thrown -> next rule", origin };
+  return { kind: "table", id: step.table, text, outcome: "error", why: nameOf(Errno, step.error), origin };
 }
 
 /** Title, detail and end of every step that is not part of a lookup. */
