@@ -16,5 +16,15 @@ async function load(): Promise<typeof Chevrotain> {
   }
 }
 
-export const { Alternation, CstParser, createToken, generateCstDts, Lexer, NonTerminal, Option, Repetition, Terminal } =
-  await load();
+export const {
+  Alternation,
+  CstParser,
+  createToken,
+  generateCstDts,
+  Lexer,
+  NonTerminal,
+  Option,
+  Repetition,
+  RepetitionMandatory,
+  Terminal,
+} = await load();

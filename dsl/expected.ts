@@ -1,6 +1,7 @@
 /** What could have stood somewhere, in words, read off the grammar. */
 import type { IProduction, IToken, TokenType } from "chevrotain";
-import { Alternation, NonTerminal, Option, Repetition, Terminal } from "./chevrotain.ts";
+import { Alternation, NonTerminal, Terminal } from "./chevrotain.ts";
+import { firstOf, partsOf } from "./lookahead.ts";
 import { sharedParser, type ValueLabel } from "./parser.ts";
 import { K } from "./tokens.ts";
 
@@ -126,20 +127,3 @@ export function statementKeywords(rule: string): readonly TokenType[] {
   return first;
 }
 const KEYWORDS: ReadonlySet<TokenType> = new Set(Object.values(K));
-
-/** Everything but Terminal and NonTerminal has parts; the declared base type does not say so. */
-const partsOf = (production: IProduction) => (production as unknown as { definition: IProduction[] }).definition;
-
-/** The FIRST set of a production; a parser's textbook word. */
-function firstOf(production: IProduction): TokenType[] {
-  if (production instanceof Terminal) return [production.terminalType];
-  if (production instanceof NonTerminal) return firstOf(production.referencedRule);
-  const parts = partsOf(production);
-  if (production instanceof Alternation) return parts.flatMap(firstOf);
-  const first: TokenType[] = [];
-  for (const part of parts) {
-    first.push(...firstOf(part));
-    if (!(part instanceof Option || part instanceof Repetition)) break;
-  }
-  return first;
-}

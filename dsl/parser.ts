@@ -24,8 +24,9 @@
  * that the block behind it is read, or it resynchronises at the Separator. Deleting tokens is off: it would delete the end
  * of the line and take the missing word from the next.
  */
-import type { CstNode, IToken, ParserMethod, TokenType } from "chevrotain";
+import type { CstNode, IParserConfig, IToken, ParserMethod, TokenType } from "chevrotain";
 import { CstParser } from "./chevrotain.ts";
+import { oneToken } from "./lookahead.ts";
 import { Equals, Integer, K, LBrace, Preference, RBrace, Separator, Value, vocabulary } from "./tokens.ts";
 
 type Rule = ParserMethod<[], CstNode>;
@@ -44,13 +45,9 @@ export class Parser extends CstParser {
   /** Open braces of the block that `skippedBlock` passes over. */
   private depth = 0;
 
-  constructor(skipValidations = true) {
-    super(vocabulary, {
-      recoveryEnabled: true,
-      maxLookahead: 1,
-      nodeLocationTracking: "onlyOffset",
-      skipValidations,
-    });
+  /** @param config for tests: with chevrotain's checks of the grammar, which take longer than most texts */
+  constructor(config: IParserConfig = { lookaheadStrategy: oneToken, skipValidations: true }) {
+    super(vocabulary, { recoveryEnabled: true, maxLookahead: 1, nodeLocationTracking: "onlyOffset", ...config });
     this.performSelfAnalysis();
   }
 
