@@ -27,7 +27,7 @@ export const SOURCE_IN_SLOT = 16;
 export const COLUMNS = [
   // in
   "entry", //      Entry
-  "device", //     RECEIVE: receiving device; OUTPUT, LOOKUP: bound device or 0; NEIGHBOUR: sending device
+  "device", //     RECEIVE, ROUTE_INPUT: receiving device; OUTPUT, LOOKUP: bound device or 0; NEIGHBOUR: sending device
   "mark", //       skb->mark, or the socket's SO_MARK
   "uid", //        owner of the socket (0 for RECEIVE)
   "flags", //      PacketFlag bits

@@ -14,9 +14,9 @@ export const Verdict = {
   ICMP_ERROR: 4,
   /** No link-layer address for `nextHop` on `outDevice`: the host resolves it and re-enters by `Entry.NEIGHBOUR`. */
   UNRESOLVED: 5,
-  /** A local send failed before any hook: `error` holds the errno (ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL). */
+  /** A local send failed before any hook, or a route look-up: `error` holds the errno (ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL). */
   SEND_ERROR: 6,
-  /** `Entry.LOOKUP` only: the route was found; `outDevice`, `nextHop`, `source` and `route` are set. */
+  /** `Entry.LOOKUP` and `Entry.ROUTE_INPUT`: the route was found; `outDevice`, `nextHop`, `route` and, for LOOKUP, `source` are set. */
   FOUND: 7,
   /** Not IP, or IP that this program does not handle (ARP, IPv6 without a v6 program, ...): the host looks at it. */
   PASS: 8,
@@ -77,6 +77,11 @@ export const Entry = {
   LOOKUP: 2,
   /** An IP packet past POSTROUTING, waiting for the link-layer address of `nextHop` on `device`. */
   NEIGHBOUR: 3,
+  /**
+   * Like RECEIVE, but only the route look-up of an IP packet that `device` received (ip_route_input_noref): martians, rules, source
+   * validation, no hook, no delivery. FOUND or SEND_ERROR.
+   */
+  ROUTE_INPUT: 4,
 } as const;
 export type Entry = (typeof Entry)[keyof typeof Entry];
 

@@ -4,6 +4,7 @@
  *
  *   setup --import, check--> Model --openLab--> Lab --ping--> exit status, output, netfilter hooks of every namespace
  *                                                   --frame-> frames out of every port, hooks
+ *                                    --openEngines--> Engine --query--> the route that `ip route get` shows
  *
  * What cannot be answered exactly is answered `{"unsupported": "why"}`, never guessed.
  */
@@ -11,13 +12,14 @@ import { check } from "../dsl/check.ts";
 import type { KernelProfile, Model } from "../dsl/model.ts";
 import { hookWalk } from "../runtime/lab/hook-walk.ts";
 import type { Lab } from "../runtime/lab/lab.ts";
-import type { EngineKind } from "./engines.ts";
+import { type EngineKind, openEngines } from "./engines.ts";
 import { importForReplay } from "./import/replay.ts";
 import { ROOT } from "./import/state.ts";
 import { openLab } from "./lab.ts";
 import { parsePingCommand } from "./ping-command.ts";
 import { answerFrame } from "./replay-frames.ts";
-import type { Answer, HookAnswer, PingAnswer, Scenario } from "./scenario.ts";
+import { RouteGetter } from "./replay-routes.ts";
+import type { Answer, HookAnswer, PingAnswer, Query, RouteAnswer, Scenario } from "./scenario.ts";
 
 export interface ReplayOptions {
   readonly engine: EngineKind;
@@ -40,8 +42,8 @@ export async function replay(scenarios: readonly Scenario[], options: ReplayOpti
 async function answer(scenario: Scenario, options: ReplayOptions & { networks: Networks }): Promise<Answer> {
   const { queries, frames, pings } = scenario;
   const { model, why } = options.networks.get(scenario, options.kernel);
-  const answers = queries?.map(() => ({ unsupported: "route look-ups" }));
-  if (model === null) return { ...unanswered(scenario, why), ...(answers && { answers }) };
+  if (model === null) return unanswered(scenario, why);
+  const answers = queries && (await answerQueries(model, options, queries));
   const outputs =
     frames && (await openAnd(model, options, (lab) => frames.map((frame) => answerFrame(lab, model, frame, scenario))));
   const logged = new Set(scenario.hooks_in ?? []);
@@ -86,8 +88,22 @@ function makeNetwork({ name, setup = [], nft }: Scenario, kernel: KernelProfile)
   return { model: checked.model, why: error?.message ?? "" };
 }
 
-const unanswered = ({ name, frames, pings }: Scenario, why: string): Answer => ({
+/** Look-ups need an engine, but no host around it. */
+async function answerQueries(
+  model: Model,
+  { engine: kind, level }: ReplayOptions,
+  queries: readonly Query[],
+): Promise<RouteAnswer[]> {
+  const root = model.nets.find((net) => net.name === ROOT);
+  if (root === undefined) return queries.map(() => ({ unsupported: "no root namespace" }));
+  const engines = await openEngines(model, kind, level);
+  const getter = new RouteGetter(root, model.kernel, engines[root.index], kind);
+  return queries.map((query) => getter.answer(query));
+}
+
+const unanswered = ({ name, queries, frames, pings }: Scenario, why: string): Answer => ({
   name,
+  ...(queries && { answers: queries.map(() => ({ unsupported: why })) }),
   ...(frames && { outputs: frames.map(() => ({ unsupported: why })) }),
   ...(pings && { pings: pings.map((cmd) => ({ cmd, unsupported: why })) }),
 });

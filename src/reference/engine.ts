@@ -7,7 +7,7 @@
  *                      OUTPUT      raw_sendmsg        raw.ts  -> ip_route_output_flow  route.ts -> ip_local_out  ip_output.ts
  *                      LOOKUP      ip_route_connect   raw.ts
  *                      NEIGHBOUR   ip_finish_output2  ip_output.ts
- *   `ip route get`     inet_rtm_getroute  rtm_getroute.ts
+ *                      ROUTE_INPUT inet_rtm_getroute  rtm_getroute.ts
  *
  *   fib_lookup  fib4_rules.ts -> fib_rules_lookup  fib_rules.ts -> fib_table_lookup  fib_trie.ts
  *   fib_validate_source  fib_frontend.ts    fib_select_path  fib_semantics.ts    l3mdev.ts, vrf.ts, neighbour.ts, devinet.ts
@@ -82,6 +82,8 @@
  *               vrf_l3_out stands only where the packet is diverted: O a slave, destination not multicast nor 255.255.255.255.
  *               It is direct when V is up and has its default qdisc.
  *   LOOKUP    = OUTPUT up to `route` or send_error
+ *   ROUTE_INPUT = drop IP_INHDR | send_error ENODEV (no such device) | route_input up to its dst_input, `route`, and send_error in place of
+ *               its drops (EXDEV for IP_RPFILTER, else EINVAL) and of no_route (what the look-up gave, EHOSTUNREACH if D does not forward)
  *   NEIGHBOUR = drop IP_INHDR | drop DEVICE_DOWN (no such device) | ip_finish_output's last two lines
  *
  *   fib(kind) = lookup kind flow, { rule, [ fib, [ suppress ] ] }, result
@@ -114,7 +116,7 @@
  *   FRAGMENT     as UNRESOLVED, but info = MTU (a redirect's gateway is the next hop, or the destination when that is IPv6)
  *   the redirect: error, info (gateway), skbDevice, sdif as ICMP_ERROR, at the time of ip_forward
  *   SEND_ERROR   data, length as given; error = errno
- *   FOUND        data, length as given; outDevice, nextHop (gateway, or the destination), source (SOURCE_IN_SLOT)
+ *   FOUND        data, length as given; outDevice, nextHop (gateway, or the destination); LOOKUP: source (SOURCE_IN_SLOT)
  *   PASS         data, length as given
  *   l3           all but PASS and those drops that come before the IP header is known
  *   route, routeType   of the last `result` that is not one of source validation: the deciding route (a reject route too); where no
@@ -140,6 +142,7 @@ import { dev_receive } from "./dev.ts";
 import { ip_finish_output2 } from "./ip_output.ts";
 import { NetNamespace } from "./net.ts";
 import { ip_route_connect, raw_sendmsg, refuse_header } from "./raw.ts";
+import { inet_rtm_getroute } from "./rtm_getroute.ts";
 import { kfree_skb, SkBuff } from "./skb.ts";
 
 /** @param net the namespace that the engine decides for; @param kernel whose behaviour to follow */
@@ -184,6 +187,8 @@ function judge(net: NetNamespace, skb: SkBuff): Verdict {
       return ip_route_connect(net, skb);
     case Entry.NEIGHBOUR:
       return neigh_update(net, skb, device);
+    case Entry.ROUTE_INPUT:
+      return inet_rtm_getroute(net, skb, device);
     default:
       return Verdict.NONE; // not an entry
   }

@@ -7,14 +7,14 @@ import { LOOPBACK_IFINDEX, RT_TABLE_DEFAULT, RT_TABLE_LOCAL, RT_TABLE_MAIN } fro
 import { inPrefix } from "../../runtime/net/ip.ts";
 import type { LookupKind, Selector } from "../../runtime/trace.ts";
 import { Errno } from "../../runtime/verdict.ts";
-import { FibLookupArg, fib_rules_lookup } from "./fib_rules.ts";
-import { traced_fib_table_lookup } from "./fib_trie.ts";
+import { FibLookupArg, type FibRulesOps, fib_rule_error, fib_rule_get_table, fib_rules_lookup } from "./fib_rules.ts";
+import { type FibResult, traced_fib_table_lookup } from "./fib_trie.ts";
 import { type Flowi4, traced } from "./flow.ts";
 import { l3mdev_update_flow } from "./l3mdev.ts";
-import { type NetNamespace, RT_TABLE_UNSPEC } from "./net.ts";
+import type { NetNamespace } from "./net.ts";
 
 /** The first selector that does not match; null: all do. */
-export function fib4_rule_match(rule: Rule, fl4: Flowi4): Selector | null {
+function fib4_rule_match(rule: Rule, fl4: Flowi4): Selector | null {
   if (rule.from !== null && !inPrefix(rule.from, fl4.saddr)) return "from";
   if (rule.to !== null && !inPrefix(rule.to, fl4.daddr)) return "to";
   if (rule.tos !== 0 && rule.tos !== fl4.tos) return "tos";
@@ -24,33 +24,19 @@ export function fib4_rule_match(rule: Rule, fl4: Flowi4): Selector | null {
   return null;
 }
 
-export function fib4_rule_action(net: NetNamespace, rule: Rule, fl: Flowi4, arg: FibLookupArg): Errno | 0 {
+function fib4_rule_action(net: NetNamespace, rule: Rule, fl: Flowi4, arg: FibLookupArg<FibResult>): Errno | 0 {
   arg.result = null;
   arg.reject = null;
-  switch (rule.action.kind) {
-    case "lookup":
-      break;
-    case "unreachable":
-      return Errno.ENETUNREACH;
-    case "prohibit":
-      return Errno.EACCES;
-    default:
-      return Errno.EINVAL;
-  }
+  const error = fib_rule_error(rule);
+  if (error !== 0) return error;
   const answer = traced_fib_table_lookup(net, fib_rule_get_table(rule, arg), fl);
   if (answer.err === 0) arg.result = answer.res;
   else arg.reject = answer.reject;
   return answer.err;
 }
 
-/** k:include/net/fib_rules.h; fib_get_table takes RT_TABLE_UNSPEC for main. */
-function fib_rule_get_table(rule: Rule, arg: FibLookupArg): number {
-  const table = rule.action.kind === "lookup" && rule.action.table !== null ? rule.action.table : arg.table;
-  return table === RT_TABLE_UNSPEC ? RT_TABLE_MAIN : table;
-}
-
 /** A route that was found may be thrown away again: too short a prefix, or a device of the wrong group. */
-export function fib4_rule_suppress(net: NetNamespace, rule: Rule, arg: FibLookupArg): boolean {
+function fib4_rule_suppress(net: NetNamespace, rule: Rule, arg: FibLookupArg<FibResult>): boolean {
   const { route } = arg.result!;
   const dev = route.nexthops.length === 0 ? undefined : deviceOf(net.model, route.nexthops[0].device);
   const suppressed =
@@ -60,16 +46,27 @@ export function fib4_rule_suppress(net: NetNamespace, rule: Rule, arg: FibLookup
   return suppressed;
 }
 
+const fib4_rules_ops: FibRulesOps<Flowi4, FibResult> = {
+  rules: (net) => net.rules,
+  match: fib4_rule_match,
+  action: fib4_rule_action,
+  suppress: fib4_rule_suppress,
+};
+
 /**
  * __fib_lookup: the rules, after the flow's VRF is known. `fl` is changed by l3mdev_update_flow.
  * The kernel asks one trie for local and main together while no rule was ever added or removed; we ask the rules always. That
  * differs only where main holds a longer prefix than a table-local route that matches too (127/8, or a local prefix by hand).
  */
-export function fib_lookup(net: NetNamespace, kind: LookupKind, fl: Flowi4): { err: Errno | 0; arg: FibLookupArg } {
-  const arg = new FibLookupArg();
+export function fib_lookup(
+  net: NetNamespace,
+  kind: LookupKind,
+  fl: Flowi4,
+): { err: Errno | 0; arg: FibLookupArg<FibResult> } {
+  const arg = new FibLookupArg<FibResult>();
   l3mdev_update_flow(net, fl);
   net.record({ step: "lookup", kind, flow: traced(fl) });
-  let err = fib_rules_lookup(net, fl, arg);
+  let err = fib_rules_lookup(net, fib4_rules_ops, fl, arg);
   if (err === Errno.ESRCH) {
     err = Errno.ENETUNREACH;
     arg.reject = null;

@@ -1,4 +1,4 @@
-/** `struct flowi4`: what rules and tables are asked about. Look-ups change it (l3mdev_update_flow), so it is mutable. */
+/** `struct flowi4`, `struct flowi6`: what rules and tables are asked about. Look-ups change it (l3mdev_update_flow), so it is mutable. */
 import { ifIndex, LOOPBACK_IFINDEX } from "../../runtime/brand.ts";
 import type { Flow } from "../../runtime/trace.ts";
 
@@ -12,12 +12,11 @@ export const FlowFlag = {
   L3MDEV_OIF: 4,
 } as const;
 
-export interface Flowi4 {
+/** What the families share (`struct flowi_common`). */
+export interface Flowi {
   iif: number;
   oif: number;
   l3mdev: number;
-  saddr: number;
-  daddr: number;
   mark: number;
   tos: number;
   protocol: number;
@@ -26,6 +25,16 @@ export interface Flowi4 {
   uid: number;
   /** FlowFlag bits. */
   flags: number;
+}
+
+export interface Flowi4 extends Flowi {
+  saddr: number;
+  daddr: number;
+}
+
+export interface Flowi6 extends Flowi {
+  saddr: bigint;
+  daddr: bigint;
 }
 
 /** The TOS bits that routing looks at (IPTOS_RT_MASK). */

@@ -6,7 +6,7 @@
  */
 import type { Device } from "../../dsl/model.ts";
 import { LOOPBACK_IFINDEX } from "../../runtime/brand.ts";
-import { FlowFlag, type Flowi4 } from "./flow.ts";
+import { FlowFlag, type Flowi } from "./flow.ts";
 import { type NetNamespace, netif_is_l3_master, netif_is_l3_slave } from "./net.ts";
 import type { SkBuff } from "./skb.ts";
 import { vrf_l3_out, vrf_l3_rcv } from "./vrf.ts";
@@ -26,12 +26,12 @@ export function l3mdev_fib_table(net: NetNamespace, dev: Device): number {
   return l3mdev_master_dev(net, dev)?.table ?? 0;
 }
 
-export function l3mdev_update_flow(net: NetNamespace, fl: Flowi4): void {
+export function l3mdev_update_flow(net: NetNamespace, fl: Flowi): void {
   if (net.kernel === "5.4") l3mdev_update_flow_5_4(net, fl);
   else l3mdev_update_flow_5_18(net, fl);
 }
 
-function l3mdev_update_flow_5_18(net: NetNamespace, fl: Flowi4): void {
+function l3mdev_update_flow_5_18(net: NetNamespace, fl: Flowi): void {
   const out = fl.oif === 0 ? undefined : net.dev_get_by_index(fl.oif);
   if (out !== undefined) {
     if (fl.l3mdev === 0) {
@@ -46,7 +46,7 @@ function l3mdev_update_flow_5_18(net: NetNamespace, fl: Flowi4): void {
 }
 
 /** There is no flowi_l3mdev here; ours repeats the VRF that l3mdev_fib_rule_match finds in oif or iif. */
-function l3mdev_update_flow_5_4(net: NetNamespace, fl: Flowi4): void {
+function l3mdev_update_flow_5_4(net: NetNamespace, fl: Flowi): void {
   const out = l3mdev_master_ifindex(net.dev_get_by_index(fl.oif));
   if (out !== 0) {
     fl.oif = out;
@@ -63,7 +63,7 @@ function l3mdev_update_flow_5_4(net: NetNamespace, fl: Flowi4): void {
 }
 
 /** The table of the flow's VRF; 0: the flow is in none, and the l3mdev selector does not match. */
-export function l3mdev_fib_rule_match(net: NetNamespace, fl: Flowi4): number {
+export function l3mdev_fib_rule_match(net: NetNamespace, fl: Flowi): number {
   const dev = net.dev_get_by_index(fl.l3mdev);
   return dev !== undefined && netif_is_l3_master(dev) ? dev.table : 0;
 }

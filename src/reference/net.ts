@@ -17,19 +17,22 @@ export class NetNamespace {
   readonly kernel: KernelProfile;
   /** IPv4 rules in the order they are tried (kernel: `net->ipv4.rules_ops->rules_list`). */
   readonly rules: readonly Rule[];
+  /** IPv6 rules likewise. */
+  readonly rules6: readonly Rule[];
   /** Null while nobody wants a trace. */
   trace: TraceStep[] | null = null;
-  readonly #tables = new Map<TableId, Route[]>();
+  readonly #tables = { 4: new Map<TableId, Route[]>(), 6: new Map<TableId, Route[]>() };
   readonly #neighbours = new Map<string, Mac>();
 
   constructor(model: Net, kernel: KernelProfile) {
     this.model = model;
     this.kernel = kernel;
     this.rules = model.rules.filter((rule) => rule.family === 4);
+    this.rules6 = model.rules.filter((rule) => rule.family === 6);
     for (const route of model.routes) {
-      if (route.family !== 4) continue;
-      const table = this.#tables.get(route.table);
-      if (table === undefined) this.#tables.set(route.table, [route]);
+      const tables = this.#tables[route.family];
+      const table = tables.get(route.table);
+      if (table === undefined) tables.set(route.table, [route]);
       else table.push(route);
     }
     for (const { device, address, mac } of model.neighbours) this.setNeighbour(device, address, mac);
@@ -49,7 +52,11 @@ export class NetNamespace {
 
   /** The routes of a table, in the model's order; a table without routes is as good as none. */
   fib_get_table(id: number): readonly Route[] {
-    return this.#tables.get(id as TableId) ?? [];
+    return this.#tables[4].get(id as TableId) ?? [];
+  }
+
+  fib6_get_table(id: number): readonly Route[] {
+    return this.#tables[6].get(id as TableId) ?? [];
   }
 
   neighbour(device: number, address: Ip): Mac | undefined {

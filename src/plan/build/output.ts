@@ -121,7 +121,8 @@ export function ipRouteConnect(context: Context): Proc {
   return proc(context.name("ip_route_connect"), { comment: "ip_route_connect (include/net/route.h)" }, body);
 }
 
-const sendError = (error: Operand): Step[] => [
+/** A send that fails before any hook, or a look-up without a route. */
+export const sendError = (error: Operand): Step[] => [
   writeColumn("verdict", Verdict.SEND_ERROR),
   writeColumn("error", error),
   trace(TraceEvent.send_error, [error]),
