@@ -36,8 +36,10 @@ export function deleteNamespace(network: Network, ns: NetNs): void {
 
 // ---- devices ----------------------------------------------------------------------------------------------------
 
-/** Refuses a name that is taken (kernel: __rtnl_newlink, dev_change_name). */
+/** Refuses a name that is none (dev_valid_name) or taken (__rtnl_newlink, dev_change_name). */
 export function requireFreeName(ns: NetNs, name: Name): void {
+  if (!isDeviceName(name.value))
+    throw new Refused(`Error: argument "${name.value}" is wrong: "name" not a valid ifname`, name.span);
   const first = ns.device(name.value);
   if (first)
     throw new Refused(Errno.EEXIST, name.span, { span: first.name.span, message: `\`${name.value}\` is from here` });
@@ -45,6 +47,9 @@ export function requireFreeName(ns: NetNs, name: Name): void {
   if (foreign)
     throw new Refused(Errno.EEXIST, name.span, { span: foreign.span, message: `\`${name.value}\` is from here` });
 }
+
+/** dev_valid_name */
+export const isDeviceName = (name: string): boolean => /^[^\s/:]{1,15}$/.test(name) && name !== "." && name !== "..";
 
 /** Registers a device; the first VRF of a namespace brings the l3mdev rules with it. */
 export function addDevice(device: Device): void {
@@ -66,8 +71,7 @@ export function deleteDevice(device: Device): void {
   if (!ns.devices.includes(device)) return;
   for (const slave of ns.devices) if (slave.master?.vrf === device) setMaster(slave, null);
   setUp(device, false);
-  device.addresses = [];
-  flushDevice(ns, device, "unregister");
+  unregister(device);
   ns.sysctls = ns.sysctls.filter((entry) => entry.device !== device);
   ns.devices.splice(ns.devices.indexOf(device), 1);
   if (device.peer) {
@@ -91,6 +95,13 @@ function downed(device: Device): void {
   ns.neighbours = ns.neighbours.filter((entry) => entry.device !== device);
   flushNextHops(ns, (entry) => entry.device === device);
   dropIpv6Addresses(device);
+}
+
+/** NETDEV_UNREGISTER: nothing that names the device is left, also what can be said of a device that is down. */
+function unregister(device: Device): void {
+  downed(device);
+  device.addresses = [];
+  flushDevice(device.ns, device, "unregister");
 }
 
 /** addrconf_ifdown: IPv6 addresses do not survive unless keep_addr_on_down says so. */
@@ -129,8 +140,7 @@ export function moveDevice(device: Device, to: NetNs, at: Span): void {
   requireFreeName(to, device.name);
   setMaster(device, null);
   setUp(device, false);
-  device.addresses = [];
-  flushDevice(device.ns, device, "unregister");
+  unregister(device);
   device.ns.devices.splice(device.ns.devices.indexOf(device), 1);
   device.ns = to;
   to.devices.push(device);
@@ -142,6 +152,7 @@ export function moveDevice(device: Device, to: NetNs, at: Span): void {
 export function addAddress(device: Device, node: AddressProperty, replace = false): Address {
   const family = familyOf(node.address.value.address);
   const same = device.addresses.find((other) => isSameAddress(other, node));
+  if (isOfLoopback(device, node)) throw new Refused(Errno.EEXIST);
   if (same && !replace)
     throw new Refused(Errno.EEXIST, undefined, { span: same.node.span, message: "this address is already there" });
   const subnet = subnetOf(node);
@@ -151,6 +162,12 @@ export function addAddress(device: Device, node: AddressProperty, replace = fals
   if (same) device.addresses[device.addresses.indexOf(same)] = address;
   else device.addresses.push(address);
   return address;
+}
+
+/** 127.0.0.1/8 and ::1 come with lo when that comes up. */
+function isOfLoopback(device: Device, { address: { value } }: AddressProperty): boolean {
+  if (device.kind !== "loopback" || !device.isUp) return false;
+  return value.address === 1n || (value.address === 0x7f000001 && value.length === 8);
 }
 
 const isSameSubnet = (address: Address, family: Family, subnet: Prefix): boolean =>

@@ -10,7 +10,7 @@
 import type { Hop, Route as RouteNode } from "../../dsl/ast.ts";
 import { Scope } from "../../dsl/model.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
-import { type Family, familyOf, type Ip, inPrefix, type Prefix } from "../../runtime/net/ip.ts";
+import { type Family, familyOf, type Ip, inPrefix, network, type Prefix } from "../../runtime/net/ip.ts";
 import {
   type Found,
   type GatewayFlow,
@@ -51,9 +51,12 @@ export function checkHop(request: HopRequest, hop: Hop, device: Device | null): 
     if (device !== null && !device.isUp && !isLocal) throw new Refused(downMessage(family), hop.dev?.span);
     return { device, gateway };
   }
-  if (hop.onlink || familyOf(gateway) === 6) {
-    if (device !== null && !device.isUp) throw new Refused("Error: Nexthop device is not up.", hop.dev?.span);
-    if (hop.onlink || isLinkLocal(gateway)) return { device, gateway };
+  if (hop.onlink || isLinkLocal(gateway)) {
+    if (device === null) throw new Refused("Error: Egress device not specified.", hop.via?.span);
+    if (!device.isUp) throw new Refused("Error: Nexthop device is not up.", hop.dev?.span);
+    if (familyOf(gateway) === 6 && device.kind === "loopback")
+      throw new Refused("Error: Egress device can not be loopback device for this route.", hop.dev?.span);
+    return { device, gateway };
   }
   return {
     device: familyOf(gateway) === 4 ? gatewayDevice4(request, hop, device) : gatewayDevice6(request, hop, device),
@@ -115,15 +118,32 @@ function checkSource({ ns, node, family, table }: RouteRequest): void {
 
 // ---- add ----------------------------------------------------------------------------------------------------------
 
+/** What can be told from the words alone (fib_create_info, fib_valid_key_len). */
+function checkWords({ node, family }: RouteRequest): void {
+  const { prefix, hops, nhid } = node;
+  if (
+    prefix.value !== null &&
+    family === 4 &&
+    network(prefix.value.address, prefix.value.length) !== prefix.value.address
+  )
+    throw new Refused("Error: Invalid prefix for given prefix length.", prefix.span);
+  const isReject = !hasHops(node.type?.value ?? "unicast");
+  if (isReject && family === 4 && hops.length > 0)
+    throw new Refused("Error: Gateway, device and multipath can not be specified for this route type.", hops[0].span);
+  if (!isReject && hops.length === 0 && nhid === undefined)
+    throw new Refused("RTNETLINK answers: No such device", node.span);
+}
+
 /** Adds a route as the command says, or refuses with the kernel's words. */
 export function addRoute(request: RouteRequest, action: RouteAction): Route {
   const { ns, node } = request;
+  checkWords(request);
   if (node.nhid !== undefined && !ns.nexthops.some((entry) => entry.node.id.value === node.nhid?.value))
     throw new Refused("Error: Nexthop id does not exist.", node.nhid.span);
   const hops = hasHops(node.type?.value ?? "unicast")
     ? node.hops.map((hop, i) => checkHop(request, hop, request.devices[i]))
     : [];
-  checkSource(request);
+  if (hasHops(node.type?.value ?? "unicast")) checkSource(request);
 
   const first = findSame(request);
   if (action === "add" && first) throw new Refused(Errno.EEXIST, node.span, whereIs(first));

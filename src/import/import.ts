@@ -62,6 +62,7 @@ class Importer {
   private lastTouched: Noted | null = null;
   private readonly annotated: Noted[] = [];
   private succeeded = true;
+  private isStarted = false;
   private mentionsForwarding = false;
   /** Set at the first ping. */
   private base: { readonly snapshot: Snapshot; readonly namespaces: Namespace[] } | null = null;
@@ -86,11 +87,13 @@ class Importer {
   take(statement: Statement): void {
     switch (statement.kind) {
       case "blank":
+        this.blank();
         return;
       case "comment":
         this.comment(statement);
         return;
       case "unreadable":
+        this.isStarted = true;
         this.report("W0501", "warning", `not imported: ${statement.why}`, statement.span);
         this.keep("not imported", statement.why, statement.span);
         return;
@@ -115,6 +118,11 @@ class Importer {
   }
 
   // ---- comments ---------------------------------------------------------------------------------------------------
+
+  /** Comments above a blank line, before anything is done, are about the whole file. */
+  private blank(): void {
+    if (!this.isStarted) this.attach(this.setting.network.root);
+  }
 
   private comment({ text, span, trailing }: Extract<Statement, { kind: "comment" }>): void {
     if (span.start === 0 && text.startsWith("!")) return;
@@ -158,6 +166,7 @@ class Importer {
     this.mentionsForwarding ||= this.setting.network.namespaces.some((ns) =>
       ns.sysctls.some(({ key }) => /forward/.test(key.value)),
     );
+    this.isStarted ||= !this.succeeded || run.results.touched.length > 0;
     this.attach(this.succeeded ? run.results.touched[0] : undefined);
     this.reportLost(command.span);
     for (const ping of run.results.pings) this.attempt(command, () => this.ping(ping, command));

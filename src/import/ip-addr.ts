@@ -5,7 +5,7 @@
  *   flush                          [dev] D { scope S | to P | label L | … }
  */
 import type { AddressProperty, Name, Spanned } from "../../dsl/ast.ts";
-import { familyOf, inPrefix, lastAddress, type Prefix } from "../../runtime/net/ip.ts";
+import { type Family, familyOf, inPrefix, lastAddress, type Prefix } from "../../runtime/net/ip.ts";
 import { addAddress, deleteAddress, findAddress } from "./devices.ts";
 import type { Run } from "./run.ts";
 import type { Word } from "./shell.ts";
@@ -119,7 +119,7 @@ function parse(run: Run, words: Words): AddressRequest {
     switch (keyword) {
       case "peer":
       case "remote":
-        request.peer = prefix(words.next());
+        request.peer = prefix(words.next(), run.family);
         break;
       case "dev":
         request.device = words.next();
@@ -148,22 +148,22 @@ function parse(run: Run, words: Words): AddressRequest {
         break;
       default:
         if (word.text === "noprefixroute") request.noprefixroute = true;
-        else if (!FLAGS.includes(word.text)) nameLocal(request, keyword === "local" ? words.next() : word);
+        else if (!FLAGS.includes(word.text)) nameLocal(request, keyword === "local" ? words.next() : word, run.family);
     }
   }
   return request;
 }
 
-const prefix = (word: Word): Spanned<Prefix> => {
-  const { value, span } = prefixWord(word);
+const prefix = (word: Word, family: Family | null): Spanned<Prefix> => {
+  const { value, span } = prefixWord(word, family);
   if (value === null) throw new Refused(`Error: any valid prefix is expected rather than "${word.text}".`, span);
   return { value, span };
 };
 
-function nameLocal(request: AddressRequest, word: Word): void {
+function nameLocal(request: AddressRequest, word: Word, family: Family | null): void {
   if (request.local)
     throw new Refused(`Error: either "local" is duplicate, or "${word.text}" is a garbage.`, word.span);
-  request.local = prefix(word);
+  request.local = prefix(word, family);
   request.hasLength = word.text.includes("/");
 }
 
@@ -221,7 +221,7 @@ function flush(run: Run, words: Words): void {
   let scope: string | null = null;
   while (!words.isDone) {
     const word = words.next();
-    if (word.text === "to") to = prefix(words.next()).value;
+    if (word.text === "to") to = prefix(words.next(), run.family).value;
     else if (word.text === "scope") scope = words.next().text;
     else if (word.text === "dev") deviceWord = words.next();
     else if (

@@ -208,6 +208,8 @@ function parseType(run: Run, request: LinkRequest, words: Words): LinkRequest {
   request.type = words.next();
   if (request.type.text === "veth") {
     if (words.take("peer")) request.peer = parseLink(run, words);
+    else if (!words.isDone)
+      throw new Refused("Usage: ip link <options> type veth [peer <options>]", words.peek()?.span);
   } else if (request.type.text === "vrf") {
     while (!words.isDone) {
       const word = words.next();
@@ -281,6 +283,7 @@ function setLink(run: Run, request: LinkRequest): void {
   if (request.device === undefined && request.group !== undefined)
     throw new Unsupported("setting a group of devices at once");
   if (request.type !== undefined) throw new Unsupported("changing what belongs to a device's type", request.type.span);
+  masterOf(run, run.ns, request);
   const device = run.touch(run.device(requireWord(request.device)));
   const to = namespaceOf(run, request);
   if (to) moveDevice(device, to, requireWord(request.netns).span);

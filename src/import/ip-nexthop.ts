@@ -118,14 +118,14 @@ function add(run: Run, request: NextHopRequest, replace: boolean): void {
   const { ns, span } = run;
   const { id, group, blackhole } = request;
   if (id === undefined) throw new Unsupported("a next hop whose id the kernel chooses");
-  const first = ns.nexthops.find((entry) => entry.node.id.value === id.value);
-  if (first && !replace)
-    throw new Refused(Errno.EEXIST, id.span, { span: first.node.span, message: "this next hop is already there" });
   const missing = group?.find((member) => !ns.nexthops.some((entry) => entry.node.id.value === member.id.value));
   if (missing) throw new Refused("Error: Invalid nexthop id.", missing.id.span);
   // A blackhole is a next hop through lo (nh_create_ipv4).
   if (blackhole && !ns.devices[0].isUp) throw new Refused("Error: Device for nexthop is not up.");
   const hop = group || blackhole ? null : hopOf(run, request);
+  const first = ns.nexthops.find((entry) => entry.node.id.value === id.value);
+  if (first && !replace)
+    throw new Refused(Errno.EEXIST, id.span, { span: first.node.span, message: "this next hop is already there" });
   const node: NextHopObject = {
     kind: "nexthop",
     span,
@@ -144,8 +144,14 @@ function add(run: Run, request: NextHopRequest, replace: boolean): void {
 /** nh_create_ipv4, nh_create_ipv6: the gateway is looked for in the table of the device's VRF. */
 function hopOf(run: Run, { via, device: word, onlink }: NextHopRequest): Hop {
   if (word === undefined)
-    throw new Refused("Error: Nexthop device required for non-group and non-blackhole nexthops.", via?.span);
-  const device = run.device(word);
+    throw new Refused(
+      via === undefined
+        ? "Error: Invalid address family."
+        : "Error: Nexthop device required for non-group and non-blackhole nexthops.",
+      via?.span,
+    );
+  const fail = () => new Refused(`Error: argument "${word.text}" is wrong: Device does not exist`, word.span);
+  const device = run.device(word, fail);
   const hop: Hop = {
     span: run.span,
     dev: { value: device.name.value, span: word.span },

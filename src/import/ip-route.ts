@@ -304,6 +304,11 @@ function parseHopWord(hop: Partial<Writable<Hop>>, keyword: string, words: Words
   else if (keyword === "via") {
     const family = FAMILIES.get(words.peek()?.text ?? "");
     if (family !== undefined) words.next();
+    if (hop.via)
+      throw new Refused(
+        'Error: argument "via" is wrong: use nexthop syntax to specify multiple via',
+        words.next().span,
+      );
     hop.via = addressWord(words.next());
   } else {
     const word = words.next();

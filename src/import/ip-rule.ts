@@ -96,6 +96,7 @@ export function runRule(run: Run, words: Words): void {
   const action = words.next();
   switch (choose(action.text, ["list", "lst", "show", "save", "restore", "add", "delete", "flush", "help"])) {
     case "add":
+      if (words.isDone) throw new Refused('"ip rule add" requires arguments.');
       add(run, parse(run, words));
       return;
     case "delete":

@@ -7,7 +7,7 @@ import type { Label, Severity } from "../../dsl/diagnostic.ts";
 import type { Span } from "../../dsl/span.ts";
 import type { Family } from "../../runtime/net/ip.ts";
 import type { ImportCode } from "./codes.ts";
-import { addDevice, requireDevice } from "./devices.ts";
+import { addDevice, isDeviceName, requireDevice } from "./devices.ts";
 import type { Word } from "./shell.ts";
 import { Device, type NetNs, type Network, type Noted } from "./state.ts";
 import type { Refused } from "./words.ts";
@@ -108,6 +108,3 @@ export class Run {
     return device;
   }
 }
-
-/** dev_valid_name */
-const isDeviceName = (name: string): boolean => /^[^\s/:]{1,15}$/.test(name) && name !== "." && name !== "..";

@@ -532,13 +532,13 @@ function plainText(word: RawWord | undefined): string {
 
 function assign(word: RawWord, variables: Map<string, string>): void {
   const name = ASSIGNMENT.exec(plainText(word))?.[1] ?? "";
-  // A value that cannot be known leaves the name unset: its uses are reported, not the assignment.
-  variables.delete(name);
   try {
     const value = word.segments.map((segment) => segmentText(segment, variables)).join("");
     variables.set(name, value.slice(name.length + 1));
   } catch (error) {
     if (!(error instanceof NotExpandable)) throw error;
+    // A value that cannot be known leaves the name unset: its uses are reported, not the assignment.
+    variables.delete(name);
   }
 }
 

@@ -276,7 +276,9 @@ export interface RouteRequest {
 /** 0 for IPv4, 1024 for IPv6 where the command names none (IP6_RT_PRIO_USER). */
 export const metricOf = ({ node, family }: RouteRequest): number => node.metric?.value || (family === 6 ? 1024 : 0);
 export const prefixOf = ({ node, family }: RouteRequest): Prefix =>
-  node.prefix.value ?? { address: family === 4 ? 0 : 0n, length: 0 };
+  node.prefix.value === null
+    ? { address: family === 4 ? 0 : 0n, length: 0 }
+    : { address: network(node.prefix.value.address, node.prefix.value.length), length: node.prefix.value.length };
 /** Types that stand for an error have no next hop. */
 export const hasHops = (type: string): boolean => !["blackhole", "unreachable", "prohibit", "throw"].includes(type);
 

@@ -37,6 +37,12 @@ ip route add 10.9.0.0/16 via 10.0.0.2 # the upstream
     );
   });
 
+  it("at the top are about the file", () => {
+    expect(printed("#!/bin/sh\n# A lab.\n\n# port\nip link add d0 up type dummy")).toBe(
+      "# A lab.\nnamespace host {\n  # port\n  interface d0 { type dummy }\n}\n",
+    );
+  });
+
   it("are kept when what they describe goes", () => {
     const text = printed(
       "# gone\nip link add d0 type dummy # soon\nip link del d0\n# stays\nip link add d1 up type dummy",

@@ -41,6 +41,7 @@ const CASES: readonly (readonly [what: string, script: string, statements: reado
     ["ip|link|add|d1|type|dummy", "# dummy (trailing)", "ip|link|add|d2|type|dummy", "# dummy (trailing)"],
   ],
   ["for over a range", "for i in {1..3}; do x $((i + 10)); done", ["x|11", "x|12", "x|13"]],
+  ["counting in a loop", "i=1\nfor a in x y; do z $a$i; i=$((i+1)); done", ["z|x1", "z|y2"]],
   ["for over seq", "for i in $(seq 2 3); do x $i; done", ["x|2", "x|3"]],
   ["nested for", "for a in 1 2; do for b in x y; do z $a$b; done; done", ["z|1x", "z|1y", "z|2x", "z|2y"]],
   ["if", "a\nif [ -e /x ]; then\n  b\nfi\nc", ["a", "? `if` is not imported", "c"]],
