@@ -19,7 +19,7 @@
 import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag } from "../batch.ts";
 import type { Engine } from "../engine.ts";
 import { describe, describeFrame } from "../net/describe.ts";
-import { EthernetView, EtherType, ethernetFrame } from "../net/ethernet.ts";
+import { EthernetView, EtherType } from "../net/ethernet.ts";
 import { IcmpType, Unreachable } from "../net/icmp.ts";
 import { type Ip, type Ipv4, parseIp, readIpv4, readIpv6, writeIpv4, writeIpv6 } from "../net/ip.ts";
 import { decrementTtl, IPV4_MAX_BYTES, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
@@ -130,19 +130,11 @@ export class Host implements Stack, ArpStack, PingHost {
     return this.#ask(packet, { ...meta, entry: Entry.LOOKUP });
   }
 
-  /**
-   * Asks the engine with a made-up packet: what it would do with one of `source` for `destination`, received by `device`.
-   * Only the route counts, and for that no packet's bytes but the addresses matter.
-   */
+  /** Asks the engine with a made-up packet: only the route counts, and for that no bytes but the addresses matter. */
   routeInput(device: number, source: Ipv4, destination: Ipv4): number {
-    const mac = this.devices.get(device)?.mac ?? 0;
     const header = { tos: 0, identification: 0, dontFragment: false, ttl: 64, protocol: 0, source, destination };
-    const frame = ethernetFrame(
-      { destination: mac, source: 0, type: EtherType.IPV4 },
-      ipv4Packet(header, new Uint8Array()),
-    );
-    const judged = this.#ask(frame, { entry: Entry.RECEIVE, device });
-    return judged.verdict === Verdict.DROP || judged.verdict === Verdict.ICMP_ERROR ? 0 : judged.routeType;
+    const judged = this.#ask(ipv4Packet(header, new Uint8Array()), { entry: Entry.ROUTE_INPUT, device });
+    return judged.verdict === Verdict.FOUND ? judged.routeType : 0;
   }
 
   transmit(device: number, frame: Uint8Array): void {

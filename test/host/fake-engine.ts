@@ -102,6 +102,7 @@ export class FakeEngine implements Engine {
       writeIpv4(batch.bytes, batch.slot(i) + SOURCE_IN_SLOT, view.source === 0 ? source : view.source);
       return Verdict.FOUND;
     }
+    if (entry === Entry.ROUTE_INPUT) return Verdict.FOUND;
     if (entry === Entry.OUTPUT && view.source === 0) rewrite(view, () => writeIpv4(view.bytes, 12, source));
     if (found.type !== RouteTypeCode.unicast) {
       set("sdif", 0);
