@@ -8,8 +8,8 @@
  *
  * Every field is a little-endian u32. Column k of packet i stands at base + 64 + (k * capacity + i) * 4.
  */
-import { imageOffset, type ImageOffset } from "./brand.ts";
-import { Entry, Verdict } from "./verdict.ts";
+import { type ImageOffset, imageOffset } from "./brand.ts";
+import { type Entry, Verdict } from "./verdict.ts";
 
 export const BATCH_HEADER_BYTES = 64;
 /** Offsets of the header's fields. */
@@ -55,6 +55,12 @@ export const PacketFlag = {
   ANYSRC: 1,
   /** The address at `nextHop` is an IPv6 one, 16 bytes. In: NEIGHBOUR; set by the engine: UNRESOLVED, FRAGMENT, FOUND. */
   NEXT_HOP_IPV6: 2,
+  /** RECEIVE: the host found the packet's IP options to be wrong (ip_options_compile). Nothing else reads options. */
+  OPTIONS_INVALID: 4,
+  /** RECEIVE: the host found a source route among the packet's IP options. */
+  OPTIONS_SOURCE_ROUTE: 8,
+  /** Set by the engine: of this broadcast or multicast of its own the host takes a copy, and re-enters it by LOOPBACK (ip_mc_output). */
+  LOOP_BACK: 16,
 } as const;
 
 const columnIndex = Object.fromEntries(COLUMNS.map((name, i) => [name, i])) as Record<Column, number>;
@@ -62,8 +68,7 @@ const columnIndex = Object.fromEntries(COLUMNS.map((name, i) => [name, i])) as R
 export const COLUMN = (name: Column): number => columnIndex[name];
 
 /** Bytes that a batch occupies from its base, slots included. */
-export const batchBytes = (capacity: number, slotSize: number): number =>
-  slotsOffset(capacity) + capacity * slotSize;
+export const batchBytes = (capacity: number, slotSize: number): number => slotsOffset(capacity) + capacity * slotSize;
 const slotsOffset = (capacity: number): number => (BATCH_HEADER_BYTES + COLUMNS.length * capacity * 4 + 63) & ~63;
 
 export class PacketBatch {

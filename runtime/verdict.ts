@@ -82,11 +82,28 @@ export const Entry = {
    * validation, no hook, no delivery. FOUND or SEND_ERROR.
    */
   ROUTE_INPUT: 4,
+  /**
+   * The copy of a broadcast or multicast IP packet that this host sent by `device`: comes back in by it (dev_loopback_xmit), for this
+   * host and without being routed.
+   */
+  LOOPBACK: 5,
 } as const;
 export type Entry = (typeof Entry)[keyof typeof Entry];
 
 /** errno values that route lookups return (asm-generic/errno.h). */
-export const Errno = { EAGAIN: 11, EACCES: 13, EINVAL: 22, ENETDOWN: 100, ENETUNREACH: 101, EHOSTUNREACH: 113, EXDEV: 18, ENODEV: 19, ESRCH: 3, EMSGSIZE: 90, EADDRNOTAVAIL: 99 } as const;
+export const Errno = {
+  EAGAIN: 11,
+  EACCES: 13,
+  EINVAL: 22,
+  ENETDOWN: 100,
+  ENETUNREACH: 101,
+  EHOSTUNREACH: 113,
+  EXDEV: 18,
+  ENODEV: 19,
+  ESRCH: 3,
+  EMSGSIZE: 90,
+  EADDRNOTAVAIL: 99,
+} as const;
 export type Errno = (typeof Errno)[keyof typeof Errno];
 
 /** Name of a number in one of the tables above, e.g. `nameOf(Verdict, 3)` is "DROP". */

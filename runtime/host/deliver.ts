@@ -13,7 +13,8 @@ import type { Ipv4 } from "../net/ip.ts";
 import { IPV4_HEADER_BYTES, IpProtocol, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
 import { TcpFlag, TcpView, tcpSegment } from "../net/tcp.ts";
 import { UdpView } from "../net/udp.ts";
-import { icmpReply, icmpSend } from "./icmp-send.ts";
+import { answerOptions, icmpReply, icmpSend } from "./icmp-send.ts";
+import { withOptions } from "./options.ts";
 import type { LocalPacket, Stack } from "./stack.ts";
 
 /** A raw ICMP socket, not connected. */
@@ -137,7 +138,9 @@ function deliverTcp(stack: Stack, packet: LocalPacket, ip: Ipv4View): void {
     destination: ip.source,
   };
   const reset = ipv4Packet(header, tcpSegment(segment, ip.destination, ip.source));
-  stack.output(reset, { device: stack.devices.l3mdevMaster(packet.device) });
+  const device = stack.devices.l3mdevMaster(packet.device);
+  const options = answerOptions(stack, packet.bytes, packet.options, header.source, device);
+  if (options !== null) stack.output(withOptions(reset, options), { device });
 }
 
 const bit = (flags: number, flag: number): number => ((flags & flag) === 0 ? 0 : 1);

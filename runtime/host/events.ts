@@ -20,6 +20,8 @@ export interface Judgement {
   readonly route: number;
   readonly error: number;
   readonly info: number;
+  /** PacketFlag bits. */
+  readonly flags: number;
   readonly nextHop: Ip | null;
   readonly source: Ip | null;
   /** From the batch's `data` column on. */

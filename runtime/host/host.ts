@@ -13,8 +13,7 @@
  *
  * Works over any `Engine`, one packet at a time; time is the clock's. Given the same calls it does the same things.
  *
- * Not here: sockets but raw ICMP ones, reassembly (a fragment for this host is dropped), IP options in answers, ICMP
- * timestamps, neighbour discovery (an IPv4 packet with an unresolved IPv6 next hop is dropped), neighbour ageing.
+ * Not here: sockets but raw ICMP ones, reassembly (a fragment for this host is dropped), source routes, ICMP timestamps, neighbour discovery (an IPv4 packet with an unresolved IPv6 next hop is dropped), neighbour ageing.
  */
 import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag } from "../batch.ts";
 import type { Engine } from "../engine.ts";
@@ -22,18 +21,19 @@ import { describe, describeFrame } from "../net/describe.ts";
 import { EthernetView, EtherType } from "../net/ethernet.ts";
 import { IcmpType, Unreachable } from "../net/icmp.ts";
 import { type Ip, type Ipv4, parseIp, readIpv4, readIpv6, writeIpv4, writeIpv6 } from "../net/ip.ts";
-import { decrementTtl, IPV4_MAX_BYTES, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
+import { decrementTtl, IPV4_HEADER_BYTES, IPV4_MAX_BYTES, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
 import { isGroup, type Mac, parseMac } from "../net/mac.ts";
 import type { Trace } from "../trace.ts";
 import { Entry, Verdict } from "../verdict.ts";
 import { type ArpStack, arpReceive, arpSolicit } from "./arp.ts";
 import type { NetConfig } from "./config.ts";
 import { deliver } from "./deliver.ts";
-import { Devices } from "./devices.ts";
+import { AddressScope, Devices } from "./devices.ts";
 import type { Clock, Judgement, PacketEvent } from "./events.ts";
 import { fragment } from "./fragment.ts";
-import { icmpSend } from "./icmp-send.ts";
+import { icmpSend, specificDestination } from "./icmp-send.ts";
 import { Neighbours } from "./neighbours.ts";
+import { compileOptions, forwardOptions, hasOptions, type IpOptions, scanOptions } from "./options.ts";
 import { Ping, type PingHost, type PingOptions } from "./ping.ts";
 import { ErrorRateLimit } from "./rate-limit.ts";
 import type { OutputMeta, Stack } from "./stack.ts";
@@ -62,10 +62,14 @@ interface EntryMeta extends OutputMeta {
 interface Arrival {
   /** The frame's destination was a group address. */
   readonly groupFrame: boolean;
-  /** The IP packet as it was received; null: a socket's. */
+  /** The IP packet as it was received, its options compiled; null: a socket's. */
   readonly received: Uint8Array | null;
+  /** IP options; null: none. */
+  readonly options: IpOptions | null;
 }
-const FROM_SOCKET: Arrival = { groupFrame: false, received: null };
+const FROM_SOCKET: Arrival = { groupFrame: false, received: null, options: null };
+/** A broadcast of this host itself: not PACKET_HOST, so that it is not answered. */
+const LOOPED_BACK: Arrival = { ...FROM_SOCKET, groupFrame: true };
 
 export class Host implements Stack, ArpStack, PingHost {
   readonly devices: Devices;
@@ -111,8 +115,56 @@ export class Host implements Stack, ArpStack, PingHost {
   /** A frame arrives at a device. */
   receive(device: number, frame: Uint8Array): void {
     const ethernet = new EthernetView(frame);
-    const arrival = { groupFrame: isGroup(ethernet.destination), received: ethernet.payload };
-    this.#act(this.#judge(frame, { entry: Entry.RECEIVE, device }), frame, device, arrival);
+    const groupFrame = isGroup(ethernet.destination);
+    const ip = new Ipv4View(ethernet.payload);
+    const readable = ethernet.type === EtherType.IPV4 && ip.bytes.length >= ip.headerLength && hasOptions(ip.bytes);
+    if (readable) this.#receiveWithOptions(device, frame, ip.bytes, groupFrame);
+    else {
+      const arrival = { groupFrame, received: ethernet.payload, options: null };
+      this.#act(this.#judge(frame, { entry: Entry.RECEIVE, device }), frame, device, arrival);
+    }
+  }
+
+  /** ip_rcv_options, and ip_forward_options where the packet goes on: the engine is told what is wrong with the options. */
+  #receiveWithOptions(device: number, frame: Uint8Array, packet: Uint8Array, groupFrame: boolean): void {
+    const { problem, sourceRoute } = scanOptions(packet);
+    const flags =
+      problem !== null ? PacketFlag.OPTIONS_INVALID : sourceRoute !== 0 ? PacketFlag.OPTIONS_SOURCE_ROUTE : 0;
+    const judged = this.#judge(frame, { entry: Entry.RECEIVE, device, flags });
+    const domain = this.devices.l3mdevMaster(device);
+    const { routeType } = judged;
+    const entries = {
+      address: () => specificDestination(this, { bytes: packet, device: domain === 0 ? device : domain, routeType }),
+      time: this.timestamp(),
+      isUnicast: (address: Ipv4) => !this.devices.isLocal(address, domain),
+    };
+    const received = packet.slice();
+    const options = compileOptions(received, entries);
+    this.#act(this.#passOptions(judged, received, options), frame, device, { groupFrame, received, options });
+  }
+
+  /** The verdict on a packet whose options were compiled into `received` meanwhile. */
+  #passOptions(judged: Judgement, received: Uint8Array, options: IpOptions): Judgement {
+    const header = received.subarray(0, new Ipv4View(received).headerLength);
+    const ip = judged.ip.slice();
+    if (ip.length < header.length) return judged;
+    ip.set(header.subarray(IPV4_HEADER_BYTES), IPV4_HEADER_BYTES);
+    const info = options.problem === null ? judged.info : options.problem * 2 ** 24;
+    if (judged.verdict === Verdict.LOCAL || judged.verdict === Verdict.ICMP_ERROR) return { ...judged, ip, info };
+    forwardOptions(ip, options, () => this.#forwardSource(judged, new Ipv4View(ip)));
+    const packet = judged.packet.slice();
+    if (judged.verdict === Verdict.TRANSMIT) packet.set(ip, packet.length - ip.length);
+    return { ...judged, ip, packet };
+  }
+
+  /** ip_rt_get_source: the address of this host on the way on. */
+  #forwardSource({ outDevice, nextHop }: Judgement, ip: Ipv4View): Ipv4 {
+    const { tos, ttl, protocol, destination } = ip;
+    const header = { tos, identification: 0, dontFragment: false, ttl, protocol, source: 0, destination };
+    const found = this.route(ipv4Packet(header, new Uint8Array()), { device: outDevice });
+    if (found.verdict === Verdict.FOUND && typeof found.source === "number") return found.source;
+    const towards = typeof nextHop === "number" ? nextHop : destination;
+    return this.devices.selectAddress(outDevice, towards, AddressScope.UNIVERSE);
   }
 
   output(packet: Uint8Array, meta: OutputMeta): Judgement {
@@ -139,6 +191,10 @@ export class Host implements Stack, ArpStack, PingHost {
 
   transmit(device: number, frame: Uint8Array): void {
     this.#options.transmit(device, frame);
+  }
+
+  timestamp(): number {
+    return Math.floor(this.clock.now / 1000) % 86_400_000;
   }
 
   nextIdentification(): number {
@@ -169,6 +225,16 @@ export class Host implements Stack, ArpStack, PingHost {
 
   /** @param packet as given to the engine; `device` likewise */
   #act(judged: Judgement, packet: Uint8Array, device: number, arrival: Arrival): void {
+    this.#actOn(judged, packet, device, arrival);
+    if ((judged.flags & PacketFlag.LOOP_BACK) !== 0 && judged.outDevice !== 0) this.#loopBack(judged);
+  }
+
+  /** dev_loopback_xmit: the copy of a broadcast or multicast that went out. */
+  #loopBack({ ip, outDevice: device }: Judgement): void {
+    this.#act(this.#judge(ip, { entry: Entry.LOOPBACK, device }), ip, device, LOOPED_BACK);
+  }
+
+  #actOn(judged: Judgement, packet: Uint8Array, device: number, arrival: Arrival): void {
     switch (judged.verdict) {
       case Verdict.TRANSMIT:
         this.#redirect(judged, arrival);
@@ -203,16 +269,20 @@ export class Host implements Stack, ArpStack, PingHost {
     }
   }
 
-  #deliver({ ip: bytes, skbDevice: device, sdif, routeType }: Judgement, { groupFrame, received }: Arrival): void {
+  #deliver(
+    { ip: bytes, skbDevice: device, sdif, routeType }: Judgement,
+    { groupFrame, received, options }: Arrival,
+  ): void {
     const owner = this.devices.ownerOf(new Ipv4View(bytes).destination, this.devices.l3mdevMaster(device));
     const inetIif = received === null && owner !== 0 ? owner : device;
-    deliver(this, this.#sockets, { bytes, device, inetIif, sdif, routeType, groupFrame });
+    deliver(this, this.#sockets, { bytes, device, inetIif, sdif, routeType, groupFrame, options });
   }
 
-  #icmpError(judged: Judgement, packet: Uint8Array, { groupFrame }: Arrival): void {
+  #icmpError(judged: Judgement, packet: Uint8Array, { groupFrame, options }: Arrival): void {
     const { error, info, skbDevice: device, routeType } = judged;
     const received = judged.sdif !== 0;
-    icmpSend(this, { packet, type: error >>> 8, code: error & 0xff, info, device, routeType, groupFrame, received });
+    const [type, code] = [error >>> 8, error & 0xff];
+    icmpSend(this, { packet, type, code, info, device, routeType, groupFrame, received, options });
   }
 
   /** A packet that went on, but whose sender is told a shorter way: ip_rt_send_redirect, after ip_decrease_ttl. */
@@ -259,6 +329,7 @@ export class Host implements Stack, ArpStack, PingHost {
       device,
       routeType: 0,
       groupFrame: false,
+      options: null,
     };
     for (const packet of queue) icmpSend(this, { ...error, packet, received: false });
   }
@@ -319,6 +390,7 @@ export class Host implements Stack, ArpStack, PingHost {
       route: column("route"),
       error: column("error"),
       info: column("info"),
+      flags: column("flags"),
       nextHop: address(column("nextHop"), (column("flags") & PacketFlag.NEXT_HOP_IPV6) !== 0),
       source: address(column("source"), false),
       packet: batch.packet(0),

@@ -9,6 +9,7 @@ import type { Ipv4 } from "../net/ip.ts";
 import { IPV4_HEADER_BYTES, IpProtocol, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
 import { Verdict } from "../verdict.ts";
 import { AddressScope } from "./devices.ts";
+import { echoOptions, type IpOptions, withOptions } from "./options.ts";
 import type { LocalPacket, Stack } from "./stack.ts";
 
 /** Bits of the TOS field that routing looks at (k: RT_TOS, IPTOS_TOS_MASK). */
@@ -26,11 +27,28 @@ export function icmpReply(stack: Stack, request: LocalPacket): void {
   const { rest, data } = new IcmpView(ip.payload);
   const reply = icmpMessage({ type: IcmpType.ECHO_REPLY, code: 0, rest, data });
   const header = { tos: ip.tos, source: specificDestination(stack, request), destination: ip.source };
-  stack.output(icmpPacket(stack, header, reply), { device: stack.devices.l3mdevMaster(request.device) });
+  const device = stack.devices.l3mdevMaster(request.device);
+  const options = answerOptions(stack, request.bytes, request.options, header.source, device);
+  if (options !== null) stack.output(withOptions(icmpPacket(stack, header, reply), options), { device });
 }
 
+/** The options of an answer from `source`; null: there can be no answer. @param domain where addresses are looked up */
+export function answerOptions(
+  stack: Stack,
+  packet: Uint8Array,
+  options: IpOptions | null,
+  source: Ipv4,
+  domain: number,
+): Uint8Array | null {
+  if (options === null) return NO_OPTIONS;
+  const isUnicast = (address: Ipv4) => !stack.devices.isLocal(address, domain);
+  return echoOptions(packet, options, { source, address: () => source, time: stack.timestamp(), isUnicast });
+}
+
+const NO_OPTIONS = new Uint8Array();
+
 /** fib_compute_spec_dst: the address to answer from; for a packet to a group, the one that a packet to its sender would get. */
-function specificDestination(stack: Stack, packet: LocalPacket): Ipv4 {
+export function specificDestination(stack: Stack, packet: Pick<LocalPacket, "bytes" | "device" | "routeType">): Ipv4 {
   const ip = new Ipv4View(packet.bytes);
   if (packet.routeType === RouteTypeCode.local) return ip.destination;
   const question = ipv4Packet(
@@ -62,6 +80,8 @@ export interface IcmpCause {
   /** RTN_* of its route. */
   readonly routeType: number;
   readonly groupFrame: boolean;
+  /** Of `packet`, which was compiled with them; null: none. */
+  readonly options: IpOptions | null;
   /** The packet came from outside, so that icmp_errors_use_inbound_ifaddr may choose the source. */
   readonly received: boolean;
 }
@@ -76,12 +96,16 @@ export function icmpSend(stack: Stack, cause: IcmpCause): void {
   const tos = (ip.tos & IPTOS_TOS_MASK) | IPTOS_PREC_INTERNETCONTROL;
   const header = { tos, source: errorSource(stack, ip, cause), destination: ip.source };
   const found = stack.route(icmpPacket(stack, header, errorMessage(cause, ERROR_MAX_BYTES)), { device: domain });
-  const room = Math.min(stack.devices.get(found.outDevice)?.mtu ?? ERROR_MAX_BYTES, ERROR_MAX_BYTES);
+  const source = typeof found.source === "number" ? found.source : header.source;
+  const options = answerOptions(stack, cause.packet, cause.options, source, domain);
+  if (options === null) return;
+  const mtu = stack.devices.get(found.outDevice)?.mtu ?? ERROR_MAX_BYTES;
+  const room = Math.min(mtu, ERROR_MAX_BYTES) - options.length;
   if (room - IPV4_HEADER_BYTES - ICMP_HEADER_BYTES <= IPV4_HEADER_BYTES) return;
 
   const unnamed = header.source === 0 && found.verdict === Verdict.FOUND && found.source === 0;
   const packet = icmpPacket(stack, unnamed ? { ...header, source: INADDR_DUMMY } : header, errorMessage(cause, room));
-  const sent = stack.output(packet, { device: domain, flags: unnamed ? PacketFlag.ANYSRC : 0 });
+  const sent = stack.output(withOptions(packet, options), { device: domain, flags: unnamed ? PacketFlag.ANYSRC : 0 });
   const toLoopback = stack.devices.get(found.outDevice)?.kind === "loopback";
   if (sent.verdict !== Verdict.SEND_ERROR && !toLoopback)
     stack.errorLimit.sentError(ip.source, stack.devices.l3mdevMaster(found.outDevice), cause.type, cause.code);

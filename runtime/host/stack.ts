@@ -2,6 +2,7 @@
 import type { NetConfig } from "./config.ts";
 import type { Devices } from "./devices.ts";
 import type { Judgement } from "./events.ts";
+import type { IpOptions } from "./options.ts";
 import type { ErrorRateLimit } from "./rate-limit.ts";
 
 export interface OutputMeta {
@@ -20,6 +21,8 @@ export interface Stack {
   output(packet: Uint8Array, meta: OutputMeta): Judgement;
   /** Entry.LOOKUP, left out of the record: a question of the host's own, not a packet's step. */
   route(packet: Uint8Array, meta: OutputMeta): Judgement;
+  /** Milliseconds since midnight UTC, as the host's clock has it. */
+  timestamp(): number;
   /** Identification of the next packet that may be fragmented. */
   nextIdentification(): number;
 }
@@ -39,6 +42,8 @@ export interface LocalPacket {
   readonly sdif: number;
   /** RTN_* of its route. */
   readonly routeType: number;
+  /** The packet's IP options, with which `bytes` was compiled; null: none. */
+  readonly options: IpOptions | null;
   /** pkt_type is not PACKET_HOST: the frame was sent to a group address. */
   readonly groupFrame: boolean;
 }

@@ -8,6 +8,8 @@ import { BROADCAST_MAC, isGroup } from "../../runtime/net/mac.ts";
 import { DropReason, Verdict } from "../../runtime/verdict.ts";
 import { ip_rcv } from "./ip_input.ts";
 import type { NetNamespace } from "./net.ts";
+import { refuse_header } from "./raw.ts";
+import { loopedDst } from "./route.ts";
 import { kfree_skb, leave, type PacketType, type SkBuff } from "./skb.ts";
 import { vrf_xmit } from "./vrf.ts";
 
@@ -28,6 +30,21 @@ export function dev_receive(net: NetNamespace, skb: SkBuff, ifindex: number): Ve
 /** The hooks of the device, then the protocol. Tagged frames and everything but IPv4 are the host's. */
 export function netif_receive_skb(net: NetNamespace, skb: SkBuff, dev: Device): Verdict {
   const { type } = eth_type_trans(skb, dev);
+  return netif_receive_skb_core(net, skb, dev, type);
+}
+
+/** Entry LOOPBACK: dev_loopback_xmit. The copy is for this host, and its dst says so. */
+export function dev_loopback_receive(net: NetNamespace, skb: SkBuff, ifindex: number): Verdict {
+  const refused = refuse_header(net, skb);
+  if (refused !== null) return refused;
+  const dev = net.dev_get_by_index(ifindex);
+  if (dev === undefined) return kfree_skb(net, skb, DropReason.DEVICE_DOWN);
+  skb.pkt_type = "LOOPBACK";
+  skb.dst = loopedDst(net, skb);
+  return netif_receive_skb_core(net, skb, dev, EtherType.IPV4);
+}
+
+function netif_receive_skb_core(net: NetNamespace, skb: SkBuff, dev: Device, type: number): Verdict {
   skb.dev = dev;
   skb.skb_iif = dev.ifindex;
   net.hook("xdp", dev.ifindex, 0);

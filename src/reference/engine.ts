@@ -26,6 +26,8 @@
  *               [ vrf_l3_rcv D V, [ hook prerouting in=V ] ]     D a slave, or D = V itself; the second hook is not passed by
  *                                       IPv4 multicast, nor by what vrf_local_xmit looped back (pkt_type LOOPBACK)
  *               ( dst_input | route_input )             dst_input at once for a packet that was looped back with its dst
+ *               Between the route and dst_input, for a packet with IP options: [ icmp_send 12/0 (flag OPTIONS_INVALID)
+ *                                       | drop NOT_SPECIFIED (OPTIONS_SOURCE_ROUTE) ]
  *   route_input, destination multicast:
  *               drop NOT_JOINED         not 224.0.0.1, the one group that every device that is up has joined
  *             | drop MARTIAN_SOURCE     source multicast, 255.255.255.255, 127/8 without route_localnet; 0.0.0.0 unless the
@@ -59,7 +61,8 @@
  *               | [ icmp_send 5/1: a redirect, besides ] hook forward in=skb->dev out=O, ip_output )
  *   ip_output = hook postrouting in=skb->dev out=O, ip_finish_output         in = 0 for what a socket of this host sends;
  *                                       in = 0 too for a destination with route type broadcast, or 224.0.0.1, sent by a socket
- *                                       (ip_mc_output; a multicast with TTL 0 then: drop NOT_SPECIFIED before the hook)
+ *                                       (ip_mc_output): flag LOOP_BACK is set, and the hook stands twice, first for the copy (a
+ *                                       multicast with TTL 0 then: drop NOT_SPECIFIED before the second)
  *   ip_finish_output = ip_fragment O | icmp_send 3/4 (DF)                    larger than the MTU
  *             | neighbour O next-hop resolved=false                          end, verdict UNRESOLVED
  *             | neighbour O next-hop resolved=true, xmit                     true also where no entry is needed: IFF_NOARP devices
@@ -84,6 +87,7 @@
  *   LOOKUP    = OUTPUT up to `route` or send_error
  *   ROUTE_INPUT = drop IP_INHDR | send_error ENODEV (no such device) | route_input up to its dst_input, `route`, and send_error in place of
  *               its drops (EXDEV for IP_RPFILTER, else EINVAL) and of no_route (what the look-up gave, EHOSTUNREACH if D does not forward)
+ *   LOOPBACK  = drop IP_INHDR | drop DEVICE_DOWN (no such device) | netif_receive: pkt_type LOOPBACK, and with its dst
  *   NEIGHBOUR = drop IP_INHDR | drop DEVICE_DOWN (no such device) | ip_finish_output's last two lines
  *
  *   fib(kind) = lookup kind flow, { rule, [ fib, [ suppress ] ] }, result
@@ -115,6 +119,7 @@
  *   UNRESOLVED   data = l3, length; outDevice, nextHop (NEXT_HOP_IN_SLOT; flag NEXT_HOP_IPV6). The redirect, if any
  *   FRAGMENT     as UNRESOLVED, but info = MTU (a redirect's gateway is the next hop, or the destination when that is IPv6)
  *   the redirect: error, info (gateway), skbDevice, sdif as ICMP_ERROR, at the time of ip_forward
+ *   flags        LOOP_BACK, whatever the verdict then is
  *   SEND_ERROR   data, length as given; error = errno
  *   FOUND        data, length as given; outDevice, nextHop (gateway, or the destination); LOOKUP: source (SOURCE_IN_SLOT)
  *   PASS         data, length as given
@@ -128,8 +133,8 @@
  * has destination = the neighbour's MAC (NOARP devices: their own; broadcast: all ones; multicast: 01:00:5e and 23 bits), source = the
  * device's MAC, type 0800, and is not padded.
  *
- * Not here: IP options are carried, not interpreted; copies that broadcast and multicast output loops back to this host;
- * the choice among equal default routes by neighbour state (fib_select_default); carrier state of next hops.
+ * Not here: IP options are carried; the host reads them, says by two flags what is wrong, and fills them in. The choice
+ * among equal default routes by neighbour state (fib_select_default); carrier state of next hops.
  */
 import type { KernelProfile, Net } from "../../dsl/model.ts";
 import { batchBytes, DEFAULT_SLOT_SIZE, PacketBatch, PacketFlag } from "../../runtime/batch.ts";
@@ -138,7 +143,7 @@ import type { Engine } from "../../runtime/engine.ts";
 import { readIpv4, readIpv6 } from "../../runtime/net/ip.ts";
 import type { Trace, TraceStep } from "../../runtime/trace.ts";
 import { DropReason, Entry, Verdict } from "../../runtime/verdict.ts";
-import { dev_receive } from "./dev.ts";
+import { dev_loopback_receive, dev_receive } from "./dev.ts";
 import { ip_finish_output2 } from "./ip_output.ts";
 import { NetNamespace } from "./net.ts";
 import { ip_route_connect, raw_sendmsg, refuse_header } from "./raw.ts";
@@ -185,6 +190,8 @@ function judge(net: NetNamespace, skb: SkBuff): Verdict {
       return raw_sendmsg(net, skb);
     case Entry.LOOKUP:
       return ip_route_connect(net, skb);
+    case Entry.LOOPBACK:
+      return dev_loopback_receive(net, skb, device);
     case Entry.NEIGHBOUR:
       return neigh_update(net, skb, device);
     case Entry.ROUTE_INPUT:

@@ -1,10 +1,11 @@
 /**
  * Receiving an IPv4 packet.
- * k:net/ipv4/ip_input.c ip_rcv, ip_rcv_core, ip_rcv_finish, ip_rcv_finish_core, ip_local_deliver.
+ * k:net/ipv4/ip_input.c ip_rcv, ip_rcv_core, ip_rcv_finish, ip_rcv_finish_core, ip_rcv_options, ip_local_deliver.
  *
- *   ip_rcv -> ip_rcv_core -> PREROUTING -> ip_rcv_finish -> l3mdev_ip_rcv -> ip_route_input -> dst_input
+ *   ip_rcv -> ip_rcv_core -> PREROUTING -> ip_rcv_finish -> l3mdev_ip_rcv -> ip_route_input -> ip_rcv_options -> dst_input
  */
 import type { Device } from "../../dsl/model.ts";
+import { PacketFlag } from "../../runtime/batch.ts";
 import { ifIndex } from "../../runtime/brand.ts";
 import { DropReason, type Verdict } from "../../runtime/verdict.ts";
 import { ip_forward } from "./ip_forward.ts";
@@ -12,7 +13,7 @@ import { IPHDR_BYTES, ip_fast_csum, ip_is_fragment } from "./iphdr.ts";
 import { l3mdev_ip_rcv } from "./l3mdev.ts";
 import type { NetNamespace } from "./net.ts";
 import { ip_error, ip_route_input_noref } from "./route.ts";
-import { deliver, inet_sdif, kfree_skb, type SkBuff } from "./skb.ts";
+import { deliver, icmp_send, inet_sdif, kfree_skb, type SkBuff } from "./skb.ts";
 
 export function ip_rcv(net: NetNamespace, skb: SkBuff, dev: Device): Verdict {
   skb.set_network_header();
@@ -42,21 +43,31 @@ function ip_rcv_core(skb: SkBuff): DropReason | null {
 function ip_rcv_finish(net: NetNamespace, skb: SkBuff): Verdict {
   const dev = skb.dev!; // before the VRF takes over: IPv4 routes by the slave
   l3mdev_ip_rcv(net, skb);
-  const reason = ip_rcv_finish_core(net, skb, dev);
-  if (reason !== null) return kfree_skb(net, skb, reason);
-  return dst_input(net, skb);
+  return ip_rcv_finish_core(net, skb, dev) ?? dst_input(net, skb);
 }
 
-function ip_rcv_finish_core(net: NetNamespace, skb: SkBuff, dev: Device): DropReason | null {
+/** The verdict, when the packet goes no further. */
+function ip_rcv_finish_core(net: NetNamespace, skb: SkBuff, dev: Device): Verdict | null {
   // What this host looped back to itself knows where it goes.
   if (skb.dst === null) {
     const reason = ip_route_input_noref(net, skb, dev);
-    if (reason !== null) return reason;
+    if (reason !== null) return kfree_skb(net, skb, reason);
   }
+  const refused = skb.iphdr.ihl > 5 ? ip_rcv_options(net, skb) : null;
+  if (refused !== null) return refused;
   const { rt_type } = skb.dst!;
   const group = skb.pkt_type === "BROADCAST" || skb.pkt_type === "MULTICAST";
   if (rt_type !== "multicast" && rt_type !== "broadcast" && group && dev.conf.dropUnicastInL2Multicast)
-    return DropReason.UNICAST_IN_L2_MULTICAST;
+    return kfree_skb(net, skb, DropReason.UNICAST_IN_L2_MULTICAST);
+  return null;
+}
+
+const ICMP_PARAMETERPROB = 12;
+
+/** The host has read the options; it knows where a parameter problem points to. accept_source_route is off. */
+function ip_rcv_options(net: NetNamespace, skb: SkBuff): Verdict | null {
+  if ((skb.flags & PacketFlag.OPTIONS_INVALID) !== 0) return icmp_send(net, skb, ICMP_PARAMETERPROB, 0, 0);
+  if ((skb.flags & PacketFlag.OPTIONS_SOURCE_ROUTE) !== 0) return kfree_skb(net, skb, DropReason.NOT_SPECIFIED);
   return null;
 }
 

@@ -6,6 +6,7 @@
  *   -> ip_finish_output2 -> neighbour -> __dev_queue_xmit
  */
 import type { Device } from "../../dsl/model.ts";
+import { PacketFlag } from "../../runtime/batch.ts";
 import type { Ip } from "../../runtime/net/ip.ts";
 import { DropReason, Verdict } from "../../runtime/verdict.ts";
 import { dev_queue_xmit } from "./dev.ts";
@@ -48,8 +49,10 @@ function ip_output(net: NetNamespace, skb: SkBuff, indev: number): Verdict {
   return ip_finish_output(net, skb);
 }
 
-/** The copy that the kernel loops back to this host is not made. A multicast with TTL 0 must not leave it. */
+/** This host gets a copy, which passes POSTROUTING too: ip_mc_finish_output. A multicast with TTL 0 must not leave it. */
 function ip_mc_output(net: NetNamespace, skb: SkBuff): Verdict {
+  net.hook("postrouting", 0, skb.dst!.dev.ifindex);
+  skb.raiseFlag(PacketFlag.LOOP_BACK);
   if (skb.dst!.rt_type === "multicast" && skb.iphdr.ttl === 0) return kfree_skb(net, skb, DropReason.NOT_SPECIFIED);
   return ip_output(net, skb, 0);
 }

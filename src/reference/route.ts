@@ -295,6 +295,13 @@ function localDst(net: NetNamespace, rt_type: RouteType, res: FibResult | null):
   return { ...dstOf(dev, rt_type, null), input: "ip_local_deliver", output: "ip_rt_bug" };
 }
 
+/** The dst that a broadcast or multicast of this host has when it comes back in (ip_mc_finish_output). */
+export function loopedDst(net: NetNamespace, skb: SkBuff): Rtable {
+  const type = inaddr.ipv4_is_multicast(skb.iphdr.daddr) ? "multicast" : "broadcast";
+  noteRoute(skb, null, type);
+  return localDst(net, type, null);
+}
+
 const recordRoute = (net: NetNamespace, rt: Rtable, source: number): void =>
   net.record({ step: "route", device: rt.dev.ifindex, gateway: rt.rt_gw, source });
 

@@ -91,6 +91,16 @@ export class SkBuff {
     this.batch.column("nextHop")[this.index] = at;
   }
 
+  /** PacketFlag bits, as the host gave them. */
+  get flags(): number {
+    return this.batch.column("flags")[this.index];
+  }
+
+  /** For the host, of what it is to do besides. */
+  raiseFlag(flag: number): void {
+    this.batch.column("flags")[this.index] |= flag;
+  }
+
   writeSource(address: number): void {
     const at = this.batch.slot(this.index) + SOURCE_IN_SLOT;
     writeIpv4(this.bytes, at, address);

@@ -59,6 +59,8 @@ function where(event: PacketEvent, net: Net): string {
         : `connect() of a socket bound to ${device} looks up the route`;
     case Entry.NEIGHBOUR:
       return `goes on: the neighbour on ${device} is known now`;
+    case Entry.LOOPBACK:
+      return `a copy comes back by ${device}`;
     default:
       return "";
   }

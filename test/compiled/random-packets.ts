@@ -86,7 +86,14 @@ const anyFrame = fc
   });
 
 const anySend = fc.record({
-  entry: fc.constantFrom<number>(Entry.OUTPUT, Entry.OUTPUT, Entry.LOOKUP, Entry.NEIGHBOUR, Entry.ROUTE_INPUT),
+  entry: fc.constantFrom<number>(
+    Entry.OUTPUT,
+    Entry.OUTPUT,
+    Entry.LOOKUP,
+    Entry.NEIGHBOUR,
+    Entry.ROUTE_INPUT,
+    Entry.LOOPBACK,
+  ),
   device: fc.constantFrom(0, 0, 0, ...IFINDEXES, 99),
   bytes: anyIpPacket.map((bytes) => {
     // Sockets mostly leave the source to the kernel.
@@ -97,7 +104,7 @@ const anySend = fc.record({
 });
 
 const anyBytes = fc.record({
-  entry: fc.integer({ min: 0, max: 5 }),
+  entry: fc.integer({ min: 0, max: 6 }),
   device: fc.constantFrom(0, ...IFINDEXES),
   bytes: fc.uint8Array({ maxLength: 300, size: "max" }),
 });
@@ -117,7 +124,7 @@ export const anyPacket: fc.Arbitrary<DrawnPacket> = fc
     fc.record({
       mark: fc.constantFrom(0, 0, 1, 2),
       uid: fc.constantFrom(0, 0, 53, 2048),
-      flags: fc.constantFrom(0, 0, 0, PacketFlag.ANYSRC, PacketFlag.NEXT_HOP_IPV6),
+      flags: fc.oneof(fc.constant(0), fc.constantFrom(...Object.values(PacketFlag))),
       nextHop: anyNextHop,
     }),
   )

@@ -1,5 +1,6 @@
 /** Forwarding and sending: TTL, MTU, redirects, neighbours, the ways through a VRF device, sockets. */
 import { describe, expect, test } from "vitest";
+import { PacketFlag } from "../../runtime/batch.ts";
 import { checksum } from "../../runtime/net/checksum.ts";
 import { Ipv4View } from "../../runtime/net/ipv4.ts";
 import { Entry } from "../../runtime/verdict.ts";
@@ -190,9 +191,18 @@ describe("out by a slave", () => {
   test("bound to a VRF that is down: no route", () => {
     expect(hostOf(red("; down")).output("red", { from: "0.0.0.0", to: "10.0.0.7" }).why).toBe("ENETUNREACH");
   });
+  test("a broadcast comes back to its sender as a copy, by Entry.LOOPBACK", () => {
+    const host = hostOf(red(""));
+    const { batch } = host.output("a", { from: "10.0.0.1", to: "255.255.255.255" });
+    expect(batch.column("flags")[0] & PacketFlag.LOOP_BACK).not.toBe(0);
+    expect(host.loopBack("a", { from: "10.0.0.1", to: "255.255.255.255" }).story).toBe(
+      "PREROUTING in=a | l3mdev a>red | local red sdif a | INPUT in=red",
+    );
+  });
+
   test("multicast and limited broadcast are not diverted to the VRF", () => {
     expect(hostOf(red("")).output("a", { from: "0.0.0.0", to: "255.255.255.255" }).story).toBe(
-      "route dev a src 10.0.0.1 | OUTPUT out=a | POSTROUTING out=a | neighbour 255.255.255.255 a | transmit a",
+      "route dev a src 10.0.0.1 | OUTPUT out=a | POSTROUTING out=a | POSTROUTING out=a | neighbour 255.255.255.255 a | transmit a",
     );
     const group = hostOf(red("")).output("a", { from: "0.0.0.0", to: "224.1.2.3" });
     expect(group.story).toBe(

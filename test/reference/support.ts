@@ -57,6 +57,8 @@ export interface Host {
   /** @param device bound to it; "": to none */
   output(device: string, packet: PacketWords): Outcome;
   lookup(device: string, packet: PacketWords): Outcome;
+  /** @param device the one that the broadcast or multicast was sent by */
+  loopBack(device: string, packet: PacketWords): Outcome;
 }
 
 /** The namespace `host` of a policy, or the one named. */
@@ -80,6 +82,7 @@ export function hostOf(policy: string, name = "host"): Host {
     receive: (device, words) => receiveFrame(device, frameOf(words, deviceNamed(net, device)!.mac), words.mark),
     output: (device, words) => run(Entry.OUTPUT, device, ipPacketOf(words), words),
     lookup: (device, words) => run(Entry.LOOKUP, device, ipPacketOf(words), words),
+    loopBack: (device, words) => run(Entry.LOOPBACK, device, ipPacketOf(words), words),
   };
 }
 

@@ -42,7 +42,7 @@ import {
   socketPorts,
 } from "./output.ts";
 import { neighUpdate, packetProc, processNet, processProc } from "./process.ts";
-import { devReceive, ethTypeTrans, netifReceiveSkb, netifRx } from "./receive.ts";
+import { devLoopbackReceive, devReceive, ethTypeTrans, netifReceiveSkb, netifRx } from "./receive.ts";
 import {
   brdInput,
   ipError,
@@ -70,7 +70,17 @@ export function buildPlan(model: Model, layout: Layout): Plan {
 
 const namespaceProcs = (context: Context): Proc[] =>
   [
-    ...[processNet, packetProc, devReceive, netifReceiveSkb, netifRx, ipRcv, ipRcvFinish, l3mdevIpRcv],
+    ...[
+      processNet,
+      packetProc,
+      devReceive,
+      devLoopbackReceive,
+      netifReceiveSkb,
+      netifRx,
+      ipRcv,
+      ipRcvFinish,
+      l3mdevIpRcv,
+    ],
     ...[ipRouteInputNoref, ipRouteInputSlow, ipRouteInputMc, brdInput, ipMkrouteInput, ipError],
     ...[fibValidateSource, fibValidateSourceFully, fibLookup, fibTableLookup, l3mdevUpdateFlow],
     ...[ipForward, rawSendmsg, ipRouteConnect, ipRouteOutputKey, ipRouteOutputKeyHashRcu, mkrouteOutput],

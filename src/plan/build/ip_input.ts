@@ -6,6 +6,7 @@
  */
 
 import { RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
+import { PacketFlag } from "../../../runtime/batch.ts";
 import { DropReason, Verdict } from "../../../runtime/verdict.ts";
 import {
   add,
@@ -13,6 +14,7 @@ import {
   call,
   eq,
   eqz,
+  gt,
   guard,
   local,
   lt,
@@ -35,10 +37,12 @@ import {
   callNet,
   drop,
   hasFlag,
+  icmpSend,
   ifindexOf,
   KFREE_SKB,
   passHook,
   proc,
+  readColumn,
   runNet,
   writeColumn,
 } from "./context.ts";
@@ -102,6 +106,7 @@ export function ipRcvFinish(context: Context): Proc {
       set(reason, callNet(context, "ip_route_input_noref", input)),
       when(ne(reason, ROUTED), [run(KFREE_SKB, [reason]), ret()]),
     ]),
+    when(gt(iphdr.length, IPHDR_BYTES), ipRcvOptions),
     when(and(group, eqz(groupRoute)), [
       when(hasFlag(input, "DROP_UNICAST_IN_L2_MULTICAST"), drop(DropReason.UNICAST_IN_L2_MULTICAST)),
     ]),
@@ -114,6 +119,14 @@ export function ipRcvFinish(context: Context): Proc {
     body,
   );
 }
+
+const ICMP_PARAMETERPROB = 12;
+
+/** ip_rcv_options: the host has read the options; it knows where a parameter problem points to. accept_source_route is off. */
+const ipRcvOptions: Step[] = [
+  when(and(readColumn("flags"), PacketFlag.OPTIONS_INVALID), icmpSend(ICMP_PARAMETERPROB, 0, 0)),
+  when(and(readColumn("flags"), PacketFlag.OPTIONS_SOURCE_ROUTE), drop(DropReason.NOT_SPECIFIED)),
+];
 
 /** dst_input */
 const dstInputSteps = (context: Context): Step[] => [

@@ -203,7 +203,9 @@ export function dstOutputProc(context: Context): Proc {
   const body: Step[] = [
     when(eq(dstOutput, DstOutput.IP), outputs(ifindexOrZero(dev))),
     when(eq(dstOutput, DstOutput.VRF), [runNet(context, "vrf_output"), ret()]),
-    // ip_mc_output: a multicast with TTL 0 must not leave. The copy that the kernel loops back to this host is not made.
+    // ip_mc_output: this host gets a copy, which passes POSTROUTING too. A multicast with TTL 0 must not leave.
+    passHook("postrouting", 0, ifindexOf(dstDev)),
+    writeColumn("flags", or(readColumn("flags"), PacketFlag.LOOP_BACK)),
     when(eq(dstType, RouteTypeCode.multicast), [when(eqz(iphdr.ttl), drop(DropReason.NOT_SPECIFIED))]),
     ...outputs(0),
   ];

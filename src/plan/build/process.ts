@@ -4,7 +4,7 @@
  *   process(net, batch, count) -> process.N(batch, count) -> packet.N for each packet
  *
  *   packet.N:  RECEIVE -> dev_receive | OUTPUT -> raw_sendmsg | LOOKUP -> ip_route_connect | NEIGHBOUR -> neigh_update
- *              | ROUTE_INPUT -> inet_rtm_getroute
+ *              | ROUTE_INPUT -> inet_rtm_getroute | LOOPBACK -> dev_loopback_receive
  *              then, while a device without a wire hands the packet on, pass after pass: netif_rx | vrf_xmit
  */
 
@@ -137,6 +137,7 @@ export function packetProc(context: Context): Proc {
     enter(Entry.LOOKUP, "ip_route_connect"),
     enter(Entry.NEIGHBOUR, "neigh_update"),
     enter(Entry.ROUTE_INPUT, "inet_rtm_getroute"),
+    enter(Entry.LOOPBACK, "dev_loopback_receive"),
     repeat(MAX_PASSES, "passes", [
       when(eqz(next), [ret()]),
       set(entry, next),

@@ -3,12 +3,13 @@
  * k:net/core/dev.c __netif_receive_skb_core, net/ethernet/eth.c eth_type_trans, drivers/net/veth.c.
  */
 
-import { DEVICE } from "../../../runtime/abi.ts";
+import { DEVICE, RouteTypeCode } from "../../../runtime/abi.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
 import { DropReason, Verdict } from "../../../runtime/verdict.ts";
 import {
   add,
   and,
+  call,
   eq,
   eqz,
   gt,
@@ -41,7 +42,10 @@ import {
   runNet,
   writeColumn,
 } from "./context.ts";
-import { dev, l3, mac, PacketType, pktType, xmitRecursion } from "./skb.ts";
+import { noteRoute } from "./dst.ts";
+import { IPHDR_BYTES, iphdr, isMulticast } from "./in.ts";
+import { REFUSE_HEADER } from "./output.ts";
+import { DstInput, dev, dstInput, dstType, l3, mac, PacketType, pktType, xmitRecursion } from "./skb.ts";
 
 const VLAN_HLEN = 4;
 
@@ -63,12 +67,9 @@ export function devReceive(context: Context): Proc {
 
 /** `dev` receives the frame at `mac`: its hooks, then the protocol. Tagged frames and everything but IPv4 are the host's. */
 export function netifReceiveSkb(context: Context): Proc {
-  const index = ifindexOf(dev);
   const body: Step[] = [
     run(ETH_TYPE_TRANS),
-    passHook("xdp", index, 0),
-    passHook("tc ingress", index, 0),
-    passHook("netdev ingress", index, 0),
+    ...ingressHooks,
     when(ne(packet(mac, 12, 2), EtherType.IPV4), [writeColumn("verdict", Verdict.PASS), ret()]),
     runNet(context, "ip_rcv"),
     ret(),
@@ -79,6 +80,30 @@ export function netifReceiveSkb(context: Context): Proc {
     { comment: "__netif_receive_skb_core (net/core/dev.c)", requires },
     body,
   );
+}
+
+const ingressHooks: Step[] = [
+  passHook("xdp", ifindexOf(dev), 0),
+  passHook("tc ingress", ifindexOf(dev), 0),
+  passHook("netdev ingress", ifindexOf(dev), 0),
+];
+
+/** Entry LOOPBACK: the copy of a broadcast or multicast is for this host, and its dst says so. */
+export function devLoopbackReceive(context: Context): Proc {
+  const body: Step[] = [
+    when(call(REFUSE_HEADER, []), [ret()]),
+    guard(l3, IPHDR_BYTES, drop(DropReason.IP_INHDR)),
+    set(dev, callNet(context, "dev_get_by_index", readColumn("device"))),
+    when(eqz(dev), drop(DropReason.DEVICE_DOWN)),
+    set(pktType, PacketType.LOOPBACK),
+    set(dstInput, DstInput.LOCAL),
+    set(dstType, select(isMulticast(iphdr.daddr), RouteTypeCode.multicast, RouteTypeCode.broadcast)),
+    ...noteRoute(0, dstType),
+    ...ingressHooks,
+    runNet(context, "ip_rcv"),
+    ret(),
+  ];
+  return proc(context.name("dev_loopback_receive"), { comment: "dev_loopback_xmit (net/core/dev.c)" }, body);
 }
 
 const ETH_TYPE_TRANS = "eth_type_trans";
