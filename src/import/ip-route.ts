@@ -14,7 +14,7 @@ import type { Hop, Name, Route as RouteNode, Spanned } from "../../dsl/ast.ts";
 import { Scope } from "../../dsl/model.ts";
 import type { Span } from "../../dsl/span.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
-import { type Family, familyOf, type Ip, inPrefix, type Prefix } from "../../runtime/net/ip.ts";
+import { type Family, familyOf, inPrefix, type Prefix } from "../../runtime/net/ip.ts";
 import { addRoute, deleteRoute, type RouteAction, removeRoute, twinsOf } from "./fib.ts";
 import { kernelRoutes } from "./lookup.ts";
 import type { Run } from "./run.ts";
@@ -291,12 +291,16 @@ function parseTable(run: Run, draft: Draft, word: Word): void {
 }
 
 function parseVrf(run: Run, draft: Draft, word: Word): void {
-  const vrf = run.ns.device(word.text);
-  if (vrf?.kind !== "vrf")
-    throw new Refused(`Error: argument "${word.text}" is wrong: Invalid VRF\n`.trim(), word.span);
-  draft.table = vrf.table.value;
+  draft.table = requireVrf(run, word);
   draft.hasTable = true;
   draft.node.vrf = { value: word.text, span: word.span };
+}
+
+/** The table of a VRF. */
+function requireVrf(run: Run, word: Word): number {
+  const vrf = run.ns.device(word.text);
+  if (vrf?.kind === "vrf") return vrf.table.value;
+  throw new Refused(`Error: argument "${word.text}" is wrong: Invalid VRF`, word.span);
 }
 
 function parseHopWord(hop: Partial<Writable<Hop>>, keyword: string, words: Words): void {
@@ -389,107 +393,89 @@ function usualScope(family: Family, type: string, hops: readonly Hop[], hasNhid:
 
 // ---- flush --------------------------------------------------------------------------------------------------------
 
+type Wanted = (route: FibRoute) => boolean;
+
+/** The words of `ip route flush` with one argument, and which routes each means. */
+const FILTERS: Readonly<Record<string, (run: Run, value: Word) => Wanted>> = {
+  protocol:
+    (_, { text }) =>
+    (route) =>
+      text === (route instanceof Route ? (route.node.protocol?.value ?? "boot") : "kernel"),
+  type:
+    (_, { text }) =>
+    (route) =>
+      route.type === text,
+  scope: (_, word) => {
+    const { value } = scopeWord(word, "invalid scope\n");
+    return (route) => route.scope === value;
+  },
+  dev: (run, word) => hasDevice(run.device(word)),
+  oif: (run, word) => hasDevice(run.device(word)),
+  via: (_, word) => {
+    const { value } = addressWord(word);
+    return (route) => route.hops.some((hop) => hop.gateway === value);
+  },
+  src: (_, word) => {
+    const { value } = addressWord(word);
+    return (route) => route instanceof Route && route.node.src?.value === value;
+  },
+  root: (_, word) => {
+    const { value } = prefixWord(word);
+    return ({ prefix }) => value === null || (inPrefix(value, prefix.address) && prefix.length >= value.length);
+  },
+  table: (run, word) => {
+    if (word.text === "all") return () => true;
+    const { value } = tableWord(word, run.network.tables, "table id value is invalid\n");
+    return (route) => route.table === value;
+  },
+  vrf: (run, word) => {
+    const table = requireVrf(run, word);
+    return (route) => route.table === table;
+  },
+};
+const FLUSH_KEYWORDS = [
+  "table*",
+  "vrf*",
+  "cached*",
+  "cloned*",
+  "protocol*",
+  "scope*",
+  "type*",
+  "dev",
+  "oif",
+  "via",
+  "src",
+];
+const FLUSH_RANGES = ["from*", "to*", "root*", "match*", "exact*"];
+
+const hasDevice =
+  (device: Device): Wanted =>
+  (route) =>
+    route.hops.some((hop) => hop.device === device);
+
 function flush(run: Run, words: Words): void {
   if (words.isDone) throw new Refused('"ip route flush" requires arguments.');
-  const wanted: ((route: FibRoute) => boolean)[] = [];
-  let tables: ((table: number) => boolean) | null = (table) => table === RT_TABLE_MAIN;
+  const wanted: Wanted[] = [];
+  let hasTable = false;
   let family: Family = run.family ?? 4;
   while (!words.isDone) {
     const word = words.next();
-    switch (
-      keywordOf(word.text, [
-        "table*",
-        "vrf*",
-        "cached*",
-        "cloned*",
-        "protocol*",
-        "scope*",
-        "type*",
-        "dev",
-        "oif",
-        "via",
-        "src",
-        "from*",
-        "to*",
-        "root*",
-        "match*",
-        "exact*",
-      ])
-    ) {
-      case "table": {
-        const value = words.next();
-        if (value.text === "cache") return;
-        const id =
-          value.text === "all" ? null : tableWord(value, run.network.tables, "table id value is invalid\n").value;
-        tables = id === null ? null : (table) => table === id;
-        break;
-      }
-      case "vrf": {
-        const value = words.next();
-        const vrf = run.ns.device(value.text);
-        if (vrf?.kind !== "vrf") throw new Refused(`Error: argument "${value.text}" is wrong: Invalid VRF`, value.span);
-        tables = (table) => table === vrf.table.value;
-        break;
-      }
-      case "cached":
-      case "cloned":
-        return;
-      case "protocol": {
-        const { text } = words.next();
-        wanted.push((route) => text === (route instanceof Route ? (route.node.protocol?.value ?? "boot") : "kernel"));
-        break;
-      }
-      case "type": {
-        const { text } = words.next();
-        wanted.push((route) => route.type === text);
-        break;
-      }
-      case "scope": {
-        const { value } = scopeWord(words.next(), "invalid scope\n");
-        wanted.push((route) => route.scope === value);
-        break;
-      }
-      case "dev":
-      case "oif": {
-        const device: Device = run.device(words.next());
-        wanted.push((route) => route.hops.some((hop) => hop.device === device));
-        break;
-      }
-      case "via": {
-        const via: Ip = addressWord(words.next()).value;
-        wanted.push((route) => route.hops.some((hop) => hop.gateway === via));
-        break;
-      }
-      case "src": {
-        const source: Ip = addressWord(words.next()).value;
-        wanted.push((route) => route instanceof Route && route.node.src?.value === source);
-        break;
-      }
-      case "from":
-        throw new Unsupported("`from` of `ip route flush`", word.span);
-      case "match":
-        throw new Unsupported("`match` of `ip route flush`", word.span);
-      case "root": {
-        const root = prefixWord(words.next()).value;
-        if (root) wanted.push((route) => inPrefix(root, route.prefix.address) && route.prefix.length >= root.length);
-        break;
-      }
-      default: {
-        const keyword = keywordOf(word.text, ["to*", "exact*"]);
-        if (keyword === "to" && ["root", "exact", "match"].includes(words.peek()?.text ?? "")) continue;
-        const value = prefixWord(keyword === null ? word : words.next()).value;
-        if (value) family = familyOf(value.address);
-        wanted.push(
-          (route) =>
-            route.prefix.length === (value?.length ?? 0) && (value === null || route.prefix.address === value.address),
-        );
-      }
+    const keyword = keywordOf(word.text, [...FLUSH_KEYWORDS, ...FLUSH_RANGES]);
+    // The route cache is of no table.
+    if (keyword === "cached" || keyword === "cloned" || (keyword === "table" && words.peek()?.text === "cache")) return;
+    if (keyword === "from" || keyword === "match")
+      throw new Unsupported(`\`${keyword}\` of \`ip route flush\``, word.span);
+    hasTable ||= keyword === "table" || keyword === "vrf";
+    if (keyword !== null && Object.hasOwn(FILTERS, keyword)) wanted.push(FILTERS[keyword](run, words.next()));
+    else if (keyword !== "to" || !["root", "exact", "match"].includes(words.peek()?.text ?? "")) {
+      const { value } = prefixWord(keyword === null ? word : words.next());
+      if (value) family = familyOf(value.address);
+      wanted.push(
+        ({ prefix }) => prefix.length === (value?.length ?? 0) && (value === null || prefix.address === value.address),
+      );
     }
   }
-  const routes = [...run.ns.routes, ...kernelRoutes(run.ns, family)];
-  for (const route of routes) {
-    if (route.family !== family || (tables !== null && !tables(route.table)) || !wanted.every((fits) => fits(route)))
-      continue;
-    removeRoute(run.ns, route);
-  }
+  if (!hasTable) wanted.push((route) => route.table === RT_TABLE_MAIN);
+  for (const route of [...run.ns.routes, ...kernelRoutes(run.ns, family)])
+    if (route.family === family && wanted.every((fits) => fits(route))) removeRoute(run.ns, route);
 }

@@ -97,7 +97,7 @@ describe.each(recorded)("$name", ({ commands, namespaces }) => {
       const { routes, ...rest } = net ? held(net) : { routes: [] };
       expect(rest).toEqual({ rules: kernel.rules, rules6: kernel.rules6, devices: kernel.devices });
       // Of several routes with one table, prefix, TOS and metric vrfc has the first; the others are reported.
-      expect(kernel.routes).toEqual(expect.arrayContaining(routes));
+      expect(kernel.routes).toEqual(expect.arrayContaining([...routes]));
       expect(routes.length).toBe(new Set(kernel.routes.map(identity)).size);
     }
   });
