@@ -62,11 +62,15 @@ export function inetRouteGet(engine: Engine, batch: PacketBatch, net: Net, query
   };
 }
 
-/** The next hop, where that is not just the destination: of that address the route itself must have a gateway. */
+/**
+ * The next hop, where that is not just the destination: of that address the route itself must have a gateway. "To nobody" has
+ * become "to oneself".
+ */
 function gatewayOf(batch: PacketBatch, net: Net, dst: number, device: IfIndex, id: RouteId | null): Ip | null {
   const ipv6 = (batch.column("flags")[0] & PacketFlag.NEXT_HOP_IPV6) !== 0;
   const at = batch.slot(0) + NEXT_HOP_IN_SLOT;
   const nextHop = ipv6 ? readIpv6(batch.bytes, at) : readIpv4(batch.bytes, at);
+  if (dst === 0) return null;
   if (nextHop !== dst) return nextHop;
   const hops = id === null ? [] : net.routes[id].nexthops;
   const isGateway = hops.some((hop) => hop.device === device && hop.gateway === dst && hop.scope === Scope.LINK);

@@ -65,6 +65,12 @@ describe("answers that a recording does not hold", () => {
   test.each<[string, Query, RouteAnswer]>([
     ["a device that is not there", { dst: "10.0.0.9", oif: "p9" }, { error: "ENODEV" }],
     ["addresses of two families", { dst: "10.0.0.9", src: "::1" }, { unsupported: "addresses of two families" }],
+    [
+      "nobody is oneself",
+      { dst: "0.0.0.0" },
+      { type: "local", dev: "lo", prefsrc: "127.0.0.1", table: 0, dst: "0.0.0.0/32" },
+    ],
+    ["a group that was received", { dst: "ff02::1", iif: "p0", src: "2001:db8::9" }, { error: "EMSGSIZE" }],
     ["no address", { dst: "10.0.0" }, { unsupported: "an address that is none" }],
     ["link scope on the VRF device", { dst: "ff02::1", oif: "red" }, { error: "ENETUNREACH" }],
     [
@@ -72,8 +78,15 @@ describe("answers that a recording does not hold", () => {
       { dst: "ff02::1", oif: "p0" },
       { type: "multicast", table: 10, dst: "ff02::1/128", dev: "p0", priority: 256 },
     ],
+    [
+      "a source of the outgoing device",
+      { dst: "2001:db8::9", oif: "p0" },
+      { type: "unicast", table: 10, dst: "2001:db8::9/128", dev: "p0", prefsrc: "2001:db8::1", priority: 256 },
+    ],
   ])("%s", async (_, query, expected) => {
-    expect(await ask(query)).toMatchObject(expected);
+    const answer = await ask(query);
+    expect(answer).toMatchObject(expected);
+    expect(answer?.gateway).toBeUndefined();
   });
 
   test("the compiled engine routes no IPv6", async () => {

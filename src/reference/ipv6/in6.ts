@@ -24,6 +24,7 @@ export const rt6_need_strict = (address: bigint): boolean =>
   ipv6_addr_is_multicast(address) || ipv6_addr_is_linklocal(address) || address === LOOPBACK;
 
 export function ipv6_addr_src_scope(address: bigint): number {
+  if (address === 0n) return 0;
   if (ipv6_addr_is_multicast(address)) return Number((address >> 112n) & 0xfn);
   if (ipv6_addr_is_linklocal(address) || address === LOOPBACK) return Scope6.LINKLOCAL;
   return inPrefix(SITE_LOCAL, address) ? Scope6.SITELOCAL : Scope6.GLOBAL;

@@ -8,6 +8,7 @@ import { Errno } from "../../../runtime/verdict.ts";
 import type { Flowi6 } from "../flow.ts";
 import type { NetNamespace } from "../net.ts";
 import { ipv6_dev_get_saddr } from "./addrconf.ts";
+import { ipv6_addr_is_multicast } from "./in6.ts";
 import type { Fib6Info } from "./ip6_fib.ts";
 import { ip6_route_input_lookup, ip6_route_output_flags } from "./route.ts";
 
@@ -34,6 +35,8 @@ export function inet6_rtm_getroute(net: NetNamespace, query: Route6Query): Route
   const rt = iif === 0 ? ip6_route_output_flags(net, fl6) : ip6_route_input_lookup(net, fl6);
   if (rt.error !== 0 || rt.from === null) return { error: rt.error || Errno.ENETUNREACH };
   const { route, nh } = rt.from;
+  // ip6mr_get_route, which has nothing to tell of a group that no multicast router cares for.
+  if (iif !== 0 && ipv6_addr_is_multicast(route.prefix.address as bigint)) return { error: Errno.EMSGSIZE };
   return {
     error: 0,
     route,
