@@ -26,23 +26,23 @@ const MAX_DEPTH = 10;
 
 /** Runs one command. Throws `Refused` and `Unsupported`. */
 export function runCommand(run: Run, command: Command): void {
-  runProgram(run, { ...command, words: piped(command) }, 0);
-}
-
-/** `echo 1 | tee FILE` is `echo 1 > FILE`; what is only looked at through a pipe has no effect. */
-function piped({ words, pipe, redirects }: Command): readonly Word[] {
-  if (pipe === undefined) return words;
-  const target = pipe.find((word) => word.text !== "sudo" && word.text !== "tee" && !word.text.startsWith("-"));
-  if (words[0]?.text === "echo" && pipe.some((word) => word.text === "tee") && target)
-    (redirects as Redirect[]).push({ operator: ">", fd: "", target });
-  else if (words[0] !== undefined && ["echo", "cat", "printf", "yes"].includes(words[0].text))
-    throw new Unsupported("a pipe into another program");
-  return words;
+  runProgram(run, programOf(command), 0);
 }
 
 interface Program {
   readonly words: readonly Word[];
   readonly redirects: readonly Redirect[];
+}
+
+/** `echo 1 | tee FILE` is `echo 1 > FILE`; what is only looked at through a pipe has no effect. */
+function programOf({ words, pipe, redirects }: Command): Program {
+  if (pipe === undefined) return { words, redirects };
+  const target = pipe.find((word) => word.text !== "sudo" && word.text !== "tee" && !word.text.startsWith("-"));
+  if (words[0]?.text === "echo" && pipe.some((word) => word.text === "tee") && target)
+    return { words, redirects: [...redirects, { operator: ">", fd: "", target }] };
+  if (words[0] !== undefined && ["echo", "cat", "printf", "yes"].includes(words[0].text))
+    throw new Unsupported("a pipe into another program");
+  return { words, redirects };
 }
 
 function runProgram(run: Run, { words, redirects }: Program, depth: number): void {
@@ -78,8 +78,9 @@ function runShell(run: Run, args: readonly Word[], depth: number): void {
     throw new Unsupported("running another script", option?.span);
   for (const statement of readScript(text.text)) {
     if (statement.kind === "unreadable") throw new Unsupported(statement.why, text.span);
-    if (statement.kind === "command")
-      runProgram(run, { words: at(text, piped(statement)), redirects: statement.redirects }, depth + 1);
+    if (statement.kind !== "command") continue;
+    const { words, redirects } = programOf(statement);
+    runProgram(run, { words: at(text, words), redirects }, depth + 1);
   }
 }
 

@@ -156,7 +156,7 @@ export function addRoute(request: RouteRequest, action: RouteAction): Route {
   if (first && (action === "replace" || action === "change")) return replaceRoute(request, hops, first);
   if (first instanceof Route && action === "append" && canJoin(first, hops)) return joinRoute(first, request, hops);
 
-  const route = new Route(request, hops, null);
+  const route = new Route(request, hops);
   ns.entered.push(route);
   ns.routes.add(route, action === "prepend" && first instanceof Route ? first : undefined);
   return route;
@@ -212,7 +212,7 @@ function whereIs(route: FibRoute): { span: RouteNode["span"]; message: string } 
 
 function replaceRoute(request: RouteRequest, hops: readonly FibHop[], old: FibRoute): Route {
   const { ns } = request;
-  const route = new Route(request, hops, old instanceof Route ? old : null);
+  const route = new Route(request, hops);
   ns.entered.push(route);
   if (old instanceof Route) {
     route.inherit(old);
@@ -230,7 +230,7 @@ const canJoin = (first: Route, hops: readonly FibHop[]): boolean =>
 
 function joinRoute(first: Route, request: RouteRequest, hops: readonly FibHop[]): Route {
   const node = { ...first.node, hops: [...first.node.hops, ...request.node.hops] };
-  const joined = new Route({ ...request, node }, [...first.hops, ...hops], first);
+  const joined = new Route({ ...request, node }, [...first.hops, ...hops]);
   joined.inherit(first);
   request.ns.routes.replace(first, joined);
   request.ns.entered.push(joined);

@@ -243,10 +243,8 @@ export class Route extends Noted implements FibRoute {
   readonly metric: number;
   readonly scope: number;
   readonly hops: readonly FibHop[];
-  /** It took the place of a route that was there (replace, change). */
-  readonly replaced: Route | null;
 
-  constructor(request: RouteRequest, hops: readonly FibHop[], replaced: Route | null) {
+  constructor(request: RouteRequest, hops: readonly FibHop[]) {
     super();
     this.ns = request.ns;
     this.node = request.node;
@@ -258,7 +256,6 @@ export class Route extends Noted implements FibRoute {
     this.metric = metricOf(request);
     this.scope = request.scope;
     this.hops = hops;
-    this.replaced = replaced;
   }
 }
 

@@ -242,8 +242,3 @@ export function tosWord(word: Word, why: string): Spanned<number> {
 export function groupWord(word: Word, why: string): Spanned<number> {
   return word.text === "default" ? { value: 0, span: word.span } : numberWord(word, why);
 }
-
-/** The family that goes with a prefix or address; `fallback` for `default`. */
-export function familyOfPrefix(prefix: Prefix | null, fallback: Family): Family {
-  return prefix === null ? fallback : familyOf(prefix.address);
-}
