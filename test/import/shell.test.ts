@@ -29,9 +29,11 @@ const CASES: readonly (readonly [what: string, script: string, statements: reado
   ["quotes that hold", `echo 'a $b' "c \\"d" e\\ f ''`, ['echo|a $b|c "d|e f|']],
   ["continued lines", "ip link \\\n  set lo up", ["ip|link|set|lo|up"]],
   ["several on a line", "a; b && c || d & e", ["a", "b", "&& c", "|| d", "e"]],
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell writes ${NAME}
   ["variables", 'NS=ns0 DEV="veth 1"\nip -n $NS link set ${DEV} up', ["ip|-n|ns0|link|set|veth|1|up"]],
   ["a quoted variable is one word", 'D="a b"; x "$D" $D', ["x|a b|a|b"]],
   ["a command in a variable", 'IP="ip -n ns0"\n$IP addr', ["ip|-n|ns0|addr"]],
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell writes ${NAME}
   ["a default value", "x ${A:-b} ${A-c}", ["x|b|c"]],
   ["an unknown variable", "x $1", ["? the value of $1 is not known here"]],
   ["an unknown value assigned", "A=$(date)\nx $A\ny", ["? the value of $A is not known here", "y"]],
