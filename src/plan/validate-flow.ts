@@ -124,7 +124,7 @@ class ProcFlow {
     switch (step.kind) {
       case "set": {
         const after = this.#read(before, step.value);
-        return assign(after, step.reg, hasCall(step.value) ? undefined : spanOf(before, step.value));
+        return assign(after, step.reg, spanOf(before, step.value));
       }
       case "store":
         return this.#read(this.#read(before, step.base), step.value);
@@ -216,7 +216,7 @@ class ProcFlow {
     for (const arg of e.args) {
       // A call among the arguments may make stale what was known of those before it.
       if (hasCall(arg)) spans.fill(undefined);
-      spans.push(hasCall(arg) ? undefined : spanOf(state, arg));
+      spans.push(spanOf(state, arg));
       state = this.#read(state, arg);
     }
     for (const key of callee.needs) this.#needsSetKey(state, key, `${e.proc} reads it`);
@@ -252,7 +252,7 @@ class ProcFlow {
 const describe = (known: Span | undefined): string =>
   known === undefined ? "nothing" : `bytes ${known.low} to ${known.high}`;
 
-/** What is known around the value of an expression, seen as a cursor. */
+/** What is known around the value of an expression, seen as a cursor. It has no call in it, or nothing is known. */
 function spanOf(state: State, e: Expr): Span | undefined {
   if (e.kind === "reg") return state.known.get(regKey(e.reg));
   if (e.kind !== "binary" || (e.op !== "add" && e.op !== "sub")) return undefined;

@@ -1,4 +1,5 @@
 /** The manifest in its module: what is written is read back, and nothing else is taken for one. */
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -15,6 +16,7 @@ import {
 import { formatIp } from "../../runtime/net/ip.ts";
 import { formatMac } from "../../runtime/net/mac.ts";
 import { writeArtifact } from "../../src/artifact.ts";
+import { compile } from "../../src/compile.ts";
 import { VERSION } from "../../src/version.ts";
 
 /** (module) */
@@ -269,6 +271,35 @@ describe("corrupted bytes", () => {
       expect(judged(holding(JSON.parse(json)))).toBe(false);
     });
     fc.assert(property, { numRuns: 500 });
+  });
+});
+
+describe("of the seed's network", () => {
+  const text = readFileSync(new URL("../../examples/seed.vrf", import.meta.url), "utf8");
+
+  it("says what is in the module", async () => {
+    const { artifact, model } = await compile({ name: "seed.vrf", text }, { level: 0 });
+    const manifest = readManifest(artifact!);
+    expect(manifest.source.name).toBe("seed.vrf");
+    expect(manifest.source.sha256).toBe(createHash("sha256").update(text).digest("hex"));
+    for (const [i, { name, tables, rules, routes, devices, cost }] of manifest.nets.entries()) {
+      const own = model!.nets[i];
+      expect(name).toBe(own.name);
+      expect(devices.map(({ ifindex }) => ifindex)).toEqual(own.devices.map(({ ifindex }) => ifindex));
+      expect([rules.length, routes.length]).toEqual([own.rules.length, own.routes.length]);
+      expect(tables.reduce((sum, { prefixes }) => sum + prefixes, 0)).toBeGreaterThan(0);
+      expect(cost.instructions).toBeGreaterThan(1000);
+    }
+  });
+
+  it("spans point at the lines that said it", async () => {
+    const { manifest, model } = await compile({ name: "seed.vrf", text }, { level: 0 });
+    const said = model!.nets.flatMap(({ index, routes }) => {
+      const own = routes.filter(({ origin }) => origin.span !== undefined && origin.kernel === undefined);
+      return own.map(({ id }) => manifest!.nets[index].routes[id].span!);
+    });
+    expect(said.length).toBeGreaterThan(0);
+    for (const [start, end] of said) expect(text.slice(start, end)).toMatch(/^route /);
   });
 });
 
