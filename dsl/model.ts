@@ -118,7 +118,18 @@ export interface NetSysctl {
 }
 
 /** In the kernel's order of RTN_* numbers. */
-export const ROUTE_TYPES = ["unspec", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit", "throw"] as const;
+export const ROUTE_TYPES = [
+  "unspec",
+  "unicast",
+  "local",
+  "broadcast",
+  "anycast",
+  "multicast",
+  "blackhole",
+  "unreachable",
+  "prohibit",
+  "throw",
+] as const;
 export type RouteType = (typeof ROUTE_TYPES)[number];
 
 /**
@@ -234,5 +245,6 @@ export interface PingCase {
   readonly span: Span;
 }
 
-export const deviceOf = (net: Net, ifindex: number): Device | undefined => net.devices.find((d) => d.ifindex === ifindex);
+export const deviceOf = (net: Net, ifindex: number): Device | undefined =>
+  net.devices.find((d) => d.ifindex === ifindex);
 export const deviceNamed = (net: Net, name: string): Device | undefined => net.devices.find((d) => d.name === name);

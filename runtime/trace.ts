@@ -11,7 +11,19 @@ import type { Ip } from "./net/ip.ts";
 import type { DropReason, Errno } from "./verdict.ts";
 
 /** Selectors of a rule in the order in which `fib_rule_match` and `fib4_rule_match` test them. */
-export const SELECTORS = ["iif", "oif", "fwmark", "l3mdev", "uidrange", "from", "to", "tos", "ipproto", "sport", "dport"] as const;
+export const SELECTORS = [
+  "iif",
+  "oif",
+  "fwmark",
+  "l3mdev",
+  "uidrange",
+  "from",
+  "to",
+  "tos",
+  "ipproto",
+  "sport",
+  "dport",
+] as const;
 export type Selector = (typeof SELECTORS)[number];
 
 /** Why a look-up is made. */

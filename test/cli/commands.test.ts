@@ -124,7 +124,14 @@ describe("check", () => {
     expect(status).toBe(1);
     const report = JSON.parse(out);
     expect(report.schema).toBe("vrfc.diagnostics/1");
-    expect(report.diagnostics[0]).toMatchObject({ code: "E0103", severity: "error", line: 1, column: 11 });
+    expect(report.diagnostics).toContainEqual(
+      expect.objectContaining({ code: "E0103", severity: "error", line: 1, column: 11 }),
+    );
+  });
+  test("--explain knows the importer's codes too", async () => {
+    const { status, out } = await vrfc("check", "--explain", "W0505");
+    expect(status).toBe(0);
+    expect(out).toContain("--no-assume-forwarding");
   });
   test("--explain", async () => {
     const { status, out } = await vrfc("check", "--explain", "W0310");

@@ -1,5 +1,6 @@
 /** `vrfc check FILE...` */
 import { diagnosticsToJson, explainCode, renderDiagnostics } from "../../../dsl/index.ts";
+import { IMPORT_CODES, type ImportCode } from "../../import/codes.ts";
 import { painter } from "../colour.ts";
 import { EXIT, UsageError } from "../io.ts";
 import { checkFile, colourOption, type PolicyOptions, someFiles } from "../policy.ts";
@@ -25,8 +26,12 @@ export function run(files: readonly string[], options: CheckOptions): number {
 }
 
 function explain(code: string): number {
-  const text = explainCode(code);
+  const text = explainCode(code) ?? importCode(code);
   if (text === null) throw new UsageError(`--explain ${code}: no such diagnostic`);
   console.log(text);
   return EXIT.OK;
 }
+
+/** The importer's own codes. */
+const importCode = (code: string): string | null =>
+  Object.hasOwn(IMPORT_CODES, code) ? IMPORT_CODES[code as ImportCode] : null;
