@@ -2,23 +2,36 @@
 import type { Plan, Proc } from "./ir.ts";
 import { allExpressions, allSteps, regKey } from "./visit.ts";
 
-/** Procs do not change, so what is known of one is worth keeping: every pass asks for it again. */
-const known = new WeakMap<Proc, { readonly callees: ReadonlySet<string>; readonly own: Effects }>();
+/** What a proc by itself says of these things. */
+interface ProcFacts {
+  /** How often it calls whom, in order of first appearance. */
+  readonly calls: ReadonlyMap<string, number>;
+  /** Steps, those inside steps included. */
+  readonly size: number;
+  readonly own: Effects;
+}
 
-function ofProc(proc: Proc): { readonly callees: ReadonlySet<string>; readonly own: Effects } {
+/** Procs do not change, so what is known of one is worth keeping: every pass asks for it again. */
+const known = new WeakMap<Proc, ProcFacts>();
+
+function factsOf(proc: Proc): ProcFacts {
   const before = known.get(proc);
   if (before !== undefined) return before;
-  const callees = new Set(allExpressions(proc.body).flatMap((e) => (e.kind === "call" ? [e.proc] : [])));
+  const calls = new Map<string, number>();
+  for (const e of allExpressions(proc.body)) if (e.kind === "call") calls.set(e.proc, (calls.get(e.proc) ?? 0) + 1);
   const steps = allSteps(proc.body);
   const sets = new Set(steps.flatMap((s) => (s.kind === "set" && s.reg.scope === "skb" ? [regKey(s.reg)] : [])));
   const writes = steps.some(({ kind }) => kind === "store" || kind === "put" || kind === "trace");
-  const found = { callees, own: { sets, writes } };
+  const found = { calls, size: steps.length, own: { sets, writes } };
   known.set(proc, found);
   return found;
 }
 
-/** Names that a proc calls, in order of first appearance. */
-export const calleesOf = (proc: Proc): ReadonlySet<string> => ofProc(proc).callees;
+/** Names that a proc calls, and how often, in order of first appearance. */
+export const callsOf = (proc: Proc): ReadonlyMap<string, number> => factsOf(proc).calls;
+export const calleesOf = (proc: Proc): string[] => [...callsOf(proc).keys()];
+/** Steps of a proc, those inside steps included. */
+export const sizeOf = (proc: Proc): number => factsOf(proc).size;
 
 export const procsByName = (plan: Plan): ReadonlyMap<string, Proc> =>
   new Map(plan.procs.map((proc) => [proc.name, proc]));
@@ -68,8 +81,8 @@ export interface Effects {
 export function effectsOf(order: readonly Proc[]): ReadonlyMap<string, Effects> {
   const effects = new Map<string, Effects>();
   for (const proc of order) {
-    const { callees, own } = ofProc(proc);
-    const all = [own, ...[...callees].flatMap((name) => effects.get(name) ?? [])];
+    const { calls, own } = factsOf(proc);
+    const all = [own, ...[...calls.keys()].flatMap((name) => effects.get(name) ?? [])];
     const sets = new Set(all.flatMap((effect) => [...effect.sets]));
     effects.set(proc.name, { sets, writes: all.some(({ writes }) => writes) });
   }

@@ -68,6 +68,6 @@ export function optimize(plan: Plan, level: Level): Plan {
 function worthALook(before: Plan, after: Plan): ReadonlySet<string> {
   const unchanged = new Set(before.procs);
   const changed = new Set(after.procs.filter((proc) => !unchanged.has(proc)).map(({ name }) => name));
-  const callers = after.procs.filter((proc) => [...calleesOf(proc)].some((name) => changed.has(name)));
+  const callers = after.procs.filter((proc) => calleesOf(proc).some((name) => changed.has(name)));
   return new Set([...changed, ...callers.map(({ name }) => name)]);
 }

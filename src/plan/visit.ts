@@ -150,8 +150,14 @@ export function mapBodies(s: Step, f: (body: readonly Step[]) => readonly Step[]
 
 /** `f` on each step bottom-up (the steps inside a step first); a list takes the step's place. */
 export function mapSteps(body: readonly Step[], f: (s: Step) => readonly Step[]): readonly Step[] {
-  const mapped = body.flatMap((s) => f(mapBodies(s, (inner) => mapSteps(inner, f))));
-  return sameElements(mapped, body) ? body : mapped;
+  let mapped: Step[] | null = null;
+  for (const [i, before] of body.entries()) {
+    const after = f(mapBodies(before, (inner) => mapSteps(inner, f)));
+    if (mapped === null && after.length === 1 && after[0] === before) continue;
+    mapped ??= body.slice(0, i);
+    mapped.push(...after);
+  }
+  return mapped ?? body;
 }
 
 // Arrays, not generators: delegating ones take a step per level for each element (measured: four times slower here).

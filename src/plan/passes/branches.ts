@@ -11,7 +11,7 @@
  */
 import type { Plan, Step } from "../ir.ts";
 import { eqz } from "../ir.ts";
-import { allSteps, bodies, hasCall, mapProcs, mapSteps } from "../visit.ts";
+import { bodies, hasCall, mapProcs, mapSteps } from "../visit.ts";
 import type { Only } from "./pass.ts";
 import { simplifyExpr } from "./simplify.ts";
 
@@ -84,4 +84,6 @@ export function leaves(step: Step): boolean {
 }
 
 const breaksOut = (body: readonly Step[], label: string): boolean =>
-  allSteps(body).some((step) => step.kind === "break" && step.label === label);
+  body.some((step) =>
+    step.kind === "break" ? step.label === label : bodies(step).some((inner) => breaksOut(inner, label)),
+  );

@@ -13,20 +13,10 @@
  * A call deep in an expression is taken out first when what is evaluated before it are constants and locals, which no
  * callee changes. Registers and labels of the body get a number that is new in the plan.
  */
-import { procsByName } from "../callgraph.ts";
+import { calleesOf, callsOf, procsByName, sizeOf } from "../callgraph.ts";
 import type { Expr, Plan, Proc, Reg, Step } from "../ir.ts";
 import { expr, local } from "../ir.ts";
-import {
-  allExpressions,
-  allSteps,
-  expressions,
-  hasCall,
-  mapExpr,
-  mapExpressions,
-  mapProcs,
-  mapSteps,
-  operands,
-} from "../visit.ts";
+import { allSteps, expressions, hasCall, mapExpr, mapExpressions, mapProcs, mapSteps, operands } from "../visit.ts";
 import type { Only } from "./pass.ts";
 
 type Call = Expr & { kind: "call" };
@@ -39,14 +29,16 @@ const TINY_STEPS = 3;
 export function inline(plan: Plan, only?: Only): Plan {
   const candidates = candidatesOf(plan);
   if (candidates.size === 0) return plan;
-  let number = highestNumber(plan);
+  let number: number | null = null;
   const procs = mapProcs(
     plan.procs,
     (body) =>
       mapSteps(body, (step) => {
         const call = firstCall(step);
         const callee = call && candidates.get(call.proc);
-        return callee ? splice(step, call, callee, ++number) : [step];
+        if (!callee) return [step];
+        number = (number ?? highestNumber(plan)) + 1;
+        return splice(step, call, callee, number);
       }),
     only,
   );
@@ -55,17 +47,13 @@ export function inline(plan: Plan, only?: Only): Plan {
 
 function candidatesOf(plan: Plan): ReadonlyMap<string, Proc> {
   const calls = new Map<string, number>();
-  for (const { body } of plan.procs)
-    for (const e of allExpressions(body)) if (e.kind === "call") calls.set(e.proc, (calls.get(e.proc) ?? 0) + 1);
-  const fits = (proc: Proc): boolean => {
-    const steps = allSteps(proc.body).length;
-    return !proc.exported && steps <= (calls.get(proc.name) === 1 ? ONCE_STEPS : TINY_STEPS);
-  };
+  for (const proc of plan.procs)
+    for (const [name, times] of callsOf(proc)) calls.set(name, (calls.get(name) ?? 0) + times);
+  const fits = (proc: Proc): boolean =>
+    !proc.exported && sizeOf(proc) <= (calls.get(proc.name) === 1 ? ONCE_STEPS : TINY_STEPS);
   // Leaves first: a proc that calls another candidate waits for the next round, so that no body is copied twice in one.
   const fitting = new Map([...procsByName(plan)].filter(([name, proc]) => calls.has(name) && fits(proc)));
-  const callsCandidate = (proc: Proc) =>
-    allExpressions(proc.body).some((e) => e.kind === "call" && fitting.has(e.proc));
-  return new Map([...fitting].filter(([, proc]) => !callsCandidate(proc)));
+  return new Map([...fitting].filter(([, proc]) => !calleesOf(proc).some((name) => fitting.has(name))));
 }
 
 /** The call that the step makes first, if it can be made before the step. */
