@@ -48,7 +48,7 @@ export interface CompiledModel {
   readonly model: Model;
   readonly fibs: readonly Fib[];
   readonly layout: Layout;
-  /** Optimised, with its trace steps. */
+  /** With its trace steps; optimised, but not across procs. */
   readonly plan: Plan;
   print(stage: Stage): string;
 }
@@ -74,7 +74,8 @@ export async function compileModel(model: Model, { level = 2, lpm }: BackEndOpti
   const fibs = buildFib(model);
   const image = layout(model, fibs, lpm === undefined ? {} : { lpm });
   const built = valid(buildPlan(model, image));
-  const plan = valid(optimize(built, level));
+  // Traces are taken of single packets: inlining them would cost more than it ever saves.
+  const plan = valid(optimize(built, level === 0 ? 0 : 1));
   const hot = valid(optimize(withoutTrace(built), level));
   const module = await emitModule(units(hot, plan), emitOptions(image, level));
   const manifest = await buildManifest({ model, fibs, layout: image, plan: withoutTrace(built) });
