@@ -49,6 +49,8 @@ export const COLUMNS = [
   "source", //     FOUND: offset in the buffer of the chosen source address
 ] as const;
 export type Column = (typeof COLUMNS)[number];
+/** What an engine answers: 0 for every packet until it says otherwise. */
+export const RESULT_COLUMNS: readonly Column[] = COLUMNS.slice(COLUMNS.indexOf("verdict"));
 
 export const PacketFlag = {
   /** OUTPUT, LOOKUP: the source address is not checked to be local (FLOWI_FLAG_ANYSRC; raw sockets with IP_HDRINCL). */

@@ -56,8 +56,6 @@ export const DropReason = {
   MARTIAN_DESTINATION: 33,
   /** A `blackhole` route or rule. */
   BLACKHOLE: 34,
-  /** Route lookup failed and forwarding is off on the receiving device: no ICMP error is sent. */
-  NO_ROUTE_NO_FORWARD: 35,
   /** The receiving or sending device is down. */
   DEVICE_DOWN: 36,
   /** Multicast or broadcast that nobody here joined. */

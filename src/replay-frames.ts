@@ -12,7 +12,10 @@ import type { Frame, FrameAnswer, Scenario } from "./scenario.ts";
 
 /** Seconds that a recording listens for what a frame brings about; `Lab.inject` lets as much time pass. */
 const LISTENING = 0.02;
-/** Seconds that a recording spends on its own work between two frames; the rate limits of ICMP errors feel them. */
+/**
+ * Seconds that a recording spends on its own work between two frames; only the rate limits of ICMP errors feel them. Not
+ * recorded: estimated from the recordings themselves (test/KNOWN-DIFFERENCES.md says what it decides).
+ */
 const BETWEEN_FRAMES = 0.0025;
 
 export function answerFrame(lab: Lab, model: Model, frame: Frame, scenario: Scenario): FrameAnswer {

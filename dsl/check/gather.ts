@@ -3,7 +3,6 @@
  * opened several times, and a test opens namespaces once more to add to them.
  */
 import type { File, Item, Namespace, Test } from "../ast.ts";
-import type { Span } from "../span.ts";
 import { didYouMean } from "./names.ts";
 import type { Reporter } from "./report.ts";
 
@@ -39,7 +38,3 @@ function addTo(namespace: Namespace, byName: Map<string, { item: Item; added: bo
   }
   items.push(...namespace.items.map((item) => ({ item, added: true })));
 }
-
-/** Where each namespace is first named, for "defined here". */
-export const namespaceSpan = (file: File, name: string): Span | undefined =>
-  file.items.find((i): i is Namespace => i.kind === "namespace" && i.name.value === name)?.name.span;

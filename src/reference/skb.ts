@@ -6,7 +6,14 @@
  *   |  headroom     | eth 14         | iphdr      | payload              |
  */
 import type { Device } from "../../dsl/model.ts";
-import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag, SOURCE_IN_SLOT } from "../../runtime/batch.ts";
+import {
+  type Column,
+  NEXT_HOP_IN_SLOT,
+  type PacketBatch,
+  PacketFlag,
+  RESULT_COLUMNS,
+  SOURCE_IN_SLOT,
+} from "../../runtime/batch.ts";
 import { type Ip, writeIpv4, writeIpv6 } from "../../runtime/net/ip.ts";
 import { type DropReason, type Errno, Verdict } from "../../runtime/verdict.ts";
 import { Iphdr } from "./iphdr.ts";
@@ -46,7 +53,7 @@ export class SkBuff {
     this.data = batch.column("data")[index];
     this.len = batch.column("length")[index];
     this.mark = batch.column("mark")[index];
-    for (const column of RESULTS) batch.column(column)[index] = 0;
+    for (const column of RESULT_COLUMNS) batch.column(column)[index] = 0;
   }
 
   /** Valid once at least 20 bytes are known to stand at `network_header`. */
@@ -68,7 +75,7 @@ export class SkBuff {
     this.set("l3", this.data);
   }
 
-  set(column: (typeof RESULTS)[number], value: number): void {
+  set(column: Column, value: number): void {
     this.batch.column(column)[this.index] = value;
   }
 
@@ -107,21 +114,6 @@ export class SkBuff {
     this.set("source", at);
   }
 }
-
-/** Columns that every packet starts with at 0. */
-const RESULTS = [
-  "verdict",
-  "reason",
-  "outDevice",
-  "l3",
-  "skbDevice",
-  "sdif",
-  "routeType",
-  "route",
-  "error",
-  "info",
-  "source",
-] as const;
 
 /** kfree_skb_reason */
 export function kfree_skb(net: NetNamespace, skb: SkBuff, reason: DropReason): Verdict {

@@ -9,7 +9,7 @@
  */
 
 import { COUNTERS, EXPORTS, RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
-import { BATCH_HEADER, BATCH_HEADER_BYTES, PacketFlag } from "../../../runtime/batch.ts";
+import { BATCH_HEADER, BATCH_HEADER_BYTES, PacketFlag, RESULT_COLUMNS } from "../../../runtime/batch.ts";
 import { DropReason, Entry, Verdict } from "../../../runtime/verdict.ts";
 import {
   add,
@@ -102,21 +102,6 @@ export function processNet(context: Context): Proc {
   return proc(context.name("process"), { comment, params: [batch, count] }, body);
 }
 
-/** Columns that every packet starts with at 0. */
-const RESULTS = [
-  "verdict",
-  "reason",
-  "outDevice",
-  "l3",
-  "skbDevice",
-  "sdif",
-  "routeType",
-  "route",
-  "error",
-  "info",
-  "source",
-] as const;
-
 /**
  * Passes of one packet. Each netif_rx by lo costs a TTL, and at most ten VRF transmissions nest in one (XMIT_RECURSION_LIMIT):
  * 255 * 11 and the first. The loop ends before that bound; it only says so to a reader, and to wasm.
@@ -126,7 +111,7 @@ const MAX_PASSES = 255 * 11 + 1;
 export function packetProc(context: Context): Proc {
   const enter = (when_: Entry, name: string): Step => when(eq(entry, when_), [runNet(context, name)]);
   const body: Step[] = [
-    ...RESULTS.map((column) => writeColumn(column, 0)),
+    ...RESULT_COLUMNS.map((column) => writeColumn(column, 0)),
     ...freshSkb,
     set(mac, readColumn("data")),
     set(l3, mac),
