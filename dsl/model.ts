@@ -7,6 +7,7 @@ import type { IfIndex, Priority, RouteId, RuleId, TableId } from "../runtime/bra
 import type { Family, Ip, Prefix } from "../runtime/net/ip.ts";
 import type { Mac } from "../runtime/net/mac.ts";
 import type { Range } from "./ast.ts";
+import type { Netfilter } from "./chain-model.ts";
 import type { Source, Span } from "./span.ts";
 
 /** Whose behaviour to follow where kernels differ: 5.4 (to 5.17), 6.1 (5.18 to 6.14), 6.15 (and later). */
@@ -44,6 +45,8 @@ export interface Net {
   readonly tableNames: ReadonlyMap<TableId, string>;
   readonly neighbours: readonly Neighbour[];
   readonly sysctl: NetSysctl;
+  /** Chains, programs, sets and maps (dsl/chain-model.ts). */
+  readonly netfilter: Netfilter;
 }
 
 export type DeviceKind = "loopback" | "veth" | "dummy" | "vrf";

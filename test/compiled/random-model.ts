@@ -3,6 +3,7 @@
  * next hops die and rules collide. Some could never be typed into a kernel; every engine must agree on them all the same.
  */
 import fc from "fast-check";
+import { EMPTY_NETFILTER } from "../../dsl/chain-model.ts";
 import {
   type Address,
   type Device,
@@ -346,6 +347,7 @@ export const anyModel = (nets = 1): fc.Arbitrary<Model> =>
           tableNames: new Map(),
           neighbours,
           sysctl: { ...SYSCTL, fibMultipathHashPolicy },
+          netfilter: EMPTY_NETFILTER,
         };
         return { ...net, routes: finishRoutes(routes, net, kernel) };
       }),
