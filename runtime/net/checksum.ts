@@ -3,7 +3,7 @@
  * byte padded with zero. Over bytes that hold their own correct checksum the result is 0.
  */
 
-import type { Ipv4 } from "./ip.ts";
+import type { Ip } from "./ip.ts";
 import { readU16 } from "./wire.ts";
 
 /**
@@ -25,6 +25,16 @@ export function foldChecksum(sum: number): number {
 
 export const checksum = (bytes: Uint8Array): number => foldChecksum(wordSum(bytes));
 
-/** Sum of the pseudo header that UDP and TCP prepend: source, destination, zero, protocol, length (RFC 793 section 3.1). */
-export const pseudoHeaderSum = (source: Ipv4, destination: Ipv4, protocol: number, length: number): number =>
-  (source >>> 16) + (source & 0xffff) + (destination >>> 16) + (destination & 0xffff) + protocol + length;
+/**
+ * Sum of the pseudo header that UDP, TCP and ICMPv6 prepend: source, destination, zero, protocol, length (RFC 793 section 3.1, RFC
+ * 8200 section 8.1: the fields are wider in IPv6, the sum is the same).
+ */
+export const pseudoHeaderSum = (source: Ip, destination: Ip, protocol: number, length: number): number =>
+  addressSum(source) + addressSum(destination) + protocol + length;
+
+function addressSum(ip: Ip): number {
+  if (typeof ip === "number") return (ip >>> 16) + (ip & 0xffff);
+  let sum = 0;
+  for (let rest = ip; rest !== 0n; rest >>= 16n) sum += Number(rest & 0xffffn);
+  return sum;
+}

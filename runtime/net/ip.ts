@@ -45,6 +45,12 @@ export function formatIp(ip: Ip): string {
   return formatIpv6(ip);
 }
 
+/** As ss(8) writes it: `10.0.0.1:80`, `[2001:db8::1]:80`, and `*:80` where no address (null) is said. */
+export function formatEndpoint(address: Ip | null, port: number): string {
+  if (address === null) return `*:${port}`;
+  return typeof address === "number" ? `${formatIp(address)}:${port}` : `[${formatIp(address)}]:${port}`;
+}
+
 export const formatPrefix = (prefix: Prefix): string => `${formatIp(prefix.address)}/${prefix.length}`;
 
 /** RFC 5952: lower case, the longest run of two or more zero groups (the first of equals) as `::`, `::ffff:a.b.c.d`. */

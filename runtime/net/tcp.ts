@@ -18,7 +18,7 @@
  *   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
  */
 import { foldChecksum, pseudoHeaderSum, wordSum } from "./checksum.ts";
-import type { Ipv4 } from "./ip.ts";
+import type { Ip } from "./ip.ts";
 import { IpProtocol } from "./ipv4.ts";
 import { readU16, readU32, writeU16, writeU32 } from "./wire.ts";
 
@@ -42,8 +42,8 @@ export class TcpView {
     this.bytes = bytes;
   }
 
-  /** Checks as tcp_v4_rcv: header, data offset, checksum. */
-  check(source: Ipv4, destination: Ipv4): string | null {
+  /** Checks as tcp_v4_rcv and tcp_v6_rcv: header, data offset, checksum. */
+  check(source: Ip, destination: Ip): string | null {
     const { bytes, headerLength } = this;
     if (bytes.length < TCP_HEADER_BYTES) return `${bytes.length} bytes hold no TCP header`;
     if (headerLength < TCP_HEADER_BYTES || headerLength > bytes.length) return `TCP header length ${headerLength}`;
@@ -83,7 +83,7 @@ export interface TcpSegment {
 }
 
 /** A new segment without options. */
-export function tcpSegment(segment: TcpSegment, source: Ipv4, destination: Ipv4): Uint8Array {
+export function tcpSegment(segment: TcpSegment, source: Ip, destination: Ip): Uint8Array {
   const { data = new Uint8Array() } = segment;
   const bytes = new Uint8Array(TCP_HEADER_BYTES + data.length);
   bytes.set(data, TCP_HEADER_BYTES);

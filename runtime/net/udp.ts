@@ -10,7 +10,7 @@
  *   +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
  */
 import { foldChecksum, pseudoHeaderSum, wordSum } from "./checksum.ts";
-import type { Ipv4 } from "./ip.ts";
+import type { Ip } from "./ip.ts";
 import { IpProtocol } from "./ipv4.ts";
 import { readU16, writeU16 } from "./wire.ts";
 
@@ -26,12 +26,12 @@ export class UdpView {
     this.bytes = bytes;
   }
 
-  /** Checks as __udp4_lib_rcv: header, length field, and the checksum unless it is 0 (none). */
-  check(source: Ipv4, destination: Ipv4): string | null {
+  /** Checks as __udp4_lib_rcv and __udp6_lib_rcv: header, length field, and the checksum; IPv4 may do without one (0). */
+  check(source: Ip, destination: Ip): string | null {
     const { bytes, length } = this;
     if (bytes.length < UDP_HEADER_BYTES) return `${bytes.length} bytes hold no UDP header`;
     if (length > bytes.length || length < UDP_HEADER_BYTES) return `UDP length ${length} in ${bytes.length} bytes`;
-    if (readU16(bytes, CHECKSUM) === 0) return null;
+    if (readU16(bytes, CHECKSUM) === 0) return typeof source === "number" ? null : "no UDP checksum";
     const sum = pseudoHeaderSum(source, destination, IpProtocol.UDP, length) + wordSum(bytes.subarray(0, length));
     return foldChecksum(sum) === 0 ? null : "bad UDP checksum";
   }
@@ -55,7 +55,7 @@ export interface UdpDatagram {
 }
 
 /** A new datagram; a checksum that comes out as 0 is sent as 0xffff (RFC 768). */
-export function udpDatagram(datagram: UdpDatagram, source: Ipv4, destination: Ipv4): Uint8Array {
+export function udpDatagram(datagram: UdpDatagram, source: Ip, destination: Ip): Uint8Array {
   const bytes = new Uint8Array(UDP_HEADER_BYTES + datagram.data.length);
   bytes.set(datagram.data, UDP_HEADER_BYTES);
   writeU16(bytes, SOURCE_PORT, datagram.sourcePort);
