@@ -1,0 +1,23 @@
+/**
+ * Questions of the selftests that are not answered yet. The list can only shrink: a question on it that an engine does answer
+ * fails the tests until it is taken off.
+ */
+import type { EngineKind } from "../../src/engines.ts";
+import type { Ask } from "./selftest.ts";
+
+/** By kind of question, the engines that answer `unsupported`. */
+const PENDING: Readonly<Record<Kind, readonly EngineKind[]>> = {
+  IPv4: [],
+  "IPv6 look-up": ["compiled"],
+  "IPv6 ping": ["reference", "compiled"],
+  "IPv6 frame": ["reference", "compiled"],
+};
+type Kind = "IPv4" | "IPv6 look-up" | "IPv6 ping" | "IPv6 frame";
+
+export const isPending = (ask: Ask, engine: EngineKind): boolean => PENDING[kindOf(ask)].includes(engine);
+
+function kindOf(ask: Ask): Kind {
+  if ("ping" in ask) return /\S:\S*:/.test(ask.ping) ? "IPv6 ping" : "IPv4";
+  if ("query" in ask) return ask.query.dst.includes(":") ? "IPv6 look-up" : "IPv4";
+  return ask.frame.hex.slice(24, 28) === "86dd" ? "IPv6 frame" : "IPv4";
+}

@@ -1,0 +1,5 @@
+/** All selftests that are said again here, in the order of docs/SELFTESTS.md. */
+import type { Script } from "../selftest.ts";
+import { fibRuleTests } from "./fib_rule_tests.ts";
+
+export const scripts: readonly Script[] = [fibRuleTests];
