@@ -7,6 +7,7 @@
  *   0         image header                                       IMAGE
  *             per namespace: net record                          NET
  *                            device records                      DEVICE
+ *                            IPv6 addresses                      ADDRESS6
  *                            table descriptors                   TABLE
  *                            look-up structures                  runtime/lpm
  *                            FIB entries, each followed by aliases   FIB_ENTRY, FIB_ALIAS
@@ -24,7 +25,7 @@ import { DropReason, Verdict } from "./verdict.ts";
 /** `IMAGE.magic`: "VRFC" as the bytes stand in memory. */
 export const IMAGE_MAGIC = 0x43465256;
 /** Incremented when a program and a host of different versions would misunderstand each other. */
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
 /** Every record and region starts at a multiple of this many bytes. */
 export const IMAGE_ALIGN = 16;
 
@@ -32,6 +33,7 @@ export const IMAGE_ALIGN = 16;
  *      0          4          8          12
  *   0  magic      version    nets       netsOffset       nets: count; netsOffset: first NET record
  *  16  heap       traceCursor traceEnd  traceLost
+ *  32  any (16 bytes 0)                                  the unspecified address, ::
  *
  * `heap` is the first byte that the host may use. The trace build appends records at `traceCursor`, never beyond
  * `traceEnd`; a record that does not fit sets `traceLost` to 1 and is not written. The host sets all three before a call.
@@ -45,15 +47,18 @@ export const IMAGE = {
   traceCursor: 20,
   traceEnd: 24,
   traceLost: 28,
+  any: 32,
 } as const;
 export const IMAGE_BYTES = 64;
 
 /**
  *      0          4          8          12
  *   0  devices    deviceCount tables    tableCount       first DEVICE; first TABLE
- *  16  neighbours counters   addresses                    the NEIGHBOUR_TABLE in use; COUNTERS
+ *  16  neighbours counters   addresses  tables6           the NEIGHBOUR_TABLE in use; COUNTERS
+ *  32  tableCount6                                        tables: of IPv4; tables6: of IPv6
  *
- * `addresses` is a TABLE of this host's IPv4 addresses; a look-up gives the DEVICE that has the address.
+ * `addresses` is a TABLE of this host's IPv4 addresses; a look-up gives the DEVICE that has the address. Those of IPv6 stand
+ * with their devices.
  */
 export const NET = {
   devices: 0,
@@ -63,15 +68,18 @@ export const NET = {
   neighbours: 16,
   counters: 20,
   addresses: 24,
+  tables6: 28,
+  tableCount6: 32,
 } as const;
-export const NET_BYTES = 32;
+export const NET_BYTES = 48;
 
 /**
  *      0          4          8          12
  *   0  ifindex    flags      master     table            master: DEVICE of the VRF (0: no slave);
  *  16  tableId    mtu        group      rpFilter         table: TABLE of a VRF for IPv4 (0: it has no route)
  *  32  mac (6 bytes, as on the wire), 2 bytes 0          tableId: RT_TABLE of a VRF, 0 otherwise
- *  40  sourceHost sourceLink sourceUniverse              inet_select_addr(device, 0, scope) for IPv4, 0: none
+ *  40  sourceHost sourceLink                             inet_select_addr(device, 0, scope) for IPv4, 0: none
+ *  48  sourceUniverse table6 addresses6 addressCount6    table6: as table, for IPv6; addresses6: first ADDRESS6
  *
  * The records of a net stand in the order of the model's devices, so `lo` is first.
  */
@@ -88,8 +96,21 @@ export const DEVICE = {
   sourceHost: 40,
   sourceLink: 44,
   sourceUniverse: 48,
+  table6: 52,
+  addresses6: 56,
+  addressCount6: 60,
 } as const;
 export const DEVICE_BYTES = 64;
+
+/**
+ * An IPv6 address of a device, in the order in which they were added, with what source address selection (RFC 6724) asks of it.
+ *
+ *      0          4          8          12
+ *   0  address (16 bytes, as on the wire)
+ *  16  prefixLength scope    label      orchid           scope: as ipv6_addr_src_scope; orchid: 0 or 1
+ */
+export const ADDRESS6 = { address: 0, prefixLength: 16, scope: 20, label: 24, orchid: 28 } as const;
+export const ADDRESS6_BYTES = 32;
 
 /** Bits of `DEVICE.flags`: interface flags and the per-device sysctls that packets ask for. */
 export const DeviceFlag = {
@@ -111,6 +132,7 @@ export const DeviceFlag = {
   HAS_ADDRESS: 1 << 11,
   /** One end of a veth: frames larger than its MTU and a VLAN tag do not arrive (is_skb_forwardable). */
   VETH: 1 << 12,
+  FORWARDING6: 1 << 13,
 } as const;
 
 /**
@@ -135,7 +157,10 @@ export const FIB_ENTRY = { cover: 0, prefixLength: 4, aliases: 8, flags: 12 } as
 export const FIB_ENTRY_BYTES = 16;
 
 export const FibEntryFlag = {
-  /** The first alias with its first next hop is the answer to every flow that has no oif. */
+  /**
+   * IPv4: the first alias with its first next hop is the answer to every flow that has no oif. IPv6: the entry has one next hop
+   * in all, and it is the answer to every flow that does not insist on a device.
+   */
   SETTLED: 1,
 } as const;
 
@@ -145,7 +170,10 @@ export const FibEntryFlag = {
  *      0          4          8          12
  *   0  type       error      tos        route            type: RouteTypeCode; error: errno of a reject route, or 0
  *  16  nextHops   hopCount   prefsrc    scope            nextHops: first NEXT_HOP; route: RouteId + 1
- *  32  metric     mtu                                    mtu: 0 when the device's holds
+ *  32  metric     mtu        flags                        mtu: 0 when the device's holds; flags: Route6Flag
+ *  48  prefsrc6 (16 bytes, as on the wire)                IPv6 alone: an IPv4 alias ends before it
+ *
+ * 0 as prefsrc: none. An IPv6 route that refuses has one next hop: lo.
  */
 export const FIB_ALIAS = {
   type: 0,
@@ -158,8 +186,20 @@ export const FIB_ALIAS = {
   scope: 28,
   metric: 32,
   mtu: 36,
+  flags: 40,
+  prefsrc6: 48,
 } as const;
 export const FIB_ALIAS_BYTES = 48;
+export const FIB_ALIAS6_BYTES = 64;
+
+/** Bits of `FIB_ALIAS.flags`, of IPv6 routes alone. */
+export const Route6Flag = {
+  /** RTF_LOCAL or RTF_ANYCAST: for this host, by way of the VRF device or lo. An anycast route by hand is not marked so. */
+  OWN_ADDRESS: 1,
+  /** Multicast, link-local and loopback prefixes: the device counts (rt6_need_strict). */
+  NEED_STRICT: 2,
+  MULTICAST: 4,
+} as const;
 
 /** `FIB_ALIAS.type` and column `routeType`: the kernel's RTN_* numbers. */
 export const RouteTypeCode = {
@@ -181,8 +221,9 @@ export const RouteTypeCode = {
  *  16  gateway (16 bytes, as on the wire; IPv4 in the first 4)
  *  32  family     source                                 family of the gateway: 4, 6, 0: the destination is on the link
  *
- * `source` is what fib_result_prefsrc gives for a route without prefsrc. A hash of 31 bits picks the first next hop of a
- * multipath route with hash <= upperBound as signed numbers (fib_select_multipath); -1: never picked.
+ * `source` is what fib_result_prefsrc gives for an IPv4 route without prefsrc. A hash of 31 bits picks the first next hop of a
+ * multipath route with hash <= upperBound as signed numbers (fib_select_multipath); -1: never picked. A multipath route of IPv6 is
+ * all next hops with a gateway of all aliases of one metric (siblings).
  */
 export const NEXT_HOP = { device: 0, flags: 4, scope: 8, upperBound: 12, gateway: 16, family: 32, source: 36 } as const;
 export const NEXT_HOP_BYTES = 48;
@@ -270,6 +311,10 @@ export const TraceEvent = {
   send_error: 19,
   drop: 20,
   ip_fragment: 21,
+  /** As lookup, with IPv6 addresses as four words each. */
+  lookup6: 22,
+  /** As route, with an IPv6 source as four words. */
+  route6: 23,
 } as const;
 export type TraceEvent = (typeof TraceEvent)[keyof typeof TraceEvent];
 

@@ -5,7 +5,7 @@
 import { TRACE_WORD_BYTES, TraceEvent, traceArgsOf, traceEventOf } from "./abi.ts";
 import { type IfIndex, ifIndex, type RouteId, type RuleId, routeId, ruleId, tableId } from "./brand.ts";
 import { HOOKS } from "./hooks.ts";
-import type { Ip } from "./net/ip.ts";
+import type { Ip, Ipv6 } from "./net/ip.ts";
 import { LOOKUPS, SELECTORS, type Trace, type TraceStep } from "./trace.ts";
 import type { DropReason, Errno } from "./verdict.ts";
 
@@ -69,13 +69,25 @@ class Fields {
     return plusOne === 0 ? null : routeId(plusOne - 1);
   }
 
+  /** Four words, highest first. */
+  ipv6(): Ipv6 {
+    return [0, 1, 2, 3].map(() => this.number()).reduce((value, word) => (value << 32n) | BigInt(word), 0n);
+  }
+
   /** Five words: family and four of the address. */
   address(): Ip | null {
     const [family, ...words] = [0, 1, 2, 3, 4].map(() => this.number());
     if (family === 0) return null;
-    return family === 4 ? words[0] : words.reduce((value, word) => (value << 32n) | BigInt(word), 0n);
+    return family === 4 ? words[0] : ipv6(words);
+  }
+
+  /** Four words. */
+  address6(): Ip {
+    return ipv6([0, 1, 2, 3].map(() => this.number()));
   }
 }
+
+const ipv6 = (words: readonly number[]): Ip => words.reduce((value, word) => (value << 32n) | BigInt(word), 0n);
 
 type StepEvent = Exclude<TraceEvent, typeof TraceEvent.packet>;
 
@@ -93,7 +105,9 @@ function decodeStep(event: StepEvent, words: readonly number[]): TraceStep {
     case TraceEvent.vrf_local_xmit:
       return { step: "vrf_local_xmit", vrf: f.device() };
     case TraceEvent.lookup:
-      return decodeLookup(f);
+      return decodeLookup(f, () => f.number());
+    case TraceEvent.lookup6:
+      return decodeLookup(f, () => f.address6());
     case TraceEvent.rule:
       return { step: "rule", rule: f.rule(), matched: f.flag(), failed: SELECTORS[f.number() - 1] ?? null };
     case TraceEvent.fib:
@@ -104,6 +118,8 @@ function decodeStep(event: StepEvent, words: readonly number[]): TraceStep {
       return { step: "result", rule: f.ruleOrNull(), route: f.routeOrNull(), error: f.errno() };
     case TraceEvent.route:
       return { step: "route", device: f.device(), gateway: f.address(), source: f.number() };
+    case TraceEvent.route6:
+      return { step: "route", device: f.device(), gateway: f.address(), source: f.address6() };
     case TraceEvent.fib_validate_source:
       return { step: "fib_validate_source", device: f.device(), error: f.errno() };
     case TraceEvent.ip_forward:
@@ -122,20 +138,32 @@ function decodeStep(event: StepEvent, words: readonly number[]): TraceStep {
       return { step: "drop", reason: f.number() as DropReason };
     case TraceEvent.ip_fragment:
       return { step: "ip_fragment", device: f.device(), mtu: f.number() };
+    case TraceEvent.ip6_input:
+      return { step: "ip6_input", device: f.device(), sdif: f.device() };
+    case TraceEvent.ip6_forward:
+      return { step: "ip6_forward", hopLimit: f.number() };
+    case TraceEvent.icmpv6_send:
+      return { step: "icmpv6_send", type: f.number(), code: f.number() };
+    case TraceEvent.ip6_fragment:
+      return { step: "ip6_fragment", device: f.device(), mtu: f.number() };
+    case TraceEvent.lookup6:
+      return decodeLookup(f, () => f.ipv6());
+    case TraceEvent.route6:
+      return { step: "route", device: f.device(), gateway: f.address(), source: f.ipv6() };
     default:
       return event satisfies never;
   }
 }
 
-const decodeLookup = (f: Fields): TraceStep => ({
+const decodeLookup = (f: Fields, address: () => Ip): TraceStep => ({
   step: "lookup",
   kind: LOOKUPS[f.number()],
   flow: {
     iif: f.device(),
     oif: f.device(),
     l3mdev: f.device(),
-    saddr: f.number(),
-    daddr: f.number(),
+    saddr: address(),
+    daddr: address(),
     mark: f.number(),
     tos: f.number(),
     protocol: f.number(),

@@ -68,8 +68,8 @@ function netManifest(own: NetLayout, index: number, { fibs, files, costs, image 
   };
 }
 
-function tableManifest({ table, family, entries }: Fib, { net, tables }: NetLayout): TableManifest {
-  const structure = family === 4 ? (tables.get(table)?.kind ?? null) : null;
+function tableManifest({ table, family, entries }: Fib, { net, tables, tables6 }: NetLayout): TableManifest {
+  const structure = (family === 4 ? tables : tables6).get(table)?.kind ?? null;
   return { id: table, name: net.tableNames.get(table) ?? `${table}`, family, structure, prefixes: entries.length };
 }
 

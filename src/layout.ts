@@ -5,18 +5,19 @@
  *   layout = image, heap, { net layout }, { region }
  *   region = name, offset, bytes                        aligned, disjoint, in ascending order, covering the image
  *
- * The records are drawn in runtime/abi.ts. Only IPv4 tables are laid out: the packet path reads no others.
+ * The records are drawn in runtime/abi.ts.
  */
-import { type Device, type Model, type Net, Scope } from "../dsl/model.ts";
+import { type Address, type Device, type Model, type Net, type Route, Scope } from "../dsl/model.ts";
 import * as abi from "../runtime/abi.ts";
 import type { IfIndex, TableId } from "../runtime/brand.ts";
-import { buildLpm, chooseLpm } from "../runtime/lpm/choose.ts";
+import { buildLpm, chooseLpm, LPM_STRUCTURES } from "../runtime/lpm/choose.ts";
 import { type LpmImage, LpmKind } from "../runtime/lpm/lpm.ts";
 import { addressField, NeighbourTable, neighbourSlots, neighbourTableBytes } from "../runtime/neighbour.ts";
-import { familyOf, type Ip } from "../runtime/net/ip.ts";
+import { type Family, familyOf, type Ip, type Ipv6 } from "../runtime/net/ip.ts";
 import { writeMac } from "../runtime/net/mac.ts";
 import type { Fib, FibAlias, FibHop } from "./fib/fib.ts";
 import { inetSelectAddr } from "./fib/source.ts";
+import * as in6 from "./reference/ipv6/in6.ts";
 
 export interface Layout {
   /** Initial contents of linear memory from offset 0. */
@@ -32,8 +33,10 @@ export interface NetLayout {
   readonly net: Net;
   readonly offset: number;
   readonly devices: ReadonlyMap<IfIndex, number>;
+  /** Of IPv4, and of IPv6. */
   readonly tables: ReadonlyMap<TableId, TableLayout>;
-  /** Own addresses -> DEVICE. */
+  readonly tables6: ReadonlyMap<TableId, TableLayout>;
+  /** Own IPv4 addresses -> DEVICE. */
   readonly addresses: TableLayout;
   readonly counters: number;
 }
@@ -50,7 +53,7 @@ export interface Region {
 }
 
 export interface LayoutOptions {
-  /** Forces one look-up structure for all tables; absent: chosen by size. */
+  /** Forces one look-up structure for all tables that it can hold; absent: chosen by size. */
   readonly lpm?: LpmKind;
 }
 
@@ -59,7 +62,7 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
   image.reserve("image header", abi.IMAGE_BYTES);
   const records = image.reserve("net records", model.nets.length * abi.NET_BYTES);
   const nets = model.nets.map((net, i) => {
-    const own = fibs.filter((fib) => fib.net === net.index && fib.family === 4);
+    const own = fibs.filter((fib) => fib.net === net.index);
     return layoutNet(image, net, records + i * abi.NET_BYTES, own, options);
   });
   const heap = image.end();
@@ -85,27 +88,49 @@ function layoutNet(
   const name = `net ${net.index} (${net.name})`;
   const firstDevice = image.reserve(`${name} devices`, net.devices.length * abi.DEVICE_BYTES);
   const devices = new Map(net.devices.map((device, i) => [device.ifindex, firstDevice + i * abi.DEVICE_BYTES]));
-  const firstTable = image.reserve(`${name} tables`, fibs.length * abi.TABLE_BYTES);
-  const tables = new Map<TableId, TableLayout>();
-  for (const [i, fib] of fibs.entries()) {
-    const table = { offset: firstTable + i * abi.TABLE_BYTES, kind: options.lpm ?? chooseLpm(fib.entries.length) };
-    layoutTable(image, `${name} table ${fib.table}`, fib, table, devices);
-    tables.set(fib.table, table);
+  const tables = layoutTables(image, `${name} table`, ofFamily(fibs, 4), options, devices);
+  const tables6 = layoutTables(image, `${name} IPv6 table`, ofFamily(fibs, 6), options, devices);
+  for (const device of net.devices) {
+    writeDevice(image, net, device, devices, { tables: tables.byId, tables6: tables6.byId });
+    layoutAddresses6(image, `${name} IPv6 addresses of ${device.name}`, device, devices);
   }
-  for (const device of net.devices) writeDevice(image, net, device, devices, tables);
   const addresses = layoutAddresses(image, `${name} addresses`, net, devices);
   const counters = image.reserve(`${name} counters`, abi.COUNTERS_BYTES);
   const neighbours = layoutNeighbours(image, `${name} neighbours`, net);
   image.words(offset, abi.NET, {
     devices: firstDevice,
     deviceCount: net.devices.length,
-    tables: firstTable,
-    tableCount: fibs.length,
+    tables: tables.first,
+    tableCount: tables.byId.size,
     neighbours,
     counters,
     addresses: addresses.offset,
+    tables6: tables6.first,
+    tableCount6: tables6.byId.size,
   });
-  return { net, offset, devices, tables, addresses, counters };
+  return { net, offset, devices, tables: tables.byId, tables6: tables6.byId, addresses, counters };
+}
+
+const ofFamily = (fibs: readonly Fib[], family: Family): Fib[] => fibs.filter((fib) => fib.family === family);
+
+type Tables = ReadonlyMap<TableId, TableLayout>;
+
+function layoutTables(
+  image: ImageWriter,
+  name: string,
+  fibs: readonly Fib[],
+  { lpm }: LayoutOptions,
+  devices: ReadonlyMap<IfIndex, number>,
+): { readonly first: number; readonly byId: Tables } {
+  const first = image.reserve(`${name}s`, fibs.length * abi.TABLE_BYTES);
+  const byId = new Map<TableId, TableLayout>();
+  for (const [i, fib] of fibs.entries()) {
+    const forced = lpm !== undefined && LPM_STRUCTURES[lpm].families.includes(fib.family) ? lpm : undefined;
+    const table = { offset: first + i * abi.TABLE_BYTES, kind: forced ?? chooseLpm(fib.entries.length) };
+    layoutTable(image, `${name} ${fib.table}`, fib, table, devices);
+    byId.set(fib.table, table);
+  }
+  return { first, byId };
 }
 
 function writeDevice(
@@ -113,7 +138,7 @@ function writeDevice(
   net: Net,
   device: Device,
   devices: ReadonlyMap<IfIndex, number>,
-  tables: ReadonlyMap<TableId, TableLayout>,
+  { tables, tables6 }: { readonly tables: Tables; readonly tables6: Tables },
 ): void {
   const offset = devices.get(device.ifindex)!;
   image.words(offset, abi.DEVICE, {
@@ -121,6 +146,7 @@ function writeDevice(
     flags: deviceFlags(device),
     master: device.master === 0 ? 0 : devices.get(device.master)!,
     table: tables.get(device.table)?.offset ?? 0,
+    table6: tables6.get(device.table)?.offset ?? 0,
     tableId: device.table,
     mtu: device.mtu,
     group: device.group,
@@ -143,6 +169,7 @@ function deviceFlags(device: Device): number {
     [kind === "veth", flag.VETH],
     [kind !== "veth", flag.NOARP],
     [conf.forwarding4, flag.FORWARDING],
+    [conf.forwarding6, flag.FORWARDING6],
     [conf.acceptLocal, flag.ACCEPT_LOCAL],
     [conf.routeLocalnet, flag.ROUTE_LOCALNET],
     [conf.bcForwarding, flag.BC_FORWARDING],
@@ -154,6 +181,32 @@ function deviceFlags(device: Device): number {
   return flags.reduce((bits, [set, bit]) => (set ? bits | bit : bits), 0);
 }
 
+/** The device's IPv6 addresses, in their order. */
+function layoutAddresses6(
+  image: ImageWriter,
+  name: string,
+  device: Device,
+  devices: ReadonlyMap<IfIndex, number>,
+): void {
+  const addresses = device.addresses.filter(isIpv6);
+  const first = image.reserve(name, addresses.length * abi.ADDRESS6_BYTES);
+  for (const [i, { prefix }] of addresses.entries()) {
+    const offset = first + i * abi.ADDRESS6_BYTES;
+    image.address(offset + abi.ADDRESS6.address, prefix.address);
+    image.words(offset, abi.ADDRESS6, {
+      prefixLength: prefix.length,
+      scope: in6.ipv6_addr_src_scope(prefix.address),
+      label: in6.ipv6_addr_label(prefix.address),
+      orchid: Number(in6.ipv6_addr_orchid(prefix.address)),
+    });
+  }
+  const list = { addresses6: addresses.length === 0 ? 0 : first, addressCount6: addresses.length };
+  image.words(devices.get(device.ifindex)!, abi.DEVICE, list);
+}
+
+type Address6 = Address & { readonly prefix: { readonly address: Ipv6 } };
+const isIpv6 = (address: Address): address is Address6 => typeof address.prefix.address === "bigint";
+
 /** Hop lists and entries first, so that the structure can hold the entries' offsets; then the descriptor. */
 function layoutTable(
   image: ImageWriter,
@@ -163,7 +216,8 @@ function layoutTable(
   devices: ReadonlyMap<IfIndex, number>,
 ): void {
   const lists = layoutHops(image, `${name} next hops`, fib.hopLists, devices);
-  const entries = reserveEntries(image, `${name} entries`, fib);
+  const aliasBytes = fib.family === 4 ? abi.FIB_ALIAS_BYTES : abi.FIB_ALIAS6_BYTES;
+  const entries = reserveEntries(image, `${name} entries`, fib, aliasBytes);
   for (const [i, entry] of fib.entries.entries()) {
     image.words(entries[i], abi.FIB_ENTRY, {
       cover: entry.cover === null ? 0 : entries[entry.cover],
@@ -172,10 +226,10 @@ function layoutTable(
       flags: entry.settled ? abi.FibEntryFlag.SETTLED : 0,
     });
     for (const [k, alias] of entry.aliases.entries())
-      writeAlias(image, entries[i] + abi.FIB_ENTRY_BYTES + k * abi.FIB_ALIAS_BYTES, alias, fib, lists);
+      writeAlias(image, entries[i] + abi.FIB_ENTRY_BYTES + k * aliasBytes, alias, fib, lists);
   }
   const prefixes = fib.entries.map(({ prefix }, i) => ({ ...prefix, value: entries[i] }));
-  const lpm = buildLpm(4, prefixes, kind);
+  const lpm = buildLpm(fib.family, prefixes, kind);
   writeTable(image, name, offset, fib.table, lpm);
 }
 
@@ -205,10 +259,10 @@ function layoutAddresses(
 }
 
 /** @returns the offset of each entry; its aliases follow it */
-function reserveEntries(image: ImageWriter, name: string, fib: Fib): number[] {
-  const bytesOf = (aliases: number) => abi.FIB_ENTRY_BYTES + aliases * abi.FIB_ALIAS_BYTES;
+function reserveEntries(image: ImageWriter, name: string, fib: Fib, aliasBytes: number): number[] {
+  const bytesOf = (aliases: number) => abi.FIB_ENTRY_BYTES + aliases * aliasBytes;
   const aliases = fib.entries.reduce((sum, entry) => sum + entry.aliases.length, 0);
-  let next = image.reserve(name, fib.entries.length * abi.FIB_ENTRY_BYTES + aliases * abi.FIB_ALIAS_BYTES);
+  let next = image.reserve(name, fib.entries.length * abi.FIB_ENTRY_BYTES + aliases * aliasBytes);
   return fib.entries.map((entry) => {
     const offset = next;
     next += bytesOf(entry.aliases.length);
@@ -225,11 +279,24 @@ function writeAlias(image: ImageWriter, offset: number, alias: FibAlias, fib: Fi
     route: route.id + 1,
     nextHops: lists[hops],
     hopCount: fib.hopLists[hops].length,
-    prefsrc: (route.prefsrc as number | null) ?? 0,
+    prefsrc: typeof route.prefsrc === "number" ? route.prefsrc : 0,
+    flags: route.family === 6 ? route6Flags(route) : 0,
     scope: route.scope,
     metric: route.metric,
     mtu: route.mtu ?? 0,
   });
+  if (typeof route.prefsrc === "bigint") image.address(offset + abi.FIB_ALIAS.prefsrc6, route.prefsrc);
+}
+
+function route6Flags({ type, prefix, origin }: Route): number {
+  const { OWN_ADDRESS, NEED_STRICT, MULTICAST } = abi.Route6Flag;
+  const address = prefix.address as Ipv6;
+  const ownAddress = type === "local" || (type === "anycast" && origin.kernel !== undefined);
+  return (
+    (ownAddress ? OWN_ADDRESS : 0) |
+    (in6.rt6_need_strict(address) ? NEED_STRICT : 0) |
+    (in6.ipv6_addr_is_multicast(address) ? MULTICAST : 0)
+  );
 }
 
 /** @returns the offset of each list, 0 for the empty one */
@@ -262,10 +329,9 @@ function writeHop(
     scope: hop.scope,
     upperBound,
     family: hop.gateway === null ? 0 : familyOf(hop.gateway),
-    source: hop.source as number,
+    source: typeof hop.source === "number" ? hop.source : 0,
   });
-  const { gateway } = hop;
-  if (gateway !== null) image.view(offset + abi.NEXT_HOP.gateway, 16, (bytes) => bytes.set(addressField(gateway)));
+  if (hop.gateway !== null) image.address(offset + abi.NEXT_HOP.gateway, hop.gateway);
 }
 
 function layoutNeighbours(image: ImageWriter, name: string, net: Net): number {
@@ -312,6 +378,11 @@ class ImageWriter {
   /** Lets `write` fill the bytes of a reserved place. */
   view(offset: number, bytes: number, write: (view: Uint8Array) => void): void {
     write(this.#bytes.subarray(offset, offset + bytes));
+  }
+
+  /** An address as it stands in a record: 16 bytes, IPv4 in the first 4. */
+  address(offset: number, address: Ip): void {
+    this.#bytes.set(addressField(address), offset);
   }
 
   /** First aligned byte behind everything reserved. */

@@ -1,5 +1,6 @@
 /** buildFib: the routes of a model, gathered into one Fib for each namespace, family and table that has any. */
-import type { Model, NextHop, Route, RouteType } from "../../dsl/model.ts";
+import { type Model, type NextHop, type Route, type RouteType, Scope } from "../../dsl/model.ts";
+import { ifIndex, LOOPBACK_IFINDEX } from "../../runtime/brand.ts";
 import { compareIp, type Ip, network, type Prefix } from "../../runtime/net/ip.ts";
 import { Errno } from "../../runtime/verdict.ts";
 import type { Fib, FibAlias, FibEntry, FibHop } from "./fib.ts";
@@ -17,24 +18,53 @@ function buildTable(net: number, routes: readonly Route[]): Fib {
   const interner = new HopLists();
   const byPrefix = groupBy(routes, (route) => prefixKey(route.prefix));
   const groups = [...byPrefix.values()].sort((a, b) => comparePrefix(a[0].prefix, b[0].prefix));
-  const aliases = groups.map((group) => group.map((route) => buildAlias(route, interner)));
+  const aliases = groups.map((group) => (family === 4 ? buildAliases : buildAliases6)(group, interner));
   const covers = coversOf(groups.map((group) => group[0].prefix));
   const entries = groups.map(
     (group, i): FibEntry => ({
       prefix: group[0].prefix,
       aliases: aliases[i],
-      settled: isSettled(aliases[i][0]),
+      settled: family === 4 ? isSettled(aliases[i][0]) : isSettled6(group),
       cover: covers[i],
     }),
   );
   return { net, family, table, entries, hopLists: interner.lists };
 }
 
-const buildAlias = (route: Route, interner: HopLists): FibAlias => ({
-  route,
-  error: ROUTE_ERRORS[route.type] ?? 0,
-  hops: interner.intern(route.nexthops),
-});
+const buildAliases = (group: readonly Route[], interner: HopLists): FibAlias[] =>
+  group.map((route) => ({
+    route,
+    error: ROUTE_ERRORS[route.type] ?? 0,
+    hops: interner.intern(route.nexthops, upperBounds(route.nexthops)),
+  }));
+
+/** IPv6: the bounds are those of all siblings, whatever their routes. */
+function buildAliases6(group: readonly Route[], interner: HopLists): FibAlias[] {
+  const boundOf = new Map<NextHop, number>();
+  for (const routes of groupBy(group, ({ metric }) => `${metric}`).values()) {
+    const siblings = routes.flatMap(({ nexthops }) => nexthops).filter(({ gateway }) => gateway !== null);
+    const bounds = upperBounds(siblings);
+    for (const [i, hop] of siblings.entries()) boundOf.set(hop, bounds[i]);
+  }
+  return group.map((route) => {
+    const nexthops = nexthops6(route);
+    const bounds = nexthops.map((hop) => boundOf.get(hop) ?? NEVER_PICKED);
+    return { route, error: ROUTE_ERRORS[route.type] ?? 0, hops: interner.intern(nexthops, bounds) };
+  });
+}
+
+/** A reject route leads to lo (fib6_nh_init). */
+const nexthops6 = ({ nexthops }: Route): readonly NextHop[] => (nexthops.length === 0 ? [REJECT_NEXT_HOP] : nexthops);
+
+const REJECT_NEXT_HOP: NextHop = {
+  device: ifIndex(LOOPBACK_IFINDEX),
+  gateway: null,
+  weight: 1,
+  onlink: false,
+  scope: Scope.UNIVERSE,
+  dead: false,
+  source: 0n,
+};
 
 /** fib_props[] of k:net/ipv4/fib_semantics.c: the types that answer a look-up with an error. */
 const ROUTE_ERRORS: Partial<Record<RouteType, Errno>> = {
@@ -46,6 +76,11 @@ const ROUTE_ERRORS: Partial<Record<RouteType, Errno>> = {
 
 const isSettled = ({ route, error }: FibAlias): boolean =>
   route.tos === 0 && (error !== 0 || (route.nexthops.length > 0 && !route.nexthops[0].dead));
+
+const isSettled6 = (group: readonly Route[]): boolean => {
+  const nexthops = group.flatMap(nexthops6);
+  return nexthops.length === 1 && !nexthops[0].dead;
+};
 
 /** Shorter prefixes before those they contain, so that covers can be found with a stack. */
 const comparePrefix = (a: Prefix, b: Prefix): number => compareIp(a.address, b.address) || a.length - b.length;
@@ -70,11 +105,10 @@ class HopLists {
   readonly lists: (readonly FibHop[])[] = [[]];
   readonly #index = new Map<string, number>([["", 0]]);
 
-  intern(hops: readonly NextHop[]): number {
-    const key = hops.map(hopKey).join(";");
+  intern(hops: readonly NextHop[], bounds: readonly number[]): number {
+    const key = hops.map((hop, i) => `${hopKey(hop)},${bounds[i]}`).join(";");
     const known = this.#index.get(key);
     if (known !== undefined) return known;
-    const bounds = upperBounds(hops);
     const index = this.lists.push(hops.map((hop, i) => ({ hop, upperBound: bounds[i] }))) - 1;
     this.#index.set(key, index);
     return index;

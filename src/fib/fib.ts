@@ -9,9 +9,14 @@
  * the flow is bound to. Then it goes on with the next alias, and after the last one with the next shorter prefix. What of
  * this the routes alone decide is settled here:
  *
- *   settled   the first alias has no TOS and either refuses (blackhole, unreachable, prohibit, throw) or has a live first
- *             next hop: then it answers every flow without oif, and no list has to be walked
+ *   settled   IPv4: the first alias has no TOS and either refuses (blackhole, unreachable, prohibit, throw) or has a live first
+ *             next hop: then it answers every flow without oif, and no list has to be walked.
+ *             IPv6, whose received flows have an oif too, and prefer next hops by it: the entry has one next hop in all, and it
+ *             is alive: then it answers every flow that does not insist on a device
  *   cover     the entry that back-tracking goes on with: the longest shorter prefix of the table around this one
+ *
+ * In IPv6 every next hop stands for itself (`struct fib6_info`); those with a gateway, of all routes of one prefix and metric, are
+ * the siblings of one multipath route, and share the hashes. A route that refuses has lo as its next hop.
  *
  * Scope never rejects: every flow of the packet path has scope universe, the least there is.
  */
@@ -49,6 +54,6 @@ export interface FibAlias {
 
 export interface FibHop {
   readonly hop: NextHop;
-  /** fib_select_multipath takes the first hop whose bound is not below the flow's 31-bit hash. */
+  /** fib_select_multipath, fib6_select_path take the first hop whose bound is not below the flow's 31-bit hash. */
   readonly upperBound: number;
 }

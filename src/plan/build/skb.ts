@@ -58,6 +58,7 @@ export const flIif = skbReg("fl_iif");
 export const flOif = skbReg("fl_oif");
 /** flowi_l3mdev as a DEVICE. */
 export const flL3mdev = skbReg("fl_l3mdev");
+/** IPv4 addresses, or offsets of 16 bytes of IPv6 (ipv6/in6.ts). */
 export const flSaddr = skbReg("fl_saddr");
 export const flDaddr = skbReg("fl_daddr");
 export const flMark = skbReg("fl_mark");
