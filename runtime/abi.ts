@@ -315,6 +315,10 @@ export const TraceEvent = {
   lookup6: 22,
   /** As route, with an IPv6 source as four words. */
   route6: 23,
+  ip6_input: 24,
+  ip6_forward: 25,
+  icmpv6_send: 26,
+  ip6_fragment: 27,
 } as const;
 export type TraceEvent = (typeof TraceEvent)[keyof typeof TraceEvent];
 

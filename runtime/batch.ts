@@ -22,6 +22,8 @@ export const DEFAULT_SLOT_SIZE = 2048;
 export const NEXT_HOP_IN_SLOT = 0;
 /** Where in the slot's headroom an engine puts the chosen source address (column `source`), 16 bytes reserved. */
 export const SOURCE_IN_SLOT = 16;
+/** Where in the slot's headroom an engine puts the target of an IPv6 redirect (column `info`), 16 bytes reserved. */
+export const REDIRECT_IN_SLOT = 32;
 
 /** Columns in memory order. Inputs first; the engine may change `data`, `length`, `mark` and all result columns. */
 export const COLUMNS = [
@@ -45,7 +47,7 @@ export const COLUMNS = [
   "routeType", //  RouteType of the deciding route (0: none)
   "route", //      RouteId + 1 of the deciding route, 0: none
   "error", //      ICMP_ERROR: type << 8 | code; SEND_ERROR: errno; TRANSMIT, UNRESOLVED, FRAGMENT: a redirect to be sent besides, or 0
-  "info", //       ICMP_ERROR, redirect: the error's second word (MTU, gateway, pointer << 24); FRAGMENT: the MTU
+  "info", //       ICMP_ERROR, redirect: the error's second word (MTU, gateway, pointer << 24; ICMPv6: MTU, pointer, offset of the target); FRAGMENT: the MTU
   "source", //     FOUND: offset in the buffer of the chosen source address
 ] as const;
 export type Column = (typeof COLUMNS)[number];
@@ -63,6 +65,10 @@ export const PacketFlag = {
   OPTIONS_SOURCE_ROUTE: 8,
   /** Set by the engine: of this broadcast or multicast of its own the host takes a copy, and re-enters it by LOOPBACK (ip_mc_output). */
   LOOP_BACK: 16,
+  /** OUTPUT, LOOKUP of IPv6: the flow's oif is `device`, but no socket is bound to it, so that other devices are possible. */
+  OIF_UNBOUND: 32,
+  /** LOOKUP of IPv6: as `ip route get`: OIF_UNBOUND, and no second look-up with the source that was chosen. */
+  RTM_GETROUTE: 64,
 } as const;
 
 const columnIndex = Object.fromEntries(COLUMNS.map((name, i) => [name, i])) as Record<Column, number>;

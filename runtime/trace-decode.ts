@@ -5,7 +5,7 @@
 import { TRACE_WORD_BYTES, TraceEvent, traceArgsOf, traceEventOf } from "./abi.ts";
 import { type IfIndex, ifIndex, type RouteId, type RuleId, routeId, ruleId, tableId } from "./brand.ts";
 import { HOOKS } from "./hooks.ts";
-import type { Ip, Ipv6 } from "./net/ip.ts";
+import type { Ip } from "./net/ip.ts";
 import { LOOKUPS, SELECTORS, type Trace, type TraceStep } from "./trace.ts";
 import type { DropReason, Errno } from "./verdict.ts";
 
@@ -67,11 +67,6 @@ class Fields {
   routeOrNull(): RouteId | null {
     const plusOne = this.number();
     return plusOne === 0 ? null : routeId(plusOne - 1);
-  }
-
-  /** Four words, highest first. */
-  ipv6(): Ipv6 {
-    return [0, 1, 2, 3].map(() => this.number()).reduce((value, word) => (value << 32n) | BigInt(word), 0n);
   }
 
   /** Five words: family and four of the address. */
@@ -146,10 +141,6 @@ function decodeStep(event: StepEvent, words: readonly number[]): TraceStep {
       return { step: "icmpv6_send", type: f.number(), code: f.number() };
     case TraceEvent.ip6_fragment:
       return { step: "ip6_fragment", device: f.device(), mtu: f.number() };
-    case TraceEvent.lookup6:
-      return decodeLookup(f, () => f.ipv6());
-    case TraceEvent.route6:
-      return { step: "route", device: f.device(), gateway: f.address(), source: f.ipv6() };
     default:
       return event satisfies never;
   }

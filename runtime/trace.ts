@@ -26,8 +26,8 @@ export const SELECTORS = [
 ] as const;
 export type Selector = (typeof SELECTORS)[number];
 
-/** Why a look-up is made. */
-export const LOOKUPS = ["input", "output", "source", "vrf_xmit"] as const;
+/** Why a look-up is made. link_scope (IPv6): straight in a VRF's table, without rules (vrf_ip6_route_lookup). */
+export const LOOKUPS = ["input", "output", "source", "vrf_xmit", "link_scope"] as const;
 export type LookupKind = (typeof LOOKUPS)[number];
 
 /** The flow as rules and tables see it, after `l3mdev_update_flow` (a VRF bound as oif has become `l3mdev`, oif 0). */
@@ -79,6 +79,12 @@ export type TraceStep =
   | { readonly step: "send_error"; readonly error: Errno }
   | { readonly step: "drop"; readonly reason: DropReason }
   /** ip_fragment: larger than `mtu` (bytes) and may be cut; the host does that. */
-  | { readonly step: "ip_fragment"; readonly device: IfIndex; readonly mtu: number };
+  | { readonly step: "ip_fragment"; readonly device: IfIndex; readonly mtu: number }
+  // -- IPv6's own, with the meaning of ip_local_deliver, ip_forward, icmp_send, ip_fragment
+  | { readonly step: "ip6_input"; readonly device: IfIndex; readonly sdif: IfIndex }
+  | { readonly step: "ip6_forward"; readonly hopLimit: number }
+  /** icmpv6_send, icmpv6_param_prob; a redirect (type 137, ndisc_send_redirect) besides. */
+  | { readonly step: "icmpv6_send"; readonly type: number; readonly code: number }
+  | { readonly step: "ip6_fragment"; readonly device: IfIndex; readonly mtu: number };
 
 export type Trace = readonly TraceStep[];

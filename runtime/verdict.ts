@@ -85,6 +85,8 @@ export const Entry = {
    * host and without being routed.
    */
   LOOPBACK: 5,
+  /** An IPv6 packet of neighbour discovery: leaves by `device` to its destination, a neighbour, without a route (ndisc_send_skb). */
+  NDISC: 6,
 } as const;
 export type Entry = (typeof Entry)[keyof typeof Entry];
 

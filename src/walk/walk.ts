@@ -97,6 +97,7 @@ const lookupTitles = {
   output: "fib_lookup (output)",
   source: "fib_lookup (source validation)",
   vrf_xmit: "fib_lookup (vrf_xmit)",
+  link_scope: "l3mdev_link_scope_lookup",
 } as const;
 
 /** The flow in `ip route get` words; selectors at their "any" value are left out. */
@@ -237,9 +238,12 @@ function tell(step: Exclude<TraceStep, { step: "lookup" }>, net: Net): [string, 
       ];
     case "ip_forward":
       return ["ip_forward", `ttl ${step.ttl} -> ${step.ttl - 1}`, null];
+    case "ip6_forward":
+      return ["ip6_forward", `hop limit ${step.hopLimit} -> ${step.hopLimit - 1}`, null];
+    case "ip6_input":
     case "ip_local_deliver": {
       const sdif = step.sdif === 0 ? "" : ` (received by ${device(step.sdif)})`;
-      return ["ip_local_deliver", `=> LOCAL: for a socket of this host, dev ${device(step.device)}${sdif}`, "local"];
+      return [step.step, `=> LOCAL: for a socket of this host, dev ${device(step.device)}${sdif}`, "local"];
     }
     case "neighbour":
       return [
@@ -253,6 +257,9 @@ function tell(step: Exclude<TraceStep, { step: "lookup" }>, net: Net): [string, 
       return ["=> ICMP ERROR", `${step.type}/${step.code} ${icmpErrorName(step.type, step.code)}`, "error"];
     case "send_error":
       return ["=> SEND FAILS", nameOf(Errno, step.error), "error"];
+    case "icmpv6_send":
+      return ["=> ICMPv6 ERROR", `${step.type}/${step.code}`, "error"];
+    case "ip6_fragment":
     case "ip_fragment":
       return ["=> FRAGMENT", `${device(step.device)} mtu ${step.mtu}: the host cuts it`, "sent"];
     case "drop":

@@ -182,8 +182,15 @@ export function stepText(net: Net, step: TraceStep): string {
       return `send_error ${errno(step.error)}`;
     case "drop":
       return `drop ${nameOf(DropReason, step.reason)}`;
+    case "ip6_forward":
+      return `ip6_forward hop limit ${step.hopLimit}`;
+    case "ip6_input":
+      return `ip6_input ${dev(step.device)}${step.sdif === 0 ? "" : ` sdif ${dev(step.sdif)}`}`;
+    case "icmpv6_send":
+      return `icmpv6_send ${step.type}/${step.code}`;
+    case "ip6_fragment":
     case "ip_fragment":
-      return `ip_fragment ${dev(step.device)} mtu ${step.mtu}`;
+      return `${step.step} ${dev(step.device)} mtu ${step.mtu}`;
   }
 }
 
