@@ -104,10 +104,17 @@ export interface DeviceConf {
   readonly ignoreRoutesWithLinkdown: boolean;
   /** drop_unicast_in_l2_multicast. */
   readonly dropUnicastInL2Multicast: boolean;
+  /** Of net.ipv6.conf, the device's own alone. */
+  readonly dropUnicastInL2Multicast6: boolean;
+  readonly disableIpv6: boolean;
 }
 
 export interface NetSysctl {
   readonly fibMultipathHashPolicy: 0 | 1 | 2 | 3;
+  /** net.ipv6.fib_multipath_hash_policy. */
+  readonly fibMultipathHashPolicy6: 0 | 1 | 2 | 3;
+  /** net.ipv6.conf.all.forwarding, which alone decides whether IPv6 packets are forwarded; a device's own says who joins the routers' groups. */
+  readonly ipv6Forwarding: boolean;
   readonly tcpL3mdevAccept: boolean;
   readonly udpL3mdevAccept: boolean;
   /** 1 by default. */

@@ -125,6 +125,8 @@ function confWords({ conf }: Device): string {
     !conf.sendRedirects && "send_redirects=0",
     conf.ignoreRoutesWithLinkdown && "ignore_routes_with_linkdown",
     conf.dropUnicastInL2Multicast && "drop_unicast_in_l2_multicast",
+    conf.dropUnicastInL2Multicast6 && "drop_unicast_in_l2_multicast6",
+    conf.disableIpv6 && "disable_ipv6",
   ]);
 }
 

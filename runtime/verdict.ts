@@ -49,6 +49,8 @@ export const DropReason = {
   NETFILTER_DROP: 13,
   /** `IP_INADDRERRORS`: no forwarding on the receiving device, or a destination that may not be forwarded. */
   IP_INADDRERRORS: 14,
+  /** net.ipv6.conf.DEV.disable_ipv6. */
+  IPV6DISABLED: 15,
   // -- no name in 6.1: what the packet failed
   /** fib_validate_source found no acceptable reverse route (martian source). */
   MARTIAN_SOURCE: 32,

@@ -69,6 +69,8 @@ export interface NetDraft {
 /** Kernel defaults of the per-namespace sysctls. */
 const defaultSysctl = (): Mutable<NetSysctl> => ({
   fibMultipathHashPolicy: 0,
+  fibMultipathHashPolicy6: 0,
+  ipv6Forwarding: false,
   tcpL3mdevAccept: false,
   udpL3mdevAccept: false,
   rawL3mdevAccept: true,

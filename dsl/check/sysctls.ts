@@ -25,6 +25,8 @@ export const defaultConf = (): Mutable<DeviceConf> => ({
   sendRedirects: true,
   ignoreRoutesWithLinkdown: false,
   dropUnicastInL2Multicast: false,
+  dropUnicastInL2Multicast6: false,
+  disableIpv6: false,
 });
 
 /** The settings under `net.ipvN.conf` that count, and the value `all` and every device start with. */
@@ -39,7 +41,7 @@ const CONF_KEYS = {
     ignore_routes_with_linkdown: 0,
     drop_unicast_in_l2_multicast: 0,
   },
-  6: { forwarding: 0, disable_ipv6: 0 },
+  6: { forwarding: 0, disable_ipv6: 0, drop_unicast_in_l2_multicast: 0 },
 } as const;
 
 /** Keys of the kernel that have no influence on what is modelled: known, and passed over. */
@@ -54,7 +56,7 @@ const INERT_CONF_KEYS = {
     "hop_limit mtu accept_ra accept_redirects autoconf dad_transmits router_solicitations router_solicitation_interval " +
     "router_solicitation_delay use_tempaddr temp_valid_lft temp_prefered_lft max_addresses accept_ra_defrtr accept_ra_pinfo " +
     "proxy_ndp accept_source_route optimistic_dad use_optimistic mc_forwarding accept_dad force_tllao ndisc_notify " +
-    "ignore_routes_with_linkdown drop_unicast_in_l2_multicast drop_unsolicited_na keep_addr_on_down seg6_enabled enhanced_dad " +
+    "ignore_routes_with_linkdown drop_unsolicited_na keep_addr_on_down seg6_enabled enhanced_dad " +
     "addr_gen_mode disable_policy ndisc_tclass accept_untracked_na ndisc_evict_nocarrier"
   ).split(" "),
 } as const;
@@ -88,6 +90,10 @@ const NET_KEYS: ReadonlyMap<string, NetKey> = new Map([
     "net.ipv4.fib_multipath_hash_policy",
     { least: 0, most: 3, set: (sysctl, value) => (sysctl.fibMultipathHashPolicy = value as 0 | 1 | 2 | 3) },
   ],
+  [
+    "net.ipv6.fib_multipath_hash_policy",
+    { least: 0, most: 3, set: (sysctl, value) => (sysctl.fibMultipathHashPolicy6 = value as 0 | 1 | 2 | 3) },
+  ],
   ["net.ipv4.ip_default_ttl", { least: 1, most: 255, set: (sysctl, value) => (sysctl.ipDefaultTtl = value) }],
 ]);
 
@@ -95,7 +101,7 @@ const INERT_NET_KEYS = (
   "net.ipv4.icmp_ratelimit net.ipv4.icmp_ratemask net.ipv4.icmp_msgs_per_sec net.ipv4.icmp_msgs_burst net.ipv4.ping_group_range " +
   "net.ipv4.ip_no_pmtu_disc net.ipv4.ip_nonlocal_bind net.ipv4.fwmark_reflect net.ipv4.tcp_fwmark_accept net.ipv4.nexthop_compat_mode " +
   "net.ipv4.fib_multipath_use_neigh net.ipv4.fib_multipath_hash_fields net.ipv4.ip_early_demux net.ipv4.tcp_syncookies " +
-  "net.ipv4.ip_local_port_range net.ipv4.ip_unprivileged_port_start net.ipv6.fib_multipath_hash_policy net.ipv6.bindv6only " +
+  "net.ipv4.ip_local_port_range net.ipv4.ip_unprivileged_port_start net.ipv6.bindv6only " +
   "net.ipv6.icmp.ratelimit net.ipv6.icmp.echo_ignore_all net.ipv6.route.max_size net.ipv4.igmp_max_memberships"
 ).split(" ");
 /** Whole parts of the sysctl tree that are about something else. */
@@ -236,10 +242,11 @@ function combine(net: NetDraft, spaces: { readonly 4: ConfSpace; readonly 6: Con
   for (const device of net.devices) {
     const own = (key: string) => spaces[4].device.get(device.name)!.get(key)!;
     const all = (key: string) => spaces[4].all.get(key)!;
+    const own6 = (key: string) => spaces[6].device.get(device.name)!.get(key)! !== 0;
     const or = (key: string) => all(key) !== 0 || own(key) !== 0;
     device.conf = {
       forwarding4: own("forwarding") !== 0,
-      forwarding6: spaces[6].device.get(device.name)!.get("forwarding") !== 0,
+      forwarding6: own6("forwarding"),
       rpFilter: Math.min(2, Math.max(all("rp_filter"), own("rp_filter"))) as 0 | 1 | 2,
       acceptLocal: or("accept_local"),
       routeLocalnet: or("route_localnet"),
@@ -247,9 +254,12 @@ function combine(net: NetDraft, spaces: { readonly 4: ConfSpace; readonly 6: Con
       sendRedirects: or("send_redirects"),
       ignoreRoutesWithLinkdown: or("ignore_routes_with_linkdown"),
       dropUnicastInL2Multicast: or("drop_unicast_in_l2_multicast"),
+      dropUnicastInL2Multicast6: own6("drop_unicast_in_l2_multicast"),
+      disableIpv6: own6("disable_ipv6"),
     };
-    device.ipv6 = spaces[6].device.get(device.name)!.get("disable_ipv6") === 0;
+    device.ipv6 = !device.conf.disableIpv6;
   }
+  net.sysctl.ipv6Forwarding = spaces[6].all.get("forwarding") !== 0;
 }
 
 /** `net.vrf.strict_mode = 1` allows each table to one VRF only (kernel: `vrf_map_register_dev`). */

@@ -87,6 +87,8 @@ const anyConf = fc.record({
   sendRedirects: fc.boolean(),
   ignoreRoutesWithLinkdown: fc.constant(false),
   dropUnicastInL2Multicast: often(false),
+  dropUnicastInL2Multicast6: often(false),
+  disableIpv6: fc.constant(false),
 }) as fc.Arbitrary<Device["conf"]>;
 
 const anyOwnAddress: fc.Arbitrary<Address> = fc
@@ -304,6 +306,8 @@ const anyNeighbours = fc.array(
 );
 
 const SYSCTL = {
+  fibMultipathHashPolicy6: 0 as const,
+  ipv6Forwarding: true,
   tcpL3mdevAccept: false,
   udpL3mdevAccept: false,
   rawL3mdevAccept: true,

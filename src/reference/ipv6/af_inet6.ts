@@ -16,7 +16,7 @@
  * 137 (ipv6_ndisc_frame; a header of 8 bytes must be there).
  *
  *   netif_receive = hook xdp in=D, hook tc ingress in=D, hook netdev ingress in=D, ( ip_rcv: type 0800 | ipv6_rcv: type 86dd )
- *   ipv6_rcv  = drop                    ip6_rcv_core, the first that holds: OTHERHOST; IP_INHDR (below 40 bytes); UNHANDLED_PROTO (version
+ *   ipv6_rcv  = drop                    ip6_rcv_core, the first that holds: OTHERHOST; IPV6DISABLED (conf.disableIpv6); IP_INHDR (below 40 bytes); UNHANDLED_PROTO (version
  *                                       not 6); IP_INHDR (source or destination ::1, D neither lo nor a VRF); IP_INHDR (destination multicast of
  *                                       scope 1, D not lo, pkt_type not LOOPBACK); UNICAST_IN_L2_MULTICAST (drop_unicast_in_l2_multicast, a unicast
  *                                       in a broadcast or multicast frame); IP_INHDR (destination multicast of scope 0; source multicast);
@@ -61,7 +61,8 @@
  *             | icmpv6_send 1/2         source link-local
  *               icmpv6_send 2/0         larger than max(MTU of O, 1280); a route's own MTU does not count here. skb->dev is O
  *               hook forward in=skb->dev out=O, ip6_output
- *   ip6_output = hook postrouting in=skb->dev out=O (in = 0 for what a socket of this host sends), ip6_finish_output
+ *   ip6_output = drop IPV6DISABLED      O
+ *             | hook postrouting in=skb->dev out=O (in = 0 for what a socket of this host sends), ip6_finish_output
  *   ip6_finish_output = ip6_fragment O  larger than the route's MTU, or O's if it has none: of a socket of this host; verdict FRAGMENT
  *             | icmpv6_send 2/0         the same, forwarded; skb->dev is O
  *             | [ hook postrouting in=0 out=O: flag LOOP_BACK, a multicast that O has joined, O not lo, not by NDISC, not out of vrf_xmit,
