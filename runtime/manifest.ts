@@ -294,6 +294,8 @@ const device = record<DeviceConfig>({
       secondary: flag,
     }),
   ),
+  forwarding6: flag,
+  anycast: list(address),
   peer: nullOr(record<NonNullable<DeviceConfig["peer"]>>({ net: u32, ifindex: whole(1, U32) })),
 });
 
@@ -303,6 +305,7 @@ const net = record<NetManifest>({
   name: text,
   devices: list(device),
   neighbours: list(record<NetConfig["neighbours"][number]>({ device: u32, address, mac })),
+  prefsrcRoutes6: list(u32),
   sysctl: record<NetConfig["sysctl"]>({
     tcpL3mdevAccept: flag,
     udpL3mdevAccept: flag,

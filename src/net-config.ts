@@ -8,12 +8,13 @@ export function netConfig(net: Net): NetConfig {
   const { sysctl } = net;
   return {
     name: net.name,
-    devices: net.devices.map(deviceConfig),
+    devices: net.devices.map((device) => deviceConfig(device, net)),
     neighbours: net.neighbours.map(({ device, address, mac }) => ({
       device,
       address: formatIp(address),
       mac: formatMac(mac),
     })),
+    prefsrcRoutes6: net.routes.filter((r) => r.family === 6 && r.prefsrc !== null).map(({ id }) => id + 1),
     sysctl: {
       tcpL3mdevAccept: sysctl.tcpL3mdevAccept,
       udpL3mdevAccept: sysctl.udpL3mdevAccept,
@@ -26,7 +27,7 @@ export function netConfig(net: Net): NetConfig {
   };
 }
 
-function deviceConfig(device: Device): DeviceConfig {
+function deviceConfig(device: Device, net: Net): DeviceConfig {
   const { ifindex, name, kind, mtu, up, master, peer } = device;
   const addresses = device.addresses.map(({ prefix, scope, secondary }) => ({
     address: formatIp(prefix.address),
@@ -34,5 +35,16 @@ function deviceConfig(device: Device): DeviceConfig {
     scope,
     secondary,
   }));
-  return { ifindex, name, kind, mac: formatMac(device.mac), mtu, up, master, addresses, peer };
+  const { forwarding6 } = device.conf;
+  const own = { mac: formatMac(device.mac), addresses, forwarding6, anycast: anycast(device, net) };
+  return { ifindex, name, kind, mtu, up, master, peer, ...own };
 }
+
+/** The kernel's own anycast routes are those of addresses that it has joined (addrconf_join_anycast). */
+const anycast = ({ ifindex }: Device, { routes }: Net): string[] =>
+  routes
+    .filter(
+      ({ type, origin, nexthops }) =>
+        type === "anycast" && origin.kernel !== undefined && nexthops[0]?.device === ifindex,
+    )
+    .map(({ prefix }) => formatIp(prefix.address));

@@ -7,6 +7,8 @@ export interface NetConfig {
   readonly name: string;
   readonly devices: readonly DeviceConfig[];
   readonly neighbours: readonly { readonly device: number; readonly address: string; readonly mac: string }[];
+  /** IPv6 routes that name a source address (`src`), as the column `route` has them: RouteId + 1. */
+  readonly prefsrcRoutes6: readonly number[];
   readonly sysctl: {
     readonly tcpL3mdevAccept: boolean;
     readonly udpL3mdevAccept: boolean;
@@ -34,6 +36,10 @@ export interface DeviceConfig {
     readonly scope: number;
     readonly secondary: boolean;
   }[];
+  /** net.ipv6.conf.DEVICE.forwarding: this end of the link is a router. */
+  readonly forwarding6: boolean;
+  /** Subnet-router anycast addresses (RFC 4291 section 2.6.1) that the device has joined. */
+  readonly anycast: readonly string[];
   /** The other end of a veth: namespace index and ifindex. */
   readonly peer: { readonly net: number; readonly ifindex: number } | null;
 }

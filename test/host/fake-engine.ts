@@ -207,6 +207,8 @@ export function device(
       scope: ifindex === 1 ? 254 : 0,
       secondary: false,
     })),
+    forwarding6: false,
+    anycast: [],
     peer: peer === null ? null : { net: peer[0], ifindex: peer[1] },
   };
 }
@@ -223,6 +225,7 @@ export function config(
     name,
     devices: [device(1, "lo", ["127.0.0.1/8"]), ...devices],
     neighbours: [],
+    prefsrcRoutes6: [],
     sysctl: { ...SYSCTL, ...change },
   };
 }

@@ -34,6 +34,8 @@ const net: NetManifest = {
       up: true,
       master: 0,
       addresses: [{ address: "127.0.0.1", prefixLength: 8, scope: 254, secondary: false }],
+      forwarding6: false,
+      anycast: [],
       peer: null,
     },
     {
@@ -45,6 +47,8 @@ const net: NetManifest = {
       up: true,
       master: 0,
       addresses: [{ address: "fe80::1", prefixLength: 64, scope: 253, secondary: false }],
+      forwarding6: false,
+      anycast: [],
       peer: null,
     },
     {
@@ -56,10 +60,13 @@ const net: NetManifest = {
       up: false,
       master: 6,
       addresses: [],
+      forwarding6: true,
+      anycast: ["2001:db8::"],
       peer: { net: 0, ifindex: 7 },
     },
   ],
   neighbours: [{ device: 7, address: "10.0.0.7", mac: "02:00:00:00:00:ff" }],
+  prefsrcRoutes6: [2],
   sysctl: {
     tcpL3mdevAccept: false,
     udpL3mdevAccept: false,
