@@ -3,6 +3,7 @@
 import { DEVICE, NEXT_HOP, RouteTypeCode, TABLE } from "../../../runtime/abi.ts";
 import { RT_TABLE_LOCAL } from "../../../runtime/brand.ts";
 import { LpmKind } from "../../../runtime/lpm/lpm.ts";
+import type { Family } from "../../../runtime/net/ip.ts";
 import type { TableLayout } from "../../layout.ts";
 import { lpmProcName } from "../../lpm/emit.ts";
 import {
@@ -49,12 +50,12 @@ export function devGetByIndex(context: Context): Proc {
   );
 }
 
-/** The value that a table's structure holds for an address, or 0. */
-const lpmLookup = (kind: LpmKind, table: Operand, address: Operand): Expr =>
-  call(lpmProcName(kind, 4), [field(table, TABLE.image), address]);
+/** The value that a table's structure holds for an address (of IPv6 an offset), or 0. */
+const lpmLookup = (kind: LpmKind, family: Family, table: Operand, address: Operand): Expr =>
+  call(lpmProcName(kind, family), [field(table, TABLE.image), address]);
 
-export const tableLookup = (table: TableLayout | undefined, address: Operand): Expr =>
-  table === undefined ? i32(0) : lpmLookup(table.kind, table.offset, address);
+export const tableLookup = (table: TableLayout | undefined, address: Operand, family: Family = 4): Expr =>
+  table === undefined ? i32(0) : lpmLookup(table.kind, family, table.offset, address);
 
 /** inet_lookup_ifaddr_rcu: the DEVICE that has the address, in whatever VRF; 0: none. */
 export const inetLookupIfaddr = (context: Context, address: Operand): Expr =>
@@ -92,11 +93,18 @@ export function inetAddrType(context: Context): Proc {
 }
 
 /** Sets `entry` by the structure that the VRF table `table` says it has: one kind for all, unless their sizes differ much. */
-export function switchKind({ net, layout }: Context, entry: Reg, table: Reg, address: Operand): Step[] {
-  const kinds = new Set(net.devices.map((device) => layout.tables.get(device.table)?.kind));
+export function switchKind(
+  { net, layout }: Context,
+  entry: Reg,
+  table: Reg,
+  address: Operand,
+  family: Family = 4,
+): Step[] {
+  const tables = family === 4 ? layout.tables : layout.tables6;
+  const kinds = new Set(net.devices.map((device) => tables.get(device.table)?.kind));
   const look = ([kind, ...others]: readonly LpmKind[]): Step[] => {
     if (kind === undefined) return [];
-    const found = [set(entry, lpmLookup(kind, table, address))];
+    const found = [set(entry, lpmLookup(kind, family, table, address))];
     return others.length === 0 ? found : [when(eq(field(table, TABLE.kind), LpmKind[kind]), found, look(others))];
   };
   return look([...kinds].filter((kind) => kind !== undefined));

@@ -8,7 +8,7 @@
  *   forward.ts     ip_forward                   route_output.ts ip_route_output_key
  *   output.ts      raw_sendmsg, ip_local_out, ip_output
  *   vrf.ts         vrf_l3_rcv, vrf_l3_out, vrf_xmit
- *   rules.ts       fib_lookup: the rule list    fib.ts          fib_table_lookup
+ *   fib_rules.ts   rule lists                   rules.ts        fib_lookup         fib.ts  fib_table_lookup
  *   multipath.ts   fib_select_multipath         l3mdev.ts, devinet.ts, flow.ts, dst.ts, checksum.ts, in.ts
  *   neighbour.ts   ip_finish_output2            transmit.ts     dev_queue_xmit
  *   verdict.ts     how a packet leaves          skb.ts          the registers that all share
@@ -18,7 +18,7 @@
  */
 
 import type { Model } from "../../../dsl/model.ts";
-import type { Layout } from "../../layout.ts";
+import type { Layout, TableLayout } from "../../layout.ts";
 import { lpmProc } from "../../lpm/emit.ts";
 import type { Plan, Proc } from "../ir.ts";
 import { ipFastCsum } from "./checksum.ts";
@@ -29,6 +29,10 @@ import { fibTableLookup } from "./fib.ts";
 import { skbFlowDissect } from "./flow.ts";
 import { ipForward } from "./forward.ts";
 import { ipLocalDeliver, ipRcv, ipRcvCore, ipRcvFinish } from "./ip_input.ts";
+import { ipv6DevGetSaddr } from "./ipv6/addrconf.ts";
+import { fib6RuleLookup } from "./ipv6/fib6_rules.ts";
+import { fib6SelectPath, fib6TableLookup, ip6PolRoute } from "./ipv6/ip6_fib.ts";
+import { ip6CreateRt, ip6RouteInputLookup, ip6RouteOutputFlags, traceRoute6, vrfIp6RouteLookup } from "./ipv6/route.ts";
 import { l3mdevUpdateFlow } from "./l3mdev.ts";
 import { fibSelectMultipath, ipMultipathL3Keys, multipathHash } from "./multipath.ts";
 import { ipFinishOutput2, neighbour4, neighbour6, neighHa } from "./neighbour.ts";
@@ -85,17 +89,21 @@ const namespaceProcs = (context: Context): Proc[] =>
     ...[fibValidateSource, fibValidateSourceFully, fibLookup, fibTableLookup, l3mdevUpdateFlow],
     ...[ipForward, rawSendmsg, ipRouteConnect, ipRouteOutputKey, ipRouteOutputKeyHashRcu, mkrouteOutput],
     ...[ipLocalOut, l3mdevIpOut, dstOutputProc, ipOutput, vrfOutput, vrfXmit, neighUpdate, inetRtmGetroute],
+    ...[ip6RouteInputLookup, ip6RouteOutputFlags, vrfIp6RouteLookup, ip6CreateRt, fib6RuleLookup, ip6PolRoute],
+    ...[fib6TableLookup, ipv6DevGetSaddr],
     ...[ipFinishOutput2, neighHa, neighbour4, neighbour6, devQueueXmit, devGetByIndex, ipDevFind, inetAddrType],
   ].map((build) => build(context));
 
 function sharedProcs(layout: Layout): Proc[] {
-  const kinds = new Set(
-    layout.nets.flatMap(({ tables, addresses }) => [...tables.values(), addresses].map(({ kind }) => kind)),
-  );
+  const kindsOf = (tables: readonly TableLayout[]) => [...new Set(tables.map(({ kind }) => kind))];
+  const kinds4 = kindsOf(layout.nets.flatMap(({ tables, addresses }) => [...tables.values(), addresses]));
+  const kinds6 = kindsOf(layout.nets.flatMap(({ tables6 }) => [...tables6.values()]));
   return [
     ...[ethTypeTrans, ipRcvCore, ipFastCsum, ipLocalDeliver, refuseHeader, socketPorts, skbFlowDissect],
     ...[rtSetNexthop, rtNexthop, ipDstMtu, traceRoute, multipathHash, ipMultipathL3Keys, fibSelectMultipath],
+    ...[fib6SelectPath, traceRoute6],
     ...[kfreeSkb, icmpSendProc, icmpSendBesides, leaveProc, writeNextHop],
-    ...[...kinds].map((kind) => () => lpmProc(kind, 4)),
+    ...kinds4.map((kind) => () => lpmProc(kind, 4)),
+    ...kinds6.map((kind) => () => lpmProc(kind, 6)),
   ].map((build) => build());
 }

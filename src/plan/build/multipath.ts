@@ -48,7 +48,7 @@ const hash = local("hash");
 const word = local("word");
 const hop = local("hop");
 
-const HASH = "multipath_hash";
+export const HASH = "multipath_hash";
 const KEY_BYTES = 16;
 
 /** `multipath_hash(a, b, sport, dport, protocol)`: 31 bits, the same for both directions of a flow. */

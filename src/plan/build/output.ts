@@ -55,10 +55,10 @@ import {
   writeColumn,
 } from "./context.ts";
 import { IP_DST_MTU, RT_NEXTHOP } from "./dst.ts";
+import { lookupKind } from "./fib_rules.ts";
 import { DISSECT, flowi4 } from "./flow.ts";
 import { exceedsMtu, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED } from "./forward.ts";
 import { HEADER, IP_OFFSET, IPHDR_BYTES, iphdr, isMulticast, Protocol, routingTos } from "./in.ts";
-import { lookupKind } from "./rules.ts";
 import {
   DstOutput,
   dev,
@@ -202,6 +202,8 @@ export function dstOutputProc(context: Context): Proc {
   const outputs = (indev: Operand): Step[] => [runNet(context, "ip_output", indev), ret()];
   const body: Step[] = [
     when(eq(dstOutput, DstOutput.IP), outputs(ifindexOrZero(dev))),
+    when(eq(dstOutput, DstOutput.IP6), [runNet(context, "ip6_output", ifindexOrZero(dev)), ret()]),
+    when(eq(dstOutput, DstOutput.VRF6), [runNet(context, "vrf_output6"), ret()]),
     when(eq(dstOutput, DstOutput.VRF), [runNet(context, "vrf_output"), ret()]),
     // ip_mc_output: this host gets a copy, which passes POSTROUTING too. A multicast with TTL 0 must not leave.
     passHook("postrouting", 0, ifindexOf(dstDev)),

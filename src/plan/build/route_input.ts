@@ -32,6 +32,7 @@ import {
 } from "../ir.ts";
 import { type Context, callNet, drop, field, hasFlag, icmpSend, ifindexOf, proc } from "./context.ts";
 import { localDst, loopbackDev, noteLookup, noteRoute, RT_SET_NEXTHOP, TRACE_ROUTE } from "./dst.ts";
+import { lookupKind } from "./fib_rules.ts";
 import { dissect, flowi4 } from "./flow.ts";
 import { ICMP_DEST_UNREACH } from "./forward.ts";
 import {
@@ -48,7 +49,6 @@ import {
 } from "./in.ts";
 import { l3mdevMaster } from "./l3mdev.ts";
 import { isMultipath, setPacketHash } from "./multipath.ts";
-import { lookupKind } from "./rules.ts";
 import {
   DstInput,
   DstOutput,

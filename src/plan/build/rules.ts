@@ -1,77 +1,19 @@
 /**
- * __fib_lookup: the rule list as code, the tables as calls.
- *
- *     block to_7 {                      a `goto` breaks out to the first step of its target
- *       block rule_3 {                  "no match", "nothing here" and "suppressed" break out to the next rule
- *         if selector fails { trace; break rule_3 }
- *         err = fib_table_lookup(entry); if err is not EAGAIN { return err }
- *       }
- *       ...
- *     }
- *     block rule_7 { ... }
- *     return ENETUNREACH
- *
- * Every selector is tested in the order of the kernel (SELECTORS) and the first that fails is traced.
+ * __fib_lookup: IPv4's rule list as code (fib_rules.ts), the tables as calls.
+ * k:net/ipv4/fib_rules.c __fib_lookup, fib4_rule_match, fib4_rule_action, fib4_rule_suppress.
  */
-import type { Range } from "../../../dsl/ast.ts";
-import { deviceOf, type Rule } from "../../../dsl/model.ts";
 import { DEVICE, FIB_ALIAS, NEXT_HOP, TraceEvent } from "../../../runtime/abi.ts";
-import { RT_TABLE_MAIN, type RuleId, type TableId } from "../../../runtime/brand.ts";
-import { mask4, type Prefix } from "../../../runtime/net/ip.ts";
-import { LOOKUPS, type LookupKind, SELECTORS, type Selector } from "../../../runtime/trace.ts";
+import { mask4 } from "../../../runtime/net/ip.ts";
+import { SELECTORS } from "../../../runtime/trace.ts";
 import { Errno } from "../../../runtime/verdict.ts";
-import {
-  and,
-  block,
-  type Expr,
-  eq,
-  eqz,
-  gt,
-  le,
-  leave,
-  local,
-  ne,
-  type Operand,
-  or,
-  type Proc,
-  type Reg,
-  ret,
-  type Step,
-  select,
-  set,
-  sub,
-  trace,
-  when,
-  xor,
-} from "../ir.ts";
-import { type Context, callNet, field, ifindexOrZero, proc, routeOf, runNet } from "./context.ts";
+import { and, local, ne, type Operand, type Proc, type Step, set, when, xor } from "../ir.ts";
+import { type Context, callNet, field, proc, runNet } from "./context.ts";
 import { switchKind, tableLookup } from "./devinet.ts";
-import {
-  FlowFlag,
-  flDaddr,
-  flDport,
-  flFlags,
-  flIif,
-  flL3mdev,
-  flMark,
-  flOif,
-  flProto,
-  flSaddr,
-  flSport,
-  flTos,
-  flUid,
-  resAlias,
-  resPrefixLength,
-} from "./skb.ts";
+import { argTable, err, type FibRulesOps, fibRules, nextHopOif, refuse, traceFib, traceLookup } from "./fib_rules.ts";
+import { flDaddr, flOif, flSaddr, flTos, resAlias } from "./skb.ts";
 
 const entry = local("entry");
-const err = local("err");
 const table = local("table");
-/** fib_lookup_arg.table, as the DEVICE of the VRF that the last l3mdev selector found. */
-const argTable = local("arg_table");
-
-/** Why a look-up is made, as the trace shows it: the argument of `fib_lookup`. */
-export const lookupKind = (kind: LookupKind): number => LOOKUPS.indexOf(kind);
 
 /** The namespace's rule list for IPv4. */
 export function fibLookup(context: Context): Proc {
@@ -80,183 +22,31 @@ export function fibLookup(context: Context): Proc {
   const body: Step[] = [
     runNet(context, "l3mdev_update_flow"),
     set(argTable, 0),
-    traceLookup(kind),
-    ...ruleList(context, rules),
+    traceLookup(TraceEvent.lookup, kind, [flSaddr, flDaddr]),
+    ...fibRules(context, fib4RulesOps(context), rules),
     ...refuse(null, Errno.ENETUNREACH),
   ];
   const comment = "__fib_lookup, fib_rules_lookup (net/ipv4/fib_rules.c, net/core/fib_rules.c)";
   return proc(context.name("fib_lookup"), { comment, params: [kind], result: "i32" }, body);
 }
 
-const traceLookup = (kind: Reg): Step => {
-  const addresses = [flSaddr, flDaddr];
-  const ports = [flProto, flSport, flDport];
-  const args = [kind, flIif, flOif, ifindexOrZero(flL3mdev), ...addresses, flMark, flTos, ...ports, flUid];
-  return trace(TraceEvent.lookup, args);
-};
-
-/** A goto's target closes the block that holds everything before it, so that `break` lands on it. */
-function ruleList(context: Context, rules: readonly Rule[]): Step[] {
-  const targets = new Set(rules.map(({ action }) => (action.kind === "goto" ? action.target : null)));
-  let steps: Step[] = [];
-  for (const rule of rules) {
-    if (targets.has(rule.id)) steps = [block(targetLabel(rule.id), steps)];
-    steps.push(block(ruleLabel(rule.id), [...matchSteps(context, rule), ...actionSteps(context, rule)]));
-  }
-  return steps;
-}
-
-const ruleLabel = (rule: RuleId): string => `rule_${rule}`;
-const targetLabel = (rule: RuleId): string => `to_${rule}`;
-/** On to the next rule. */
-const nextRule = (rule: Rule): Step => leave(ruleLabel(rule.id));
-
-/** End of the walk: `rule` decided (null: none did). An error stops it, EAGAIN does not come here. */
-const answer = (rule: Rule | null, error: Operand): Step[] => [
-  trace(TraceEvent.result, [rule === null ? 0 : rule.id + 1, routeOf(resAlias), error]),
-  ret(error),
-];
-/** The same without a route. */
-const refuse = (rule: Rule | null, error: Errno): Step[] => [set(resAlias, 0), ...answer(rule, error)];
-
-/** fib_rule_match: afterwards the rule matches, or the walk went on to the next. */
-function matchSteps(context: Context, rule: Rule): Step[] {
-  const matched = traceRule(rule, true, null);
-  if (!rule.not)
-    return [...selectors(context, rule, (failed) => [traceRule(rule, false, failed), nextRule(rule)]), matched];
-  const label = `not_${rule.id}`;
-  const conjunction = selectors(context, rule, () => [leave(label)]);
-  return [block(label, [...conjunction, traceRule(rule, false, null), nextRule(rule)]), matched];
-}
-
-const traceRule = (rule: Rule, matched: boolean, failed: Selector | null): Step => {
-  const selector = failed === null ? 0 : SELECTORS.indexOf(failed) + 1;
-  return trace(TraceEvent.rule, [rule.id, matched ? 1 : 0, selector], `pref ${rule.pref}`);
-};
-
-/** The rule's selectors in the kernel's order; the first that does not match takes the steps of `fails`. */
-function selectors(context: Context, rule: Rule, fails: (failed: Selector) => Step[]): Step[] {
-  return SELECTORS.flatMap((selector) => {
-    const mismatch = mismatchOf(context, rule, selector);
-    if (mismatch === null) return [];
-    const test = when(mismatch, fails(selector));
-    return selector === "l3mdev" ? [test, set(argTable, flL3mdev)] : [test];
-  });
-}
-
-/** Not zero when the flow does not match the selector; null when the rule does not set it. */
-function mismatchOf(context: Context, rule: Rule, selector: Selector): Expr | null {
-  switch (selector) {
-    case "iif":
-      return rule.iif && iifMismatch(context, rule.iif.ifindex);
-    case "oif":
-      return rule.oif && oifMismatch(context, rule.oif.ifindex);
-    case "fwmark":
-      return rule.fwmark && and(xor(flMark, rule.fwmark.mark), rule.fwmark.mask);
-    case "l3mdev":
-      return rule.l3mdev ? eqz(flL3mdev) : null;
-    case "uidrange":
-      return rule.uidrange && outside(flUid, rule.uidrange);
-    case "from":
-      return rule.from && outsidePrefix(flSaddr, rule.from);
-    case "to":
-      return rule.to && outsidePrefix(flDaddr, rule.to);
-    case "tos":
-      return rule.tos === 0 ? null : ne(flTos, rule.tos);
-    case "ipproto":
-      return rule.ipproto === 0 ? null : ne(flProto, rule.ipproto);
-    case "sport":
-      return rule.sport && outside(flSport, rule.sport);
-    case "dport":
-      return rule.dport && outside(flDport, rule.dport);
-  }
-}
-
-/** fib_rule_iif_match: since 6.15 a VRF as iif stands for its whole domain, unless the flow is bound by its oif. */
-const iifMismatch = (context: Context, ifindex: number): Expr =>
-  isL3MasterRule(context, ifindex)
-    ? or(and(flFlags, FlowFlag.L3MDEV_OIF), ne(ifindexOrZero(flL3mdev), ifindex))
-    : ne(flIif, ifindex);
-
-const oifMismatch = (context: Context, ifindex: number): Expr =>
-  isL3MasterRule(context, ifindex)
-    ? or(eqz(and(flFlags, FlowFlag.L3MDEV_OIF)), ne(ifindexOrZero(flL3mdev), ifindex))
-    : ne(flOif, ifindex);
-
-const isL3MasterRule = ({ kernel, net }: Context, ifindex: number): boolean =>
-  kernel === "6.15" && deviceOf(net, ifindex)?.kind === "vrf";
-
-/** One comparison: `value - first` wraps beyond `last - first` for what is below `first`. */
-const outside = (value: Reg, { first, last }: Range): Expr => gt(sub(value, first), last - first);
-
-const outsidePrefix = (address: Reg, prefix: Prefix): Expr =>
-  and(xor(address, prefix.address as number), mask4(prefix.length));
-
-function actionSteps(context: Context, rule: Rule): Step[] {
-  switch (rule.action.kind) {
-    case "lookup":
-      return lookupSteps(context, rule, rule.action.table);
-    case "goto":
-      return rule.action.target === null ? [] : [leave(targetLabel(rule.action.target))];
-    case "nop":
-      return [];
-    case "unreachable":
-      return refuse(rule, Errno.ENETUNREACH);
-    case "prohibit":
-      return refuse(rule, Errno.EACCES);
-    case "blackhole":
-      return refuse(rule, Errno.EINVAL);
-  }
-}
-
-/** fib4_rule_action: look into the table; what is found may be suppressed, EAGAIN goes on with the next rule. */
-function lookupSteps(context: Context, rule: Rule, id: TableId | null): Step[] {
-  return [
-    ...(id === null ? vrfTable(context, rule) : staticTable(context, id)),
-    ...suppressSteps(rule),
-    when(ne(err, Errno.EAGAIN), answer(rule, err)),
-  ];
-}
-
-/** Looks into a table that the rule names. */
-function staticTable(context: Context, id: TableId): Step[] {
-  return fibTableLookup(context, tableLookup(context.layout.tables.get(id), flDaddr), id);
-}
-
-const fibTableLookup = (context: Context, entry: Operand, id: Operand): Step[] => [
-  set(err, callNet(context, "fib_table_lookup", entry, nextHopOif(context), flTos)),
-  trace(TraceEvent.fib, [id, routeOf(resAlias), err]),
-];
-
-/** The device that next hops must leave by. Up to 5.17 a VRF stands in oif, and is not asked of them. */
-const nextHopOif = ({ kernel }: Context): Operand =>
-  kernel === "5.4" ? select(and(flFlags, FlowFlag.SKIP_NH_OIF), 0, flOif) : flOif;
-
-/**
- * Looks into the table of the flow's VRF. The inverted rule (`not l3mdev`) also comes here with no VRF, and then asks for
- * table 0, which is main (fib_get_table), or for that of the VRF that an earlier rule noted.
- */
-function vrfTable(context: Context, rule: Rule): Step[] {
-  const own = [
+const fib4RulesOps = (context: Context): FibRulesOps => ({
+  selectors: SELECTORS,
+  outside: (which, { address, length }) =>
+    and(xor(which === "from" ? flSaddr : flDaddr, address as number), mask4(length)),
+  tosDiffers: (tos) => ne(flTos, tos),
+  lookUp: (id) => fibTableLookup(context, tableLookup(context.layout.tables.get(id), flDaddr), id),
+  lookUpVrf: () => [
     set(table, field(argTable, DEVICE.table)),
     set(entry, 0),
     when(table, switchKind(context, entry, table, flDaddr)),
     ...fibTableLookup(context, entry, field(argTable, DEVICE.tableId)),
-  ];
-  return rule.not ? [when(argTable, own, staticTable(context, RT_TABLE_MAIN))] : own;
-}
+  ],
+  // The first next hop's, not the chosen one's.
+  resultGroup: field(field(field(resAlias, FIB_ALIAS.nextHops), NEXT_HOP.device), DEVICE.group),
+});
 
-/** fib4_rule_suppress: a route that was found may be too general, or lead to a device of an unwanted group. */
-function suppressSteps(rule: Rule): Step[] {
-  const suppress = [traceSuppress(rule), nextRule(rule)];
-  const steps: Step[] = [];
-  if (rule.suppressPrefixLength >= 0) steps.push(when(le(resPrefixLength, rule.suppressPrefixLength), suppress));
-  if (rule.suppressIfGroup !== -1) steps.push(when(eq(firstHopGroup, rule.suppressIfGroup), suppress));
-  return steps.length === 0 ? [] : [when(eqz(err), steps)];
-}
-
-/** The first next hop's, not the chosen one's. */
-const firstHopGroup = field(field(field(resAlias, FIB_ALIAS.nextHops), NEXT_HOP.device), DEVICE.group);
-
-const traceSuppress = (rule: Rule): Step =>
-  trace(TraceEvent.suppress, [rule.id, sub(field(resAlias, FIB_ALIAS.route), 1)], `pref ${rule.pref}`);
+const fibTableLookup = (context: Context, entry: Operand, id: Operand): Step[] => [
+  set(err, callNet(context, "fib_table_lookup", entry, nextHopOif(context, flOif), flTos)),
+  traceFib(id),
+];

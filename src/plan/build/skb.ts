@@ -28,6 +28,10 @@ export const doredirect = skbReg("doredirect");
 /** skb->pkt_type: one of PacketType. */
 export const pktType = skbReg("pkt_type");
 export const mark = skbReg("mark");
+/** skb->ignore_df of an IPv6 packet: it is this host's own, and may be cut. */
+export const ignoreDf = skbReg("ignore_df");
+/** sk_mc_loop: of a multicast IPv6 packet that goes out this host may want a copy. */
+export const mcLoop = skbReg("mc_loop");
 /** VRF transmissions nested in each other (kernel: softnet_data.xmit.recursion). */
 export const xmitRecursion = skbReg("xmit_recursion");
 
@@ -40,6 +44,8 @@ export const dstOutput = skbReg("dst_output");
 export const dstDev = skbReg("dst_dev");
 /** NEXT_HOP whose gateway is a neighbour; 0: the destination itself is the next hop. */
 export const dstGateway = skbReg("dst_gateway");
+/** rt6i_idev: the DEVICE of the route's next hop, which for an own address is not `dst_dev`. IPv6 alone. */
+export const dstIdev = skbReg("dst_idev");
 /** RTN_* of the route. */
 export const dstType = skbReg("dst_type");
 /** RTAX_MTU of the route; 0: the device's. */
@@ -77,8 +83,25 @@ export const resType = skbReg("res_type");
 export const resPrefixLength = skbReg("res_prefixlen");
 
 export const SKB_REGS: readonly Reg[] = [
-  ...[tail, row, stride, slot, mac, l3, dev, iif, l3slave, doredirect, pktType, mark, xmitRecursion, next],
-  ...[dstInput, dstOutput, dstDev, dstGateway, dstType, dstMtu, dstError, nhFamily, nhAddress, haHigh, haLow],
+  ...[
+    tail,
+    row,
+    stride,
+    slot,
+    mac,
+    l3,
+    dev,
+    iif,
+    l3slave,
+    doredirect,
+    pktType,
+    mark,
+    xmitRecursion,
+    next,
+    ignoreDf,
+    mcLoop,
+  ],
+  ...[dstInput, dstOutput, dstDev, dstGateway, dstIdev, dstType, dstMtu, dstError, nhFamily, nhAddress, haHigh, haLow],
   ...[flIif, flOif, flL3mdev, flSaddr, flDaddr, flMark, flTos, flProto, flSport, flDport, flUid, flFlags],
   ...[resAlias, resHop, resType, resPrefixLength],
 ];
@@ -106,7 +129,7 @@ export const FlowFlag = {
   L3MDEV_OIF: 4,
 } as const;
 
-/** dst->input; NONE: the packet has no dst. */
-export const DstInput = { NONE: 0, LOCAL: 1, FORWARD: 2, ERROR: 3, DISCARD: 4 } as const;
+/** dst->input; NONE: the packet has no dst; MULTICAST: ip6_mc_input. */
+export const DstInput = { NONE: 0, LOCAL: 1, FORWARD: 2, ERROR: 3, DISCARD: 4, MULTICAST: 5 } as const;
 /** dst->output. */
-export const DstOutput = { IP: 0, IP_MC: 1, VRF: 2 } as const;
+export const DstOutput = { IP: 0, IP_MC: 1, VRF: 2, IP6: 3, VRF6: 4 } as const;

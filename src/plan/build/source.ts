@@ -37,10 +37,10 @@ import {
 } from "../ir.ts";
 import { type Context, callNet, field, hasFlag, ifindexOf, proc } from "./context.ts";
 import { inetLookupIfaddr } from "./devinet.ts";
+import { lookupKind } from "./fib_rules.ts";
 import { dissect, flowi4, requiresDissection } from "./flow.ts";
 import { HEADER } from "./in.ts";
 import { l3mdevMaster } from "./l3mdev.ts";
-import { lookupKind } from "./rules.ts";
 import { flDport, flOif, flSport, flTos, resAlias, resHop, resType } from "./skb.ts";
 
 const src = local("src");

@@ -15,10 +15,10 @@ import { DropReason } from "../../../runtime/verdict.ts";
 import { and, eq, eqz, guard, local, ne, or, type Proc, put, ret, run, type Step, set, trace, when } from "../ir.ts";
 import { type Context, callNet, drop, field, hasFlag, ifindexOf, passHook, proc, runNet } from "./context.ts";
 import { RT_NEXTHOP } from "./dst.ts";
+import { lookupKind } from "./fib_rules.ts";
 import { flowi4 } from "./flow.ts";
 import { HEADER, IPHDR_BYTES, iphdr, isLbcast, isMulticast, routingTos } from "./in.ts";
 import { l3mdevMaster } from "./l3mdev.ts";
-import { lookupKind } from "./rules.ts";
 import {
   DstInput,
   DstOutput,

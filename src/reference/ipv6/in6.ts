@@ -12,8 +12,8 @@ const prefix = (text: string): Prefix => {
   return { address: parseIp(address)!, length: Number(length) };
 };
 
-const LINK_LOCAL = prefix("fe80::/10");
-const SITE_LOCAL = prefix("fec0::/10");
+export const LINK_LOCAL = prefix("fe80::/10");
+export const SITE_LOCAL = prefix("fec0::/10");
 const LOOPBACK = 1n;
 
 export const ipv6_addr_is_multicast = (address: bigint): boolean => address >> 120n === 0xffn;
@@ -31,11 +31,11 @@ export function ipv6_addr_src_scope(address: bigint): number {
 }
 
 /** Overlay routable cryptographic hash identifiers (RFC 4843). */
-const ORCHID = prefix("2001:10::/28");
+export const ORCHID = prefix("2001:10::/28");
 export const ipv6_addr_orchid = (address: bigint): boolean => inPrefix(ORCHID, address);
 
 /** The kernel's policy table, longest prefix first; 6to4 and ULA have other labels than in RFC 6724 section 2.1. */
-const LABELS: readonly (readonly [Prefix, number])[] = [
+export const LABELS: readonly (readonly [Prefix, number])[] = [
   [prefix("::1/128"), 0],
   [prefix("::/96"), 3],
   [prefix("::ffff:0:0/96"), 4],

@@ -10,6 +10,7 @@
 
 import { IMAGE } from "../../../../runtime/abi.ts";
 import { mask6, type Prefix } from "../../../../runtime/net/ip.ts";
+import { LABELS, LINK_LOCAL, ORCHID, Scope6, SITE_LOCAL } from "../../../reference/ipv6/in6.ts";
 import {
   add,
   and,
@@ -26,6 +27,7 @@ import {
   put,
   type Reg,
   type Step,
+  select,
   shr,
   store,
   unary,
@@ -72,15 +74,39 @@ export function ipv6PrefixEqual(address: Operand, { address: network, length }: 
   return tests.length === 0 ? i32(1) : tests.reduce(and);
 }
 
-const prefix = (address: bigint, length: number): Prefix => ({ address, length });
-const LINK_LOCAL = prefix(0xfe80n << 112n, 10);
+const LOOPBACK: Prefix = { address: 1n, length: 128 };
 
 export const ipv6AddrIsMulticast = (address: Operand): Expr => eq(load("image", 1, address), 0xff);
+/** Of a multicast address: its four scope bits (RFC 4291 section 2.7). */
+export const multicastScope = (address: Operand): Expr => and(load("image", 1, address, 1), 0xf);
 export const ipv6AddrIsLinklocal = (address: Operand): Expr => ipv6PrefixEqual(address, LINK_LOCAL);
-export const ipv6AddrLoopback = (address: Operand): Expr => ipv6PrefixEqual(address, prefix(1n, 128));
-/** Multicast, link-local, loopback: the device counts. */
+export const ipv6AddrLoopback = (address: Operand): Expr => ipv6PrefixEqual(address, LOOPBACK);
+/** Multicast, link-local, loopback: the device counts. 1 or 0. */
 export const rt6NeedStrict = (address: Operand): Expr =>
   or(or(ipv6AddrIsMulticast(address), ipv6AddrIsLinklocal(address)), ipv6AddrLoopback(address));
+
+/** Scope6, or for a multicast address its four scope bits. */
+export function ipv6AddrSrcScope(address: Operand): Expr {
+  const linkLocal = or(ipv6AddrIsLinklocal(address), ipv6AddrLoopback(address));
+  const siteOrGlobal = select(ipv6PrefixEqual(address, SITE_LOCAL), Scope6.SITELOCAL, Scope6.GLOBAL);
+  const unicast = select(ipv6AddrAny(address), 0, select(linkLocal, Scope6.LINKLOCAL, siteOrGlobal));
+  return select(ipv6AddrIsMulticast(address), multicastScope(address), unicast);
+}
+
+/** The label of the first prefix that holds the address. */
+export const ipv6AddrLabel = (address: Operand): Expr =>
+  LABELS.reduceRight(
+    (otherwise, [labelled, label]) => select(ipv6PrefixEqual(address, labelled), label, otherwise),
+    i32(0),
+  );
+
+export const ipv6AddrOrchid = (address: Operand): Expr => ipv6PrefixEqual(address, ORCHID);
+
+/** How many leading bits two addresses share. A word without a difference has 32 leading zeros. */
+export function ipv6AddrDiff(a: Operand, b: Operand): Expr {
+  const same = (at: number): Expr => unary("clz", xor(word6(a, at), word6(b, at)));
+  return [8, 4, 0].reduce((rest, at) => select(eq(same(at), 32), add(32, rest), same(at)), same(12));
+}
 
 /** Copies an address to `to` + `at`, in a slot's headroom. */
 export const storeAddress = (to: Operand, at: number, address: Operand): Step[] =>
@@ -89,6 +115,9 @@ export const storeAddress = (to: Operand, at: number, address: Operand): Step[] 
 /** Writes an address into the packet. */
 export const putAddress = (cursor: Reg, at: number, address: Operand): Step[] =>
   [0, 4, 8, 12].map((part) => put(cursor, at + part, 4, word6(address, part)));
+
+export const NEXTHDR_HOP = 0;
+export const NEXTHDR_ICMP = 58;
 
 export const IPV6HDR_BYTES = 40;
 /** Of the header's addresses. */

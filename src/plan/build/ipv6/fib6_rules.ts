@@ -1,0 +1,111 @@
+/**
+ * fib6_rule_lookup: IPv6's rule list as code (../fib_rules.ts), the tables as calls of ip6_pol_route.
+ * k:net/ipv6/fib6_rules.c. Without rules but the kernel's own two, table local is asked and then main, whatever rules there are left.
+ */
+
+import { DEVICE, NEXT_HOP, TraceEvent } from "../../../../runtime/abi.ts";
+import { RT_TABLE_LOCAL, RT_TABLE_MAIN, type TableId } from "../../../../runtime/brand.ts";
+import type { Selector } from "../../../../runtime/trace.ts";
+import { Errno } from "../../../../runtime/verdict.ts";
+import {
+  and,
+  type Expr,
+  eq,
+  eqz,
+  i32,
+  local,
+  ne,
+  type Operand,
+  or,
+  type Proc,
+  type Step,
+  select,
+  set,
+  when,
+} from "../../ir.ts";
+import { type Context, callNet, field, proc, runNet } from "../context.ts";
+import { switchKind, tableLookup } from "../devinet.ts";
+import {
+  answer,
+  argTable,
+  err,
+  type FibRulesOps,
+  fibRules,
+  lookupKind,
+  refuse,
+  traceFib,
+  traceLookup,
+} from "../fib_rules.ts";
+import { flDaddr, flIif, flOif, flSaddr, flTos, resHop } from "../skb.ts";
+import { ipv6AddrAny, ipv6PrefixEqual, words6 } from "./in6.ts";
+
+/** fib_rule_match, fib6_rule_match: the destination before the source. */
+const SELECTORS6: readonly Selector[] = [
+  ...(["iif", "oif", "fwmark", "l3mdev", "uidrange", "to", "from", "tos"] as const),
+  ...(["ipproto", "sport", "dport"] as const),
+];
+
+const INET_DSCP_MASK = 0xfc;
+
+const kind = local("kind");
+const iface = local("iface");
+const entry = local("entry");
+const table = local("table");
+
+/** `fib6_rule_lookup(kind, iface)`: 0 and the result registers, or an errno and the alias that refuses, if one does. */
+export function fib6RuleLookup(context: Context): Proc {
+  const rules = context.net.rules.filter((rule) => rule.family === 6);
+  const hasCustomRules = rules.some((rule) => rule.origin.kernel === undefined || rule.l3mdev);
+  const body: Step[] = hasCustomRules
+    ? [
+        runNet(context, "l3mdev_update_flow"),
+        set(argTable, 0),
+        traceLookup6(kind),
+        ...fibRules(context, fib6RulesOps(context), rules),
+        ...refuse(null, Errno.ENETUNREACH),
+      ]
+    : [traceLookup6(kind), ...localThenMain(context), ...refuse(null, Errno.ENETUNREACH)];
+  const comment = "fib6_rule_lookup (net/ipv6/fib6_rules.c)";
+  return proc(context.name("fib6_rule_lookup"), { comment, params: [kind, iface], result: "i32" }, body);
+}
+
+export const traceLookup6 = (kind: Operand): Step =>
+  traceLookup(TraceEvent.lookup6, kind, [...words6(flSaddr), ...words6(flDaddr)]);
+
+const localThenMain = (context: Context): Step[] =>
+  [RT_TABLE_LOCAL, RT_TABLE_MAIN].flatMap((id) => [
+    ...polLookup(context, inTable(context, id), id),
+    when(ne(err, Errno.EAGAIN), answer(null, err)),
+  ]);
+
+const fib6RulesOps = (context: Context): FibRulesOps => ({
+  selectors: SELECTORS6,
+  outside: (which, prefix) => {
+    if (prefix.length === 0) return i32(0);
+    if (which === "to") return eqz(ipv6PrefixEqual(flDaddr, prefix));
+    // RT6_LOOKUP_F_HAS_SADDR: a source that is still to be chosen matches no `from`.
+    return or(ipv6AddrAny(flSaddr), eqz(ipv6PrefixEqual(flSaddr, prefix)));
+  },
+  tosDiffers: (tos) => ne(and(flTos, INET_DSCP_MASK), tos),
+  lookUp: (id) => polLookup(context, inTable(context, id), id),
+  lookUpVrf: () => [
+    ...lookUpIn6(context, entry, argTable),
+    ...polLookup(context, entry, field(argTable, DEVICE.tableId)),
+  ],
+  resultGroup: field(field(resHop, NEXT_HOP.device), DEVICE.group),
+});
+
+const inTable = (context: Context, id: TableId): Expr => tableLookup(context.layout.tables6.get(id), flDaddr, 6);
+
+/** Sets `entry` to what the VRF's table holds for the flow's destination; 0: nothing. */
+export const lookUpIn6 = (context: Context, entry: typeof table, vrf: Operand): Step[] => [
+  set(table, field(vrf, DEVICE.table6)),
+  set(entry, 0),
+  when(table, switchKind(context, entry, table, flDaddr, 6)),
+];
+
+/** What a table says whose longest match is `entry`. A received flow prefers next hops by the device it came in by. */
+const polLookup = (context: Context, entry: Operand, id: Operand): Step[] => [
+  set(err, callNet(context, "ip6_pol_route", entry, select(eq(kind, lookupKind("input")), flIif, flOif), iface)),
+  traceFib(id),
+];
