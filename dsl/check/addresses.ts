@@ -112,7 +112,9 @@ function refusalOf(device: DeviceDraft, address: Ip): { label: string; kernel?: 
   if (!device.ipv6) return { label: "IPv6 is switched off here", kernel: "RTNETLINK answers: Permission denied" };
   if (address === 0n) return { label: "the unspecified address", kernel };
   if (address >> 120n === 0xffn) return { label: "a multicast address", kernel };
-  if (address === 1n && device.kind !== "loopback") return { label: "the loopback address belongs to `lo`", kernel };
+  // A VRF may have it: its `lo`, as it were (netif_is_l3_master).
+  if (address === 1n && device.kind !== "loopback" && device.kind !== "vrf")
+    return { label: "the loopback address belongs to `lo`", kernel };
   return undefined;
 }
 

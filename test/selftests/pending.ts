@@ -17,7 +17,7 @@ type Kind = "IPv4" | "IPv6 look-up" | "IPv6 ping" | "IPv6 frame";
 export const isPending = (ask: Ask, engine: EngineKind): boolean => PENDING[kindOf(ask)].includes(engine);
 
 function kindOf(ask: Ask): Kind {
-  if ("ping" in ask) return /\S:\S*:/.test(ask.ping) ? "IPv6 ping" : "IPv4";
+  if ("ping" in ask) return /:/.test(ask.ping) ? "IPv6 ping" : "IPv4";
   if ("query" in ask) return ask.query.dst.includes(":") ? "IPv6 look-up" : "IPv4";
   return ask.frame.hex.slice(24, 28) === "86dd" ? "IPv6 frame" : "IPv4";
 }
