@@ -8,6 +8,7 @@ import { type CAC, cac } from "cac";
 import { suggest } from "../../dsl/suggest.ts";
 import { VERSION } from "../version.ts";
 import { painter } from "./colour.ts";
+import { DUMP_COMMANDS } from "./dump-files.ts";
 import { EXIT, UsageError } from "./io.ts";
 
 const KERNEL = [
@@ -61,12 +62,16 @@ export function commandLine(): CAC {
     .action(lazy(() => import("./commands/dump.ts")));
 
   cli
-    .command("import <script>", "Turn an iproute2 shell script into a policy")
+    .command(
+      "import <what> [...files]",
+      "Turn an iproute2 shell script (`import SCRIPT`) or a live machine's dump (`import ip-json DIR|FILE...`) into a policy",
+    )
     .option("-o, --output <file>", "Where to write it", { default: "-" })
     .option("--no-assume-forwarding", "Do not assume net.ipv4.ip_forward = 1 for a router's script that never sets it")
     .option(...JSON_OUT)
     .option(...COLOUR)
     .example("  vrfc import examples/seed.sh -o seed.vrf")
+    .example(`  vrfc import ip-json dump -o live.vrf\n\nA dump is made with\n${DUMP_COMMANDS}`)
     .action(lazy(() => import("./commands/import.ts")));
 
   cli

@@ -29,6 +29,10 @@ the script has not created, so there this is an error.)`,
 
 Linux does not forward unless \`net.ipv4.ip_forward\` is set. A script that builds a router without ever mentioning the setting
 is taken to run on a machine where it is set, and the result says so. \`vrfc import --no-assume-forwarding\` leaves it out.`,
+  W0506: `Something that a dump of a live machine does not say, or says and vrfc does not have.
+
+What \`ip -j\` prints holds no settings, no answers to neighbour discovery that last, nothing of devices in namespaces that were not
+dumped, and devices of kinds that vrfc takes as plain interfaces. The message says what was taken instead.`,
 } as const;
 
 export type ImportCode = keyof typeof IMPORT_CODES;

@@ -130,6 +130,8 @@ function add(run: Run, request: NextHopRequest, replace: boolean): void {
     kind: "nexthop",
     span,
     id,
+    // What has no gateway does not tell its family, and -6 has to.
+    ...(run.family === 6 && !group && hop?.via === undefined ? { family: { value: 6, span: id.span } } : {}),
     ...(hop ? { hop } : {}),
     ...(blackhole ? { blackhole } : {}),
     ...(group ? { group } : {}),

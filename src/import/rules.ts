@@ -49,7 +49,7 @@ export function deleteRule(ns: NetNs, wanted: RuleEntry, hasPref: boolean): Rule
   return found;
 }
 
-function removeRule(ns: NetNs, rule: RuleEntry, span: Span): void {
+export function removeRule(ns: NetNs, rule: RuleEntry, span: Span): void {
   const list = ns.rules[rule.family];
   list.splice(list.indexOf(rule), 1);
   ns.entered.push(new RuleRemoval(rule, span));

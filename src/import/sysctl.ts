@@ -9,10 +9,11 @@ import type { Span } from "../../dsl/span.ts";
 import type { Run } from "./run.ts";
 import type { Word } from "./shell.ts";
 import { type Device, SysctlEntry } from "./state.ts";
+import { requireUnsharedTables } from "./strict-mode.ts";
 import { Refused, Unsupported } from "./words.ts";
 
 /** Settings under conf.DEV that count in vrfc, and what a device has before anything is written. */
-const CONF_DEFAULTS = new Map(
+export const CONF_DEFAULTS = new Map(
   Object.entries({
     forwarding: "0",
     rp_filter: "0",
@@ -65,6 +66,7 @@ export function setSysctl(run: Run, key: string, value: string, span: Span): voi
       span,
     );
   }
+  requireUnsharedTables(ns, key, value, span);
   if (conf && scope === "default") keepOwnSettings(run, conf[1], conf[3], span);
   const through = writtenThrough(key);
   if (through) {

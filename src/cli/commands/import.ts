@@ -1,8 +1,15 @@
-/** `vrfc import SCRIPT` */
+/** `vrfc import SCRIPT` and `vrfc import ip-json DUMP...` */
+
+import type { File } from "../../../dsl/ast.ts";
+import type { Diagnostic } from "../../../dsl/diagnostic.ts";
 import { diagnosticsToJson, print, renderDiagnostics } from "../../../dsl/index.ts";
+import type { Source } from "../../../dsl/span.ts";
 import { importScript } from "../../import/import.ts";
+import { readDump } from "../../import/ip-json/form.ts";
+import { importDump } from "../../import/ip-json/import.ts";
 import { painter } from "../colour.ts";
-import { EXIT, readSource, writeOutput } from "../io.ts";
+import { readDumpFiles } from "../dump-files.ts";
+import { EXIT, readSource, UsageError, writeOutput } from "../io.ts";
 import { colourOption } from "../policy.ts";
 
 export interface ImportOptions {
@@ -12,10 +19,15 @@ export interface ImportOptions {
   readonly color?: string;
 }
 
+interface Imported {
+  readonly source: Source;
+  readonly ast: File;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
 /** The policy goes to the output, what could not be expressed to standard error. */
-export function run(script: string, options: ImportOptions): number {
-  const source = readSource(script);
-  const { ast, diagnostics } = importScript(source, { assumeForwarding: options.assumeForwarding });
+export function run(what: string, files: readonly string[], options: ImportOptions): number {
+  const { source, ast, diagnostics } = what === "ip-json" ? ipJson(files, options) : script(what, files, options);
   const policy = print(ast);
   if (options.json) {
     console.log(
@@ -29,4 +41,16 @@ export function run(script: string, options: ImportOptions): number {
     );
   }
   return diagnostics.some((d) => d.severity !== "note") ? EXIT.FINDINGS : EXIT.OK;
+}
+
+function script(path: string, more: readonly string[], { assumeForwarding }: ImportOptions): Imported {
+  if (more.length > 0) throw new UsageError(`one script at a time; what is \`${more[0]}\`?`);
+  const source = readSource(path);
+  return { source, ...importScript(source, { assumeForwarding }) };
+}
+
+function ipJson(paths: readonly string[], { assumeForwarding }: ImportOptions): Imported {
+  const dump = readDump(readDumpFiles(paths));
+  if (typeof dump === "string") throw new UsageError(`${paths.join(" ")}: ${dump}`);
+  return importDump(dump, paths[0], { assumeForwarding });
 }
