@@ -3,7 +3,7 @@
  * answer is what then comes out of every port, and the netfilter hooks passed on the way. Address resolution does not count.
  */
 import { deviceNamed, type Model } from "../dsl/model.ts";
-import type { LabEvent } from "../runtime/host/events.ts";
+import { type LabEvent, SECOND } from "../runtime/host/events.ts";
 import { hookWalk } from "../runtime/lab/hook-walk.ts";
 import type { Lab } from "../runtime/lab/lab.ts";
 import { EthernetView, EtherType } from "../runtime/net/ethernet.ts";
@@ -13,19 +13,21 @@ import type { Frame, FrameAnswer, Scenario } from "./scenario.ts";
 /** Seconds that a recording listens for what a frame brings about; `Lab.inject` lets as much time pass. */
 const LISTENING = 0.02;
 /**
- * Seconds that a recording spends on its own work between two frames; only the rate limits of ICMP errors feel them. Not
- * recorded: estimated from the recordings themselves (test/KNOWN-DIFFERENCES.md says what it decides).
+ * Seconds that a recording spends on its own work between two frames, where it does not say when each was sent; only the rate
+ * limits of ICMP errors feel them. Estimated from such recordings (test/KNOWN-DIFFERENCES.md says what it decides).
  */
 const BETWEEN_FRAMES = 0.0025;
 
-export function answerFrame(lab: Lab, model: Model, frame: Frame, scenario: Scenario): FrameAnswer {
+/** @param at when the frame is sent, in microseconds since the lab began; undefined: when the one before is done with */
+export function answerFrame(lab: Lab, model: Model, frame: Frame, scenario: Scenario, at?: number): FrameAnswer {
   const root = model.nets[lab.netNamed(ROOT)];
   const peer = deviceNamed(root, frame.port)?.peer ?? null;
   if (peer === null) return { unsupported: `${frame.port} is no wire of the root namespace` };
   const bytes = fromHex(frame.hex);
   if (bytes === null) return { unsupported: "a frame that is not hexadecimal" };
   const ipv6 = new EthernetView(bytes).type === EtherType.IPV6;
-  lab.idle(BETWEEN_FRAMES + (ipv6 ? LISTENING : 0));
+  if (at === undefined) lab.idle(BETWEEN_FRAMES + (ipv6 ? LISTENING : 0));
+  else lab.idle(Math.max(0, at - lab.now) / SECOND);
   if (ipv6) return { unsupported: "IPv6 frames" };
   const events = lab.inject(peer.net, peer.ifindex, bytes);
   const logged = new Set(scenario.hooks_in ?? []);

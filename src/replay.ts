@@ -40,12 +40,15 @@ export async function replay(scenarios: readonly Scenario[], options: ReplayOpti
 }
 
 async function answer(scenario: Scenario, options: ReplayOptions & { networks: Networks }): Promise<Answer> {
-  const { queries, frames, pings } = scenario;
+  const { queries, frames, pings, expect } = scenario;
   const { model, why } = options.networks.get(scenario, options.kernel);
   if (model === null) return unanswered(scenario, why);
   const answers = queries && (await answerQueries(model, options, queries));
   const outputs =
-    frames && (await openAnd(model, options, (lab) => frames.map((frame) => answerFrame(lab, model, frame, scenario))));
+    frames &&
+    (await openAnd(model, options, (lab) =>
+      frames.map((frame, i) => answerFrame(lab, model, frame, scenario, expect?.outputs?.[i]?.at)),
+    ));
   const logged = new Set(scenario.hooks_in ?? []);
   const pinged = pings && (await openAnd(model, options, (lab) => pings.map((cmd) => answerPing(lab, cmd, logged))));
   return {

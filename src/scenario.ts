@@ -70,6 +70,8 @@ export interface RouteAnswer extends Unsupported {
 }
 
 export interface FrameAnswer extends Unsupported {
+  /** When the frame was sent: microseconds since the first one, by the clock that limits in time are kept by (jiffies). */
+  readonly at?: number;
   /** The sending device refused the frame: errno name. */
   readonly refused?: string;
   readonly frames?: readonly Frame[];

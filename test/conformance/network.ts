@@ -218,7 +218,9 @@ class Drawing {
     const prefix = this.#prefix(family);
     const type = random.chance(0.25) ? pick(random, ROUTE_TYPES) : "";
     const six = family === 6 ? "-6 " : "";
-    const words = [type, prefix, type === "" || DEVICE_TYPES.includes(type) ? this.#way(family) : "", ...tail];
+    const way = type === "" || DEVICE_TYPES.includes(type) ? this.#way(family) : "";
+    // iproute2 wants a list of next hops last.
+    const words = way.startsWith("nexthop") ? [type, prefix, ...tail, way] : [type, prefix, way, ...tail];
     this.#ip(`${six}route ${verb} ${words.filter((word) => word !== "").join(" ")}`);
   }
 

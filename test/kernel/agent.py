@@ -49,17 +49,32 @@ def plain_ip(command):
     return options, " ".join(words)
 
 
+# No object of `ip` begins so: as a line of a batch it fails, and thereby says that the line before it was done with.
+MARKER = "marker"
+
+
 def run_batch(options, lines):
-    """Statuses and errors of `ip` commands run by one process: with -force it goes on, and names the lines that failed."""
-    done = subprocess.run(["ip", "-force", *options, "-batch", "-"], input="\n".join(lines) + "\n", capture_output=True, text=True, errors="replace")
-    failed, said = {}, []
-    for line in done.stderr.splitlines():
-        at = re.match(r"Command failed -:(\d+)", line)
-        if at:
-            failed[int(at[1]) - 1], said = "\n".join(said), []
-        elif line.strip():
-            said.append(line.strip())
-    return [(2, failed[i]) if i in failed else (0, "") for i in range(len(lines))]
+    """(status, error) of `ip` commands run by one process. With -force a batch goes on after a command that fails, and names
+    its line; but some faults end the process, so that the rest needs another."""
+    results = []
+    while len(results) < len(lines):
+        rest = lines[len(results):]
+        text = "".join(f"{line}\n{MARKER}\n" for line in rest)
+        done = subprocess.run(["ip", "-force", *options, "-batch", "-"], input=text, capture_output=True, text=True, errors="replace")
+        failed, said = False, []
+        for line in done.stderr.splitlines():
+            at = re.match(r"Command failed -:(\d+)", line)
+            if at is None:
+                said.append(line.strip())
+            elif int(at[1]) % 2 == 1:  # a command
+                failed = True
+            else:  # the marker behind it, which has said its own line last
+                message = "\n".join(line for line in said[:-1] if line)
+                results.append((2, message) if failed else (0, ""))
+                failed, said = False, []
+        if len(results) < len(lines):
+            results.append((2, "\n".join(line for line in said if line)))
+    return results
 
 
 def set_up(commands):
