@@ -7,6 +7,9 @@ import { ETHERNET_HEADER_BYTES, EthernetView, EtherType } from "../../runtime/ne
 import { BROADCAST_MAC, isGroup } from "../../runtime/net/mac.ts";
 import { DropReason, Verdict } from "../../runtime/verdict.ts";
 import { ip_rcv } from "./ip_input.ts";
+import { isIpv6 } from "./ipv6/af_inet6.ts";
+import { ipv6_rcv } from "./ipv6/ip6_input.ts";
+import { loopedDst6 } from "./ipv6/route.ts";
 import type { NetNamespace } from "./net.ts";
 import { refuse_header } from "./raw.ts";
 import { loopedDst } from "./route.ts";
@@ -27,7 +30,7 @@ export function dev_receive(net: NetNamespace, skb: SkBuff, ifindex: number): Ve
   return netif_receive_skb(net, skb, dev);
 }
 
-/** The hooks of the device, then the protocol. Tagged frames and everything but IPv4 are the host's. */
+/** The hooks of the device, then the protocol. Tagged frames and everything but IP are the host's. */
 export function netif_receive_skb(net: NetNamespace, skb: SkBuff, dev: Device): Verdict {
   const { type } = eth_type_trans(skb, dev);
   return netif_receive_skb_core(net, skb, dev, type);
@@ -40,17 +43,20 @@ export function dev_loopback_receive(net: NetNamespace, skb: SkBuff, ifindex: nu
   const dev = net.dev_get_by_index(ifindex);
   if (dev === undefined) return kfree_skb(net, skb, DropReason.DEVICE_DOWN);
   skb.pkt_type = "LOOPBACK";
-  skb.dst = loopedDst(net, skb);
-  return netif_receive_skb_core(net, skb, dev, EtherType.IPV4);
+  if (isIpv6(skb)) skb.dst6 = loopedDst6(skb, dev);
+  else skb.dst = loopedDst(net, skb);
+  return netif_receive_skb_core(net, skb, dev, skb.protocol);
 }
 
 function netif_receive_skb_core(net: NetNamespace, skb: SkBuff, dev: Device, type: number): Verdict {
   skb.dev = dev;
   skb.skb_iif = dev.ifindex;
+  skb.protocol = type;
   net.hook("xdp", dev.ifindex, 0);
   net.hook("tc ingress", dev.ifindex, 0);
   net.hook("netdev ingress", dev.ifindex, 0);
-  return type === EtherType.IPV4 ? ip_rcv(net, skb, dev) : Verdict.PASS;
+  if (type === EtherType.IPV4) return ip_rcv(net, skb, dev);
+  return type === EtherType.IPV6 ? ipv6_rcv(net, skb, dev) : Verdict.PASS;
 }
 
 /** Pulls the Ethernet header and says for whom the frame is; its own address leaves pkt_type as it was. */

@@ -1,7 +1,9 @@
 /**
- * The reference interpreter: what the Linux IPv4 packet path does to a packet, slowly and plainly, over a namespace of the
+ * The reference interpreter: what the Linux IP packet path does to a packet, slowly and plainly, over a namespace of the
  * model. It is the specification of the packet path; every other engine must give the same verdicts, columns, bytes and
  * traces. Each function bears the name of the kernel function whose work it does, and stands in a file named as the kernel's.
+ *
+ * This header says it of IPv4; that of ipv6/af_inet6.ts continues it for IPv6.
  *
  *   runtime/engine.ts  RECEIVE     netif_receive_skb  dev.ts  -> ip_rcv  ip_input.ts -> ip_route_input_noref  route.ts
  *                      OUTPUT      raw_sendmsg        raw.ts  -> ip_route_output_flow  route.ts -> ip_local_out  ip_output.ts
@@ -19,7 +21,7 @@
  *                                       PKT_TOO_BIG: a veth gets more than its MTU + 14 + 4 (a VLAN tag) bytes.
  *             | netif_receive
  *   netif_receive = hook xdp in=D, hook tc ingress in=D, hook netdev ingress in=D, ip_rcv
- *                                       (EtherType not 0800: verdict PASS, nothing follows; this includes tagged frames)
+ *                                       (EtherType 86dd: ipv6_rcv; another, as that of tagged frames: verdict PASS, nothing follows)
  *   ip_rcv    = drop                    ip_rcv_core, the first that holds: OTHERHOST; IP_INHDR (below 20 bytes, ihl < 5 or version
  *                                       not 4, header not all there); IP_CSUM; PKT_TOO_SMALL (tot_len > frame); IP_INHDR (tot_len < ihl * 4)
  *             | hook prerouting in=D,
@@ -76,7 +78,7 @@
  *                   | route, vrf_local_xmit O, netif_receive with D = O        the route's device is O again: back in with its dst
  *                   | route, hook output in=0 out=O', ip_output with skb->dev = O ) )
  *
- *   OUTPUT    = drop IP_INHDR           the host gave no IPv4 header that is all there (version 6: verdict PASS, nothing recorded)
+ *   OUTPUT    = drop IP_INHDR           the host gave no IPv4 header that is all there
  *             | fib(output)*, ( send_error | route, [ send_error EMSGSIZE: DF and larger than the MTU ], ip_local_out )
  *   ip_local_out = [ vrf_l3_out O V direct ] and then
  *               direct:      hook output out=V, hook postrouting out=V, hook output out=O, ip_output with skb->dev = V
@@ -145,6 +147,10 @@ import type { Trace, TraceStep } from "../../runtime/trace.ts";
 import { DropReason, Entry, Verdict } from "../../runtime/verdict.ts";
 import { dev_loopback_receive, dev_receive } from "./dev.ts";
 import { ip_finish_output2 } from "./ip_output.ts";
+import { isIpv6 } from "./ipv6/af_inet6.ts";
+import { ndisc_send_skb } from "./ipv6/ndisc.ts";
+import { rawv6_sendmsg } from "./ipv6/raw.ts";
+import { inet6_route_input, ip6_lookup } from "./ipv6/rtm_getroute.ts";
 import { NetNamespace } from "./net.ts";
 import { ip_route_connect, raw_sendmsg, refuse_header } from "./raw.ts";
 import { inet_rtm_getroute } from "./rtm_getroute.ts";
@@ -187,15 +193,17 @@ function judge(net: NetNamespace, skb: SkBuff): Verdict {
     case Entry.RECEIVE:
       return dev_receive(net, skb, device);
     case Entry.OUTPUT:
-      return raw_sendmsg(net, skb);
+      return isIpv6(skb) ? rawv6_sendmsg(net, skb) : raw_sendmsg(net, skb);
     case Entry.LOOKUP:
-      return ip_route_connect(net, skb);
+      return isIpv6(skb) ? ip6_lookup(net, skb) : ip_route_connect(net, skb);
     case Entry.LOOPBACK:
       return dev_loopback_receive(net, skb, device);
     case Entry.NEIGHBOUR:
       return neigh_update(net, skb, device);
     case Entry.ROUTE_INPUT:
-      return inet_rtm_getroute(net, skb, device);
+      return isIpv6(skb) ? inet6_route_input(net, skb, device) : inet_rtm_getroute(net, skb, device);
+    case Entry.NDISC:
+      return ndisc_send_skb(net, skb, device);
     default:
       return Verdict.NONE; // not an entry
   }

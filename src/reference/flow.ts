@@ -35,6 +35,7 @@ export interface Flowi4 extends Flowi {
 export interface Flowi6 extends Flowi {
   saddr: bigint;
   daddr: bigint;
+  flowlabel: number;
 }
 
 /** The TOS bits that routing looks at (IPTOS_RT_MASK). */
@@ -55,8 +56,30 @@ export const flowi4 = (fields: Partial<Flowi4> & { saddr: number; daddr: number 
   ...fields,
 });
 
+/** As flowi4. */
+export const flowi6 = (fields: Partial<Flowi6> & { saddr: bigint; daddr: bigint }): Flowi6 => ({
+  iif: LOOPBACK_IFINDEX,
+  oif: 0,
+  l3mdev: 0,
+  mark: 0,
+  tos: 0,
+  protocol: 0,
+  sport: 0,
+  dport: 0,
+  uid: 0,
+  flags: 0,
+  flowlabel: 0,
+  ...fields,
+});
+
+/** The bits of the traffic class that IPv6 rules look at: DSCP without ECN. */
+export const INET_DSCP_MASK = 0xfc;
+
 /** As traces hold it. */
-export const traced = (fl: Flowi4): Flow => ({
+export const traced6 = (fl: Flowi6): Flow => ({ ...traced(fl), tos: fl.tos & INET_DSCP_MASK });
+
+/** As traces hold it. */
+export const traced = (fl: Flowi4 | Flowi6): Flow => ({
   iif: ifIndex(fl.iif),
   oif: ifIndex(fl.oif),
   l3mdev: ifIndex(fl.l3mdev),

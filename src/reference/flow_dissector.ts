@@ -24,7 +24,7 @@ export function skb_flow_dissect_flow_keys(skb: SkBuff): FlowKeys {
 }
 
 /** Bytes into the transport header; of ESP and AH the SPI counts as ports. Null: the protocol has none. */
-function proto_ports_offset(protocol: number): number | null {
+export function proto_ports_offset(protocol: number): number | null {
   switch (protocol) {
     case proto.IPPROTO_TCP:
     case proto.IPPROTO_UDP:

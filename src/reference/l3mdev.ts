@@ -70,9 +70,14 @@ export function l3mdev_fib_rule_match(net: NetNamespace, fl: Flowi): number {
 
 /** A packet received by a slave, or by the VRF device itself, passes to the VRF. */
 export function l3mdev_ip_rcv(net: NetNamespace, skb: SkBuff): void {
-  const dev = skb.dev!;
-  const master = netif_is_l3_slave(dev) ? net.dev_get_by_index(dev.master) : netif_is_l3_master(dev) ? dev : undefined;
+  const master = l3mdev_l3_rcv_master(net, skb.dev!);
   if (master !== undefined) vrf_l3_rcv(net, master, skb);
+}
+
+/** The VRF whose receive handler a packet received by `dev` goes through. */
+export function l3mdev_l3_rcv_master(net: NetNamespace, dev: Device): Device | undefined {
+  if (netif_is_l3_slave(dev)) return net.dev_get_by_index(dev.master);
+  return netif_is_l3_master(dev) ? dev : undefined;
 }
 
 /** A packet of this host that leaves by a slave passes through the VRF first. */

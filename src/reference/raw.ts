@@ -11,6 +11,8 @@ import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, ipv4_is_multicast } from "./in.
 import { ip_exceeds_mtu } from "./ip_forward.ts";
 import { ip_local_out } from "./ip_output.ts";
 import { IP_OFFSET, IPHDR_BYTES } from "./iphdr.ts";
+import { isIpv6 } from "./ipv6/af_inet6.ts";
+import { refuse_header6 } from "./ipv6/raw.ts";
 import { type NetNamespace, netif_is_l3_master } from "./net.ts";
 import { ip_route_output_key } from "./route.ts";
 import { ip_dst_mtu } from "./rtable.ts";
@@ -43,10 +45,10 @@ export function ip_route_connect(net: NetNamespace, skb: SkBuff): Verdict {
   return Verdict.FOUND;
 }
 
-/** The verdict, when the host gave something else than an IPv4 packet. */
+/** The verdict, when the host gave something else than an IP packet. */
 export function refuse_header(net: NetNamespace, skb: SkBuff): Verdict | null {
+  if (isIpv6(skb)) return refuse_header6(net, skb);
   skb.network_header = skb.data;
-  if (skb.len >= 1 && skb.iphdr.version === 6) return Verdict.PASS;
   const { version, ihl } = skb.iphdr;
   if (skb.len < IPHDR_BYTES || version !== 4 || ihl < 5 || ihl * 4 > skb.len)
     return kfree_skb(net, skb, DropReason.IP_INHDR);

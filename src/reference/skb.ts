@@ -11,12 +11,15 @@ import {
   NEXT_HOP_IN_SLOT,
   type PacketBatch,
   PacketFlag,
+  REDIRECT_IN_SLOT,
   RESULT_COLUMNS,
   SOURCE_IN_SLOT,
 } from "../../runtime/batch.ts";
-import { type Ip, writeIpv4, writeIpv6 } from "../../runtime/net/ip.ts";
+import { EtherType } from "../../runtime/net/ethernet.ts";
+import { type Ip, type Ipv6, writeIpv4, writeIpv6 } from "../../runtime/net/ip.ts";
 import { type DropReason, type Errno, Verdict } from "../../runtime/verdict.ts";
 import { Iphdr } from "./iphdr.ts";
+import type { Rt6Info } from "./ipv6/route.ts";
 import type { NetNamespace } from "./net.ts";
 import type { Rtable } from "./rtable.ts";
 
@@ -36,8 +39,16 @@ export class SkBuff {
   skb_iif = 0;
   pkt_type: PacketType = "HOST";
   readonly mark: number;
+  /** EtherType. */
+  protocol: number = EtherType.IPV4;
+  /** An IPv4 packet's; an IPv6 one has `dst6`. */
   dst: Rtable | null = null;
-  /** IPCB(skb)->iif: the device that ip_rcv_core saw, 0 on the way out. */
+  dst6: Rt6Info | null = null;
+  /** IPv6: of a socket of this host, so that it may be cut into fragments. */
+  ignore_df = false;
+  /** sk_mc_loop: this host gets a copy of its own multicasts. */
+  mc_loop = true;
+  /** IPCB(skb)->iif, IP6CB(skb)->iif: the device that ip_rcv_core saw, 0 on the way out. */
   iif = 0;
   /** IPSKB_L3SLAVE: a VRF took the packet over from `iif`. */
   l3slave = false;
@@ -108,10 +119,18 @@ export class SkBuff {
     this.batch.column("flags")[this.index] |= flag;
   }
 
-  writeSource(address: number): void {
+  writeSource(address: Ip): void {
     const at = this.batch.slot(this.index) + SOURCE_IN_SLOT;
-    writeIpv4(this.bytes, at, address);
+    if (typeof address === "number") writeIpv4(this.bytes, at, address);
+    else writeIpv6(this.bytes, at, address);
     this.set("source", at);
+  }
+
+  /** @returns where it stands in the buffer */
+  writeRedirectTarget(address: Ipv6): number {
+    const at = this.batch.slot(this.index) + REDIRECT_IN_SLOT;
+    writeIpv6(this.bytes, at, address);
+    return at;
   }
 }
 
@@ -129,13 +148,30 @@ export function icmp_send(net: NetNamespace, skb: SkBuff, type: number, code: nu
   return Verdict.ICMP_ERROR;
 }
 
+/** icmpv6_send, icmpv6_param_prob: the host writes the error, about the packet as it now is. */
+export function icmpv6_send(net: NetNamespace, skb: SkBuff, type: number, code: number, info: number): Verdict {
+  icmpv6_send_besides(net, skb, type, code, info);
+  skb.writeExtent();
+  return Verdict.ICMP_ERROR;
+}
+
+/** A redirect: the packet itself goes on. */
+export function icmpv6_send_besides(net: NetNamespace, skb: SkBuff, type: number, code: number, info: number): void {
+  setIcmp(skb, type, code, info);
+  net.record({ step: "icmpv6_send", type, code });
+}
+
 /** icmp_send of a redirect: the packet itself goes on, and ends with a verdict of its own. */
 export function icmp_send_besides(net: NetNamespace, skb: SkBuff, type: number, code: number, info: number): void {
+  setIcmp(skb, type, code, info);
+  net.record({ step: "icmp_send", type, code });
+}
+
+function setIcmp(skb: SkBuff, type: number, code: number, info: number): void {
   skb.set("error", (type << 8) | code);
   skb.set("info", info);
   skb.set("skbDevice", skb.dev?.ifindex ?? 0);
   skb.set("sdif", skb.iif);
-  net.record({ step: "icmp_send", type, code });
 }
 
 /** Verdict LOCAL: for a socket that is bound to skb->dev, to the device that received it, or to none. */

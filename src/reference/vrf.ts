@@ -5,17 +5,19 @@
  *   in     l3mdev_ip_rcv -> vrf_l3_rcv                    skb->dev = VRF, PREROUTING once more
  *   out    l3mdev_ip_out -> vrf_l3_out -> direct          LOCAL_OUT, POSTROUTING of the VRF, then on with the slave's
  *                                      -> redirect        dst = the VRF's own, whose output is vrf_output
- *   device vrf_xmit -> vrf_process_v4_outbound            routes anew, inside the VRF
+ *   device vrf_xmit -> vrf_process_v4_outbound            routes anew, inside the VRF; of IPv6: ipv6/vrf.ts
  *                       -> vrf_local_xmit                 for this host: back in by the VRF device
  *                       -> vrf_ip_local_out               LOCAL_OUT of the slave, and out
  */
 import { type Device, Scope } from "../../dsl/model.ts";
+import { EtherType } from "../../runtime/net/ethernet.ts";
 import { DropReason, type Verdict } from "../../runtime/verdict.ts";
 import { netif_rx } from "./dev.ts";
 import { inet_select_addr } from "./devinet.ts";
 import { FlowFlag, flowi4 } from "./flow.ts";
 import { ipv4_is_lbcast, ipv4_is_multicast } from "./in.ts";
 import { dst_output, ip_finish_output2 } from "./ip_output.ts";
+import { vrf_process_v6_outbound } from "./ipv6/vrf.ts";
 import type { NetNamespace } from "./net.ts";
 import { ip_route_output_key } from "./route.ts";
 import type { Rtable } from "./rtable.ts";
@@ -46,7 +48,7 @@ export function vrf_l3_out(net: NetNamespace, vrf_dev: Device, skb: SkBuff): voi
 }
 
 /** A device that is down has the noop qdisc, which is none of its own and yet queues: dev_deactivate. */
-const qdisc_tx_is_default = (vrf_dev: Device): boolean => vrf_dev.up && vrf_dev.qdiscDefault;
+export const qdisc_tx_is_default = (vrf_dev: Device): boolean => vrf_dev.up && vrf_dev.qdiscDefault;
 
 function vrf_ip_out_direct(net: NetNamespace, vrf_dev: Device, skb: SkBuff): void {
   skb.dev = vrf_dev;
@@ -75,7 +77,9 @@ export function vrf_output(net: NetNamespace, skb: SkBuff): Verdict {
 
 export function vrf_xmit(net: NetNamespace, skb: SkBuff, vrf_dev: Device): Verdict {
   net.record({ step: "vrf_xmit", vrf: vrf_dev.ifindex });
-  return vrf_process_v4_outbound(net, skb, vrf_dev);
+  return skb.protocol === EtherType.IPV6
+    ? vrf_process_v6_outbound(net, skb, vrf_dev)
+    : vrf_process_v4_outbound(net, skb, vrf_dev);
 }
 
 /** The flow has neither mark nor ports nor uid. */
@@ -100,7 +104,7 @@ function vrf_process_v4_outbound(net: NetNamespace, skb: SkBuff, vrf_dev: Device
   return vrf_ip_local_out(net, skb);
 }
 
-function vrf_local_xmit(net: NetNamespace, skb: SkBuff, vrf_dev: Device): Verdict {
+export function vrf_local_xmit(net: NetNamespace, skb: SkBuff, vrf_dev: Device): Verdict {
   net.record({ step: "vrf_local_xmit", vrf: vrf_dev.ifindex });
   skb.pkt_type = "LOOPBACK";
   return netif_rx(net, skb, vrf_dev);

@@ -68,7 +68,7 @@ const anyFrame = fc
     device: fc.constantFrom(...IFINDEXES),
     packet: anyIpPacket,
     mac: rarely("own", fc.constantFrom("broadcast", "multicast", "other"), 10),
-    type: rarely(0x0800, fc.constantFrom(0x0806, 0x8100, 0x86dd)),
+    type: rarely(0x0800, fc.constantFrom(0x0806, 0x8100, 0x8847)),
     cut: rarely(0, fc.integer({ min: 1, max: 40 })),
   })
   .map(({ device, packet, mac, type, cut }) => {
@@ -104,9 +104,9 @@ const anySend = fc.record({
 });
 
 const anyBytes = fc.record({
-  entry: fc.integer({ min: 0, max: 6 }),
+  entry: fc.integer({ min: 0, max: 5 }),
   device: fc.constantFrom(0, ...IFINDEXES),
-  bytes: fc.uint8Array({ maxLength: 300, size: "max" }),
+  bytes: fc.uint8Array({ maxLength: 300, size: "max" }).filter((bytes) => bytes[0] >>> 4 !== 6),
 });
 
 const anyNextHop = fc.oneof(

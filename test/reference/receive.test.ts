@@ -81,7 +81,7 @@ describe("before IP", () => {
   test.each([
     ["ARP", 0x0806],
     ["802.1Q", 0x8100],
-    ["IPv6", 0x86dd],
+    ["MPLS", 0x8847],
   ])("%s passes the device's hooks and is the host's", (_, type) => {
     const got = hostOf(ROUTER).receiveFrame("eth0", spoilt({ set: { 12: type >> 8, 13: type & 255 } }));
     expect([got.verdict, got.steps]).toEqual(["PASS", "xdp eth0 | tc ingress eth0 | netdev ingress eth0"]);

@@ -14,8 +14,11 @@ interface Candidate {
   readonly prefixLength: number;
 }
 
-/** @returns null: EADDRNOTAVAIL */
-export function ipv6_dev_get_saddr(net: NetNamespace, dst_dev: Device, daddr: bigint): bigint | null {
+/**
+ * @param dst_dev undefined: no route, and so no device, is known
+ * @returns null: EADDRNOTAVAIL
+ */
+export function ipv6_dev_get_saddr(net: NetNamespace, dst_dev: Device | undefined, daddr: bigint): bigint | null {
   let hiscore: { readonly score: readonly number[]; readonly address: bigint } | null = null;
   for (const candidate of candidates(net, dst_dev, daddr)) {
     const score = ipv6_get_saddr_eval(candidate, dst_dev, daddr);
@@ -25,12 +28,12 @@ export function ipv6_dev_get_saddr(net: NetNamespace, dst_dev: Device, daddr: bi
 }
 
 /** The outgoing device's first, then its VRF's, then those of all devices of the domain: of equals the first wins. */
-function candidates(net: NetNamespace, dst_dev: Device, daddr: bigint): Candidate[] {
+function candidates(net: NetNamespace, dst_dev: Device | undefined, daddr: bigint): Candidate[] {
   const ownLink = in6.ipv6_addr_is_multicast(daddr) || in6.ipv6_addr_src_scope(daddr) <= in6.Scope6.LINKLOCAL;
-  if (ownLink) return addr_list(dst_dev);
-  const master = l3mdev_master_dev(net, dst_dev);
+  if (dst_dev !== undefined && ownLink) return addr_list(dst_dev);
+  const master = dst_dev && l3mdev_master_dev(net, dst_dev);
   const domain = net.devices.filter((dev) => l3mdev_master_ifindex(dev) === (master?.ifindex ?? 0));
-  return [...(master === undefined ? [] : [dst_dev, master]), ...domain].flatMap(addr_list);
+  return [...(dst_dev === undefined || master === undefined ? [] : [dst_dev, master]), ...domain].flatMap(addr_list);
 }
 
 const addr_list = (device: Device): Candidate[] =>
@@ -44,7 +47,11 @@ type Address6 = Address & { readonly prefix: { readonly address: bigint } };
 const isIpv6 = (address: Address): address is Address6 => typeof address.prefix.address === "bigint";
 
 /** One number a rule, in the order of the rules; larger is better. */
-function ipv6_get_saddr_eval({ device, address, prefixLength }: Candidate, dst_dev: Device, daddr: bigint): number[] {
+function ipv6_get_saddr_eval(
+  { device, address, prefixLength }: Candidate,
+  dst_dev: Device | undefined,
+  daddr: bigint,
+): number[] {
   const [scope, wanted] = [in6.ipv6_addr_src_scope(address), in6.ipv6_addr_src_scope(daddr)];
   return [
     Number(address === daddr), // rule 1: the destination itself

@@ -4,11 +4,12 @@
  * FIB_RULE_FIND_SADDR, which `ip rule` cannot set; so `from` matches no flow without a source.
  */
 import type { Rule } from "../../../dsl/model.ts";
-import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../../runtime/brand.ts";
+import { RT_TABLE_LOCAL, RT_TABLE_MAIN, tableId } from "../../../runtime/brand.ts";
 import { inPrefix } from "../../../runtime/net/ip.ts";
+import type { LookupKind } from "../../../runtime/trace.ts";
 import { Errno } from "../../../runtime/verdict.ts";
 import { FibLookupArg, type FibRulesOps, fib_rule_error, fib_rule_get_table, fib_rules_lookup } from "../fib_rules.ts";
-import type { Flowi6 } from "../flow.ts";
+import { type Flowi6, INET_DSCP_MASK, traced6 } from "../flow.ts";
 import { l3mdev_update_flow } from "../l3mdev.ts";
 import type { NetNamespace } from "../net.ts";
 import { ip6_error_entry, ip6_null_entry, type LookupFlags, type Rt6Info } from "./route.ts";
@@ -16,22 +17,43 @@ import { ip6_error_entry, ip6_null_entry, type LookupFlags, type Rt6Info } from 
 /** Asks one table; null: it holds nothing. */
 type PolLookup = (table: number) => Rt6Info | null;
 
-export function fib6_rule_lookup(net: NetNamespace, fl6: Flowi6, flags: LookupFlags, lookup: PolLookup): Rt6Info {
-  if (!fib6_has_custom_rules(net)) return local_then_main(net, lookup);
+export function fib6_rule_lookup(
+  net: NetNamespace,
+  kind: LookupKind,
+  fl6: Flowi6,
+  flags: LookupFlags,
+  lookup: PolLookup,
+): Rt6Info {
+  const custom = fib6_has_custom_rules(net);
+  if (custom) l3mdev_update_flow(net, fl6);
+  net.record({ step: "lookup", kind, flow: traced6(fl6) });
   const arg = new FibLookupArg<Rt6Info>();
-  l3mdev_update_flow(net, fl6);
-  fib_rules_lookup(net, fib6_rules_ops(flags, lookup), fl6, arg);
-  return arg.result ?? ip6_null_entry(net);
+  if (custom) fib_rules_lookup(net, fib6_rules_ops(flags, lookup), fl6, arg);
+  else arg.result = local_then_main(net, lookup);
+  const rt = arg.result ?? ip6_null_entry(net);
+  recordResult(net, arg.rule, rt);
+  return rt;
 }
 
 /** What the kernel does while no rule was ever added, whatever was taken away. */
-function local_then_main(net: NetNamespace, lookup: PolLookup): Rt6Info {
+function local_then_main(net: NetNamespace, lookup: PolLookup): Rt6Info | null {
   for (const table of [RT_TABLE_LOCAL, RT_TABLE_MAIN]) {
-    const rt = lookup(table);
+    const rt = fib6_table_answer(net, table, lookup);
     if (rt !== null && rt.error !== Errno.EAGAIN) return rt;
   }
-  return ip6_null_entry(net);
+  return null;
 }
+
+/** Asks a table, and tells what it answered. */
+export function fib6_table_answer(net: NetNamespace, table: number, lookup: PolLookup): Rt6Info | null {
+  const rt = lookup(table);
+  const error = rt === null ? Errno.EAGAIN : rt.error;
+  net.record({ step: "fib", table: tableId(table), route: rt?.from?.route.id ?? null, error });
+  return rt;
+}
+
+export const recordResult = (net: NetNamespace, rule: Rule | null, rt: Rt6Info): void =>
+  net.record({ step: "result", rule: rule?.id ?? null, route: rt.from?.route.id ?? null, error: rt.error });
 
 /** The kernel keeps a flag that nothing clears; the model knows only the rules that there are, and so only those that are not its own. */
 const fib6_has_custom_rules = (net: NetNamespace): boolean =>
@@ -59,12 +81,11 @@ function fib6_rule_match(
   return null;
 }
 
-const INET_DSCP_MASK = 0xfc;
-
 /** A table that holds nothing, and a throw route, are no answer. A refusal is one, with its error. */
 function fib6_rule_action(net: NetNamespace, rule: Rule, arg: FibLookupArg<Rt6Info>, lookup: PolLookup): Errno | 0 {
   const error = fib_rule_error(rule);
-  arg.result = error === 0 ? lookup(fib_rule_get_table(rule, arg)) : ip6_error_entry(net, error);
+  arg.result =
+    error === 0 ? fib6_table_answer(net, fib_rule_get_table(rule, arg), lookup) : ip6_error_entry(net, error);
   if (arg.result !== null && arg.result.error !== Errno.EAGAIN) return arg.result.error;
   arg.result = null;
   return Errno.EAGAIN;

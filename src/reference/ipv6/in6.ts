@@ -14,19 +14,26 @@ const prefix = (text: string): Prefix => {
 
 export const LINK_LOCAL = prefix("fe80::/10");
 export const SITE_LOCAL = prefix("fec0::/10");
-const LOOPBACK = 1n;
+export const IN6ADDR_LOOPBACK = 1n;
 
 export const ipv6_addr_is_multicast = (address: bigint): boolean => address >> 120n === 0xffn;
 export const ipv6_addr_is_linklocal = (address: bigint): boolean => inPrefix(LINK_LOCAL, address);
 
+export const ipv6_addr_loopback = (address: bigint): boolean => address === IN6ADDR_LOOPBACK;
+
+/** IPV6_ADDR_MC_SCOPE: the scope bits of a multicast address. */
+export const ipv6_addr_mc_scope = (address: bigint): number => Number((address >> 112n) & 0xfn);
+/** Scopes that do not leave a node. */
+export const MulticastScope = { RESERVED: 0, NODELOCAL: 1 } as const;
+
 /** Multicast of interface scope counts as loopback, of link scope as link-local; both are multicast anyway. */
 export const rt6_need_strict = (address: bigint): boolean =>
-  ipv6_addr_is_multicast(address) || ipv6_addr_is_linklocal(address) || address === LOOPBACK;
+  ipv6_addr_is_multicast(address) || ipv6_addr_is_linklocal(address) || ipv6_addr_loopback(address);
 
 export function ipv6_addr_src_scope(address: bigint): number {
   if (address === 0n) return 0;
-  if (ipv6_addr_is_multicast(address)) return Number((address >> 112n) & 0xfn);
-  if (ipv6_addr_is_linklocal(address) || address === LOOPBACK) return Scope6.LINKLOCAL;
+  if (ipv6_addr_is_multicast(address)) return ipv6_addr_mc_scope(address);
+  if (ipv6_addr_is_linklocal(address) || ipv6_addr_loopback(address)) return Scope6.LINKLOCAL;
   return inPrefix(SITE_LOCAL, address) ? Scope6.SITELOCAL : Scope6.GLOBAL;
 }
 
