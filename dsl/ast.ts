@@ -5,7 +5,8 @@
  *   file      = { kernel | namespace | test | item }            items outside a namespace belong to `host`
  *   namespace = "namespace" NAME "{" { item } "}"
  *   item      = sysctl | vrf | interface | table | route | rule | neighbour | nexthop
- *   test      = "test" STRING "{" { namespace | send } "}"      a namespace in a test adds to the network for that test
+ *   test      = "test" STRING "{" { namespace | step } "}"      a namespace in a test adds to the network for that test
+ *   step      = ["in" NAME] ( ping | listen | connect )
  */
 import type { Ip, Prefix } from "../runtime/net/ip.ts";
 import type { Mac } from "../runtime/net/mac.ts";
@@ -204,11 +205,14 @@ export interface Test extends Node {
   readonly kind: "test";
   readonly name: Spanned<string>;
   readonly additions: readonly Namespace[];
-  readonly pings: readonly Ping[];
+  readonly steps: readonly TestStep[];
   readonly tail?: readonly (string | null)[];
 }
 
 /** `[in NS] ping ADDR [-I DEV|ADDR] [-t TTL] [-m MARK] expect OUTCOME` */
+/** What a test does, in order. */
+export type TestStep = Ping | Listen | Connect;
+
 export interface Ping extends Node {
   readonly kind: "ping";
   /** Absent: `host`. */
@@ -219,15 +223,48 @@ export interface Ping extends Node {
   readonly ttl?: Spanned<number>;
   readonly mark?: Spanned<number>;
   /** Absent: the ping is run and shown, nothing is asserted. */
-  readonly expect?: PingExpectation;
+  readonly expect?: Expectation;
 }
 
-export type PingExpectation = { readonly span: Span } & (
+export type Transport = "tcp" | "udp";
+
+/** Address and port; without an address (`80`, `*:80`): of either family. */
+export interface Endpoint {
+  readonly address: Ip | null;
+  readonly port: number;
+}
+
+/** `[in NS] listen tcp|udp [ADDR:]PORT [-I DEV] [expect error ERRNO]`: a server, until the end of the test */
+export interface Listen extends Node {
+  readonly kind: "listen";
+  readonly namespace?: Name;
+  readonly transport: Transport;
+  readonly endpoint: Spanned<Endpoint>;
+  readonly device?: Name;
+  /** Absent: it is expected to listen. */
+  readonly expect?: Expectation;
+}
+
+/** `[in NS] connect tcp|udp ADDR:PORT [-I DEV] [from ADDR] [-m MARK] expect OUTCOME` */
+export interface Connect extends Node {
+  readonly kind: "connect";
+  readonly namespace?: Name;
+  readonly transport: Transport;
+  readonly endpoint: Spanned<Endpoint>;
+  readonly device?: Name;
+  readonly from?: Spanned<Ip>;
+  readonly mark?: Spanned<number>;
+  /** Absent: it is run and shown, nothing is asserted. */
+  readonly expect?: Expectation;
+}
+
+/** Which of these a step can come to, the checker knows. */
+export type Expectation = { readonly span: Span } & (
   | { readonly kind: "reply"; readonly ttl?: Spanned<number>; readonly from?: Spanned<Ip> }
   /** An ICMP error came back: `expect unreachable [net|host|prohibited]`, `expect exceeded`, from whom. */
   | { readonly kind: "unreachable"; readonly what?: Name; readonly from?: Spanned<Ip> }
   | { readonly kind: "exceeded"; readonly from?: Spanned<Ip> }
   /** The send itself failed: `expect error ENETUNREACH`. */
   | { readonly kind: "error"; readonly errno?: Name }
-  | { readonly kind: "nothing" }
+  | { readonly kind: "connected" | "refused" | "timeout" | "nothing" }
 );

@@ -31,10 +31,10 @@ import { addRoutesFrom } from "./check/route-files.ts";
 import { addRoute } from "./check/routes.ts";
 import { addKernelRules, applyRule } from "./check/rules.ts";
 import { applySysctls, checkStrictMode } from "./check/sysctls.ts";
-import { checkTestNames, pingCase } from "./check/tests.ts";
+import { checkTestNames, testStep } from "./check/tests.ts";
 import { joinWires } from "./check/wires.ts";
 import type { Diagnostic } from "./diagnostic.ts";
-import type { KernelProfile, Model, Net, PingCase, TestCase } from "./model.ts";
+import type { KernelProfile, Model, Net, TestCase, TestStep } from "./model.ts";
 import { KERNEL_PROFILES } from "./model.ts";
 import type { Source } from "./span.ts";
 
@@ -163,6 +163,6 @@ function enterItems(
 }
 
 function testCase(test: Test, nets: readonly Net[] | null, base: readonly Net[], report: Reporter): TestCase {
-  const pings = test.pings.map((ping) => pingCase(nets ?? base, ping, report));
-  return { name: test.name.value, nets, pings: pings.filter((p): p is PingCase => p !== undefined), span: test.span };
+  const steps = test.steps.map((step) => testStep(nets ?? base, step, report));
+  return { name: test.name.value, nets, steps: steps.filter((s): s is TestStep => s !== undefined), span: test.span };
 }

@@ -125,8 +125,10 @@ compared when the *new* rule has them, and neither \`not\` nor the target of a \
 outside 1 to 255.`,
   E0280: `A neighbour entry for this address on this device is there already.`,
   E0290: `A TTL is 1 to 255.`,
-  E0291: `A ping's source address is of another family than its destination.`,
-  E0292: `What a test expects is unknown: \`unreachable\` knows net, host, prohibited; \`error\` the names of errno(3).`,
+  E0291: `A source address is of another family than its destination.`,
+  E0292: `What a test expects cannot come: \`unreachable\` knows net, host, prohibited; \`error\` the names of errno(3); a TCP connection is
+\`connected\`, a UDP datagram gets a \`reply\`.`,
+  E0293: `\`connect\` needs an address to connect to.`,
   W0301: `The kernel has no sysctl of this name, so it has no effect. vrfc knows those that matter for routing and forwarding, and
 passes over the other existing ones in silence.`,
   W0303: `A rule names a device that does not exist. Linux accepts that and waits for the device (\`[detached]\`): until then the rule

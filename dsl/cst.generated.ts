@@ -540,6 +540,9 @@ export type ExpectationCstChildren = {
   Exceeded?: IToken[];
   Error?: IToken[];
   errno?: IToken[];
+  Connected?: IToken[];
+  Refused?: IToken[];
+  Timeout?: IToken[];
   Nothing?: IToken[];
 };
 
@@ -566,11 +569,84 @@ export interface PingCstNode extends CstNode {
 }
 
 export type PingCstChildren = {
-  In?: IToken[];
-  namespaceName?: IToken[];
   Ping: IToken[];
   ipAddress: IToken[];
   pingAttribute?: PingAttributeCstNode[];
+};
+
+export interface TransportCstNode extends CstNode {
+  name: "transport";
+  children: TransportCstChildren;
+}
+
+export type TransportCstChildren = {
+  Tcp?: IToken[];
+  Udp?: IToken[];
+};
+
+export interface ListenAttributeCstNode extends CstNode {
+  name: "listenAttribute";
+  children: ListenAttributeCstChildren;
+}
+
+export type ListenAttributeCstChildren = {
+  BindOption?: IToken[];
+  deviceName?: IToken[];
+  Expect?: IToken[];
+  expectation?: ExpectationCstNode[];
+};
+
+export interface ListenCstNode extends CstNode {
+  name: "listen";
+  children: ListenCstChildren;
+}
+
+export type ListenCstChildren = {
+  Listen: IToken[];
+  transport: TransportCstNode[];
+  endpoint: IToken[];
+  listenAttribute?: ListenAttributeCstNode[];
+};
+
+export interface ConnectAttributeCstNode extends CstNode {
+  name: "connectAttribute";
+  children: ConnectAttributeCstChildren;
+}
+
+export type ConnectAttributeCstChildren = {
+  BindOption?: IToken[];
+  deviceName?: IToken[];
+  From?: IToken[];
+  ipAddress?: IToken[];
+  MarkOption?: IToken[];
+  number?: IToken[];
+  Expect?: IToken[];
+  expectation?: ExpectationCstNode[];
+};
+
+export interface ConnectCstNode extends CstNode {
+  name: "connect";
+  children: ConnectCstChildren;
+}
+
+export type ConnectCstChildren = {
+  Connect: IToken[];
+  transport: TransportCstNode[];
+  endpoint: IToken[];
+  connectAttribute?: ConnectAttributeCstNode[];
+};
+
+export interface StepCstNode extends CstNode {
+  name: "step";
+  children: StepCstChildren;
+}
+
+export type StepCstChildren = {
+  In?: IToken[];
+  namespaceName?: IToken[];
+  ping?: PingCstNode[];
+  listen?: ListenCstNode[];
+  connect?: ConnectCstNode[];
 };
 
 export interface TestItemCstNode extends CstNode {
@@ -580,7 +656,7 @@ export interface TestItemCstNode extends CstNode {
 
 export type TestItemCstChildren = {
   namespace?: NamespaceCstNode[];
-  ping?: PingCstNode[];
+  step?: StepCstNode[];
   unknown?: UnknownCstNode[];
   surplus?: SurplusCstNode[];
 };
@@ -663,6 +739,12 @@ export interface ICstNodeVisitor<IN, OUT> extends ICstVisitor<IN, OUT> {
   expectation(children: ExpectationCstChildren, param?: IN): OUT;
   pingAttribute(children: PingAttributeCstChildren, param?: IN): OUT;
   ping(children: PingCstChildren, param?: IN): OUT;
+  transport(children: TransportCstChildren, param?: IN): OUT;
+  listenAttribute(children: ListenAttributeCstChildren, param?: IN): OUT;
+  listen(children: ListenCstChildren, param?: IN): OUT;
+  connectAttribute(children: ConnectAttributeCstChildren, param?: IN): OUT;
+  connect(children: ConnectCstChildren, param?: IN): OUT;
+  step(children: StepCstChildren, param?: IN): OUT;
   testItem(children: TestItemCstChildren, param?: IN): OUT;
   test(children: TestCstChildren, param?: IN): OUT;
   topItem(children: TopItemCstChildren, param?: IN): OUT;

@@ -33,6 +33,7 @@ const VALUES: Readonly<Record<ValueLabel, string>> = {
   bindTarget: "a device name or a source address",
   errno: "the name of an error (`ENETUNREACH`)",
   shownValue: "a value",
+  endpoint: "an address and a port (`10.0.0.1:80`, `[2001:db8::1]:80`)",
 };
 
 /** In rules that are not a list of attributes: what follows, by the keyword before it where there are several. */
@@ -50,19 +51,20 @@ const IN_RULES: Readonly<Record<string, ValueLabel | ReadonlyMap<TokenType, Valu
   address: "interfaceAddress",
   peer: new Map([[K.Peer, "namespaceName"]]),
   sysctl: new Map([[K.Sysctl, "sysctlKey"]]),
-  ping: new Map([
-    [K.In, "namespaceName"],
-    [K.Ping, "ipAddress"],
-  ]),
+  step: new Map([[K.In, "namespaceName"]]),
+  ping: "ipAddress",
+  listen: "endpoint",
+  connect: "endpoint",
   expectation: new Map([[K.From, "ipAddress"]]),
 };
 const OTHERWISE: Readonly<Record<string, string>> = {
   peer: "a device name (`peer NAMESPACE DEVICE`)",
   sysctl: VALUES.sysctlValue,
-  ping: "`ping ADDRESS`",
+  step: "`ping`, `listen` or `connect`",
+  transport: "`tcp` or `udp`",
   rule: "`rule`",
   routes: '`from "FILE"`',
-  expectation: "`reply`, `unreachable`, `exceeded`, `error` or `nothing`",
+  expectation: "`reply`, `connected`, `refused`, `unreachable`, `exceeded`, `error`, `timeout` or `nothing`",
 };
 
 /** What the grammar wants in `rule` behind the token `previous`. */
@@ -102,6 +104,8 @@ const ATTRIBUTES: Readonly<Record<string, readonly string[]>> = {
   rule: ["ruleAttribute"],
   noRule: ["ruleAttribute"],
   ping: ["pingAttribute", "replyAttribute"],
+  listen: ["listenAttribute"],
+  connect: ["connectAttribute"],
 };
 
 /** Keywords that a statement of this rule can go on with. */

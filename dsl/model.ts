@@ -6,7 +6,7 @@
 import type { IfIndex, Priority, RouteId, RuleId, TableId } from "../runtime/brand.ts";
 import type { Family, Ip, Prefix } from "../runtime/net/ip.ts";
 import type { Mac } from "../runtime/net/mac.ts";
-import type { Range } from "./ast.ts";
+import type { Range, Transport } from "./ast.ts";
 import type { Netfilter } from "./chain-model.ts";
 import type { Source, Span } from "./span.ts";
 
@@ -228,16 +228,19 @@ export interface Neighbour {
   readonly origin: Origin;
 }
 
-/** A `test` block: the model that it runs on (the file's, plus what the test adds) and its pings. */
+/** A `test` block: the model that it runs on (the file's, plus what the test adds) and what it does there, in order. */
 export interface TestCase {
   readonly name: string;
   /** Null: the file's own nets. */
   readonly nets: readonly Net[] | null;
-  readonly pings: readonly PingCase[];
+  readonly steps: readonly TestStep[];
   readonly span: Span;
 }
 
+export type TestStep = PingCase | ListenCase | ConnectCase;
+
 export interface PingCase {
+  readonly kind: "ping";
   readonly net: number;
   readonly destination: Ip;
   /** `-I`: a device, or a source address, or neither. */
@@ -245,15 +248,49 @@ export interface PingCase {
   readonly bindAddress: Ip | null;
   readonly ttl: number;
   readonly mark: number;
-  readonly expect:
-    | null
-    | { readonly kind: "reply"; readonly ttl: number | null; readonly from: Ip | null }
-    | { readonly kind: "unreachable"; readonly what: "net" | "host" | "prohibited" | null; readonly from: Ip | null }
-    | { readonly kind: "exceeded"; readonly from: Ip | null }
-    | { readonly kind: "error"; readonly errno: string | null }
-    | { readonly kind: "nothing" };
+  readonly expect: Expectation<"reply" | "unreachable" | "exceeded" | "error" | "nothing"> | null;
   readonly span: Span;
 }
+
+/** A server, until the end of the test: answers UDP datagrams with their own bytes, accepts TCP connections. */
+export interface ListenCase {
+  readonly kind: "listen";
+  readonly net: number;
+  readonly transport: Transport;
+  /** Null: every address, IPv4 and IPv6. */
+  readonly address: Ip | null;
+  readonly port: number;
+  readonly bindDevice: IfIndex;
+  /** Null: it is expected to listen. */
+  readonly expect: Expectation<"error"> | null;
+  readonly span: Span;
+}
+
+/** A client: a TCP connection that is set up, or a UDP datagram from a connected socket. */
+export interface ConnectCase {
+  readonly kind: "connect";
+  readonly net: number;
+  readonly transport: Transport;
+  readonly address: Ip;
+  readonly port: number;
+  readonly bindDevice: IfIndex;
+  readonly bindAddress: Ip | null;
+  readonly mark: number;
+  readonly expect: Expectation<
+    "connected" | "reply" | "refused" | "unreachable" | "exceeded" | "error" | "timeout"
+  > | null;
+  readonly span: Span;
+}
+
+/** What is null is left open. */
+type AnyExpectation =
+  | { readonly kind: "reply"; readonly ttl: number | null; readonly from: Ip | null }
+  | { readonly kind: "unreachable"; readonly what: "net" | "host" | "prohibited" | null; readonly from: Ip | null }
+  | { readonly kind: "exceeded"; readonly from: Ip | null }
+  | { readonly kind: "error"; readonly errno: string | null }
+  | { readonly kind: "connected" | "refused" | "timeout" | "nothing" };
+export type ExpectationKind = AnyExpectation["kind"];
+export type Expectation<K extends ExpectationKind = ExpectationKind> = AnyExpectation & { readonly kind: K };
 
 export const deviceOf = (net: Net, ifindex: number): Device | undefined =>
   net.devices.find((d) => d.ifindex === ifindex);

@@ -16,7 +16,10 @@
  *   neighbour      = "neighbour" ["to"] ADDRESS { neighbourAttribute }
  *   nexthop        = "nexthop" [FAMILY] ["id"] NUMBER { nexthopAttribute }
  *   test           = "test" NAME block(testItem)
- *   ping           = ["in" NAME] "ping" ADDRESS { pingAttribute }
+ *   step           = ["in" NAME] ( ping | listen | connect )
+ *   ping           = "ping" ADDRESS { pingAttribute }
+ *   listen         = "listen" ("tcp" | "udp") ENDPOINT { listenAttribute }
+ *   connect        = "connect" ("tcp" | "udp") ENDPOINT { connectAttribute }
  *
  * Three things keep one mistake from hiding the next. Every statement ends in an optional `surplus`, which takes whatever
  * words (and balanced block) are left of it, and every list of statements has the alternative `unknown`; build-ast
@@ -36,7 +39,7 @@ export type ValueLabel =
   | ("namespaceName" | "deviceName" | "vrfName" | "tableName" | "testName" | "fileName" | "scopeName" | "protocolName")
   | ("kernelVersion" | "sysctlKey" | "sysctlValue" | "deviceType" | "qdiscName" | "mac" | "interfaceAddress")
   | ("ipAddress" | "prefix" | "routePrefix" | "number" | "tos" | "mark" | "range" | "ipProtocol" | "nexthopGroup")
-  | ("bindTarget" | "errno" | "shownValue");
+  | ("bindTarget" | "errno" | "shownValue" | "endpoint");
 
 /** A keyword and what follows it. */
 type Attribute = readonly [TokenType, (ValueLabel | Rule)?];
@@ -436,6 +439,9 @@ export class Parser extends CstParser {
           this.OPTION3(() => this.value("errno", 3));
         },
       },
+      { ALT: () => this.CONSUME(K.Connected) },
+      { ALT: () => this.CONSUME(K.Refused) },
+      { ALT: () => this.CONSUME(K.Timeout) },
       { ALT: () => this.CONSUME(K.Nothing) },
     ]);
   });
@@ -450,13 +456,47 @@ export class Parser extends CstParser {
   );
 
   private readonly ping: Rule = this.RULE("ping", () => {
-    this.OPTION(() => this.attribute(0, [K.In, "namespaceName"]));
     this.CONSUME(K.Ping);
-    this.value("ipAddress", 1);
+    this.value("ipAddress");
     this.MANY(() => this.SUBRULE(this.pingAttribute));
   });
 
-  private readonly testItem = this.statement("testItem", this.namespace, this.ping);
+  private readonly transport = this.keywords("transport", K.Tcp, K.Udp);
+
+  private readonly listenAttribute = this.oneOf(
+    "listenAttribute",
+    [K.BindOption, "deviceName"],
+    [K.Expect, this.expectation],
+  );
+
+  private readonly listen: Rule = this.RULE("listen", () => {
+    this.CONSUME(K.Listen);
+    this.SUBRULE(this.transport);
+    this.value("endpoint");
+    this.MANY(() => this.SUBRULE(this.listenAttribute));
+  });
+
+  private readonly connectAttribute = this.oneOf(
+    "connectAttribute",
+    [K.BindOption, "deviceName"],
+    [K.From, "ipAddress"],
+    [K.MarkOption, "number"],
+    [K.Expect, this.expectation],
+  );
+
+  private readonly connect: Rule = this.RULE("connect", () => {
+    this.CONSUME(K.Connect);
+    this.SUBRULE(this.transport);
+    this.value("endpoint");
+    this.MANY(() => this.SUBRULE(this.connectAttribute));
+  });
+
+  private readonly step: Rule = this.RULE("step", () => {
+    this.OPTION(() => this.attribute(0, [K.In, "namespaceName"]));
+    this.OR([this.ping, this.listen, this.connect].map((rule) => ({ ALT: () => this.SUBRULE(rule) })));
+  });
+
+  private readonly testItem = this.statement("testItem", this.namespace, this.step);
 
   private readonly test: Rule = this.RULE("test", () => {
     this.CONSUME(K.Test);

@@ -13,10 +13,22 @@
  *       table 100 (vrf)
  *         10.0.0.0/24 dev vethr1 proto kernel scope link src 10.0.0.1        kernel: connected route of ... (line 4)
  */
-import { formatIp, formatPrefix } from "../runtime/net/ip.ts";
+import { formatEndpoint, formatIp, formatPrefix } from "../runtime/net/ip.ts";
 import { formatMac } from "../runtime/net/mac.ts";
 import { deviceName, routeWords, ruleWords, scopeName, words } from "./iproute2.ts";
-import type { Address, Device, Model, Net, Origin, PingCase, TestCase } from "./model.ts";
+import type {
+  Address,
+  ConnectCase,
+  Device,
+  Expectation,
+  ListenCase,
+  Model,
+  Net,
+  Origin,
+  PingCase,
+  TestCase,
+  TestStep,
+} from "./model.ts";
 import type { Source } from "./span.ts";
 
 /** A line of the dump and, in the right column, where it comes from. */
@@ -158,8 +170,38 @@ function testLines(model: Model, test: TestCase): Line[] {
   const nets = test.nets ?? model.nets;
   return [
     { text: `test "${test.name}"${test.nets ? " (on a network of its own)" : ""}`, origin: { span: test.span } },
-    ...test.pings.map((ping) => ({ text: `  ${pingWords(nets, ping)}`, origin: { span: ping.span } })),
+    ...test.steps.map((step) => ({ text: `  ${stepWords(nets, step)}`, origin: { span: step.span } })),
   ];
+}
+
+function stepWords(nets: readonly Net[], step: TestStep): string {
+  switch (step.kind) {
+    case "ping":
+      return pingWords(nets, step);
+    case "listen":
+      return listenWords(nets, step);
+    case "connect":
+      return connectWords(nets, step);
+  }
+}
+
+function listenWords(nets: readonly Net[], { net, transport, address, port, bindDevice, expect }: ListenCase): string {
+  return words([
+    `in ${nets[net].name} listen ${transport} ${formatEndpoint(address, port)}`,
+    bindDevice !== 0 && `-I ${deviceName(nets[net], bindDevice)}`,
+    expect && `expect ${expectWords(expect)}`,
+  ]);
+}
+
+function connectWords(nets: readonly Net[], connect: ConnectCase): string {
+  const { net, transport, address, port, bindDevice, bindAddress, mark, expect } = connect;
+  return words([
+    `in ${nets[net].name} connect ${transport} ${formatEndpoint(address, port)}`,
+    bindDevice !== 0 && `-I ${deviceName(nets[net], bindDevice)}`,
+    bindAddress !== null && `from ${formatIp(bindAddress)}`,
+    mark !== 0 && `-m ${mark}`,
+    expect && `expect ${expectWords(expect)}`,
+  ]);
 }
 
 function pingWords(nets: readonly Net[], ping: PingCase): string {
@@ -174,7 +216,7 @@ function pingWords(nets: readonly Net[], ping: PingCase): string {
   ]);
 }
 
-function expectWords(expect: NonNullable<PingCase["expect"]>): string {
+function expectWords(expect: Expectation): string {
   const from = "from" in expect && expect.from !== null && `from ${formatIp(expect.from)}`;
   switch (expect.kind) {
     case "reply":

@@ -8,7 +8,7 @@
  *
  * Printing what `parse` made of printed text gives the same text.
  */
-import { formatIp, formatPrefix, type Prefix } from "../runtime/net/ip.ts";
+import { formatEndpoint, formatIp, formatPrefix, type Prefix } from "../runtime/net/ip.ts";
 import { formatMac } from "../runtime/net/mac.ts";
 import type * as Ast from "./ast.ts";
 import { ipProtocolName } from "./ip-protocols.ts";
@@ -104,13 +104,13 @@ const namespace = (node: Ast.Namespace, depth: number): Lines =>
   block(`namespace ${word(node.name)}`, node, node.items, (child) => item(child, depth + 1));
 
 function test(node: Ast.Test, depth: number): Lines {
-  const children: readonly (Ast.Namespace | Ast.Ping)[] = [...node.additions, ...node.pings];
-  const one = node.additions.length === 0 && node.pings.length === 1;
+  const children: readonly (Ast.Namespace | Ast.TestStep)[] = [...node.additions, ...node.steps];
+  const one = node.additions.length === 0 && node.steps.length === 1;
   return block(`test ${quote(node.name.value)}`, node, children, (child) => testItem(child, depth + 1), one, depth);
 }
 
-const testItem = (node: Ast.Namespace | Ast.Ping, depth: number): Lines =>
-  node.kind === "namespace" ? namespace(node, depth) : [ping(node)];
+const testItem = (node: Ast.Namespace | Ast.TestStep, depth: number): Lines =>
+  node.kind === "namespace" ? namespace(node, depth) : [join(say("in", node.namespace, word), step(node))];
 
 function item(node: Ast.Item, depth: number): Lines {
   switch (node.kind) {
@@ -152,6 +152,7 @@ const number = (value: Ast.Spanned<number>): string => `${value.value}`;
 const hex = (value: number): string => `0x${value.toString(16)}`;
 const hexByte = ({ value }: Ast.Spanned<number>): string => `0x${value.toString(16).padStart(2, "0")}`;
 const ip = (address: Ast.Spanned<bigint | number>): string => formatIp(address.value);
+const endpoint = ({ address, port }: Ast.Endpoint): string => formatEndpoint(address, port);
 /** A host without its length, as `ip` prints it. */
 const prefix = (value: Prefix): string => (isHost(value) ? formatIp(value.address) : formatPrefix(value));
 const prefixWord = ({ value }: Ast.Spanned<Prefix>): string => prefix(value);
@@ -290,9 +291,29 @@ function action(node: Ast.RuleAction): string {
 
 // Tests.
 
+function step(node: Ast.TestStep): string {
+  switch (node.kind) {
+    case "ping":
+      return ping(node);
+    case "listen":
+      return join(
+        `listen ${node.transport} ${endpoint(node.endpoint.value)}`,
+        say("-I", node.device, word),
+        say("expect", node.expect, expectation),
+      );
+    case "connect":
+      return join(
+        `connect ${node.transport} ${endpoint(node.endpoint.value)}`,
+        say("-I", node.device, word),
+        say("from", node.from, ip),
+        say("-m", node.mark, ({ value }) => hex(value)),
+        say("expect", node.expect, expectation),
+      );
+  }
+}
+
 const ping = (node: Ast.Ping): string =>
   join(
-    say("in", node.namespace, word),
     `ping ${ip(node.destination)}`,
     say("-I", node.bind, word),
     say("-t", node.ttl, number),
@@ -300,7 +321,7 @@ const ping = (node: Ast.Ping): string =>
     say("expect", node.expect, expectation),
   );
 
-function expectation(node: Ast.PingExpectation): string {
+function expectation(node: Ast.Expectation): string {
   switch (node.kind) {
     case "reply":
       return join("reply", say("ttl", node.ttl, number), say("from", node.from, ip));
@@ -310,7 +331,7 @@ function expectation(node: Ast.PingExpectation): string {
       return join("exceeded", say("from", node.from, ip));
     case "error":
       return join("error", node.errno && bare(node.errno.value));
-    case "nothing":
-      return "nothing";
+    default:
+      return node.kind;
   }
 }

@@ -44,7 +44,7 @@ export function reportSurplus(
   keyword: TokenType,
   place: Place,
 ): void {
-  const statement = rule === "noRule" ? "no rule" : rule === "ping" ? rule : keyword.LABEL;
+  const statement = rule === "noRule" ? "no rule" : keyword.LABEL;
   if (token.tokenType === LBrace) {
     report.error(token, "E0101", `\`${statement}\` has no block`, { label: "unexpected `{`" });
     return;

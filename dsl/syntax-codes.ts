@@ -15,7 +15,7 @@ its line or at \`;\`; a \`\\\` at the end of a line continues it on the next.`,
 
 At the top of a file and in a namespace stand \`sysctl\`, \`vrf\`, \`interface\`, \`table\`, \`route\`, \`rule\`, \`neighbour\`, \`nexthop\`; only at
 the top \`kernel\`, \`namespace\` and \`test\`. The blocks of \`vrf\` and \`interface\` hold properties, those of \`table\` routes, those of
-\`test\` namespaces and pings.`,
+\`test\` namespaces, pings, listeners and connections.`,
   E0104: `A statement stands in a block that it does not belong to, although it would have a meaning elsewhere.`,
   E0105: `A \`{\` is never closed. When the line that is shown looks right, a \`}\` is missing in its block further below.`,
   E0106: `A \`}\` closes nothing: there is one too many, or a \`{\` is missing above.`,
@@ -37,6 +37,8 @@ Short forms such as \`10/8\` are refused: programs differ in how they fill them 
   E0116: `An IP protocol is unknown: \`icmp\`, \`tcp\`, \`udp\`, \`ipv6-icmp\`, \`gre\`, \`sctp\`, ... as in protocols(5), or a number to 255.`,
   E0117: `A nexthop group is written ID[,WEIGHT]/ID[,WEIGHT]...: \`group 1/2,3\` is nexthop 1 and, three times as often, nexthop 2.`,
   E0118: `A mark is VALUE or VALUE/MASK, each up to 0xffffffff.`,
+  E0119: `An endpoint is ADDRESS:PORT, an IPv6 address in brackets: \`10.0.0.1:80\`, \`[2001:db8::1]:80\`. Where one listens, \`80\` or \`*:80\` is
+the port of every address, IPv4 and IPv6.`,
   E0120: `An attribute is said twice in one statement. iproute2 refuses that, or takes the last.`,
   E0121: `Attributes contradict each other: a statement has one action, a route its next hop in one way only.`,
   E0122: `A statement lacks an attribute that it has no meaning without.`,

@@ -77,6 +77,8 @@ export const K = {
   Nexthop: keyword("Nexthop", "nexthop"),
   In: keyword("In", "in"),
   Ping: keyword("Ping", "ping"),
+  Listen: keyword("Listen", "listen"),
+  Connect: keyword("Connect", "connect"),
   // Announced for later; skipped with their block.
   Chain: keyword("Chain", "chain"),
   Program: keyword("Program", "program"),
@@ -138,7 +140,9 @@ export const K = {
   Nop: keyword("Nop", "nop"),
   SuppressPrefixlength: keyword("SuppressPrefixlength", "suppress_prefixlength", "sup_pl"),
   SuppressIfgroup: keyword("SuppressIfgroup", "suppress_ifgroup", "sup_group"),
-  // Pings.
+  // Pings, listeners and connections.
+  Tcp: keyword("Tcp", "tcp"),
+  Udp: keyword("Udp", "udp"),
   BindOption: keyword("BindOption", "-I"),
   TtlOption: keyword("TtlOption", "-t"),
   MarkOption: keyword("MarkOption", "-m"),
@@ -148,6 +152,9 @@ export const K = {
   Exceeded: keyword("Exceeded", "exceeded"),
   Error: keyword("Error", "error"),
   Nothing: keyword("Nothing", "nothing"),
+  Connected: keyword("Connected", "connected"),
+  Refused: keyword("Refused", "refused"),
+  Timeout: keyword("Timeout", "timeout"),
   Ttl: keyword("Ttl", "ttl"),
   Net: keyword("Net", "net"),
   Host: keyword("Host", "host"),

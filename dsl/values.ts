@@ -6,7 +6,7 @@ import type { IToken } from "chevrotain";
 import { bitsOf, type Family, familyOf, type Ip, type Prefix } from "../runtime/net/ip.ts";
 import type { Mac } from "../runtime/net/mac.ts";
 import { type Parsed, parseIp, parseMac, parsePrefix } from "./address.ts";
-import type { Name, NextHopObject, Range, Spanned } from "./ast.ts";
+import type { Endpoint, Name, NextHopObject, Range, Spanned } from "./ast.ts";
 import { ipProtocolNumber } from "./ip-protocols.ts";
 import { suggest } from "./suggest.ts";
 import type { SyntaxCode } from "./syntax-codes.ts";
@@ -136,6 +136,34 @@ export function mark(report: SyntaxReport, token: IToken): Spanned<{ mark: numbe
   return spanned(token, { mark: value, mask: maskText === undefined ? defaultMask(value) : read(maskText) });
 }
 export const defaultMask = (value: number): number => (value === 0 ? 0 : MAX_U32);
+
+const MAX_PORT = 0xffff;
+
+/** `80`, `*:80`, `10.0.0.1:80`, `[2001:db8::1]:80` */
+export function endpoint(report: SyntaxReport, token: IToken): Spanned<Endpoint> {
+  const text = textOf(token);
+  const [, host, bracketed, portText] = /^(?:(\[(.*)\]|[^:]*):)?([^:\]]*)$/.exec(text) ?? [];
+  const port = portText === undefined ? null : readNumber(portText, MAX_PORT);
+  const parsed = host === undefined || host === "*" ? null : parseIp(bracketed ?? host);
+  const wellFormed = parsed === null || (parsed.ok && (familyOf(parsed.value) === 6) === (bracketed !== undefined));
+  if (typeof port === "number" && port > 0 && wellFormed)
+    return spanned(token, { address: parsed?.ok ? parsed.value : null, port });
+  const whole = parseIp(text);
+  const bare = whole.ok && familyOf(whole.value) === 6 && portText === undefined;
+  report.error(token, "E0119", `\`${text}\` is not an address and a port`, {
+    label: endpointFault(whole.ok, parsed, port),
+    help: bare ? [{ message: `an IPv6 address stands in brackets: \`[${text}]:80\`` }] : [],
+  });
+  return spanned(token, { address: null, port: 0 });
+}
+
+function endpointFault(isAddress: boolean, parsed: Parsed<Ip> | null, port: number | NumberFault | null): string {
+  if (isAddress) return "the port is missing";
+  if (parsed !== null && !parsed.ok) return parsed.reason;
+  if (port === 0) return "ports are 1 to 65535";
+  if (port !== null && typeof port !== "number") return `the port ${port.reason}`;
+  return "PORT, ADDRESS:PORT or [IPV6]:PORT";
+}
 
 export function range(report: SyntaxReport, token: IToken, max: number): Spanned<Range> {
   const text = textOf(token);

@@ -104,6 +104,7 @@ export const Errno = {
   ENODEV: 19,
   ESRCH: 3,
   EMSGSIZE: 90,
+  EADDRINUSE: 98,
   EADDRNOTAVAIL: 99,
 } as const;
 export type Errno = (typeof Errno)[keyof typeof Errno];

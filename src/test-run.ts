@@ -1,15 +1,19 @@
 /** Runs the `test` blocks of a model: each on a lab of its own, on the engines asked for. */
-import { deviceName } from "../dsl/iproute2.ts";
-import type { Model, Net, PingCase, TestCase } from "../dsl/model.ts";
-import { lineOf, type Span } from "../dsl/span.ts";
-import type { LabPing } from "../runtime/lab/lab.ts";
+import { deviceName, words } from "../dsl/iproute2.ts";
+import type { ConnectCase, Expectation, Model, Net, PingCase, TestCase, TestStep } from "../dsl/model.ts";
+import { lineOf } from "../dsl/span.ts";
+import type { LabEvent } from "../runtime/host/events.ts";
+import type { PingOutcome } from "../runtime/host/ping.ts";
+import type { ConnectOptions, ConnectOutcome } from "../runtime/host/sockets/client.ts";
+import type { Lab } from "../runtime/lab/lab.ts";
 import { IcmpType, Unreachable } from "../runtime/net/icmp.ts";
-import { formatIp, type Ip, type Ipv4 } from "../runtime/net/ip.ts";
+import { formatEndpoint, formatIp, type Ip, type Ipv4 } from "../runtime/net/ip.ts";
 import { Errno, nameOf } from "../runtime/verdict.ts";
 import type { EngineKind } from "./engines.ts";
 import { openLab } from "./lab.ts";
 
-export interface PingRun {
+export interface StepRun {
+  readonly kind: TestStep["kind"];
   /** As one would type it: `in ns0 ping 10.0.1.7`. */
   readonly command: string;
   readonly line: number;
@@ -17,13 +21,14 @@ export interface PingRun {
   readonly outcome: string;
   /** Null: as expected, or nothing was expected. */
   readonly failure: string | null;
-  readonly ping: LabPing;
+  /** What happened meanwhile. */
+  readonly events: readonly LabEvent[];
 }
 
 export interface TestRun {
   readonly name: string;
   readonly nets: readonly Net[];
-  readonly pings: readonly PingRun[];
+  readonly steps: readonly StepRun[];
   readonly passed: boolean;
 }
 
@@ -36,21 +41,38 @@ export async function runTests(model: Model, kind: EngineKind): Promise<TestRun[
 async function runTest(model: Model, test: TestCase, kind: EngineKind): Promise<TestRun> {
   const nets = test.nets ?? model.nets;
   const lab = await openLab(test.nets === null ? model : { ...model, nets }, kind);
-  const pings = test.pings.map((ping): PingRun => {
-    const result = lab.ping(ping.net, pingOptions(ping));
-    const outcome = outcomeWords(result);
+  const steps = test.steps.map((step): StepRun => {
+    const { outcome, met, events } = runStep(lab, step);
+    const came = outcomeWords({ outcome });
     return {
-      command: pingCommand(nets, ping),
-      line: lineOfSpan(model, ping.span),
-      outcome,
-      failure: meets(ping.expect, result) ? null : `expected ${expectWords(ping.expect)}, got ${outcome}`,
-      ping: result,
+      kind: step.kind,
+      command: stepCommand(nets, step),
+      line: lineOf(model.source, step.span.start),
+      outcome: came,
+      failure: met ? null : `expected ${expectWords(step)}, got ${came}`,
+      events,
     };
   });
-  return { name: test.name, nets, pings, passed: pings.every((p) => p.failure === null) };
+  return { name: test.name, nets, steps, passed: steps.every(({ failure }) => failure === null) };
 }
 
-const lineOfSpan = (model: Model, span: Span): number => lineOf(model.source, span.start);
+type Outcome = PingOutcome | ConnectOutcome | { readonly kind: "listening" };
+interface StepResult {
+  readonly outcome: Outcome;
+  readonly met: boolean;
+  readonly events: readonly LabEvent[];
+}
+
+function runStep(lab: Lab, step: TestStep): StepResult {
+  if (step.kind === "listen") {
+    const outcome = lab.listen(step.net, { ...step, device: step.bindDevice }) ?? { kind: "listening" };
+    const met = step.expect === null ? outcome.kind === "listening" : meets(step.expect, { outcome });
+    return { outcome, met, events: [] };
+  }
+  const { outcome, events } =
+    step.kind === "ping" ? lab.ping(step.net, pingOptions(step)) : lab.connect(step.net, connectOptions(step));
+  return { outcome, met: meets(step.expect, { outcome }), events };
+}
 
 const pingOptions = (ping: PingCase) => ({
   destination: ping.destination as Ipv4,
@@ -60,15 +82,24 @@ const pingOptions = (ping: PingCase) => ({
   mark: ping.mark,
 });
 
-export function pingCommand(nets: readonly Net[], ping: PingCase): string {
-  const words = [`in ${nets[ping.net].name} ping ${formatIp(ping.destination)}`];
-  if (ping.bindDevice !== 0) words.push(`-I ${deviceName(nets[ping.net], ping.bindDevice)}`);
-  if (ping.bindAddress !== null) words.push(`-I ${formatIp(ping.bindAddress)}`);
-  return words.join(" ");
+const connectOptions = ({ bindDevice, bindAddress, ...connect }: ConnectCase): ConnectOptions => ({
+  ...connect,
+  device: bindDevice,
+  source: bindAddress ?? undefined,
+});
+
+function stepCommand(nets: readonly Net[], step: TestStep): string {
+  const net = nets[step.net];
+  const device = step.bindDevice !== 0 && `-I ${deviceName(net, step.bindDevice)}`;
+  const address = "bindAddress" in step && step.bindAddress !== null && formatIp(step.bindAddress);
+  if (step.kind === "ping")
+    return words([`in ${net.name} ping ${formatIp(step.destination)}`, device, address && `-I ${address}`]);
+  const what = `${step.kind} ${step.transport} ${formatEndpoint(step.address, step.port)}`;
+  return words([`in ${net.name} ${what}`, device, address && `from ${address}`]);
 }
 
-/** What a ping got, in the words of the language's expectations. */
-export function outcomeWords({ outcome }: Pick<LabPing, "outcome">): string {
+/** What a step got, in the words of the language's expectations. */
+export function outcomeWords({ outcome }: { readonly outcome: Outcome }): string {
   switch (outcome.kind) {
     case "reply":
       return `reply ttl ${outcome.ttl} from ${formatIp(outcome.from)}`;
@@ -78,8 +109,8 @@ export function outcomeWords({ outcome }: Pick<LabPing, "outcome">): string {
       return `error ${nameOf(Errno, outcome.errno)} (${outcome.call})`;
     case "unsupported":
       return `unsupported: ${outcome.why}`;
-    case "nothing":
-      return "nothing";
+    default:
+      return outcome.kind;
   }
 }
 
@@ -94,10 +125,8 @@ function icmpWords(type: number, code: number): string {
   return type === IcmpType.TIME_EXCEEDED ? "exceeded" : `icmp ${type}/${code}`;
 }
 
-type Expectation = NonNullable<PingCase["expect"]>;
-
 /** Does the outcome fulfil the expectation? What the expectation leaves open matches anything. */
-export function meets(expect: PingCase["expect"], { outcome }: Pick<LabPing, "outcome">): boolean {
+export function meets(expect: Expectation | null, { outcome }: { readonly outcome: Outcome }): boolean {
   if (expect === null) return true;
   const from = (wanted: Ip | null) => wanted === null || ("from" in outcome && outcome.from === wanted);
   switch (expect.kind) {
@@ -114,13 +143,13 @@ export function meets(expect: PingCase["expect"], { outcome }: Pick<LabPing, "ou
       return outcome.kind === "icmp" && outcome.type === IcmpType.TIME_EXCEEDED && from(expect.from);
     case "error":
       return outcome.kind === "error" && (expect.errno === null || nameOf(Errno, outcome.errno) === expect.errno);
-    case "nothing":
-      return outcome.kind === "nothing";
+    default:
+      return outcome.kind === expect.kind;
   }
 }
 
-function expectWords(expect: Expectation | null): string {
-  if (expect === null) return "anything";
+function expectWords({ kind, expect }: TestStep): string {
+  if (expect === null) return kind === "listen" ? "to listen" : "anything";
   const from = "from" in expect && expect.from !== null ? ` from ${formatIp(expect.from)}` : "";
   switch (expect.kind) {
     case "reply":

@@ -192,7 +192,14 @@ function reportLeftOver(b: Build, children: StatementChildren, place: Place): vo
   const { index, statement } = placeOf(token);
   if (b.incomplete.has(statement)) return;
   const [cst] = (children as Record<string, CstNode[]>)[rule];
-  reportSurplus(b.report, token, endOf(b.tokens.all[index - 1]), rule, firstToken(b, cst).tokenType, place);
+  const said = rule === "step" ? verbOf(cst) : cst;
+  reportSurplus(b.report, token, endOf(b.tokens.all[index - 1]), said.name, firstToken(b, said).tokenType, place);
+}
+
+/** `in ns0 ping ...`: the part that begins with the verb. */
+function verbOf(step: CstNode): CstNode {
+  const { ping, listen, connect } = step.children as Record<string, CstNode[] | undefined>;
+  return (ping ?? listen ?? connect)?.[0] ?? step;
 }
 
 /** Answers whether an attribute is there, and reports it when it was there before. */

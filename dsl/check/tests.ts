@@ -1,9 +1,9 @@
-/** `test` blocks: the network each runs on, and its pings with names resolved. */
-import { NO_DEVICE } from "../../runtime/brand.ts";
-import type { Ip } from "../../runtime/net/ip.ts";
-import { familyOf, parseIp } from "../../runtime/net/ip.ts";
-import type { Name, Ping, PingExpectation, Test } from "../ast.ts";
-import type { Net, PingCase } from "../model.ts";
+/** `test` blocks: the network each runs on, and its steps with names resolved. */
+import { type IfIndex, NO_DEVICE } from "../../runtime/brand.ts";
+import { familyOf, type Ip, parseIp } from "../../runtime/net/ip.ts";
+import type * as Ast from "../ast.ts";
+import type { Name, Spanned, Test } from "../ast.ts";
+import type { ConnectCase, Expectation, ExpectationKind, ListenCase, Net, PingCase, TestStep } from "../model.ts";
 import { HOST } from "./gather.ts";
 import { didYouMean } from "./names.ts";
 import type { Reporter } from "./report.ts";
@@ -22,11 +22,23 @@ export function checkTestNames(tests: readonly Test[], report: Reporter): void {
   }
 }
 
-export function pingCase(nets: readonly Net[], ping: Ping, report: Reporter): PingCase | undefined {
-  const net = netOf(nets, ping, report);
+/** Finds the step's names in the namespace that it runs in. @returns undefined: reported */
+export function testStep(nets: readonly Net[], step: Ast.TestStep, report: Reporter): TestStep | undefined {
+  const net = netOf(nets, step, report);
   if (net === undefined) return undefined;
+  switch (step.kind) {
+    case "ping":
+      return pingCase(net, step, report);
+    case "listen":
+      return listenCase(net, step, report);
+    case "connect":
+      return connectCase(net, step, report);
+  }
+}
+
+function pingCase(net: Net, ping: Ast.Ping, report: Reporter): PingCase | undefined {
   const bind = bindOf(net, ping, report);
-  const expect = ping.expect === undefined ? null : expectation(ping.expect, report);
+  const expect = expectationOf(ping, PING_OUTCOMES, report);
   const ttl = ping.ttl;
   if (ttl && (ttl.value < 1 || ttl.value > 255)) {
     report.error("E0290", ttl.span, `ttl ${ttl.value} is out of range`, { label: "1 to 255" });
@@ -34,6 +46,7 @@ export function pingCase(nets: readonly Net[], ping: Ping, report: Reporter): Pi
   }
   if (bind === undefined || expect === undefined) return undefined;
   return {
+    kind: "ping",
     net: net.index,
     destination: ping.destination.value,
     ...bind,
@@ -44,14 +57,51 @@ export function pingCase(nets: readonly Net[], ping: Ping, report: Reporter): Pi
   };
 }
 
-function netOf(nets: readonly Net[], ping: Ping, report: Reporter): Net | undefined {
-  const name = ping.namespace?.value ?? HOST;
+function listenCase(net: Net, listen: Ast.Listen, report: Reporter): ListenCase | undefined {
+  const bindDevice = deviceOf(net, listen.device, report);
+  const expect = expectationOf(listen, LISTEN_OUTCOMES, report);
+  if (bindDevice === undefined || expect === undefined) return undefined;
+  const { transport, endpoint, span } = listen;
+  return { kind: "listen", net: net.index, transport, ...endpoint.value, bindDevice, expect, span };
+}
+
+function connectCase(net: Net, connect: Ast.Connect, report: Reporter): ConnectCase | undefined {
+  const { transport, endpoint, from, mark, span } = connect;
+  const { address, port } = endpoint.value;
+  const bindDevice = deviceOf(net, connect.device, report);
+  const expect = expectationOf(connect, transport === "tcp" ? TCP_OUTCOMES : UDP_OUTCOMES, report);
+  if (address === null) {
+    report.error("E0293", endpoint.span, `\`connect\` needs an address to connect to`, {
+      label: "only a port",
+      help: [{ message: `say where: \`connect ${transport} 10.0.0.1:${port}\`` }],
+    });
+    return undefined;
+  }
+  if (from !== undefined && !isOfFamily(from, { value: address, span: endpoint.span }, report)) return undefined;
+  if (bindDevice === undefined || expect === undefined) return undefined;
+  const bindAddress = from?.value ?? null;
+  return {
+    kind: "connect",
+    net: net.index,
+    transport,
+    address,
+    port,
+    bindDevice,
+    bindAddress,
+    mark: mark?.value ?? 0,
+    expect,
+    span,
+  };
+}
+
+function netOf(nets: readonly Net[], step: Ast.TestStep, report: Reporter): Net | undefined {
+  const name = step.namespace?.value ?? HOST;
   const net = nets.find((n) => n.name === name);
   if (net !== undefined) return net;
-  const said = ping.namespace ?? { value: name, span: ping.span };
+  const said = step.namespace ?? { value: name, span: step.span };
   report.error("E0201", said.span, `no namespace \`${name}\` in this file`, {
-    label: ping.namespace ? "not defined" : "a ping without `in NAMESPACE` is sent by `host`",
-    ...(ping.namespace
+    label: step.namespace ? "not defined" : `a ${step.kind} without \`in NAMESPACE\` is run by \`host\``,
+    ...(step.namespace
       ? didYouMean(
           said,
           nets.map((n) => n.name),
@@ -61,18 +111,41 @@ function netOf(nets: readonly Net[], ping: Ping, report: Reporter): Net | undefi
   return undefined;
 }
 
+/** `-I` of a socket: a device. */
+function deviceOf(net: Net, name: Name | undefined, report: Reporter): IfIndex | undefined {
+  if (name === undefined) return NO_DEVICE;
+  const device = net.devices.find((d) => d.name === name.value);
+  if (device !== undefined) return device.ifindex;
+  const isAddress = parseIp(name.value) !== null;
+  report.error("E0202", name.span, `no device \`${name.value}\` in namespace \`${net.name}\``, {
+    label: isAddress ? "an address" : "not defined",
+    ...(isAddress
+      ? { help: [{ message: `the address to send from is said so: \`from ${name.value}\`` }] }
+      : didYouMean(
+          name,
+          net.devices.map((d) => d.name),
+        )),
+  });
+  return undefined;
+}
+
+function isOfFamily(source: Spanned<Ip>, destination: Spanned<Ip>, report: Reporter): boolean {
+  if (familyOf(source.value) === familyOf(destination.value)) return true;
+  report.error("E0291", source.span, "the source is not of the destination's family", {
+    label: `IPv${familyOf(source.value)}`,
+    secondary: [{ span: destination.span, message: `IPv${familyOf(destination.value)}` }],
+  });
+  return false;
+}
+
 /** `-I`: an address of the ping's family, or a device. */
-function bindOf(net: Net, ping: Ping, report: Reporter): Pick<PingCase, "bindDevice" | "bindAddress"> | undefined {
+function bindOf(net: Net, ping: Ast.Ping, report: Reporter): Pick<PingCase, "bindDevice" | "bindAddress"> | undefined {
   if (ping.bind === undefined) return { bindDevice: NO_DEVICE, bindAddress: null };
   const { value, span } = ping.bind;
   const address: Ip | null = parseIp(value);
   if (address !== null) {
-    if (familyOf(address) === familyOf(ping.destination.value)) return { bindDevice: NO_DEVICE, bindAddress: address };
-    report.error("E0291", span, "the source is not of the destination's family", {
-      label: `IPv${familyOf(address)}`,
-      secondary: [{ span: ping.destination.span, message: `IPv${familyOf(ping.destination.value)}` }],
-    });
-    return undefined;
+    const isUsable = isOfFamily({ value: address, span }, ping.destination, report);
+    return isUsable ? { bindDevice: NO_DEVICE, bindAddress: address } : undefined;
   }
   const device = net.devices.find((d) => d.name === value);
   if (device !== undefined) return { bindDevice: device.ifindex, bindAddress: null };
@@ -96,12 +169,36 @@ const ERRNOS = [
   "EINVAL",
   "ENETDOWN",
   "EADDRNOTAVAIL",
+  "EADDRINUSE",
   "ENODEV",
   "EMSGSIZE",
   "EPERM",
 ];
 
-function expectation(expect: PingExpectation, report: Reporter): Exclude<PingCase["expect"], null> | undefined {
+/** What each kind of step can come to. */
+const PING_OUTCOMES = ["reply", "unreachable", "exceeded", "error", "nothing"] as const;
+const LISTEN_OUTCOMES = ["error"] as const;
+const TCP_OUTCOMES = ["connected", "refused", "unreachable", "exceeded", "error", "timeout"] as const;
+const UDP_OUTCOMES = ["reply", "refused", "unreachable", "exceeded", "error", "timeout"] as const;
+
+/** Null: nothing is expected. @returns undefined: reported */
+function expectationOf<K extends ExpectationKind>(
+  step: Ast.TestStep,
+  outcomes: readonly K[],
+  report: Reporter,
+): Expectation<K> | null | undefined {
+  const said = step.expect;
+  if (said === undefined) return null;
+  const kind = outcomes.find((outcome) => outcome === said.kind);
+  if (kind === undefined) {
+    const what = step.kind === "ping" ? "ping" : `${step.kind} ${step.transport}`;
+    report.error("E0292", said.span, `\`${what}\` does not come to \`${said.kind}\``, { label: outcomes.join(", ") });
+    return undefined;
+  }
+  return expectation(said, report) as Expectation<K> | undefined;
+}
+
+function expectation(expect: Ast.Expectation, report: Reporter): Expectation | undefined {
   switch (expect.kind) {
     case "reply":
       return { kind: "reply", ttl: expect.ttl?.value ?? null, from: expect.from?.value ?? null };
@@ -115,8 +212,8 @@ function expectation(expect: PingExpectation, report: Reporter): Exclude<PingCas
     case "error":
       if (expect.errno && !ERRNOS.includes(expect.errno.value)) return unknownWord(expect.errno, ERRNOS, report);
       return { kind: "error", errno: expect.errno?.value ?? null };
-    case "nothing":
-      return { kind: "nothing" };
+    default:
+      return { kind: expect.kind };
   }
 }
 

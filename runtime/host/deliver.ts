@@ -2,8 +2,8 @@
  * Local delivery (ip_protocol_deliver_rcu): raw sockets first, each getting a copy; then the protocol.
  *
  *   ICMP   echo -> reply; errors -> the error queue of the socket that caused them
- *   UDP    no socket has the port: ICMP port unreachable
- *   TCP    no socket has the port: reset
+ *   UDP    its sockets (sockets/sockets.ts); none has the port: ICMP port unreachable
+ *   TCP    likewise; none has the port, or it is not what they expect: reset
  *   IGMP, UDP-Lite   have a handler in the kernel, which stays silent here
  *   else   no handler and no raw socket: ICMP protocol unreachable
  */
@@ -13,12 +13,15 @@ import type { Ipv4 } from "../net/ip.ts";
 import { IPV4_HEADER_BYTES, IpProtocol, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
 import { TcpFlag, TcpView, tcpSegment } from "../net/tcp.ts";
 import { UdpView } from "../net/udp.ts";
-import { answerOptions, icmpReply, icmpSend } from "./icmp-send.ts";
+import { answerOptions, icmpReply, icmpSend, specificDestination } from "./icmp-send.ts";
 import { withOptions } from "./options.ts";
+import { boundDeviceMatches } from "./sockets/lookup.ts";
+import type { Sockets, TransportPacket } from "./sockets/sockets.ts";
 import type { LocalPacket, Stack } from "./stack.ts";
 
 /** A raw ICMP socket, not connected. */
 export interface RawSocket {
+  readonly isOpen: boolean;
   /** sk_bound_dev_if, 0: none. */
   readonly device: number;
   /** inet_rcv_saddr, 0: any. */
@@ -28,7 +31,7 @@ export interface RawSocket {
   receiveError(from: Ipv4, error: IcmpView, quoted: Ipv4View): void;
 }
 
-export function deliver(stack: Stack, sockets: Iterable<RawSocket>, packet: LocalPacket): void {
+export function deliver(stack: Stack, sockets: Sockets, packet: LocalPacket): void {
   const ip = new Ipv4View(packet.bytes);
   if (ip.isFragment) return;
   switch (ip.protocol) {
@@ -36,10 +39,10 @@ export function deliver(stack: Stack, sockets: Iterable<RawSocket>, packet: Loca
       deliverIcmp(stack, sockets, packet, ip);
       break;
     case IpProtocol.UDP:
-      deliverUdp(stack, packet, ip);
+      deliverUdp(stack, sockets, packet, ip);
       break;
     case IpProtocol.TCP:
-      deliverTcp(stack, packet, ip);
+      deliverTcp(stack, sockets, packet, ip);
       break;
     case IpProtocol.IGMP:
     case IpProtocol.UDPLITE:
@@ -58,16 +61,14 @@ const isGroupRoute = ({ routeType }: LocalPacket): boolean =>
 /** raw_v4_match. @param local the address on this side, of the packet received or of the one quoted */
 function takes(stack: Stack, socket: RawSocket, local: Ipv4, device: number, sdif: number): boolean {
   if (socket.boundAddress !== 0 && socket.boundAddress !== local) return false;
-  // inet_bound_dev_eq
-  if (socket.device === 0) return sdif === 0 || stack.sysctl.rawL3mdevAccept;
-  return socket.device === device || socket.device === sdif;
+  return boundDeviceMatches(stack.sysctl.rawL3mdevAccept, socket.device, device, sdif);
 }
 
 /** icmp_rcv. */
-function deliverIcmp(stack: Stack, sockets: Iterable<RawSocket>, packet: LocalPacket, ip: Ipv4View): void {
+function deliverIcmp(stack: Stack, sockets: Sockets, packet: LocalPacket, ip: Ipv4View): void {
   const icmp = new IcmpView(ip.payload);
   if (icmp.check() !== null) return;
-  for (const socket of [...sockets])
+  for (const socket of sockets.raw)
     if (takes(stack, socket, ip.destination, packet.inetIif, packet.sdif)) socket.receive(ip);
   switch (icmp.type) {
     case IcmpType.ECHO:
@@ -87,36 +88,61 @@ const ignoresEcho = ({ sysctl }: Stack, packet: LocalPacket): boolean =>
 const NR_ICMP_UNREACH = 15;
 const EXC_FRAGTIME = 1;
 
-/** icmp_unreach -> icmp_socket_deliver -> raw_icmp_error. */
-function deliverError(
-  stack: Stack,
-  sockets: Iterable<RawSocket>,
-  packet: LocalPacket,
-  ip: Ipv4View,
-  icmp: IcmpView,
-): void {
+/** icmp_unreach -> icmp_socket_deliver -> raw_icmp_error, udp_err, tcp_v4_err. */
+function deliverError(stack: Stack, sockets: Sockets, packet: LocalPacket, ip: Ipv4View, icmp: IcmpView): void {
   const quoted = new Ipv4View(icmp.data);
   if (icmp.type === IcmpType.DEST_UNREACH && icmp.code > NR_ICMP_UNREACH) return;
   if (icmp.type === IcmpType.TIME_EXCEEDED && icmp.code === EXC_FRAGTIME) return;
   if (quoted.headerLength < IPV4_HEADER_BYTES || icmp.data.length < quoted.headerLength + 8) return;
+  const error = {
+    ...packet,
+    from: ip.source,
+    type: icmp.type,
+    code: icmp.code,
+    info: icmp.rest,
+    quotedSource: quoted.source,
+    quotedDestination: quoted.destination,
+    quoted: icmp.data.subarray(quoted.headerLength),
+  };
+  // Path MTU discovery, which is not followed here.
+  const isFragNeeded = icmp.type === IcmpType.DEST_UNREACH && icmp.code === Unreachable.FRAG_NEEDED;
+  if (quoted.protocol === IpProtocol.UDP) sockets.udpError(error);
+  if (quoted.protocol === IpProtocol.TCP && !isFragNeeded) sockets.tcpError(error);
   if (quoted.protocol !== IpProtocol.ICMP) return;
-  for (const socket of [...sockets])
+  for (const socket of sockets.raw)
     if (takes(stack, socket, quoted.source, packet.device, packet.sdif)) socket.receiveError(ip.source, icmp, quoted);
 }
 
-/** __udp4_lib_rcv without a socket: the datagram is cut to its own length first, so the error quotes no more. */
-function deliverUdp(stack: Stack, packet: LocalPacket, ip: Ipv4View): void {
+/** What sockets are given of a packet. */
+function transportPacket(
+  stack: Stack,
+  packet: LocalPacket,
+  { source, destination, ttl, payload }: Ipv4View,
+): TransportPacket {
+  const { device, inetIif, sdif } = packet;
+  const addresses = { source, destination, specificDestination: specificDestination(stack, packet) };
+  return { ...addresses, ttl, payload, device, inetIif, sdif, toGroup: isGroupRoute(packet) };
+}
+
+/** __udp4_lib_rcv. Without a socket the datagram is cut to its own length first, so that the error quotes no more. */
+function deliverUdp(stack: Stack, sockets: Sockets, packet: LocalPacket, ip: Ipv4View): void {
   const udp = new UdpView(ip.payload);
-  if (isGroupRoute(packet) || udp.check(ip.source, ip.destination) !== null) return;
+  if (udp.check(ip.source, ip.destination) !== null) return;
+  if (sockets.deliverUdp(transportPacket(stack, packet, ip))) return;
   unreachable(stack, { ...packet, bytes: packet.bytes.subarray(0, ip.headerLength + udp.length) }, Unreachable.PORT);
 }
 
 const INET_ECN_MASK = 3;
 
-/** tcp_v4_rcv without a socket: tcp_v4_send_reset, which has identification 0 and DF (RFC 9293 section 3.10.7.1). */
-function deliverTcp(stack: Stack, packet: LocalPacket, ip: Ipv4View): void {
+/** tcp_v4_rcv. */
+function deliverTcp(stack: Stack, sockets: Sockets, packet: LocalPacket, ip: Ipv4View): void {
   const tcp = new TcpView(ip.payload);
   if (packet.groupFrame || tcp.check(ip.source, ip.destination) !== null) return;
+  if (sockets.deliverTcp(transportPacket(stack, packet, ip)) === "reset") sendReset(stack, packet, ip, tcp);
+}
+
+/** tcp_v4_send_reset, which has identification 0 and DF (RFC 9293 section 3.10.7.1). */
+function sendReset(stack: Stack, packet: LocalPacket, ip: Ipv4View, tcp: TcpView): void {
   if ((tcp.flags & TcpFlag.RST) !== 0 || packet.routeType !== RouteTypeCode.local) return;
   const acknowledges = (tcp.flags & TcpFlag.ACK) !== 0;
   const consumed = bit(tcp.flags, TcpFlag.SYN) + bit(tcp.flags, TcpFlag.FIN) + tcp.bytes.length - tcp.headerLength;

@@ -2,7 +2,7 @@
  * The devices of a host and their addresses, as the address questions of net/ipv4/devinet.c need them. An l3mdev domain
  * is named by the ifindex of its VRF; 0 is the domain of all devices outside every VRF, `lo` among them.
  */
-import { type Ip, type Ipv4, inPrefix, parseIp } from "../net/ip.ts";
+import { type Ip, type Ipv4, inPrefix, lastAddress, parseIp } from "../net/ip.ts";
 import { type Mac, parseMac } from "../net/mac.ts";
 import type { DeviceConfig, NetConfig } from "./config.ts";
 
@@ -56,6 +56,17 @@ export class Devices {
    */
   isLocal(address: Ipv4, domain: number): boolean {
     return this.ownerOf(address, domain) !== 0;
+  }
+
+  /** Is it a multicast address, 255.255.255.255, or the broadcast address of a subnet of the domain (inet_addr_type)? */
+  isGroup(address: Ipv4, domain: number): boolean {
+    if (address >>> 28 === 0xe || address === 0xffffffff) return true;
+    return this.#inDomain(domain).some((device) =>
+      device.addresses.some(
+        ({ address: own, prefixLength }) =>
+          prefixLength < 31 && lastAddress({ address: own, length: prefixLength }) === address,
+      ),
+    );
   }
 
   /** The device of the local route to an address of this host (FIB_RES_OIF), 0: not local. */

@@ -1,7 +1,7 @@
 /**
  * The host side of one network namespace: what Linux does around the packet path that an engine decides.
  *
- *                wire                                     sockets (ping)
+ *                wire                                     sockets
  *                 |  receive()                                  |  output(), lookup()
  *                 v                                             v
  *        +-----------------------------  engine  -------------------------------+
@@ -13,7 +13,7 @@
  *
  * Works over any `Engine`, one packet at a time; time is the clock's. Given the same calls it does the same things.
  *
- * Not here: sockets but raw ICMP ones, reassembly (a fragment for this host is dropped), source routes, ICMP timestamps, neighbour discovery (an IPv4 packet with an unresolved IPv6 next hop is dropped), neighbour ageing.
+ * Not here: reassembly (a fragment for this host is dropped), source routes, ICMP timestamps, neighbour discovery (an IPv4 packet with an unresolved IPv6 next hop is dropped), neighbour ageing.
  */
 import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag } from "../batch.ts";
 import type { Engine } from "../engine.ts";
@@ -36,6 +36,8 @@ import { Neighbours } from "./neighbours.ts";
 import { compileOptions, forwardOptions, hasOptions, type IpOptions, scanOptions } from "./options.ts";
 import { Ping, type PingHost, type PingOptions } from "./ping.ts";
 import { ErrorRateLimit } from "./rate-limit.ts";
+import type { ClientHost } from "./sockets/client.ts";
+import { Sockets } from "./sockets/sockets.ts";
 import type { OutputMeta, Stack } from "./stack.ts";
 
 export interface HostOptions {
@@ -71,7 +73,7 @@ const FROM_SOCKET: Arrival = { groupFrame: false, received: null, options: null 
 /** A broadcast of this host itself: not PACKET_HOST, so that it is not answered. */
 const LOOPED_BACK: Arrival = { ...FROM_SOCKET, groupFrame: true };
 
-export class Host implements Stack, ArpStack, PingHost {
+export class Host implements Stack, ArpStack, PingHost, ClientHost {
   readonly devices: Devices;
   readonly neighbours: Neighbours;
   readonly errorLimit: ErrorRateLimit;
@@ -82,7 +84,7 @@ export class Host implements Stack, ArpStack, PingHost {
   readonly #config: NetConfig;
   readonly #options: HostOptions;
   readonly #batch: PacketBatch;
-  readonly #sockets = new Set<Ping>();
+  readonly sockets: Sockets;
   #identification = 0;
   #pings = 0;
 
@@ -93,6 +95,7 @@ export class Host implements Stack, ArpStack, PingHost {
     this.#batch = options.engine.createBatch(1, SLOT_SIZE);
     this.clock = options.clock;
     this.devices = new Devices(options.config);
+    this.sockets = new Sockets(this);
     this.errorLimit = new ErrorRateLimit(options.clock);
     this.neighbours = new Neighbours(options.clock, {
       solicit: (device, address, packet) => arpSolicit(this, device, address, packet),
@@ -206,8 +209,7 @@ export class Host implements Stack, ArpStack, PingHost {
   ping(options: PingOptions): Ping {
     this.#pings++;
     const ping = new Ping(this, options, this.#pings & 0xffff);
-    for (const old of this.#sockets) if (old.result !== null) this.#sockets.delete(old);
-    this.#sockets.add(ping);
+    this.sockets.addRaw(ping);
     ping.start();
     return ping;
   }
@@ -219,8 +221,11 @@ export class Host implements Stack, ArpStack, PingHost {
       : { ifindex: device.ifindex, name: device.name, addresses: device.addresses.map((a) => a.address) };
   }
 
-  mayBind(address: Ipv4, device: number): boolean {
-    return this.devices.isLocal(address, this.devices.l3mdevMaster(device));
+  mayBind(address: Ip, device: number): boolean {
+    const domain = this.devices.l3mdevMaster(device);
+    return (
+      typeof address === "number" && (this.devices.isLocal(address, domain) || this.devices.isGroup(address, domain))
+    );
   }
 
   /** @param packet as given to the engine; `device` likewise */
@@ -275,7 +280,7 @@ export class Host implements Stack, ArpStack, PingHost {
   ): void {
     const owner = this.devices.ownerOf(new Ipv4View(bytes).destination, this.devices.l3mdevMaster(device));
     const inetIif = received === null && owner !== 0 ? owner : device;
-    deliver(this, this.#sockets, { bytes, device, inetIif, sdif, routeType, groupFrame, options });
+    deliver(this, this.sockets, { bytes, device, inetIif, sdif, routeType, groupFrame, options });
   }
 
   #icmpError(judged: Judgement, packet: Uint8Array, { groupFrame, options }: Arrival): void {

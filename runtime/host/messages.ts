@@ -12,6 +12,7 @@ const messages: Readonly<Record<number, string>> = {
   [Errno.ENODEV]: "No such device",
   [Errno.EINVAL]: "Invalid argument",
   [Errno.EMSGSIZE]: "Message too long",
+  [Errno.EADDRINUSE]: "Address already in use",
   [Errno.EADDRNOTAVAIL]: "Cannot assign requested address",
   [Errno.ENETDOWN]: "Network is down",
   [Errno.ENETUNREACH]: "Network is unreachable",

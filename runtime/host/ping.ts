@@ -165,6 +165,10 @@ export class Ping {
     this.#finishIfAnswered();
   }
 
+  get isOpen(): boolean {
+    return this.result === null;
+  }
+
   get #size(): number {
     return this.#options.size ?? DEFAULT_SIZE;
   }

@@ -15,7 +15,9 @@ import type { Engine } from "../engine.ts";
 import type { NetConfig } from "../host/config.ts";
 import { type LabEvent, SECOND } from "../host/events.ts";
 import { Host } from "../host/host.ts";
-import type { Ping, PingOptions, PingResult } from "../host/ping.ts";
+import type { PingOptions, PingResult } from "../host/ping.ts";
+import type { ConnectOptions, ConnectOutcome } from "../host/sockets/client.ts";
+import type { ListenError, ListenOptions } from "../host/sockets/sockets.ts";
 import { describeFrame } from "../net/describe.ts";
 import { EthernetView, EtherType } from "../net/ethernet.ts";
 import { EventQueue } from "./queue.ts";
@@ -40,6 +42,11 @@ export interface LabOptions {
 const DEFAULT_REST_SECONDS = 10;
 
 export interface LabPing extends PingResult {
+  readonly events: readonly LabEvent[];
+}
+
+export interface LabConnect {
+  readonly outcome: ConnectOutcome;
   readonly events: readonly LabEvent[];
 }
 
@@ -79,8 +86,21 @@ export class Lab {
   /** Pings from a namespace, to the end, and returns what came of it and all that happened meanwhile. */
   ping(net: number, options: PingOptions): LabPing {
     this.idle(this.#rest);
-    const ping = this.#record(() => this.#runPing(net, options));
+    const ping = this.#record(() => this.#runToResult(this.hosts[net].ping(options)));
     return { ...(ping.result as PingResult), events: this.#events };
+  }
+
+  /** Starts a server that stays. @returns null, or why it cannot */
+  listen(net: number, options: ListenOptions): ListenError | null {
+    const listening = this.hosts[net].sockets.listen(options);
+    return "kind" in listening ? listening : null;
+  }
+
+  /** Connects from a namespace, to the end, and returns what came of it and all that happened meanwhile. */
+  connect(net: number, options: ConnectOptions): LabConnect {
+    this.idle(this.#rest);
+    const client = this.#record(() => this.#runToResult(this.hosts[net].sockets.connect(options)));
+    return { outcome: client.result as ConnectOutcome, events: this.#events };
   }
 
   /** A frame arrives at a device, as if from the wire. */
@@ -99,12 +119,11 @@ export class Lab {
     return this.#events;
   }
 
-  #runPing(net: number, options: PingOptions): Ping {
-    const ping = this.hosts[net].ping(options);
-    // Ends: the ping's own timeout is in the queue.
-    while (ping.result === null && this.#queue.step());
+  #runToResult<T extends { readonly result: unknown }>(program: T): T {
+    // Ends: the program's own timeout is in the queue.
+    while (program.result === null && this.#queue.step());
     this.#queue.runUntil(this.now + SETTLE);
-    return ping;
+    return program;
   }
 
   #settled(action: () => void): readonly LabEvent[] {

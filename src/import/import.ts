@@ -250,7 +250,7 @@ class Importer {
     this.takeBase();
     const open = this.tests.at(-1);
     if (open && this.isTestOpen && this.pending.length === 0)
-      this.tests[this.tests.length - 1] = { ...open, pings: [...open.pings, ...asked] };
+      this.tests[this.tests.length - 1] = { ...open, steps: [...open.steps, ...asked] };
     else this.openTest(asked, command);
     this.isTestOpen = true;
   }
@@ -264,7 +264,7 @@ class Importer {
       span: command.span,
       name: { value: this.uniqueName(said.replace(/\s+/g, " ").trim()), span: command.span },
       additions: this.base ? emitAdditions(this.setting.network, this.base.snapshot) : [],
-      pings,
+      steps: pings,
       blankBefore: true,
       ...(comments.length > 0 ? { comments: comments.map((line) => line.text) } : {}),
     });

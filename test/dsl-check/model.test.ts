@@ -378,7 +378,7 @@ test "more" {
 }`);
     const [plain, more] = model.tests;
     expect(plain.nets).toBeNull();
-    expect(plain.pings).toMatchObject([
+    expect(plain.steps).toMatchObject([
       {
         net: 1,
         destination: parseIp("10.0.0.1"),
@@ -386,7 +386,7 @@ test "more" {
         expect: { kind: "reply", ttl: 64, from: parseIp("10.0.0.1") },
       },
     ]);
-    expect(more.pings).toMatchObject([{ net: 0, bindDevice: 2, ttl: 64 }]);
+    expect(more.steps).toMatchObject([{ net: 0, bindDevice: 2, ttl: 64 }]);
     expect(userRoute(more.nets![0]).prefsrc).toBe(0x01010101);
     expect(deviceOf(more.nets![1], "lo").addresses.map((a) => formatPrefix(a.prefix))).toContain("2.2.2.2/32");
     expect(routesOf(model.nets[0], (r) => r.protocol === "boot")).toEqual([]);

@@ -243,15 +243,18 @@ const namespace: fc.Arbitrary<Ast.Namespace> = commented(
 
 const from = spanned(ip);
 const span = fc.constant(NO_SPAN);
-const expectation: fc.Arbitrary<Ast.PingExpectation> = fc.oneof(
-  maybe<Ast.PingExpectation>({ kind: kind("reply"), span } as never, { ttl: byte, from }),
-  maybe<Ast.PingExpectation>({ kind: kind("unreachable"), span } as never, {
+const expectation: fc.Arbitrary<Ast.Expectation> = fc.oneof(
+  maybe<Ast.Expectation>({ kind: kind("reply"), span } as never, { ttl: byte, from }),
+  maybe<Ast.Expectation>({ kind: kind("unreachable"), span } as never, {
     what: spanned(fc.constantFrom("net", "host", "prohibited")),
     from,
   }),
-  maybe<Ast.PingExpectation>({ kind: kind("exceeded"), span } as never, { from }),
-  maybe<Ast.PingExpectation>({ kind: kind("error"), span } as never, { errno: name }),
-  fc.record({ kind: kind("nothing"), span }),
+  maybe<Ast.Expectation>({ kind: kind("exceeded"), span } as never, { from }),
+  maybe<Ast.Expectation>({ kind: kind("error"), span } as never, { errno: name }),
+  fc.record({
+    kind: fc.constantFrom("connected" as const, "refused" as const, "timeout" as const, "nothing" as const),
+    span,
+  }),
 );
 const ping: fc.Arbitrary<Ast.Ping> = commented(
   maybe<Ast.Ping>(
@@ -260,14 +263,31 @@ const ping: fc.Arbitrary<Ast.Ping> = commented(
   ),
 );
 
+const transport = fc.constantFrom("tcp" as const, "udp" as const);
+const port = fc.integer({ min: 1, max: 65535 });
+const endpoint = spanned(fc.record({ address: fc.option(ip), port }));
+const listen: fc.Arbitrary<Ast.Listen> = commented(
+  maybe<Ast.Listen>(
+    { kind: kind("listen"), transport, endpoint, span },
+    { namespace: name, device: name, expect: expectation },
+  ),
+);
+const connect: fc.Arbitrary<Ast.Connect> = commented(
+  maybe<Ast.Connect>(
+    { kind: kind("connect"), transport, endpoint, span },
+    { namespace: name, device: name, from, mark: u32, expect: expectation },
+  ),
+);
+const step: fc.Arbitrary<Ast.TestStep> = fc.oneof(ping, listen, connect);
+
 const testBlock: fc.Arbitrary<Ast.Test> = commented(
   fc
-    .tuple(name, fc.array(namespace, { maxLength: 1 }), list(ping, 2))
+    .tuple(name, fc.array(namespace, { maxLength: 1 }), list(step, 2))
     .map(([testName, additions, { items, tail }]) => ({
       kind: "test" as const,
       name: testName,
       additions: withoutFirstBlank(additions),
-      pings: items,
+      steps: items,
       ...tail,
     })),
 );

@@ -32,7 +32,13 @@ it("is the same network", () => {
 it("asks for the same pings", () => {
   const model = check(imported(script.text).ast, script).model as Model;
   const asked = (m: Model) =>
-    m.tests.map((test) => test.pings.map(({ net, destination, bindDevice }) => ({ net, destination, bindDevice })));
+    m.tests.map((test) =>
+      test.steps.map((step) => ({
+        net: step.net,
+        bindDevice: step.bindDevice,
+        to: "destination" in step && step.destination,
+      })),
+    );
   expect(asked(model)).toEqual(asked(modelOfPolicy(policy)));
 });
 

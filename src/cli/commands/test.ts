@@ -28,7 +28,7 @@ export async function run(files: readonly string[], options: TestOptions): Promi
   if (options.json) {
     console.log(
       JSON.stringify(
-        { schema: "vrfc.test/1", engine: kind, passed: tests.length - failed, failed, files: reports.map(reportJson) },
+        { schema: "vrfc.test/2", engine: kind, passed: tests.length - failed, failed, files: reports.map(reportJson) },
         null,
         2,
       ),
@@ -45,12 +45,12 @@ export async function run(files: readonly string[], options: TestOptions): Promi
 
 function reportText(test: TestRun, model: Model, withWalk: boolean, paint: Painter): string {
   const mark = test.passed ? paint.good("ok  ") : paint.bad("FAIL");
-  const pings = test.pings.map((ping) => {
-    const said = ping.failure === null ? paint.good(ping.outcome) : paint.bad(`${ping.failure} (line ${ping.line})`);
-    const walked = withWalk ? `${renderStory(story(ping.ping.events, test.nets, model.source), paint)}` : "";
-    return `${withWalk ? "\n" : ""}  ${ping.command}: ${said}\n${walked}`;
+  const steps = test.steps.map((step) => {
+    const said = step.failure === null ? paint.good(step.outcome) : paint.bad(`${step.failure} (line ${step.line})`);
+    const walked = withWalk ? `${renderStory(story(step.events, test.nets, model.source), paint)}` : "";
+    return `${withWalk ? "\n" : ""}  ${step.command}: ${said}\n${walked}`;
   });
-  return `${withWalk ? "\n" : ""}${mark} ${paint.strong(test.name)}\n${pings.join("")}`;
+  return `${withWalk ? "\n" : ""}${mark} ${paint.strong(test.name)}\n${steps.join("")}`;
 }
 
 const reportJson = ({ file, model, runs }: { file: string; model: Model; runs: TestRun[] }) => ({
@@ -59,12 +59,13 @@ const reportJson = ({ file, model, runs }: { file: string; model: Model; runs: T
   tests: runs.map((test) => ({
     name: test.name,
     passed: test.passed,
-    pings: test.pings.map((ping) => ({
-      command: ping.command,
-      line: ping.line,
-      outcome: ping.outcome,
-      failure: ping.failure,
-      walk: story(ping.ping.events, test.nets, model.source),
+    steps: test.steps.map((step) => ({
+      kind: step.kind,
+      command: step.command,
+      line: step.line,
+      outcome: step.outcome,
+      failure: step.failure,
+      walk: story(step.events, test.nets, model.source),
     })),
   })),
 });
