@@ -14,7 +14,7 @@ import type { Neighbours } from "./neighbours.ts";
 
 export interface ArpStack {
   readonly devices: Devices;
-  readonly neighbours: Neighbours;
+  readonly neighbours: Neighbours<Ipv4>;
   transmit(device: number, frame: Uint8Array): void;
   /** ip_route_input: RTN_* of the route for a packet received by `device`, 0 when it is refused. */
   routeInput(device: number, source: Ipv4, destination: Ipv4): number;

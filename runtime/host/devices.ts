@@ -1,8 +1,9 @@
 /**
  * The devices of a host and their addresses, as the address questions of net/ipv4/devinet.c need them. An l3mdev domain
  * is named by the ifindex of its VRF; 0 is the domain of all devices outside every VRF, `lo` among them.
+ * The same questions for IPv6 are in ipv6/addresses.ts.
  */
-import { type Ip, type Ipv4, inPrefix, lastAddress, parseIp } from "../net/ip.ts";
+import { type Ip, type Ipv4, type Ipv6, inPrefix, lastAddress, parseIp } from "../net/ip.ts";
 import { type Mac, parseMac } from "../net/mac.ts";
 import type { DeviceConfig, NetConfig } from "./config.ts";
 
@@ -16,10 +17,19 @@ export interface HostAddress {
   readonly secondary: boolean;
 }
 
-export interface HostDevice extends Omit<DeviceConfig, "mac" | "addresses"> {
+export interface HostAddress6 {
+  readonly address: Ipv6;
+  readonly prefixLength: number;
+}
+
+export interface HostDevice extends Omit<DeviceConfig, "mac" | "addresses" | "anycast"> {
   readonly mac: Mac;
   /** IPv4 only, in the kernel's order. */
   readonly addresses: readonly HostAddress[];
+  /** In the kernel's order: the widest scope first, in it the newest. */
+  readonly addresses6: readonly HostAddress6[];
+  /** Subnet-router anycast addresses. */
+  readonly anycast: readonly Ip[];
   /** IFF_NOARP: frames need no neighbour, and ARP packets are ignored (lo, the VRF device, dummy). */
   readonly noArp: boolean;
 }
@@ -101,6 +111,10 @@ export class Devices {
     );
   }
 
+  get all(): readonly HostDevice[] {
+    return this.#devices;
+  }
+
   #inDomain(domain: number): readonly HostDevice[] {
     return this.#devices.filter((device) => this.l3mdevMaster(device.ifindex) === domain);
   }
@@ -115,5 +129,11 @@ function hostDevice(config: DeviceConfig): HostDevice {
     const address: Ip | null = parseIp(a.address);
     return typeof address === "number" ? [{ ...a, address }] : [];
   });
-  return { ...config, mac: parseMac(config.mac) ?? 0, addresses, noArp: config.kind !== "veth" };
+  const addresses6 = config.addresses.flatMap(({ address, prefixLength }) => {
+    const ip = parseIp(address);
+    return typeof ip === "bigint" ? [{ address: ip, prefixLength }] : [];
+  });
+  const anycast = config.anycast.map((address) => parseIp(address) ?? 0n);
+  const mac = parseMac(config.mac) ?? 0;
+  return { ...config, mac, addresses, addresses6, anycast, noArp: config.kind !== "veth" };
 }

@@ -6,22 +6,24 @@
  *                 v                                             v
  *        +-----------------------------  engine  -------------------------------+
  *        |               |                 |               |           |        |
- *   PASS: arp.ts   LOCAL: deliver.ts  ICMP_ERROR:     UNRESOLVED:   FRAGMENT:  TRANSMIT
+ *   PASS: arp.ts   LOCAL: deliver.ts  ICMP_ERROR:     UNRESOLVED:   FRAGMENT:  TRANSMIT        IPv6: ipv6/host6.ts
  *   answers,       echo -> reply,     icmp-send.ts    neighbours.ts fragment.ts   |
  *   learns         closed port,       through         asks by ARP,  and           v
  *                  sockets            output()        NEIGHBOUR     NEIGHBOUR    wire
  *
  * Works over any `Engine`, one packet at a time; time is the clock's. Given the same calls it does the same things.
  *
- * Not here: reassembly (a fragment for this host is dropped), source routes, ICMP timestamps, neighbour discovery (an IPv4 packet with an unresolved IPv6 next hop is dropped), neighbour ageing.
+ * Not here: reassembly (a fragment for this host is dropped), source routes, ICMP timestamps, neighbour ageing.
  */
 import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag } from "../batch.ts";
 import type { Engine } from "../engine.ts";
 import { describe, describeFrame } from "../net/describe.ts";
 import { EthernetView, EtherType } from "../net/ethernet.ts";
 import { IcmpType, Unreachable } from "../net/icmp.ts";
-import { type Ip, type Ipv4, parseIp, readIpv4, readIpv6, writeIpv4, writeIpv6 } from "../net/ip.ts";
+import { Icmp6Type } from "../net/icmp6.ts";
+import { type Ip, type Ipv4, type Ipv6, parseIp, readIpv4, readIpv6, writeIpv4, writeIpv6 } from "../net/ip.ts";
 import { decrementTtl, IPV4_HEADER_BYTES, IPV4_MAX_BYTES, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
+import { IPV6_HEADER_BYTES, Ipv6View, NextHeader } from "../net/ipv6.ts";
 import { isGroup, type Mac, parseMac } from "../net/mac.ts";
 import type { Trace } from "../trace.ts";
 import { Entry, Verdict } from "../verdict.ts";
@@ -32,13 +34,18 @@ import { AddressScope, Devices } from "./devices.ts";
 import type { Clock, Judgement, PacketEvent } from "./events.ts";
 import { fragment } from "./fragment.ts";
 import { icmpSend, specificDestination } from "./icmp-send.ts";
-import { Neighbours } from "./neighbours.ts";
+import { fragment6 } from "./ipv6/fragment.ts";
+import { Host6 } from "./ipv6/host6.ts";
+import { ndiscSolicit } from "./ipv6/ndisc.ts";
+import { PeerLimit } from "./ipv6/peer-limit.ts";
+import type { Stack6 } from "./ipv6/stack.ts";
+import { Neighbours, type Waiting } from "./neighbours.ts";
 import { compileOptions, forwardOptions, hasOptions, type IpOptions, scanOptions } from "./options.ts";
 import { Ping, type PingHost, type PingOptions } from "./ping.ts";
 import { ErrorRateLimit } from "./rate-limit.ts";
 import type { ClientHost } from "./sockets/client.ts";
 import { Sockets } from "./sockets/sockets.ts";
-import type { OutputMeta, Stack } from "./stack.ts";
+import type { OutputMeta } from "./stack.ts";
 
 export interface HostOptions {
   readonly engine: Engine;
@@ -73,12 +80,16 @@ const FROM_SOCKET: Arrival = { groupFrame: false, received: null, options: null 
 /** A broadcast of this host itself: not PACKET_HOST, so that it is not answered. */
 const LOOPED_BACK: Arrival = { ...FROM_SOCKET, groupFrame: true };
 
-export class Host implements Stack, ArpStack, PingHost, ClientHost {
+export class Host implements Stack6, ArpStack, PingHost, ClientHost {
   readonly devices: Devices;
-  readonly neighbours: Neighbours;
+  readonly neighbours: Neighbours<Ipv4>;
+  readonly neighbours6: Neighbours<Ipv6>;
   readonly errorLimit: ErrorRateLimit;
+  readonly peers6: PeerLimit;
+  readonly prefsrcRoutes6: ReadonlySet<number>;
   readonly clock: Clock;
-  /** Frames that are neither IPv4 nor ARP. */
+  readonly ipv6: Host6;
+  /** Frames that are neither IP nor ARP. */
   passed = 0;
   readonly #engine: Engine;
   readonly #config: NetConfig;
@@ -97,14 +108,27 @@ export class Host implements Stack, ArpStack, PingHost, ClientHost {
     this.devices = new Devices(options.config);
     this.sockets = new Sockets(this);
     this.errorLimit = new ErrorRateLimit(options.clock);
-    this.neighbours = new Neighbours(options.clock, {
+    this.peers6 = new PeerLimit(options.clock);
+    this.prefsrcRoutes6 = new Set(options.config.prefsrcRoutes6);
+    this.ipv6 = new Host6(this, this.sockets);
+    const resolution = {
+      resolved: (device: number, address: Ip, mac: Mac, queue: readonly Waiting[]) =>
+        this.#neighbourResolved(device, address, mac, queue),
+      failed: (device: number, queue: readonly Waiting[]) => this.#neighbourFailed(device, queue),
+    };
+    this.neighbours = new Neighbours<Ipv4>(options.clock, {
+      ...resolution,
       solicit: (device, address, packet) => arpSolicit(this, device, address, packet),
-      resolved: (device, address, mac, queue) => this.#neighbourResolved(device, address, mac, queue),
-      failed: (device, queue) => this.#neighbourFailed(device, queue),
+    });
+    this.neighbours6 = new Neighbours<Ipv6>(options.clock, {
+      ...resolution,
+      solicit: (device, address, packet) => ndiscSolicit(this, device, address, packet),
     });
     for (const { device, address, mac } of options.config.neighbours) {
       const [ip, link] = [parseIp(address), parseMac(mac)];
-      if (typeof ip === "number" && link !== null) this.neighbours.addPermanent(device, ip, link);
+      if (link === null) continue;
+      if (typeof ip === "number") this.neighbours.addPermanent(device, ip, link);
+      else if (ip !== null) this.neighbours6.addPermanent(device, ip, link);
     }
   }
 
@@ -192,6 +216,17 @@ export class Host implements Stack, ArpStack, PingHost, ClientHost {
     return judged.verdict === Verdict.FOUND ? judged.routeType : 0;
   }
 
+  forwardDevice(packet: Uint8Array, device: number): number {
+    const judged = this.#ask(packet, { entry: Entry.ROUTE_INPUT, device });
+    return judged.verdict === Verdict.FOUND ? judged.outDevice : 0;
+  }
+
+  sendNdisc(packet: Uint8Array, device: number): Judgement {
+    const judged = this.#judge(packet, { entry: Entry.NDISC, device });
+    this.#act(judged, packet, device, FROM_SOCKET);
+    return judged;
+  }
+
   transmit(device: number, frame: Uint8Array): void {
     this.#options.transmit(device, frame);
   }
@@ -246,14 +281,16 @@ export class Host implements Stack, ArpStack, PingHost, ClientHost {
         this.transmit(judged.outDevice, judged.packet);
         break;
       case Verdict.LOCAL:
-        this.#deliver(judged, arrival);
+        if (isIpv6(judged.ip)) this.ipv6.deliver(judged, arrival.groupFrame);
+        else this.#deliver(judged, arrival);
         break;
       case Verdict.ICMP_ERROR:
-        this.#icmpError(judged, judged.ip, arrival);
+        if (isIpv6(judged.ip)) this.ipv6.icmpError(judged, arrival.groupFrame);
+        else this.#icmpError(judged, judged.ip, arrival);
         break;
       case Verdict.UNRESOLVED:
         this.#redirect(judged, arrival);
-        this.#unresolved(judged);
+        this.#unresolved(judged, arrival.received === null ? 0 : device);
         break;
       case Verdict.FRAGMENT:
         this.#redirect(judged, arrival);
@@ -293,6 +330,10 @@ export class Host implements Stack, ArpStack, PingHost, ClientHost {
   /** A packet that went on, but whose sender is told a shorter way: ip_rt_send_redirect, after ip_decrease_ttl. */
   #redirect(judged: Judgement, arrival: Arrival): void {
     if (judged.error === 0 || arrival.received === null) return;
+    if (judged.redirectTarget !== null) {
+      this.ipv6.redirect(judged, ipPacket(arrival.received));
+      return;
+    }
     const packet = decrementTtl(ipPacket(arrival.received));
     const { source } = new Ipv4View(packet);
     const domain = this.devices.l3mdevMaster(judged.sdif);
@@ -301,13 +342,16 @@ export class Host implements Stack, ArpStack, PingHost, ClientHost {
     this.errorLimit.sentRedirect(source, domain);
   }
 
-  #unresolved({ outDevice, nextHop, ip }: Judgement): void {
-    if (typeof nextHop === "number") this.neighbours.queue(outDevice, nextHop, ip);
+  /** @param receivedBy the device that the packet came in by, 0: a socket's */
+  #unresolved({ outDevice, nextHop, ip: packet }: Judgement, receivedBy: number): void {
+    if (typeof nextHop === "number") this.neighbours.queue(outDevice, nextHop, { packet, receivedBy });
+    else if (nextHop !== null) this.neighbours6.queue(outDevice, nextHop, { packet, receivedBy });
   }
 
   #fragment({ ip, info: mtu, outDevice: device, nextHop }: Judgement): void {
     if (nextHop === null) return;
-    for (const piece of fragment(ip, mtu)) this.#neighbourOutput(device, nextHop, piece);
+    const pieces = isIpv6(ip) ? fragment6(ip, mtu, this.nextIdentification()) : fragment(ip, mtu);
+    for (const piece of pieces) this.#neighbourOutput(device, nextHop, piece);
   }
 
   #pass(packet: Uint8Array, device: number): void {
@@ -316,17 +360,17 @@ export class Host implements Stack, ArpStack, PingHost, ClientHost {
     else this.passed++;
   }
 
-  #neighbourResolved(device: number, address: Ipv4, mac: Mac, queue: readonly Uint8Array[]): void {
+  #neighbourResolved(device: number, address: Ip, mac: Mac, queue: readonly Waiting[]): void {
     this.#engine.setNeighbour(device, address, mac);
-    for (const packet of queue) this.#neighbourOutput(device, address, packet);
+    for (const { packet } of queue) this.#neighbourOutput(device, address, packet);
   }
 
   #neighbourOutput(device: number, nextHop: Ip, packet: Uint8Array): void {
     this.#act(this.#judge(packet, { entry: Entry.NEIGHBOUR, device, nextHop }), packet, device, FROM_SOCKET);
   }
 
-  /** arp_error_report -> dst_link_failure -> ipv4_link_failure: skb->dev is the device that the packet was to leave by. */
-  #neighbourFailed(device: number, queue: readonly Uint8Array[]): void {
+  /** dst_link_failure -> ipv4_link_failure, ip6_link_failure: skb->dev is the device that the packet was to leave by. */
+  #neighbourFailed(device: number, queue: readonly Waiting[]): void {
     const error = {
       type: IcmpType.DEST_UNREACH,
       code: Unreachable.HOST,
@@ -336,7 +380,9 @@ export class Host implements Stack, ArpStack, PingHost, ClientHost {
       groupFrame: false,
       options: null,
     };
-    for (const packet of queue) icmpSend(this, { ...error, packet, received: false });
+    for (const waiting of queue)
+      if (isIpv6(waiting.packet)) this.ipv6.linkFailure(device, waiting);
+      else icmpSend(this, { ...error, packet: waiting.packet, received: false });
   }
 
   /** Lets the engine decide, on the record. */
@@ -384,6 +430,10 @@ export class Host implements Stack, ArpStack, PingHost, ClientHost {
     const address = (offset: number, six: boolean): Ip | null =>
       offset === 0 ? null : six ? readIpv6(batch.bytes, offset) : readIpv4(batch.bytes, offset);
     const end = column("data") + column("length");
+    const packet = batch.packet(0);
+    // A next hop may be of the other family; a source never is.
+    const sourceIsIpv6 = column("source") !== 0 && isIpv6(packet);
+    const redirects = column("error") >>> 8 === Icmp6Type.REDIRECT && column("info") !== 0;
     return {
       trace,
       verdict: column("verdict") as Verdict,
@@ -397,13 +447,22 @@ export class Host implements Stack, ArpStack, PingHost, ClientHost {
       info: column("info"),
       flags: column("flags"),
       nextHop: address(column("nextHop"), (column("flags") & PacketFlag.NEXT_HOP_IPV6) !== 0),
-      source: address(column("source"), false),
-      packet: batch.packet(0),
+      source: address(column("source"), sourceIsIpv6),
+      redirectTarget: redirects ? readIpv6(batch.bytes, column("info")) : null,
+      packet,
       ip: column("l3") === 0 ? new Uint8Array() : ipPacket(batch.bytes.slice(column("l3"), end)),
     };
   }
 }
 
-/** Without what follows the total length (link-layer padding). */
+const isIpv6 = (packet: Uint8Array): boolean => packet.length > 0 && packet[0] >>> 4 === 6;
+
+/** Without what follows the length that the header says (link-layer padding). */
 const ipPacket = (bytes: Uint8Array): Uint8Array =>
-  bytes.subarray(0, Math.min(new Ipv4View(bytes).totalLength, bytes.length));
+  bytes.subarray(0, Math.min(isIpv6(bytes) ? ipv6Length(bytes) : new Ipv4View(bytes).totalLength, bytes.length));
+
+/** A jumbogram's payload length is 0, and its real one among the hop-by-hop options. */
+function ipv6Length(bytes: Uint8Array): number {
+  const { payloadLength, nextHeader } = new Ipv6View(bytes);
+  return payloadLength === 0 && nextHeader === NextHeader.HOP ? bytes.length : IPV6_HEADER_BYTES + payloadLength;
+}

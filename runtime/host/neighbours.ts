@@ -1,16 +1,17 @@
 /**
- * The neighbour cache (net/core/neighbour.c) with its states cut down to what decides where packets go:
+ * The neighbour cache (net/core/neighbour.c) with its states cut down to what decides where packets go. One for ARP (addresses
+ * are IPv4's), one for neighbour discovery (IPv6's):
  *
- *   (none) --first packet--> INCOMPLETE --ARP reply or request of theirs--> REACHABLE (the engine knows the address)
+ *   (none) --first packet--> INCOMPLETE --answer, or a request of theirs--> REACHABLE (the engine knows the address)
  *                               | three requests, one a second, unanswered
  *                               v
- *                            (none), the queued packets fail: arp_error_report -> dst_link_failure
+ *                            (none), the queued packets fail: arp_error_report, ndisc_error_report -> dst_link_failure
  *
- *   PERMANENT: from the configuration; ARP does not change it
+ *   PERMANENT: from the configuration; the protocol does not change it
  *
- * Not modelled: ageing (STALE, DELAY, PROBE), which costs ARP packets but changes no walk.
+ * Not modelled: ageing (STALE, DELAY, PROBE), which costs requests but changes no walk.
  */
-import type { Ipv4 } from "../net/ip.ts";
+import type { Ip } from "../net/ip.ts";
 import type { Mac } from "../net/mac.ts";
 import type { Clock } from "./events.ts";
 
@@ -21,10 +22,17 @@ const RETRANS_MICROSECONDS = 1_004_000;
 /** unres_qlen: packets that wait for one neighbour; the oldest makes room. */
 const UNRES_QLEN = 101;
 
+/** A packet that waits. */
+export interface Waiting {
+  /** From its IP header on. */
+  readonly packet: Uint8Array;
+  /** The device that received it, 0: a socket's. */
+  readonly receivedBy: number;
+}
+
 interface Incomplete {
   readonly state: "incomplete";
-  /** Packets from their IP header on. */
-  readonly queue: Uint8Array[];
+  readonly queue: Waiting[];
   probes: number;
 }
 interface Known {
@@ -32,53 +40,68 @@ interface Known {
   readonly mac: Mac;
 }
 
-export interface NeighbourActions {
-  /** Sends an ARP request; `packet` is the newest that waits (arp_solicit takes the source address from it). */
-  solicit(device: number, address: Ipv4, packet: Uint8Array): void;
+export interface NeighbourActions<A extends Ip> {
+  /** Sends a request; `packet` is the newest that waits (a request may take the source address from it). */
+  solicit(device: number, address: A, packet: Uint8Array): void;
   /** The address is known: tells the engine, then sends the packets that waited, oldest first. */
-  resolved(device: number, address: Ipv4, mac: Mac, queue: readonly Uint8Array[]): void;
+  resolved(device: number, address: A, mac: Mac, queue: readonly Waiting[]): void;
   /** Nobody answered. */
-  failed(device: number, queue: readonly Uint8Array[]): void;
+  failed(device: number, queue: readonly Waiting[]): void;
 }
 
-export class Neighbours {
+export class Neighbours<A extends Ip> {
   readonly #entries = new Map<string, Incomplete | Known>();
   readonly #clock: Clock;
-  readonly #actions: NeighbourActions;
+  readonly #actions: NeighbourActions<A>;
 
-  constructor(clock: Clock, actions: NeighbourActions) {
+  constructor(clock: Clock, actions: NeighbourActions<A>) {
     this.#clock = clock;
     this.#actions = actions;
   }
 
-  addPermanent(device: number, address: Ipv4, mac: Mac): void {
+  addPermanent(device: number, address: A, mac: Mac): void {
     this.#entries.set(key(device, address), { state: "permanent", mac });
   }
 
   /** __neigh_event_send: queues the packet and, if nobody asks yet, starts to ask. */
-  queue(device: number, address: Ipv4, packet: Uint8Array): void {
+  queue(device: number, address: A, waiting: Waiting): void {
     const entry = this.#entries.get(key(device, address));
     if (entry?.state === "incomplete") {
       if (entry.queue.length === UNRES_QLEN) entry.queue.shift();
-      entry.queue.push(packet);
+      entry.queue.push(waiting);
       return;
     }
-    const fresh: Incomplete = { state: "incomplete", queue: [packet], probes: 0 };
+    const fresh: Incomplete = { state: "incomplete", queue: [waiting], probes: 0 };
     this.#entries.set(key(device, address), fresh);
     this.#probe(device, address, fresh);
   }
 
-  /** neigh_update. @param create learn an address that nobody asked for (ARP requests to us), or only a known one */
-  update(device: number, address: Ipv4, mac: Mac, create: boolean): void {
+  /** neigh_lookup: is there an entry, whatever its state? */
+  has(device: number, address: A): boolean {
+    return this.#entries.has(key(device, address));
+  }
+
+  /** The link-layer address, null: not known. */
+  macOf(device: number, address: A): Mac | null {
+    const entry = this.#entries.get(key(device, address));
+    return entry === undefined || entry.state === "incomplete" ? null : entry.mac;
+  }
+
+  /**
+   * neigh_update.
+   * @param create learn an address that nobody asked for (requests to us), or only a known one
+   * @param override another address takes the place of a known one (NEIGH_UPDATE_F_OVERRIDE)
+   */
+  update(device: number, address: A, mac: Mac, create: boolean, override = true): void {
     const entry = this.#entries.get(key(device, address));
     if (entry === undefined && !create) return;
-    if (entry?.state === "permanent" || (entry?.state === "reachable" && entry.mac === mac)) return;
+    if (entry?.state === "permanent" || (entry?.state === "reachable" && (entry.mac === mac || !override))) return;
     this.#entries.set(key(device, address), { state: "reachable", mac });
     this.#actions.resolved(device, address, mac, entry?.state === "incomplete" ? entry.queue : []);
   }
 
   /** neigh_timer_handler for an INCOMPLETE entry. */
-  #probe(device: number, address: Ipv4, entry: Incomplete): void {
+  #probe(device: number, address: A, entry: Incomplete): void {
     if (this.#entries.get(key(device, address)) !== entry) return;
     if (entry.probes === PROBES) {
       this.#entries.delete(key(device, address));
@@ -87,8 +110,8 @@ export class Neighbours {
     }
     entry.probes++;
     this.#clock.after(RETRANS_MICROSECONDS, () => this.#probe(device, address, entry));
-    this.#actions.solicit(device, address, entry.queue[entry.queue.length - 1]);
+    this.#actions.solicit(device, address, entry.queue[entry.queue.length - 1].packet);
   }
 }
 
-const key = (device: number, address: Ipv4): string => `${device} ${address}`;
+const key = (device: number, address: Ip): string => `${device} ${address}`;

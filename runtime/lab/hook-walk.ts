@@ -7,8 +7,11 @@ import type { NetConfig } from "../host/config.ts";
 import type { LabEvent, PacketEvent } from "../host/events.ts";
 import { ETHERNET_HEADER_BYTES } from "../net/ethernet.ts";
 import { IcmpType, IcmpView } from "../net/icmp.ts";
+import { Icmp6Type } from "../net/icmp6.ts";
 import { formatIp, type Ip } from "../net/ip.ts";
 import { IpProtocol, Ipv4View } from "../net/ipv4.ts";
+import { Ipv6View, NextHeader, skipExtensionHeaders } from "../net/ipv6.ts";
+import type { TraceStep } from "../trace.ts";
 import { Entry } from "../verdict.ts";
 
 /** As the kernel's `log` statement tells it; `iif`, `oif` null where the hook has no such device. */
@@ -26,46 +29,90 @@ export interface HookRecord {
 }
 
 /**
- * ARP has hooks of its own and is never among these. A redirect is sent while its cause is being forwarded: the redirect's
- * hooks stand where the cause's trace has its icmp_send.
+ * ARP has hooks of its own; those of neighbour discovery and of multicast listener discovery are left out likewise. A redirect is
+ * sent while its cause is being forwarded: the redirect's hooks stand where the cause's trace has its icmp_send.
  */
 export function hookWalk(events: readonly LabEvent[], nets: readonly NetConfig[]): HookRecord[] {
   const records: HookRecord[] = [];
   let held: HookRecord[] = [];
   for (const event of events) {
     if (event.kind !== "packet") continue;
-    const { hooks, redirectAt } = packetHooks(event, nets[event.net]);
-    const answersCause = held.length > 0 && isRedirect(event);
+    const packet = logged(event);
+    if (isLinkChatter(packet)) continue;
+    const { hooks, redirectAt } = packetHooks(event, packet, nets[event.net]);
+    const answersCause = held.length > 0 && isRedirect(event, packet);
     records.push(...(answersCause ? hooks : held), ...(answersCause ? held : hooks.slice(0, redirectAt)));
     held = answersCause ? [] : hooks.slice(redirectAt);
   }
   return [...records, ...held];
 }
 
-const isRedirect = ({ entry, before }: PacketEvent): boolean =>
-  entry === Entry.OUTPUT && icmpTypeOf(new Ipv4View(before)) === IcmpType.REDIRECT;
+/** What the kernel's log tells of a packet. */
+interface Logged {
+  readonly family: 4 | 6;
+  readonly source: Ip;
+  readonly destination: Ip;
+  readonly protocol: number;
+  readonly ttl: number;
+  /** Null: not ICMP, or not to be seen. */
+  readonly icmpType: number | null;
+}
 
-const icmpTypeOf = (ip: Ipv4View): number | null =>
-  ip.protocol === IpProtocol.ICMP && ip.fragmentOffset === 0 && ip.payload.length > 0
-    ? new IcmpView(ip.payload).type
-    : null;
+function logged({ entry, before }: PacketEvent): Logged {
+  const bytes = entry === Entry.RECEIVE ? before.subarray(ETHERNET_HEADER_BYTES) : before;
+  return bytes.length > 0 && bytes[0] >>> 4 === 6 ? logged6(bytes) : logged4(bytes);
+}
+
+function logged4(bytes: Uint8Array): Logged {
+  const { source, destination, protocol, ttl, fragmentOffset, payload } = new Ipv4View(bytes);
+  const hasType = protocol === IpProtocol.ICMP && fragmentOffset === 0 && payload.length > 0;
+  const icmpType = hasType ? new IcmpView(payload).type : null;
+  return { family: 4, source, destination, protocol, ttl, icmpType };
+}
+
+/** dump_ipv6_packet: the protocol behind the extension headers, also of a later fragment. */
+function logged6(bytes: Uint8Array): Logged {
+  const { source, destination, nextHeader, hopLimit: ttl } = new Ipv6View(bytes);
+  const upper = skipExtensionHeaders(bytes);
+  const isLater = upper?.protocol === NextHeader.FRAGMENT;
+  const protocol = isLater ? bytes[upper.offset] : (upper?.protocol ?? nextHeader);
+  const hasType = protocol === IpProtocol.ICMPV6 && upper !== null && !isLater && upper.offset < bytes.length;
+  return { family: 6, source, destination, protocol, ttl, icmpType: hasType ? bytes[upper.offset] : null };
+}
+
+/** Neighbour and router discovery (but redirects), and multicast listener discovery: what hosts say among themselves unasked. */
+export const CHATTER_TYPES: ReadonlySet<number> = new Set([
+  Icmp6Type.MGM_QUERY,
+  Icmp6Type.MGM_REPORT,
+  Icmp6Type.MGM_REDUCTION,
+  Icmp6Type.ROUTER_SOLICITATION,
+  Icmp6Type.ROUTER_ADVERTISEMENT,
+  Icmp6Type.NEIGHBOUR_SOLICITATION,
+  Icmp6Type.NEIGHBOUR_ADVERTISEMENT,
+  Icmp6Type.MLD2_REPORT,
+]);
+const isLinkChatter = ({ family, icmpType }: Logged): boolean =>
+  family === 6 && icmpType !== null && CHATTER_TYPES.has(icmpType);
+
+const isRedirect = ({ entry }: PacketEvent, { family, icmpType }: Logged): boolean =>
+  family === 6
+    ? entry === Entry.NDISC && icmpType === Icmp6Type.REDIRECT
+    : entry === Entry.OUTPUT && icmpType === IcmpType.REDIRECT;
 
 const netfilterHooks: ReadonlySet<Hook> = new Set(NETFILTER_HOOKS);
 
 /** `redirectAt`: how many of the hooks were passed before a redirect was sent; all, when none was. */
-function packetHooks(event: PacketEvent, net: NetConfig): { hooks: HookRecord[]; redirectAt: number } {
-  const ip = new Ipv4View(event.entry === Entry.RECEIVE ? event.before.subarray(ETHERNET_HEADER_BYTES) : event.before);
+function packetHooks(event: PacketEvent, packet: Logged, net: NetConfig): { hooks: HookRecord[]; redirectAt: number } {
   const name = (ifindex: number) =>
     ifindex === 0 ? null : (net.devices.find((d) => d.ifindex === ifindex)?.name ?? `if${ifindex}`);
-  const icmpType = icmpTypeOf(ip);
   const hooks: HookRecord[] = [];
   let redirectAt: number | null = null;
-  let { ttl } = ip;
-  let source: Ip = ip.source;
+  let { ttl, source } = packet;
   for (const step of event.trace) {
     if (step.step === "ip_forward") ttl = step.ttl - 1;
-    if (step.step === "icmp_send" && step.type === IcmpType.REDIRECT) redirectAt ??= hooks.length;
-    if (step.step === "route" && source === 0 && event.entry === Entry.OUTPUT) source = step.source;
+    if (step.step === "ip6_forward") ttl = step.hopLimit - 1;
+    if (isRedirectStep(step)) redirectAt ??= hooks.length;
+    if (step.step === "route" && (source === 0 || source === 0n) && event.entry === Entry.OUTPUT) source = step.source;
     if (step.step !== "hook" || !netfilterHooks.has(step.hook)) continue;
     hooks.push({
       ns: net.name,
@@ -73,18 +120,23 @@ function packetHooks(event: PacketEvent, net: NetConfig): { hooks: HookRecord[];
       iif: name(step.in),
       oif: name(step.out),
       saddr: formatIp(source),
-      daddr: formatIp(ip.destination),
-      proto: protocolName(ip.protocol),
+      daddr: formatIp(packet.destination),
+      proto: protocolName(packet.protocol),
       ttl,
-      ...(icmpType === null ? {} : { icmp_type: icmpType }),
+      ...(packet.icmpType === null ? {} : { icmp_type: packet.icmpType }),
     });
   }
   return { hooks, redirectAt: redirectAt ?? hooks.length };
 }
 
-/** As nf_log_ipv4 prints protocols. */
+const isRedirectStep = (step: TraceStep): boolean =>
+  (step.step === "icmp_send" && step.type === IcmpType.REDIRECT) ||
+  (step.step === "icmpv6_send" && step.type === Icmp6Type.REDIRECT);
+
+/** As nf_log_ipv4 and nf_log_ipv6 print protocols. */
 const protocolNames: Readonly<Record<number, string>> = {
   [IpProtocol.ICMP]: "ICMP",
+  [IpProtocol.ICMPV6]: "ICMPv6",
   [IpProtocol.TCP]: "TCP",
   [IpProtocol.UDP]: "UDP",
   [IpProtocol.UDPLITE]: "UDPLITE",

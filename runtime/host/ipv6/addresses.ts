@@ -1,0 +1,135 @@
+/**
+ * What net/ipv6/addrconf.c and anycast.c know of this host's addresses.
+ *
+ * Source selection (RFC 6724 section 5, ipv6_get_saddr_eval) leaves out what tells apart deprecated, temporary, optimistic and home
+ * addresses, of which there are none here.
+ */
+import { type Ipv6, inPrefix, type Prefix, parseIp } from "../../net/ip.ts";
+import { isLinkLocal6, isMulticast6 } from "../../net/ipv6.ts";
+import type { Devices, HostAddress6, HostDevice } from "../devices.ts";
+
+/** ipv6_get_ifaddr with a device and strict: is it this device's own? */
+export const isAddressOf = (device: HostDevice | undefined, address: Ipv6): boolean =>
+  device?.addresses6.some((a) => a.address === address) ?? false;
+
+/** ipv6_chk_addr: an address of the device or, unless it is link-local, of any device of its VRF. */
+export const isOwnAddress = (devices: Devices, address: Ipv6, ifindex: number): boolean =>
+  ownerOf6(devices, address, ifindex) !== 0;
+
+/** The device that has the address, in the VRF of `ifindex`; a link-local address is looked for on `ifindex` alone. 0: none. */
+export function ownerOf6(devices: Devices, address: Ipv6, ifindex: number): number {
+  const device = devices.get(ifindex);
+  if (isAddressOf(device, address)) return ifindex;
+  if (isLinkLocal6(address)) return 0;
+  const domain = devices.l3mdevMaster(ifindex);
+  const owner = devices.all.find((d) => devices.l3mdevMaster(d.ifindex) === domain && isAddressOf(d, address));
+  return owner?.ifindex ?? 0;
+}
+
+/** ipv6_chk_acast_dev: has the device joined this anycast address? */
+export const isAnycastOf = (device: HostDevice | undefined, address: Ipv6): boolean =>
+  device?.anycast.includes(address) ?? false;
+
+/** ipv6_chk_acast_addr_src: global addresses count wherever they are, VRFs notwithstanding. */
+export const isAnycast = (devices: Devices, address: Ipv6, ifindex: number): boolean =>
+  isLinkLocal6(address)
+    ? isAnycastOf(devices.get(ifindex), address)
+    : devices.all.some((device) => isAnycastOf(device, address));
+
+/** The device of a VRF (that of `ifindex`) that has joined a global anycast address, 0: none. */
+export function anycastOwner(devices: Devices, address: Ipv6, ifindex: number): number {
+  const domain = devices.l3mdevMaster(ifindex);
+  const owner = devices.all.find((d) => devices.l3mdevMaster(d.ifindex) === domain && isAnycastOf(d, address));
+  return owner?.ifindex ?? 0;
+}
+
+/** ipv6_get_lladdr: the link-local address, null: the device has none. */
+export const linkLocalOf = (device: HostDevice | undefined): Ipv6 | null =>
+  device?.addresses6.findLast((a) => isLinkLocal6(a.address))?.address ?? null;
+
+interface Candidate extends HostAddress6 {
+  readonly device: number;
+}
+
+/** ipv6_dev_get_saddr: the address of this host to send from by `ifindex`, null: none. */
+export function selectSource6(devices: Devices, ifindex: number, destination: Ipv6): Ipv6 | null {
+  let best: { readonly score: readonly number[]; readonly address: Ipv6 } | null = null;
+  for (const candidate of candidates(devices, ifindex, destination)) {
+    const score = evaluate(candidate, ifindex, destination);
+    if (best === null || isBetter(score, best.score)) best = { score, address: candidate.address };
+  }
+  return best?.address ?? null;
+}
+
+/** The outgoing device's first, then its VRF's, then those of all devices of the domain: of equals the first wins. */
+function candidates(devices: Devices, ifindex: number, destination: Ipv6): Candidate[] {
+  const own = addressesOf(devices.get(ifindex));
+  if (isMulticast6(destination) || scopeOf(destination) <= Scope6.LINKLOCAL) return own;
+  const domain = devices.l3mdevMaster(ifindex);
+  const others = devices.all.filter((device) => devices.l3mdevMaster(device.ifindex) === domain).flatMap(addressesOf);
+  return domain === 0 ? others : [...own, ...addressesOf(devices.get(domain)), ...others];
+}
+
+const addressesOf = (device: HostDevice | undefined): Candidate[] =>
+  (device?.addresses6 ?? []).map((address) => ({ ...address, device: device?.ifindex ?? 0 }));
+
+/** One number a rule, in the order of the rules; larger is better. */
+function evaluate({ device, address, prefixLength }: Candidate, ifindex: number, destination: Ipv6): number[] {
+  const [scope, wanted] = [scopeOf(address), scopeOf(destination)];
+  return [
+    Number(address === destination), // rule 1: the destination itself
+    scope >= wanted ? -scope : scope - 128, // rule 2: the smallest scope that is wide enough, else the widest
+    Number(device === ifindex), // rule 5
+    Number(labelOf(address) === labelOf(destination)), // rule 6
+    Number(isOrchid(address) === isOrchid(destination)),
+    Math.min(commonBits(address, destination), prefixLength), // rule 8: the longest common prefix
+  ];
+}
+
+function isBetter(score: readonly number[], than: readonly number[]): boolean {
+  const first = score.findIndex((value, rule) => value !== than[rule]);
+  return first >= 0 && score[first] > than[first];
+}
+
+/** IPV6_ADDR_SCOPE_*: the four scope bits of a multicast address (RFC 4291 section 2.7), larger is farther. */
+const Scope6 = { LINKLOCAL: 0x2, SITELOCAL: 0x5, GLOBAL: 0xe } as const;
+
+const prefix = (text: string): Prefix => {
+  const [address, length] = text.split("/");
+  return { address: parseIp(address) ?? 0n, length: Number(length) };
+};
+const SITE_LOCAL = prefix("fec0::/10");
+const LOOPBACK: Ipv6 = 1n;
+
+/** __ipv6_addr_src_scope */
+function scopeOf(address: Ipv6): number {
+  if (address === 0n) return 0;
+  if (isMulticast6(address)) return Number((address >> 112n) & 0xfn);
+  if (isLinkLocal6(address) || address === LOOPBACK) return Scope6.LINKLOCAL;
+  return inPrefix(SITE_LOCAL, address) ? Scope6.SITELOCAL : Scope6.GLOBAL;
+}
+
+/** Overlay routable cryptographic hash identifiers (RFC 4843). */
+const ORCHID = prefix("2001:10::/28");
+const isOrchid = (address: Ipv6): boolean => inPrefix(ORCHID, address);
+
+/** The kernel's policy table, longest prefix first (net/ipv6/addrlabel.c); it differs from RFC 6724 section 2.1 in 6to4 and ULA. */
+const LABELS: readonly (readonly [Prefix, number])[] = [
+  [prefix("::1/128"), 0],
+  [prefix("::/96"), 3],
+  [prefix("::ffff:0:0/96"), 4],
+  [prefix("2001::/32"), 6],
+  [prefix("2001:10::/28"), 7],
+  [prefix("3ffe::/16"), 12],
+  [prefix("2002::/16"), 2],
+  [prefix("fec0::/10"), 11],
+  [prefix("fc00::/7"), 5],
+];
+const DEFAULT_LABEL = 1;
+const labelOf = (address: Ipv6): number =>
+  LABELS.find(([labelled]) => inPrefix(labelled, address))?.[1] ?? DEFAULT_LABEL;
+
+function commonBits(a: Ipv6, b: Ipv6): number {
+  const difference = a ^ b;
+  return difference === 0n ? 128 : 128 - difference.toString(2).length;
+}

@@ -1,0 +1,68 @@
+/**
+ * The IPv6 side of a host: what Linux does around the packet path for IPv6, as ../host.ts draws it.
+ *
+ *   LOCAL: deliver.ts     ICMP_ERROR: icmp6-send.ts     UNRESOLVED: ndisc.ts     FRAGMENT: fragment.ts     redirects: ndisc.ts
+ */
+
+import { Icmp6Type, Unreachable6 } from "../../net/icmp6.ts";
+import { Ipv6View } from "../../net/ipv6.ts";
+import type { Judgement } from "../events.ts";
+import type { Waiting } from "../neighbours.ts";
+import type { Sockets } from "../sockets/sockets.ts";
+import { ownerOf6 } from "./addresses.ts";
+import type { RawSocket6 } from "./deliver.ts";
+import { deliver6 } from "./deliver.ts";
+import { icmp6Send } from "./icmp6-send.ts";
+import { ndiscRedirect } from "./ndisc.ts";
+import { Reassembly } from "./reassembly.ts";
+import type { LocalPacket6, Stack6 } from "./stack.ts";
+
+export class Host6 {
+  readonly #stack: Stack6;
+  readonly #sockets: Sockets;
+  readonly #reassembly: Reassembly;
+  #raw: readonly RawSocket6[] = [];
+
+  constructor(stack: Stack6, sockets: Sockets) {
+    this.#stack = stack;
+    this.#sockets = sockets;
+    this.#reassembly = new Reassembly(stack.clock, (first) => this.#expired(first));
+  }
+
+  /** Those that have ended are forgotten. */
+  addRaw(socket: RawSocket6): void {
+    this.#raw = [...this.#raw.filter(({ isOpen }) => isOpen), socket];
+  }
+
+  /** Verdict LOCAL. */
+  deliver({ ip: bytes, skbDevice: device, sdif, routeType }: Judgement, groupFrame: boolean): void {
+    const isLoopback = this.#stack.devices.get(device)?.kind === "loopback";
+    const owner = isLoopback ? ownerOf6(this.#stack.devices, new Ipv6View(bytes).destination, device) : 0;
+    const packet = { bytes, device, receivedBy: sdif || owner || device, sdif, routeType, groupFrame };
+    deliver6(this.#stack, { sockets: this.#sockets, raw: this.#raw, reassembly: this.#reassembly }, packet);
+  }
+
+  /** Verdict ICMP_ERROR. */
+  icmpError({ ip: packet, error, info, skbDevice: device, sdif: receivedBy }: Judgement, groupFrame: boolean): void {
+    icmp6Send(this.#stack, { packet, type: error >>> 8, code: error & 0xff, info, device, receivedBy, groupFrame });
+  }
+
+  /** A packet that went on, but whose sender is told a shorter way. @param packet as it was received */
+  redirect({ redirectTarget, sdif: device }: Judgement, packet: Uint8Array): void {
+    if (redirectTarget !== null) ndiscRedirect(this.#stack, { packet, target: redirectTarget, device });
+  }
+
+  /** ip6_link_failure: skb->dev is the device that the packet was to leave by. */
+  linkFailure(device: number, { packet, receivedBy }: Waiting): void {
+    const [type, code] = [Icmp6Type.DEST_UNREACH, Unreachable6.ADDR_UNREACH];
+    icmp6Send(this.#stack, { packet, type, code, info: 0, device, receivedBy, groupFrame: false });
+  }
+
+  #expired(packet: LocalPacket6): void {
+    const [type, code] = [Icmp6Type.TIME_EXCEED, FRAGMENT_TIME];
+    icmp6Send(this.#stack, { ...packet, packet: packet.bytes, type, code, info: 0 });
+  }
+}
+
+/** ICMPV6_EXC_FRAGTIME */
+const FRAGMENT_TIME = 1;
