@@ -33,7 +33,8 @@ export const IMAGE_ALIGN = 16;
  *      0          4          8          12
  *   0  magic      version    nets       netsOffset       nets: count; netsOffset: first NET record
  *  16  heap       traceCursor traceEnd  traceLost
- *  32  any (16 bytes 0)                                  the unspecified address, ::
+ *  32  any (16 bytes)                                    the unspecified address, ::
+ *  48  loopback (16 bytes)                               the loopback address, ::1
  *
  * `heap` is the first byte that the host may use. The trace build appends records at `traceCursor`, never beyond
  * `traceEnd`; a record that does not fit sets `traceLost` to 1 and is not written. The host sets all three before a call.
@@ -48,6 +49,7 @@ export const IMAGE = {
   traceEnd: 24,
   traceLost: 28,
   any: 32,
+  loopback: 48,
 } as const;
 export const IMAGE_BYTES = 64;
 
@@ -80,6 +82,7 @@ export const NET_BYTES = 48;
  *  32  mac (6 bytes, as on the wire), 2 bytes 0          tableId: RT_TABLE of a VRF, 0 otherwise
  *  40  sourceHost sourceLink                             inet_select_addr(device, 0, scope) for IPv4, 0: none
  *  48  sourceUniverse table6 addresses6 addressCount6    table6: as table, for IPv6; addresses6: first ADDRESS6
+ *  64  groups6    groupCount6                            groups6: IPv6 groups that the device has joined, 16 bytes each, as on the wire
  *
  * The records of a net stand in the order of the model's devices, so `lo` is first.
  */
@@ -99,8 +102,11 @@ export const DEVICE = {
   table6: 52,
   addresses6: 56,
   addressCount6: 60,
+  groups6: 64,
+  groupCount6: 68,
 } as const;
-export const DEVICE_BYTES = 64;
+export const DEVICE_BYTES = 80;
+export const GROUP6_BYTES = 16;
 
 /**
  * An IPv6 address of a device, in the order in which they were added, with what source address selection (RFC 6724) asks of it.
@@ -133,6 +139,10 @@ export const DeviceFlag = {
   /** One end of a veth: frames larger than its MTU and a VLAN tag do not arrive (is_skb_forwardable). */
   VETH: 1 << 12,
   FORWARDING6: 1 << 13,
+  /** net.ipv6.conf.DEVICE.drop_unicast_in_l2_multicast */
+  DROP_UNICAST_IN_L2_MULTICAST6: 1 << 14,
+  /** net.ipv6.conf.DEVICE.disable_ipv6 */
+  DISABLE_IPV6: 1 << 15,
 } as const;
 
 /**

@@ -18,6 +18,7 @@ import { writeMac } from "../runtime/net/mac.ts";
 import type { Fib, FibAlias, FibHop } from "./fib/fib.ts";
 import { inetSelectAddr } from "./fib/source.ts";
 import * as in6 from "./reference/ipv6/in6.ts";
+import { joined_groups } from "./reference/ipv6/mcast.ts";
 
 export interface Layout {
   /** Initial contents of linear memory from offset 0. */
@@ -75,6 +76,7 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
     traceCursor: heap,
     traceEnd: heap,
   });
+  image.address(abi.IMAGE.loopback, 1n);
   return { image: image.bytes(), heap, nets, regions: image.regions };
 }
 
@@ -93,6 +95,7 @@ function layoutNet(
   for (const device of net.devices) {
     writeDevice(image, net, device, devices, { tables: tables.byId, tables6: tables6.byId });
     layoutAddresses6(image, `${name} IPv6 addresses of ${device.name}`, device, devices);
+    layoutGroups6(image, `${name} IPv6 groups of ${device.name}`, net, device, devices);
   }
   const addresses = layoutAddresses(image, `${name} addresses`, net, devices);
   const counters = image.reserve(`${name} counters`, abi.COUNTERS_BYTES);
@@ -175,6 +178,8 @@ function deviceFlags(device: Device): number {
     [conf.bcForwarding, flag.BC_FORWARDING],
     [conf.sendRedirects, flag.SEND_REDIRECTS],
     [conf.dropUnicastInL2Multicast, flag.DROP_UNICAST_IN_L2_MULTICAST],
+    [conf.dropUnicastInL2Multicast6, flag.DROP_UNICAST_IN_L2_MULTICAST6],
+    [conf.disableIpv6, flag.DISABLE_IPV6],
     [device.qdiscDefault, flag.QDISC_DEFAULT],
     [device.addresses.some((address) => typeof address.prefix.address === "number"), flag.HAS_ADDRESS],
   ];
@@ -202,6 +207,20 @@ function layoutAddresses6(
   }
   const list = { addresses6: addresses.length === 0 ? 0 : first, addressCount6: addresses.length };
   image.words(devices.get(device.ifindex)!, abi.DEVICE, list);
+}
+
+/** The IPv6 groups that the device has joined. */
+function layoutGroups6(
+  image: ImageWriter,
+  name: string,
+  net: Net,
+  device: Device,
+  devices: ReadonlyMap<IfIndex, number>,
+): void {
+  const groups = joined_groups(net, device);
+  const first = image.reserve(name, groups.length * abi.GROUP6_BYTES);
+  for (const [i, group] of groups.entries()) image.address(first + i * abi.GROUP6_BYTES, group);
+  image.words(devices.get(device.ifindex)!, abi.DEVICE, { groups6: first, groupCount6: groups.length });
 }
 
 type Address6 = Address & { readonly prefix: { readonly address: Ipv6 } };

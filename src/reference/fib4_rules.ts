@@ -77,8 +77,7 @@ export function fib_lookup(
 }
 
 /** Does any rule look at protocol or ports? Only then are received packets dissected for the flow. */
-export const fib4_rules_require_fldissect = (rules: readonly Rule[]): boolean =>
-  rules.some((rule) => rule.family === 4 && fib_rule_requires_fldissect(rule));
+export const fib_rules_require_fldissect = (rules: readonly Rule[]): boolean => rules.some(fib_rule_requires_fldissect);
 
 const fib_rule_requires_fldissect = (rule: Rule): boolean =>
   rule.iif?.ifindex !== LOOPBACK_IFINDEX && (rule.ipproto !== 0 || rule.sport !== null || rule.dport !== null);

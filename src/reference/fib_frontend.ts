@@ -8,7 +8,7 @@ import { LOOPBACK_IFINDEX, RT_TABLE_LOCAL } from "../../runtime/brand.ts";
 import { Errno } from "../../runtime/verdict.ts";
 import { ifa_list, inet_lookup_ifaddr } from "./devinet.ts";
 import { fib_table_lookup } from "./fib_trie.ts";
-import { fib_lookup, fib4_has_custom_rules, fib4_rules_require_fldissect } from "./fib4_rules.ts";
+import { fib_lookup, fib_rules_require_fldissect, fib4_has_custom_rules } from "./fib4_rules.ts";
 import { flowi4 } from "./flow.ts";
 import { skb_flow_dissect_flow_keys } from "./flow_dissector.ts";
 import { ipv4_is_lbcast, ipv4_is_multicast, ipv4_is_zeronet } from "./in.ts";
@@ -80,7 +80,7 @@ function __fib_validate_source(
   const fl4 = flowi4({ saddr: dst, daddr: src, tos, iif: oif === 0 ? LOOPBACK_IFINDEX : oif });
   if (net.kernel !== "5.4") fl4.l3mdev = domain;
   else if (domain !== 0) fl4.iif = domain;
-  if (fib4_rules_require_fldissect(net.rules)) {
+  if (fib_rules_require_fldissect(net.rules)) {
     const { protocol, sport, dport } = skb_flow_dissect_flow_keys(skb);
     Object.assign(fl4, { protocol, sport: dport, dport: sport });
   }

@@ -15,7 +15,7 @@ import { inet_select_addr, ip_check_mc, ip_dev_find } from "./devinet.ts";
 import { fib_validate_source } from "./fib_frontend.ts";
 import { fib_select_multipath, fib_select_path } from "./fib_semantics.ts";
 import type { FibResult } from "./fib_trie.ts";
-import { fib_lookup, fib4_rules_require_fldissect } from "./fib4_rules.ts";
+import { fib_lookup, fib_rules_require_fldissect } from "./fib4_rules.ts";
 import { FlowFlag, type Flowi4, flowi4, IPTOS_RT_MASK } from "./flow.ts";
 import { skb_flow_dissect_flow_keys } from "./flow_dissector.ts";
 import * as inaddr from "./in.ts";
@@ -79,7 +79,7 @@ function ip_route_input_slow(net: NetNamespace, skb: SkBuff, dev: Device): DropR
   }
 
   const fl4 = flowi4({ saddr, daddr, tos, iif: dev.ifindex, mark: skb.mark });
-  if (fib4_rules_require_fldissect(net.rules)) Object.assign(fl4, skb_flow_dissect_flow_keys(skb));
+  if (fib_rules_require_fldissect(net.rules)) Object.assign(fl4, skb_flow_dissect_flow_keys(skb));
 
   const { err, arg } = fib_lookup(net, "input", fl4);
   noteLookup(net, skb, arg.result, arg.reject, err);

@@ -105,3 +105,10 @@ export const icmpSend = (type: number, code: number, info: Operand): Step[] => [
   ret(),
 ];
 export const ICMP_SEND = "icmp_send";
+
+/** ICMPv6 error, likewise. */
+export const icmpv6Send = (type: number, code: number, info: Operand): Step[] => [
+  run(ICMPV6_SEND, [type, code, info]),
+  ret(),
+];
+export const ICMPV6_SEND = "icmpv6_send";

@@ -2,6 +2,7 @@
 
 import type { Net } from "../../../dsl/model.ts";
 import { LOOPBACK_IFINDEX } from "../../../runtime/brand.ts";
+import type { Family } from "../../../runtime/net/ip.ts";
 import {
   add,
   eq,
@@ -12,6 +13,7 @@ import {
   or,
   type Proc,
   packet,
+  type Reg,
   ret,
   run,
   type Step,
@@ -69,13 +71,13 @@ export const flowi4 = (fields: FlowFields): Step[] => [
 ];
 
 /** fib4_rules_early_flow_dissect: only rules that ask for protocol or ports make the kernel look at them. */
-export const dissect = ({ net }: Context): Step[] => (requiresDissection(net) ? [run(DISSECT)] : []);
+export const dissect = ({ net }: Context): Step[] => (requiresDissection(net, 4) ? [run(DISSECT)] : []);
 
-/** fib_rules_require_fldissect */
-export const requiresDissection = (net: Net): boolean =>
+/** fib_rules_require_fldissect, fib6_rules_require_fldissect */
+export const requiresDissection = (net: Net, family: Family): boolean =>
   net.rules.some(
     (rule) =>
-      rule.family === 4 &&
+      rule.family === family &&
       rule.iif?.ifindex !== LOOPBACK_IFINDEX &&
       (rule.ipproto !== 0 || rule.sport !== null || rule.dport !== null),
   );
@@ -87,24 +89,32 @@ const PORTS_FIRST = [Protocol.TCP, Protocol.UDP, Protocol.DCCP, Protocol.ESP, Pr
 /** AH's SPI stands behind four bytes. */
 const AH_SPI = 4;
 
+/** Sets `fl_sport` and `fl_dport` from the header at `l4` of protocol `fl_proto`; one that has no ports, or is not all there, returns. */
+export function flowPorts(l4: Reg): Step[] {
+  const startsWithPorts = PORTS_FIRST.map((protocol) => eq(flProto, protocol)).reduce(or);
+  const isAh = eq(flProto, Protocol.AH);
+  return [
+    when(eqz(or(startsWithPorts, isAh)), [ret()]),
+    set(l4, add(l4, select(isAh, AH_SPI, 0))),
+    guard(l4, 4, [ret()]),
+    set(flSport, packet(l4, 0, 2)),
+    set(flDport, packet(l4, 2, 2)),
+  ];
+}
+
 /**
  * Sets `fl_proto`, `fl_sport` and `fl_dport` from the packet. A fragment, the first one too, has no ports; nor has a packet
  * that ends before them.
  */
 export function skbFlowDissect(): Proc {
   const l4 = local("l4");
-  const startsWithPorts = PORTS_FIRST.map((protocol) => eq(flProto, protocol)).reduce(or);
-  const isAh = eq(flProto, Protocol.AH);
   const body: Step[] = [
     set(flProto, iphdr.protocol),
     set(flSport, 0),
     set(flDport, 0),
     when(isFragment, [ret()]),
-    when(eqz(or(startsWithPorts, isAh)), [ret()]),
-    set(l4, add(add(l3, iphdr.length), select(isAh, AH_SPI, 0))),
-    guard(l4, 4, [ret()]),
-    set(flSport, packet(l4, 0, 2)),
-    set(flDport, packet(l4, 2, 2)),
+    set(l4, add(l3, iphdr.length)),
+    ...flowPorts(l4),
     ret(),
   ];
   const comment = "skb_flow_dissect_flow_keys (net/core/flow_dissector.c)";

@@ -30,12 +30,36 @@ import { skbFlowDissect } from "./flow.ts";
 import { ipForward } from "./forward.ts";
 import { ipLocalDeliver, ipRcv, ipRcvCore, ipRcvFinish } from "./ip_input.ts";
 import { ipv6DevGetSaddr } from "./ipv6/addrconf.ts";
+import { isIpv6 } from "./ipv6/af_inet6.ts";
+import { ip6DatagramDstUpdate, ip6DstLookupFlow, ip6RouteGetSaddr, socketPorts6 } from "./ipv6/dst_lookup.ts";
+import { ipv6ParseHopopts } from "./ipv6/exthdrs.ts";
 import { fib6RuleLookup } from "./ipv6/fib6_rules.ts";
+import { skbFlowDissect6 } from "./ipv6/flow_dissector.ts";
 import { fib6SelectPath, fib6TableLookup, ip6PolRoute } from "./ipv6/ip6_fib.ts";
-import { ip6CreateRt, ip6RouteInputLookup, ip6RouteOutputFlags, traceRoute6, vrfIp6RouteLookup } from "./ipv6/route.ts";
+import { ip6Forward, ip6PktDrop } from "./ipv6/ip6_forward.ts";
+import { ip6Input, ip6McInput, ip6RcvCore, ip6RcvFinish, ipv6ChkMcastAddr, ipv6Rcv } from "./ipv6/ip6_input.ts";
+import { dstOutput6, ip6FinishOutput2, ip6LocalOut, ip6Output, ndiscSendSkb, rawv6Sendmsg } from "./ipv6/ip6_output.ts";
+import { rt6MultipathHash } from "./ipv6/multipath.ts";
+import {
+  ip6CreateRt,
+  ip6RouteInput,
+  ip6RouteInputLookup,
+  ip6RouteOutputFlags,
+  traceRoute6,
+  vrfIp6RouteLookup,
+} from "./ipv6/route.ts";
+import { inet6RouteInput, ip6Lookup } from "./ipv6/rtm_getroute.ts";
+import {
+  ipv6NdiscFrame,
+  l3mdevIp6Out,
+  l3mdevIp6Rcv,
+  vrfIp6InputDst,
+  vrfOutput6,
+  vrfProcessV6Outbound,
+} from "./ipv6/vrf.ts";
 import { l3mdevUpdateFlow } from "./l3mdev.ts";
 import { fibSelectMultipath, ipMultipathL3Keys, multipathHash } from "./multipath.ts";
-import { ipFinishOutput2, neighbour4, neighbour6, neighHa } from "./neighbour.ts";
+import { ip6NeighOutput, ipFinishOutput2, neighbour4, neighbour6, neighHa } from "./neighbour.ts";
 import {
   dstOutputProc,
   ipLocalOut,
@@ -61,7 +85,15 @@ import { fibLookup } from "./rules.ts";
 import { SKB_REGS } from "./skb.ts";
 import { fibValidateSource, fibValidateSourceFully } from "./source.ts";
 import { devQueueXmit } from "./transmit.ts";
-import { icmpSendBesides, icmpSendProc, kfreeSkb, leaveProc, writeNextHop } from "./verdict.ts";
+import {
+  icmpSendBesides,
+  icmpSendProc,
+  icmpv6SendBesides,
+  icmpv6SendProc,
+  kfreeSkb,
+  leaveProc,
+  writeNextHop,
+} from "./verdict.ts";
 import { l3mdevIpOut, l3mdevIpRcv, vrfOutput, vrfXmit } from "./vrf.ts";
 
 export function buildPlan(model: Model, layout: Layout): Plan {
@@ -90,7 +122,10 @@ const namespaceProcs = (context: Context): Proc[] =>
     ...[ipForward, rawSendmsg, ipRouteConnect, ipRouteOutputKey, ipRouteOutputKeyHashRcu, mkrouteOutput],
     ...[ipLocalOut, l3mdevIpOut, dstOutputProc, ipOutput, vrfOutput, vrfXmit, neighUpdate, inetRtmGetroute],
     ...[ip6RouteInputLookup, ip6RouteOutputFlags, vrfIp6RouteLookup, ip6CreateRt, fib6RuleLookup, ip6PolRoute],
-    ...[fib6TableLookup, ipv6DevGetSaddr],
+    ...[fib6TableLookup, rt6MultipathHash, ipv6DevGetSaddr, ip6RouteInput, ip6DstLookupFlow, ip6RouteGetSaddr],
+    ...[ip6Lookup, ip6DatagramDstUpdate, inet6RouteInput],
+    ...[ipv6Rcv, ip6RcvFinish, l3mdevIp6Rcv, vrfIp6InputDst, ip6Forward, ip6LocalOut, l3mdevIp6Out, dstOutput6],
+    ...[ip6Output, ip6FinishOutput2, ip6NeighOutput, vrfOutput6, vrfProcessV6Outbound, ndiscSendSkb, rawv6Sendmsg],
     ...[ipFinishOutput2, neighHa, neighbour4, neighbour6, devQueueXmit, devGetByIndex, ipDevFind, inetAddrType],
   ].map((build) => build(context));
 
@@ -101,7 +136,9 @@ function sharedProcs(layout: Layout): Proc[] {
   return [
     ...[ethTypeTrans, ipRcvCore, ipFastCsum, ipLocalDeliver, refuseHeader, socketPorts, skbFlowDissect],
     ...[rtSetNexthop, rtNexthop, ipDstMtu, traceRoute, multipathHash, ipMultipathL3Keys, fibSelectMultipath],
-    ...[fib6SelectPath, traceRoute6],
+    ...[isIpv6, fib6SelectPath, traceRoute6, skbFlowDissect6, socketPorts6],
+    ...[ip6RcvCore, ipv6ParseHopopts, ipv6NdiscFrame, ip6Input, ip6McInput, ipv6ChkMcastAddr, ip6PktDrop],
+    ...[icmpv6SendProc, icmpv6SendBesides],
     ...[kfreeSkb, icmpSendProc, icmpSendBesides, leaveProc, writeNextHop],
     ...kinds4.map((kind) => () => lpmProc(kind, 4)),
     ...kinds6.map((kind) => () => lpmProc(kind, 6)),

@@ -42,6 +42,7 @@ import {
 } from "../ir.ts";
 import { type Context, callNet, drop, field, hasFlag, ifindexOf, macHigh, macLow, proc, runNet } from "./context.ts";
 import { HEADER } from "./in.ts";
+import { ipv6AddrIsMulticast, word6 } from "./ipv6/in6.ts";
 import { haHigh, haLow, l3, mac, nhAddress, nhFamily } from "./skb.ts";
 import { LEAVE, nextHopWords } from "./verdict.ts";
 
@@ -94,34 +95,41 @@ function search(context: Context, name: string, family: number, prologue: Step[]
 const UNRESOLVED = [run(LEAVE, [Verdict.UNRESOLVED, device]), ret()];
 
 /** `ip_finish_output2(device)`: out by the DEVICE to the next hop in `nh_*`, when its link-layer address is known. */
-export function ipFinishOutput2(context: Context): Proc {
+export const ipFinishOutput2 = (context: Context): Proc =>
+  output(context, "ip_finish_output2", "ip_finish_output2 (net/ipv4/ip_output.c)", EtherType.IPV4);
+
+/** `ip6_neigh_output(device)`: the end of ip6_finish_output2, likewise. */
+export const ip6NeighOutput = (context: Context): Proc =>
+  output(context, "ip6_neigh_output", "neigh_output of ip6_finish_output2 (net/ipv6/ip6_output.c)", EtherType.IPV6);
+
+function output(context: Context, name: string, comment: string, type: number): Proc {
   const resolved = local("resolved");
   const body: Step[] = [
     set(resolved, callNet(context, "neigh_ha", device)),
     trace(TraceEvent.neighbour, [ifindexOf(device), ...nextHopWords(), resolved]),
     when(eqz(resolved), UNRESOLVED),
-    ...ethHeader,
+    ...ethHeader(type),
     runNet(context, "dev_queue_xmit", device),
     ret(),
   ];
-  const comment = "ip_finish_output2 (net/ipv4/ip_output.c)";
-  return proc(context.name("ip_finish_output2"), { comment, params: [device], requires: HEADER }, body);
+  return proc(context.name(name), { comment, params: [device], requires: HEADER }, body);
 }
 
 /** Puts the Ethernet header in front: there is headroom, so the guard always holds. */
-const ethHeader: Step[] = [
+const ethHeader = (type: number): Step[] => [
   set(mac, sub(l3, ETHERNET_HEADER_BYTES)),
   guard(mac, ETHERNET_HEADER_BYTES, drop(DropReason.NOT_SPECIFIED)),
   put(mac, 0, 4, haHigh),
   put(mac, 4, 2, haLow),
   put(mac, 6, 4, macHigh(device)),
   put(mac, 10, 2, macLow(device)),
-  put(mac, 12, 2, EtherType.IPV4),
+  put(mac, 12, 2, type),
 ];
 
 /**
  * `neigh_ha(device)`: 1 and the next hop's address in `ha_*`, known or made up; 0: ARP, or neighbour discovery, must find it.
- * Multicast maps to 01:00:5e and 23 bits (RFC 1112 section 6.4): 224.0.0.1 is 01:00:5e:00:00:01.
+ * Multicast maps to 01:00:5e and 23 bits (RFC 1112 section 6.4), 224.0.0.1 is 01:00:5e:00:00:01; IPv6's to 33:33 and 32 bits (RFC 2464
+ * section 7), ff02::1 is 33:33:00:00:00:01.
  */
 export function neighHa(context: Context): Proc {
   const take = (high: Operand, low: Operand): Step[] => [set(haHigh, high), set(haLow, low), ret(1)];
@@ -133,7 +141,13 @@ export function neighHa(context: Context): Proc {
         set(known, callNet(context, "neighbour_4", device, nhAddress)),
         when(eqz(known), [set(type, callNet(context, "inet_addr_type", device, nhAddress))]),
       ],
-      [set(known, callNet(context, "neighbour_6", device, nhAddress))],
+      [
+        when(
+          ipv6AddrIsMulticast(nhAddress),
+          take(or(0x33330000, shr(word6(nhAddress, 12), 16)), and(word6(nhAddress, 12), 0xffff)),
+        ),
+        set(known, callNet(context, "neighbour_6", device, nhAddress)),
+      ],
     ),
     when(known, take(macHigh(known, NEIGHBOUR.mac), macLow(known, NEIGHBOUR.mac))),
     when(
@@ -144,6 +158,6 @@ export function neighHa(context: Context): Proc {
     when(eq(type, RouteTypeCode.broadcast), take(0xffffffff, 0xffff)),
     ret(0),
   ];
-  const comment = "arp_constructor (net/ipv4/arp.c)";
+  const comment = "arp_constructor (net/ipv4/arp.c), ndisc_constructor (net/ipv6/ndisc.c)";
   return proc(context.name("neigh_ha"), { comment, params: [device], result: "i32" }, body);
 }

@@ -59,6 +59,7 @@ import { lookupKind } from "./fib_rules.ts";
 import { DISSECT, flowi4 } from "./flow.ts";
 import { exceedsMtu, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED } from "./forward.ts";
 import { HEADER, IP_OFFSET, IPHDR_BYTES, iphdr, isMulticast, Protocol, routingTos } from "./in.ts";
+import { whenIpv6 } from "./ipv6/af_inet6.ts";
 import {
   DstOutput,
   dev,
@@ -86,6 +87,7 @@ const output = lookupKind("output");
 /** Entry OUTPUT: routes the packet, fills in its source, and sends it. */
 export function rawSendmsg(context: Context): Proc {
   const body: Step[] = [
+    whenIpv6([runNet(context, "rawv6_sendmsg"), ret()]),
     when(call(REFUSE_HEADER, []), [ret()]),
     guard(l3, IPHDR_BYTES, drop(DropReason.IP_INHDR)),
     ...socketFlow(context),
@@ -105,6 +107,7 @@ export function rawSendmsg(context: Context): Proc {
 export function ipRouteConnect(context: Context): Proc {
   const place = add(slot, SOURCE_IN_SLOT);
   const body: Step[] = [
+    whenIpv6([runNet(context, "ip6_lookup"), ret()]),
     when(call(REFUSE_HEADER, []), [ret()]),
     guard(l3, IPHDR_BYTES, drop(DropReason.IP_INHDR)),
     ...socketFlow(context),
@@ -202,8 +205,6 @@ export function dstOutputProc(context: Context): Proc {
   const outputs = (indev: Operand): Step[] => [runNet(context, "ip_output", indev), ret()];
   const body: Step[] = [
     when(eq(dstOutput, DstOutput.IP), outputs(ifindexOrZero(dev))),
-    when(eq(dstOutput, DstOutput.IP6), [runNet(context, "ip6_output", ifindexOrZero(dev)), ret()]),
-    when(eq(dstOutput, DstOutput.VRF6), [runNet(context, "vrf_output6"), ret()]),
     when(eq(dstOutput, DstOutput.VRF), [runNet(context, "vrf_output"), ret()]),
     // ip_mc_output: this host gets a copy, which passes POSTROUTING too. A multicast with TTL 0 must not leave.
     passHook("postrouting", 0, ifindexOf(dstDev)),

@@ -4,7 +4,7 @@
  *   process(net, batch, count) -> process.N(batch, count) -> packet.N for each packet
  *
  *   packet.N:  RECEIVE -> dev_receive | OUTPUT -> raw_sendmsg | LOOKUP -> ip_route_connect | NEIGHBOUR -> neigh_update
- *              | ROUTE_INPUT -> inet_rtm_getroute | LOOPBACK -> dev_loopback_receive
+ *              | ROUTE_INPUT -> inet_rtm_getroute | LOOPBACK -> dev_loopback_receive | NDISC -> ndisc_send_skb
  *              then, while a device without a wire hands the packet on, pass after pass: netif_rx | vrf_xmit
  */
 
@@ -37,6 +37,7 @@ import {
 } from "../ir.ts";
 import { type Context, callNet, drop, proc, readColumn, runNet, writeColumn } from "./context.ts";
 import { IPHDR_BYTES } from "./in.ts";
+import { refuseHeader6, whenIpv6 } from "./ipv6/af_inet6.ts";
 import { REFUSE_HEADER } from "./output.ts";
 import {
   DstInput,
@@ -44,11 +45,13 @@ import {
   doredirect,
   dstInput,
   dstType,
+  ignoreDf,
   iif,
   l3,
   l3slave,
   mac,
   mark,
+  mcLoop,
   Next,
   next,
   nhAddress,
@@ -123,6 +126,7 @@ export function packetProc(context: Context): Proc {
     enter(Entry.NEIGHBOUR, "neigh_update"),
     enter(Entry.ROUTE_INPUT, "inet_rtm_getroute"),
     enter(Entry.LOOPBACK, "dev_loopback_receive"),
+    enter(Entry.NDISC, "ndisc_send_skb"),
     repeat(MAX_PASSES, "passes", [
       when(eqz(next), [ret()]),
       set(entry, next),
@@ -144,6 +148,8 @@ const freshSkb: Step[] = [
   set(pktType, PacketType.HOST),
   set(xmitRecursion, 0),
   set(mark, readColumn("mark")),
+  set(ignoreDf, 0),
+  set(mcLoop, 1),
   set(dstInput, DstInput.NONE),
   set(dstType, RouteTypeCode.unspec),
 ];
@@ -151,11 +157,22 @@ const freshSkb: Step[] = [
 /** Entry NEIGHBOUR: a packet that waited for `nextHop` on `device` (neigh_update sends the queue). */
 export function neighUpdate(context: Context): Proc {
   const nextHop = readColumn("nextHop");
-  const body: Step[] = [
-    when(call(REFUSE_HEADER, []), [ret()]),
-    guard(l3, IPHDR_BYTES, drop(DropReason.IP_INHDR)),
+  const device = [
     set(dev, callNet(context, "dev_get_by_index", readColumn("device"))),
     when(eqz(dev), drop(DropReason.DEVICE_DOWN)),
+  ];
+  const body: Step[] = [
+    whenIpv6([
+      ...refuseHeader6,
+      ...device,
+      set(nhFamily, 6),
+      set(nhAddress, nextHop),
+      runNet(context, "ip6_neigh_output", dev),
+      ret(),
+    ]),
+    when(call(REFUSE_HEADER, []), [ret()]),
+    guard(l3, IPHDR_BYTES, drop(DropReason.IP_INHDR)),
+    ...device,
     set(ipv6, and(readColumn("flags"), PacketFlag.NEXT_HOP_IPV6)),
     set(nhFamily, select(ipv6, 6, 4)),
     set(nhAddress, select(ipv6, nextHop, unary("bswap32", load("batch", 4, nextHop)))),

@@ -42,10 +42,11 @@ import {
   runNet,
   writeColumn,
 } from "./context.ts";
-import { noteRoute } from "./dst.ts";
+import { noteRoute, noteType } from "./dst.ts";
 import { IPHDR_BYTES, iphdr, isMulticast } from "./in.ts";
+import { refuseHeader6, whenIpv6 } from "./ipv6/af_inet6.ts";
 import { REFUSE_HEADER } from "./output.ts";
-import { DstInput, dev, dstInput, dstType, l3, mac, PacketType, pktType, xmitRecursion } from "./skb.ts";
+import { DstInput, dev, dstIdev, dstInput, dstType, l3, mac, PacketType, pktType, xmitRecursion } from "./skb.ts";
 
 const VLAN_HLEN = 4;
 
@@ -65,13 +66,14 @@ export function devReceive(context: Context): Proc {
   return proc(context.name("dev_receive"), { comment: "netif_receive_skb (net/core/dev.c)" }, body);
 }
 
-/** `dev` receives the frame at `mac`: its hooks, then the protocol. Tagged frames and everything but IPv4 are the host's. */
+/** `dev` receives the frame at `mac`: its hooks, then the protocol. Tagged frames and everything but IP are the host's. */
 export function netifReceiveSkb(context: Context): Proc {
   const body: Step[] = [
     run(ETH_TYPE_TRANS),
     ...ingressHooks,
-    when(ne(packet(mac, 12, 2), EtherType.IPV4), [writeColumn("verdict", Verdict.PASS), ret()]),
-    runNet(context, "ip_rcv"),
+    when(eq(packet(mac, 12, 2), EtherType.IPV4), [runNet(context, "ip_rcv"), ret()]),
+    when(eq(packet(mac, 12, 2), EtherType.IPV6), [runNet(context, "ipv6_rcv"), ret()]),
+    writeColumn("verdict", Verdict.PASS),
     ret(),
   ];
   const requires = [{ cursor: mac, bytes: ETHERNET_HEADER_BYTES }];
@@ -90,12 +92,25 @@ const ingressHooks: Step[] = [
 
 /** Entry LOOPBACK: the copy of a broadcast or multicast is for this host, and its dst says so. */
 export function devLoopbackReceive(context: Context): Proc {
-  const body: Step[] = [
-    when(call(REFUSE_HEADER, []), [ret()]),
-    guard(l3, IPHDR_BYTES, drop(DropReason.IP_INHDR)),
+  const device = [
     set(dev, callNet(context, "dev_get_by_index", readColumn("device"))),
     when(eqz(dev), drop(DropReason.DEVICE_DOWN)),
     set(pktType, PacketType.LOOPBACK),
+  ];
+  const body: Step[] = [
+    whenIpv6([
+      ...refuseHeader6,
+      ...device,
+      set(dstInput, DstInput.MULTICAST),
+      set(dstIdev, dev),
+      noteType(RouteTypeCode.multicast),
+      ...ingressHooks,
+      runNet(context, "ipv6_rcv"),
+      ret(),
+    ]),
+    when(call(REFUSE_HEADER, []), [ret()]),
+    guard(l3, IPHDR_BYTES, drop(DropReason.IP_INHDR)),
+    ...device,
     set(dstInput, DstInput.LOCAL),
     set(dstType, select(isMulticast(iphdr.daddr), RouteTypeCode.multicast, RouteTypeCode.broadcast)),
     ...noteRoute(0, dstType),

@@ -5,9 +5,10 @@
 
 import { DropReason, Errno, Verdict } from "../../../runtime/verdict.ts";
 import { call, eq, eqz, guard, local, ne, type Proc, ret, run, type Step, select, set, when } from "../ir.ts";
-import { type Context, callNet, drop, ifindexOf, proc, readColumn, writeColumn } from "./context.ts";
+import { type Context, callNet, drop, ifindexOf, proc, readColumn, runNet, writeColumn } from "./context.ts";
 import { RT_NEXTHOP } from "./dst.ts";
 import { IPHDR_BYTES, iphdr } from "./in.ts";
+import { whenIpv6 } from "./ipv6/af_inet6.ts";
 import { REFUSE_HEADER, sendError } from "./output.ts";
 import { ROUTED } from "./route_input.ts";
 import { dev, dstDev, dstError, dstGateway, l3 } from "./skb.ts";
@@ -17,6 +18,7 @@ const reason = local("reason");
 
 export function inetRtmGetroute(context: Context): Proc {
   const body: Step[] = [
+    whenIpv6([runNet(context, "inet6_route_input"), ret()]),
     when(call(REFUSE_HEADER, []), [ret()]),
     guard(l3, IPHDR_BYTES, drop(DropReason.IP_INHDR)),
     set(dev, callNet(context, "dev_get_by_index", readColumn("device"))),

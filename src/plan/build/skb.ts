@@ -127,9 +127,11 @@ export const FlowFlag = {
   SKIP_NH_OIF: 2,
   /** Profile 6.15: l3mdev follows from oif, not from iif (FLOWI_FLAG_L3MDEV_OIF). */
   L3MDEV_OIF: 4,
+  /** IPv6: a socket is bound to oif, so that no other device will do (sk_bound_dev_if). */
+  BOUND: 8,
 } as const;
 
 /** dst->input; NONE: the packet has no dst; MULTICAST: ip6_mc_input. */
 export const DstInput = { NONE: 0, LOCAL: 1, FORWARD: 2, ERROR: 3, DISCARD: 4, MULTICAST: 5 } as const;
 /** dst->output. */
-export const DstOutput = { IP: 0, IP_MC: 1, VRF: 2, IP6: 3, VRF6: 4 } as const;
+export const DstOutput = { IP: 0, IP_MC: 1, VRF: 2 } as const;

@@ -132,7 +132,7 @@ function reverseFlow(context: Context): Step[] {
       ? [set(hop, l3mdevMaster(input)), ...flowi4({ ...common, iif: select(hop, ifindexOf(hop), iif) })]
       : flowi4({ ...common, iif, l3mdev: l3mdevMaster(input) })),
     ...dissect(context),
-    ...(requiresDissection(context.net) ? [set(port, flSport), set(flSport, flDport), set(flDport, port)] : []),
+    ...(requiresDissection(context.net, 4) ? [set(port, flSport), set(flSport, flDport), set(flDport, port)] : []),
   ];
 }
 

@@ -30,6 +30,7 @@ import {
 import {
   addressField,
   ICMP_SEND,
+  ICMPV6_SEND,
   ifindexOf,
   ifindexOrZero,
   KFREE_SKB,
@@ -63,25 +64,46 @@ export const kfreeSkb = (): Proc =>
 
 /** `icmp_send(type, code, info)`: the host writes the error, about the packet as it now is. */
 export const icmpSendProc = (): Proc =>
-  proc(ICMP_SEND, { comment: "icmp_send (net/ipv4/icmp.c)", params: [type, code, info] }, [
+  error(ICMP_SEND, "icmp_send (net/ipv4/icmp.c)", [
     writeColumn("verdict", Verdict.ICMP_ERROR),
     ...writeExtent(l3),
     run(ICMP_SEND_BESIDES, [type, code, info]),
-    ret(),
   ]);
 
 export const ICMP_SEND_BESIDES = "icmp_send_besides";
 
 /** `icmp_send_besides(type, code, info)`: of a redirect; the packet itself goes on, and ends with a verdict of its own. */
 export const icmpSendBesides = (): Proc =>
-  proc(ICMP_SEND_BESIDES, { comment: "icmp_send (net/ipv4/icmp.c), of a redirect", params: [type, code, info] }, [
-    writeColumn("error", or(shl(type, 8), code)),
-    writeColumn("info", info),
-    writeColumn("skbDevice", ifindexOrZero(dev)),
-    writeColumn("sdif", ifindexOrZero(iif)),
+  error(ICMP_SEND_BESIDES, "icmp_send (net/ipv4/icmp.c), of a redirect", [
+    ...errorColumns,
     trace(TraceEvent.icmp_send, [type, code]),
-    ret(),
   ]);
+
+/** `icmpv6_send(type, code, info)`: of IPv6, likewise. */
+export const icmpv6SendProc = (): Proc =>
+  error(ICMPV6_SEND, "icmpv6_send (include/linux/icmpv6.h)", [
+    writeColumn("verdict", Verdict.ICMP_ERROR),
+    ...writeExtent(l3),
+    run(ICMPV6_SEND_BESIDES, [type, code, info]),
+  ]);
+
+export const ICMPV6_SEND_BESIDES = "icmpv6_send_besides";
+
+export const icmpv6SendBesides = (): Proc =>
+  error(ICMPV6_SEND_BESIDES, "ndisc_send_redirect (net/ipv6/ndisc.c)", [
+    ...errorColumns,
+    trace(TraceEvent.icmpv6_send, [type, code]),
+  ]);
+
+const error = (name: string, comment: string, body: readonly Step[]): Proc =>
+  proc(name, { comment, params: [type, code, info] }, [...body, ret()]);
+
+const errorColumns: readonly Step[] = [
+  writeColumn("error", or(shl(type, 8), code)),
+  writeColumn("info", info),
+  writeColumn("skbDevice", ifindexOrZero(dev)),
+  writeColumn("sdif", ifindexOrZero(iif)),
+];
 
 export const LEAVE = "leave";
 

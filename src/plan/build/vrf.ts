@@ -12,7 +12,25 @@
 
 import { DEVICE, RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
 import { DropReason } from "../../../runtime/verdict.ts";
-import { and, eq, eqz, guard, local, ne, or, type Proc, put, ret, run, type Step, set, trace, when } from "../ir.ts";
+import {
+  and,
+  type Expr,
+  eq,
+  eqz,
+  guard,
+  local,
+  ne,
+  or,
+  type Proc,
+  put,
+  type Reg,
+  ret,
+  run,
+  type Step,
+  set,
+  trace,
+  when,
+} from "../ir.ts";
 import { type Context, callNet, drop, field, hasFlag, ifindexOf, passHook, proc, runNet } from "./context.ts";
 import { RT_NEXTHOP } from "./dst.ts";
 import { lookupKind } from "./fib_rules.ts";
@@ -66,22 +84,28 @@ export function l3mdevIpOut(context: Context): Proc {
     set(vrf, field(dstDev, DEVICE.master)),
     when(eqz(vrf), [ret()]),
     when(or(isMulticast(iphdr.daddr), isLbcast(iphdr.daddr)), [ret()]),
-    // qdisc_tx_is_default. A device that is down has the noop qdisc, which is none of its own and yet queues (dev_deactivate).
-    set(direct, and(ne(hasFlag(vrf, "UP"), 0), ne(hasFlag(vrf, "QDISC_DEFAULT"), 0))),
+    set(direct, qdiscTxIsDefault(vrf)),
     trace(TraceEvent.vrf_l3_out, [ifindexOf(dstDev), ifindexOf(vrf), direct]),
-    when(
-      direct,
-      [set(dev, vrf), passHook("output", 0, ifindexOf(vrf)), passHook("postrouting", 0, ifindexOf(vrf))],
-      redirect,
-    ),
+    when(direct, outDirect(vrf), outRedirect(vrf)),
     ret(),
   ];
   const comment = "l3mdev_ip_out (include/net/l3mdev.h), vrf_ip_out (drivers/net/vrf.c)";
   return proc(context.name("l3mdev_ip_out"), { comment, requires: HEADER }, body);
 }
 
-/** vrf_ip_out_redirect: the dst that leads through the VRF device (vrf_rtable_create). */
-const redirect: Step[] = [
+/** A device that is down has the noop qdisc, which is none of its own and yet queues (dev_deactivate). */
+export const qdiscTxIsDefault = (vrf: Reg): Expr =>
+  and(ne(hasFlag(vrf, "UP"), 0), ne(hasFlag(vrf, "QDISC_DEFAULT"), 0));
+
+/** vrf_ip_out_direct, vrf_ip6_out_direct */
+export const outDirect = (vrf: Reg): Step[] => [
+  set(dev, vrf),
+  passHook("output", 0, ifindexOf(vrf)),
+  passHook("postrouting", 0, ifindexOf(vrf)),
+];
+
+/** vrf_ip_out_redirect, vrf_ip6_out_redirect: the dst that leads through the VRF device (vrf_rtable_create, vrf_rt6_create). */
+export const outRedirect = (vrf: Reg): Step[] => [
   set(dstDev, vrf),
   set(dstInput, DstInput.DISCARD),
   set(dstOutput, DstOutput.VRF),
@@ -112,6 +136,7 @@ export function vrfXmit(context: Context): Proc {
       : { l3mdev: dev, flags: FlowFlag.ANYSRC };
   const body: Step[] = [
     guard(l3, IPHDR_BYTES, drop(DropReason.IP_INHDR)),
+    when(eq(iphdr.version, 6), [runNet(context, "vrf_process_v6_outbound"), ret()]),
     trace(TraceEvent.vrf_xmit, [ifindexOf(dev)]),
     ...flowi4({ ...flow, ...domain }),
     when(callNet(context, "ip_route_output_key", lookupKind("vrf_xmit")), drop(DropReason.IP_OUTNOROUTES)),
@@ -130,7 +155,7 @@ export function vrfXmit(context: Context): Proc {
 }
 
 /** For this host: back in by the VRF device. */
-const vrfLocalXmit: Step[] = [
+export const vrfLocalXmit: Step[] = [
   trace(TraceEvent.vrf_local_xmit, [ifindexOf(dev)]),
   set(pktType, PacketType.LOOPBACK),
   set(next, Next.NETIF_RX),

@@ -107,6 +107,7 @@
  *   redirect     error = 137 << 8; info: offset in the buffer of the target's address, 16 bytes (REDIRECT_IN_SLOT); skbDevice, sdif as ICMP_ERROR.
  *                The packet that the redirect quotes still had the hop limit that it came with.
  *   UNRESOLVED, FRAGMENT, FOUND   nextHop 16 bytes, flag NEXT_HOP_IPV6; `source` 16 bytes
+ *                RTM_GETROUTE: `source` is the one that would be chosen, also where one is given; :: where there is none
  *   SEND_ERROR   ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL, EADDRNOTAVAIL (no source address), ENODEV
  *   route, routeType   of the last `result` (link_scope too) that named a route; multicast for LOOPBACK; NDISC: 0
  *

@@ -16,7 +16,7 @@ export const ICMPV6_HDR_FIELD = 0;
 export const ICMPV6_UNK_OPTION = 2;
 
 /** RFC 4861: router solicitation to redirect, of which neighbour discovery consists. */
-const NDISC_ROUTER_SOLICITATION = 133;
+export const NDISC_ROUTER_SOLICITATION = 133;
 export const NDISC_REDIRECT = 137;
 export const isNdiscType = (type: number): boolean => type >= NDISC_ROUTER_SOLICITATION && type <= NDISC_REDIRECT;
 

@@ -15,7 +15,7 @@ import { type Device, ROUTE_TYPES, type Route } from "../../../dsl/model.ts";
 import { LOOPBACK_IFINDEX } from "../../../runtime/brand.ts";
 import { Errno, type Verdict } from "../../../runtime/verdict.ts";
 import { fib_props, fib_rebalance } from "../fib_semantics.ts";
-import { fib4_rules_require_fldissect } from "../fib4_rules.ts";
+import { fib_rules_require_fldissect } from "../fib4_rules.ts";
 import { FlowFlag, type Flowi6, flowi6, traced6 } from "../flow.ts";
 import { l3mdev_master_dev } from "../l3mdev.ts";
 import { isLoopback, type NetNamespace, netif_is_l3_master, netif_is_l3_slave } from "../net.ts";
@@ -88,7 +88,7 @@ export interface LookupFlags {
 /** Finds the packet's dst, by the device that it now counts as received by: the VRF, for a slave. */
 export function ip6_route_input(net: NetNamespace, skb: SkBuff): void {
   const fl6 = input_flow(skb, skb.dev!);
-  if (fib4_rules_require_fldissect(net.rules6)) Object.assign(fl6, skb_flow_dissect_flow_keys6(skb));
+  if (fib_rules_require_fldissect(net.rules6)) Object.assign(fl6, skb_flow_dissect_flow_keys6(skb));
   const rt = ip6_route_input_lookup(net, fl6, skb);
   noteRoute(skb, rt);
   skb.dst6 = rt;

@@ -66,7 +66,7 @@ export function ip6_lookup(net: NetNamespace, skb: SkBuff): Verdict {
   const rt = ip6_route_output_flags(net, "output", fl6, false);
   noteRoute(skb, rt);
   if (rt.error !== 0) return send_error(net, skb, rt.error);
-  const source = fl6.saddr || (ip6_route_get_saddr(net, rt.from, fl6.daddr, 0) ?? 0n);
+  const source = ip6_route_get_saddr(net, rt.from, fl6.daddr, 0) ?? 0n;
   recordRoute(net, rt, source);
   skb.writeSource(source);
   return found(skb, rt, fl6.daddr);

@@ -18,13 +18,13 @@ import {
   type Expr,
   eq,
   eqz,
-  ge,
   gt,
   i32,
   le,
   leave,
   local,
   lt,
+  mul,
   ne,
   or,
   type Proc,
@@ -70,12 +70,9 @@ const hiscore = local("hiscore");
  * then every device of the domain; of equals the first wins.
  */
 export function ipv6DevGetSaddr(context: Context): Proc {
-  const isWideEnough = ge(field(best, ADDRESS6.scope), scope);
   const nextDevice: Step[] = [
     set(device, select(eqz(round), dstDevice, master)),
     when(gt(round, 1), [
-      // What the outgoing device or its VRF offers is preferred to all else of the domain.
-      when(and(ne(master, 0), ne(hiscore, 0)), [when(isWideEnough, [leave("devices")])]),
       set(device, add(field(context.layout.offset, NET.devices), deviceOffset)),
       when(ne(l3mdevMaster(device), master), [leave("next_device")]),
     ]),
@@ -102,7 +99,7 @@ export function ipv6DevGetSaddr(context: Context): Proc {
 }
 
 /** From round 2 on the devices follow each other. */
-const deviceOffset: Expr = shl(sub(round, 2), Math.log2(DEVICE_BYTES));
+const deviceOffset: Expr = mul(sub(round, 2), DEVICE_BYTES);
 
 /** The address's scope when it is less than the destination's, else the better the nearer. */
 const candidateScope = field(candidate, ADDRESS6.scope);

@@ -49,10 +49,13 @@ const INET_DSCP_MASK = 0xfc;
 
 const kind = local("kind");
 const iface = local("iface");
+/** Not 0: the flow is of a packet that was received, at `l3`. */
+const skb = local("skb");
+const isInput = eq(kind, lookupKind("input"));
 const entry = local("entry");
 const table = local("table");
 
-/** `fib6_rule_lookup(kind, iface)`: 0 and the result registers, or an errno and the alias that refuses, if one does. */
+/** `fib6_rule_lookup(kind, iface, skb)`: 0 and the result registers, or an errno and the alias that refuses, if one does. */
 export function fib6RuleLookup(context: Context): Proc {
   const rules = context.net.rules.filter((rule) => rule.family === 6);
   const hasCustomRules = rules.some((rule) => rule.origin.kernel === undefined || rule.l3mdev);
@@ -66,7 +69,7 @@ export function fib6RuleLookup(context: Context): Proc {
       ]
     : [traceLookup6(kind), ...localThenMain(context), ...refuse(null, Errno.ENETUNREACH)];
   const comment = "fib6_rule_lookup (net/ipv6/fib6_rules.c)";
-  return proc(context.name("fib6_rule_lookup"), { comment, params: [kind, iface], result: "i32" }, body);
+  return proc(context.name("fib6_rule_lookup"), { comment, params: [kind, iface, skb], result: "i32" }, body);
 }
 
 export const traceLookup6 = (kind: Operand): Step =>
@@ -84,7 +87,7 @@ const fib6RulesOps = (context: Context): FibRulesOps => ({
     if (prefix.length === 0) return i32(0);
     if (which === "to") return eqz(ipv6PrefixEqual(flDaddr, prefix));
     // RT6_LOOKUP_F_HAS_SADDR: a source that is still to be chosen matches no `from`.
-    return or(ipv6AddrAny(flSaddr), eqz(ipv6PrefixEqual(flSaddr, prefix)));
+    return or(and(eqz(skb), ipv6AddrAny(flSaddr)), eqz(ipv6PrefixEqual(flSaddr, prefix)));
   },
   tosDiffers: (tos) => ne(and(flTos, INET_DSCP_MASK), tos),
   lookUp: (id) => polLookup(context, inTable(context, id), id),
@@ -106,6 +109,6 @@ export const lookUpIn6 = (context: Context, entry: typeof table, vrf: Operand): 
 
 /** What a table says whose longest match is `entry`. A received flow prefers next hops by the device it came in by. */
 const polLookup = (context: Context, entry: Operand, id: Operand): Step[] => [
-  set(err, callNet(context, "ip6_pol_route", entry, select(eq(kind, lookupKind("input")), flIif, flOif), iface)),
+  set(err, callNet(context, "ip6_pol_route", entry, select(isInput, flIif, flOif), iface, skb)),
   traceFib(id),
 ];

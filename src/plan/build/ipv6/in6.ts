@@ -38,6 +38,8 @@ import { l3 } from "../skb.ts";
 export const IN6_BYTES = 16;
 /** The unspecified address, `::`. */
 export const IN6ADDR_ANY = IMAGE.any;
+/** `::1`. */
+export const IN6ADDR_LOOPBACK = IMAGE.loopback;
 
 /** The eight bytes at 0 or 8 of an address, as they lie. */
 const half = (address: Operand, at: 0 | 8): Expr => load("image", 8, address, at);
@@ -136,6 +138,9 @@ export const ipv6hdr = {
   saddr: add(l3, IPV6HDR_SADDR),
   daddr: add(l3, IPV6HDR_DADDR),
 } as const;
+
+/** The traffic class bits that routing looks at: not ECN. */
+export const routingTclass: Expr = and(ipv6hdr.tclass, 0xfc);
 
 /** What a proc that reads the header asks of its callers. */
 export const HEADER6: Proc["requires"] = [{ cursor: l3, bytes: IPV6HDR_BYTES }];

@@ -48,7 +48,6 @@ import {
 import { type Context, callNet, field, ifindexOf, proc } from "../context.ts";
 import { nextHopOif } from "../fib_rules.ts";
 import { flIif, resAlias, resHop, resPrefixLength, resType } from "../skb.ts";
-import { rt6MultipathHash } from "./multipath.ts";
 
 /** Prefixes of one table that can contain an IPv6 address: lengths 0 .. 128. */
 const MAX_COVERS = 129;
@@ -58,6 +57,8 @@ const oif = local("oif");
 const ifindex = local("ifindex");
 /** Not 0: RT6_LOOKUP_F_IFACE, only next hops by the device asked for. */
 const iface = local("iface");
+/** Not 0: the packet at `l3` is received. */
+const received = local("received");
 const alias = local("alias");
 const hop = local("hop");
 const metric = local("metric");
@@ -67,8 +68,9 @@ const secondAlias = local("second_alias");
 const hash = local("hash");
 
 /**
- * `ip6_pol_route(entry, ifindex, iface)`: what the table whose longest match is `entry` says: 0 and the result registers, or an errno and the
- * alias that refuses; EAGAIN and no alias when it holds nothing. `ifindex` is the flow's oif or iif.
+ * `ip6_pol_route(entry, ifindex, iface, received)`: what the table whose longest match is `entry` says: 0 and the result registers, or an errno and the
+ * alias that refuses; EAGAIN and no alias when it holds nothing. `ifindex` is the flow's oif, or, when the
+ * packet is received, its iif.
  */
 export function ip6PolRoute(context: Context): Proc {
   // Of a flow of this host that is bound to the next hop's device.
@@ -80,14 +82,18 @@ export function ip6PolRoute(context: Context): Proc {
     // A settled entry has one next hop, and no siblings.
     when(and(eqz(isSettled), ne(field(resHop, NEXT_HOP.family), 0)), [
       when(eqz(haveOifMatch), [
-        set(hash, rt6MultipathHash(context)),
+        set(hash, callNet(context, "rt6_multipath_hash", received)),
         run(FIB6_SELECT_PATH, [add(entry, FIB_ENTRY_BYTES), field(entry, FIB_ENTRY.aliases), hash, oif, iface]),
       ]),
     ]),
     ret(field(resAlias, FIB_ALIAS.error)),
   ];
   const comment = "ip6_pol_route (net/ipv6/route.c)";
-  return proc(context.name("ip6_pol_route"), { comment, params: [entry, ifindex, iface], result: "i32" }, body);
+  return proc(
+    context.name("ip6_pol_route"),
+    { comment, params: [entry, ifindex, iface, received], result: "i32" },
+    body,
+  );
 }
 
 /** `fib6_table_lookup(entry, oif, iface)`: the FIB_ENTRY that answers, and the result registers; 0: none does. */

@@ -25,6 +25,7 @@ import {
   or,
   type Proc,
   ret,
+  run,
   type Step,
   select,
   set,
@@ -32,12 +33,14 @@ import {
   when,
 } from "../../ir.ts";
 import { type Context, callNet, field, hasFlag, ifindexOf, proc } from "../context.ts";
-import { loopbackDev, noteRoute } from "../dst.ts";
+import { loopbackDev, noteLookup } from "../dst.ts";
 import { err, lookupKind, traceFib } from "../fib_rules.ts";
+import { flowi4, requiresDissection } from "../flow.ts";
 import { l3mdevMaster } from "../l3mdev.ts";
 import {
   DstInput,
   DstOutput,
+  dev,
   dstDev,
   dstError,
   dstGateway,
@@ -50,29 +53,59 @@ import {
   flIif,
   flOif,
   flSaddr,
+  mark,
   resAlias,
   resHop,
   resType,
 } from "../skb.ts";
 import { lookUpIn6, traceLookup6 } from "./fib6_rules.ts";
-import { ipv6AddrAny, ipv6AddrIsLinklocal, ipv6AddrIsMulticast, rt6NeedStrict, word6, words6 } from "./in6.ts";
+import { DISSECT6 } from "./flow_dissector.ts";
+import {
+  HEADER6,
+  ipv6AddrAny,
+  ipv6AddrIsLinklocal,
+  ipv6AddrIsMulticast,
+  ipv6hdr,
+  routingTclass,
+  rt6NeedStrict,
+  word6,
+  words6,
+} from "./in6.ts";
 
 const kind = local("kind");
 const iface = local("iface");
+const skb = local("skb");
 const device = local("device");
 const master = local("master");
 const entry = local("entry");
 const error = local("error");
 const source = local("source");
 
-/** `ip6_route_input_lookup()`: the route of a received packet. Precondition: `fl_iif` is the receiving device. Returns the dst's error. */
+/** `ip6_route_input()`: routes the packet at `l3`, which `dev` received: a VRF has taken it over by now. */
+export function ip6RouteInput(context: Context): Proc {
+  const { saddr, daddr, nexthdr } = ipv6hdr;
+  const body: Step[] = [
+    ...flowi4({ saddr, daddr, tos: routingTclass, iif: ifindexOf(dev), mark, protocol: nexthdr }),
+    ...(requiresDissection(context.net, 6) ? [run(DISSECT6)] : []),
+    run(context.name("ip6_route_input_lookup"), [1]),
+    when(eq(dstInput, DstInput.FORWARD), [run(TRACE_ROUTE6, [flSaddr])]),
+    ret(),
+  ];
+  const comment = "ip6_route_input (net/ipv6/route.c)";
+  return proc(context.name("ip6_route_input"), { comment, requires: HEADER6 }, body);
+}
+
+/**
+ * `ip6_route_input_lookup(skb)`: the route of a received flow; `skb` 0: there is no packet, only a question. Precondition: `fl_iif` is the
+ * receiving device. Returns the dst's error.
+ */
 export function ip6RouteInputLookup(context: Context): Proc {
   const body: Step[] = [
-    set(err, callNet(context, "fib6_rule_lookup", lookupKind("input"), rt6NeedStrict(flDaddr))),
+    set(err, callNet(context, "fib6_rule_lookup", lookupKind("input"), rt6NeedStrict(flDaddr), skb)),
     ret(callNet(context, "ip6_create_rt", err)),
   ];
   const comment = "ip6_route_input_lookup (net/ipv6/route.c)";
-  return proc(context.name("ip6_route_input_lookup"), { comment, result: "i32" }, body);
+  return proc(context.name("ip6_route_input_lookup"), { comment, params: [skb], result: "i32" }, body);
 }
 
 /**
@@ -93,7 +126,7 @@ export function ip6RouteOutputFlags(context: Context): Proc {
       ]),
     ]),
     set(flIif, LOOPBACK_IFINDEX),
-    set(err, callNet(context, "fib6_rule_lookup", kind, or(ne(iface, 0), strict))),
+    set(err, callNet(context, "fib6_rule_lookup", kind, or(ne(iface, 0), strict), 0)),
     ret(callNet(context, "ip6_create_rt", err)),
   ];
   const comment = "ip6_route_output_flags_noref (net/ipv6/route.c)";
@@ -107,7 +140,8 @@ export function vrfIp6RouteLookup(context: Context): Proc {
   const body: Step[] = [
     traceLookup6(lookupKind("link_scope")),
     ...lookUpIn6(context, entry, vrf),
-    set(err, callNet(context, "ip6_pol_route", entry, ifindex, 1)),
+    // Of a packet of this host, no device is known yet that it came in by.
+    set(err, callNet(context, "ip6_pol_route", entry, ifindex, 1, ne(flIif, 0))),
     traceFib(field(vrf, DEVICE.tableId)),
     // The table holds nothing: ip6_null_entry.
     set(err, select(resAlias, err, Errno.ENETUNREACH)),
@@ -136,8 +170,8 @@ export function ip6CreateRt(context: Context): Proc {
     set(dstGateway, 0),
     set(dstMtu, 0),
     set(dstType, RouteTypeCode.unspec),
+    ...noteLookup,
     when(resAlias, [
-      ...noteRoute(field(resAlias, FIB_ALIAS.route), resType),
       when(eqz(error), [set(dstInput, input)]),
       set(dstType, resType),
       set(dstMtu, field(resAlias, FIB_ALIAS.mtu)),
@@ -157,6 +191,7 @@ function ip6RtGetDev(context: Context): Step[] {
   const hasMaster = and(eqz(and(flags, Route6Flag.NEED_STRICT)), ne(field(dstDev, DEVICE.master), 0));
   return [
     set(dstDev, field(resHop, NEXT_HOP.device)),
+    set(dstIdev, dstDev),
     set(dstIdev, dstDev),
     when(and(ne(and(flags, Route6Flag.OWN_ADDRESS), 0), eqz(isMasterOrLoopback)), [
       set(dstDev, select(hasMaster, field(dstDev, DEVICE.master), loopbackDev(context.layout))),
