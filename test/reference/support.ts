@@ -12,6 +12,7 @@ import { EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
 import { icmpMessage } from "../../runtime/net/icmp.ts";
 import { formatIp, formatPrefix, parseIp, readIpv4, readIpv6 } from "../../runtime/net/ip.ts";
 import { ipv4Packet } from "../../runtime/net/ipv4.ts";
+import { ipv6Packet } from "../../runtime/net/ipv6.ts";
 import type { Flow, Trace, TraceStep } from "../../runtime/trace.ts";
 import { DropReason, Entry, Errno, nameOf, Verdict } from "../../runtime/verdict.ts";
 import { referenceEngine } from "../../src/reference/engine.ts";
@@ -28,6 +29,8 @@ export interface PacketWords {
   readonly dontFragment?: boolean;
   readonly mark?: number;
   readonly uid?: number;
+  /** PacketFlag bits. */
+  readonly flags?: number;
   /** What stands behind the IP header; an echo request by default. */
   readonly payload?: Uint8Array;
   /** Link-layer destination; the device's own by default. */
@@ -59,6 +62,10 @@ export interface Host {
   lookup(device: string, packet: PacketWords): Outcome;
   /** @param device the one that the broadcast or multicast was sent by */
   loopBack(device: string, packet: PacketWords): Outcome;
+  /** The route of a packet that the device received. */
+  routeInput(device: string, packet: PacketWords): Outcome;
+  /** What neighbour discovery sends by the device. */
+  neighbourDiscovery(device: string, packet: PacketWords): Outcome;
 }
 
 /** The namespace `host` of a policy, or the one named. */
@@ -70,7 +77,8 @@ export function hostOf(policy: string, name = "host"): Host {
   const run = (entry: Entry, device: string, bytes: Uint8Array, words: Partial<PacketWords>): Outcome => {
     const batch = engine.createBatch(1);
     const index = device === "" ? 0 : deviceNamed(net, device)!.ifindex;
-    batch.put(bytes, { entry, device: index, mark: words.mark ?? 0, uid: words.uid ?? 0 });
+    const { mark = 0, uid = 0, flags = 0 } = words;
+    batch.put(bytes, { entry, device: index, mark, uid, flags });
     const [trace] = engine.trace(batch);
     return outcome(net, batch, trace);
   };
@@ -83,12 +91,26 @@ export function hostOf(policy: string, name = "host"): Host {
     output: (device, words) => run(Entry.OUTPUT, device, ipPacketOf(words), words),
     lookup: (device, words) => run(Entry.LOOKUP, device, ipPacketOf(words), words),
     loopBack: (device, words) => run(Entry.LOOPBACK, device, ipPacketOf(words), words),
+    routeInput: (device, words) => run(Entry.ROUTE_INPUT, device, ipPacketOf(words), words),
+    neighbourDiscovery: (device, words) => run(Entry.NDISC, device, ipPacketOf(words), words),
   };
 }
 
 const echo = icmpMessage({ type: 8, code: 0, rest: 0x12340001, data: new Uint8Array(56) });
 
+const echo6 = icmpMessage({ type: 128, code: 0, rest: 0x12340001, data: new Uint8Array(56) });
+
+/** ICMPv6's checksum is not the engine's business. */
+function ipv6PacketOf({ from, to, ttl = 64, tos = 0, protocol = 58, payload = echo6 }: PacketWords): Uint8Array {
+  const [source, destination] = [parseIp(from) as bigint, parseIp(to) as bigint];
+  return ipv6Packet(
+    { trafficClass: tos, flowLabel: 0, nextHeader: protocol, hopLimit: ttl, source, destination },
+    payload,
+  );
+}
+
 export function ipPacketOf(words: PacketWords): Uint8Array {
+  if (words.to.includes(":")) return ipv6PacketOf(words);
   const address = (text: string) => parseIp(text) as number;
   const { ttl = 64, tos = 0, protocol = 1, dontFragment = false, payload = echo } = words;
   const [source, destination] = [address(words.from), address(words.to)];
@@ -96,7 +118,14 @@ export function ipPacketOf(words: PacketWords): Uint8Array {
 }
 
 export const frameOf = (words: PacketWords, mac: number): Uint8Array =>
-  ethernetFrame({ destination: words.mac ?? mac, source: PEER_MAC, type: EtherType.IPV4 }, ipPacketOf(words));
+  ethernetFrame(
+    {
+      destination: words.mac ?? mac,
+      source: PEER_MAC,
+      type: words.to.includes(":") ? EtherType.IPV6 : EtherType.IPV4,
+    },
+    ipPacketOf(words),
+  );
 
 function outcome(net: Net, batch: PacketBatch, trace: Trace): Outcome {
   const value = (column: "verdict" | "reason" | "error") => batch.column(column)[0];
