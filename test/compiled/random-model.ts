@@ -18,7 +18,7 @@ import {
   Scope,
 } from "../../dsl/model.ts";
 import { ifIndex, priority, routeId, ruleId, tableId } from "../../runtime/brand.ts";
-import { type Ip, network } from "../../runtime/net/ip.ts";
+import { type Family, type Ip, network, type Prefix, parseIp } from "../../runtime/net/ip.ts";
 import { inet_select_addr } from "../../src/reference/devinet.ts";
 import { NetNamespace } from "../../src/reference/net.ts";
 
@@ -44,12 +44,24 @@ export const ADDRESSES = [
   ip(0, 0, 0, 5),
   ip(240, 0, 0, 1),
 ];
+const ip6 = (text: string): Ip => parseIp(text)!;
+/** Likewise of IPv6. */
+export const ADDRESSES6 = [
+  ...["2001:db8::1", "2001:db8::7", "2001:db8:0:1::1", "2001:db8:0:1::7", "2001:db8:0:2::7", "fd00::9", "2002::5"],
+  ...["fe80::1", "fe80::7", "ff02::1", "ff02::5", "ff05::2", "ff0e::9", "::1", "::", "fec0::1", "2001:10::1"],
+].map(ip6);
+export const UNICAST6 = ADDRESSES6.slice(0, 7);
+
 /** Those that unicast packets go to; drawn more often. */
 export const UNICAST = ADDRESSES.slice(0, 8);
 
 export const anyAddress = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom(...UNICAST) },
   { weight: 1, arbitrary: fc.constantFrom(...ADDRESSES) },
+);
+export const anyAddress6 = fc.oneof(
+  { weight: 5, arbitrary: fc.constantFrom(...UNICAST6) },
+  { weight: 2, arbitrary: fc.constantFrom(...ADDRESSES6) },
 );
 const often = (probable: boolean) => fc.integer({ min: 0, max: 11 }).map((n) => (n === 0) !== probable);
 /** A value once in `odds`, else null. */
@@ -77,9 +89,16 @@ const anyPrefix = fc
   .tuple(fc.constantFrom(...UNICAST, ...UNICAST, ...ADDRESSES), fc.constantFrom(0, 0, 3, 8, 16, 23, 24, 24, 31, 32, 32))
   .map(([address, length]) => ({ address: network(address, length), length }));
 
+const anyPrefix6: fc.Arbitrary<Prefix> = fc
+  .tuple(
+    fc.constantFrom(...UNICAST6, ...UNICAST6, ...ADDRESSES6),
+    fc.constantFrom(0, 0, 3, 10, 16, 48, 64, 64, 64, 120, 127, 128, 128),
+  )
+  .map(([address, length]) => ({ address: network(address, length), length }));
+
 const anyConf = fc.record({
   forwarding4: often(true),
-  forwarding6: fc.constant(false),
+  forwarding6: often(true),
   rpFilter: fc.constantFrom(0, 0, 0, 1, 2),
   acceptLocal: often(false),
   routeLocalnet: often(false),
@@ -99,6 +118,27 @@ const anyOwnAddress: fc.Arbitrary<Address> = fc
   })
   .map((address) => ({ ...address, peer: address.prefix.address, origin: {} }));
 
+/** As many as scopes can be confused by. */
+const anyOwnAddress6: fc.Arbitrary<Address> = fc
+  .record({
+    address: fc.constantFrom(
+      ...UNICAST6,
+      ip6("fe80::1"),
+      ip6("fe80::7"),
+      ip6("::1"),
+      ip6("fec0::1"),
+      ip6("2001:10::1"),
+    ),
+    length: fc.constantFrom(64, 64, 128, 10),
+  })
+  .map(({ address, length }) => ({
+    prefix: { address, length },
+    scope: Scope.UNIVERSE,
+    secondary: false,
+    peer: address,
+    origin: {},
+  }));
+
 const anyDevices: fc.Arbitrary<Device[]> = fc.tuple(
   ...DEVICES.map((device) =>
     fc
@@ -107,7 +147,9 @@ const anyDevices: fc.Arbitrary<Device[]> = fc.tuple(
         mtu: fc.constantFrom(1500, 1500, 68, 120, 65536),
         group: fc.constantFrom(0, 0, 1),
         qdiscDefault: often(true),
-        addresses: fc.array(anyOwnAddress, { maxLength: 2 }),
+        addresses: fc
+          .tuple(fc.array(anyOwnAddress, { maxLength: 2 }), fc.array(anyOwnAddress6, { maxLength: 3 }))
+          .map((lists) => lists.flat()),
         conf: anyConf,
       })
       .map((drawn) => ({ ...device, ...drawn, mac: macOf(device.ifindex), peer: null, origin: {} })),
@@ -159,6 +201,43 @@ const anyRoute = fc
     nexthops: REFUSING.includes(route.type) ? [] : nexthops,
   })) as unknown as fc.Arbitrary<Omit<Route, "id">>;
 
+/** Many of one prefix and metric, so that there are siblings. */
+const anyRoute6 = fc
+  .record({
+    table: fc.constantFrom(...TABLES),
+    prefix: anyPrefix6,
+    type: fc.constantFrom(
+      ...Array(14).fill("unicast"),
+      ...["local", "local", "local", "anycast"],
+      ...ROUTE_TYPES.slice(1),
+    ),
+    metric: fc.constantFrom(256, 1024, 1024),
+    prefsrc: orNull(fc.constantFrom<Ip>(...UNICAST6)),
+    nexthops: fc.array(
+      fc.record({
+        device: anyIfindex,
+        gateway: orNull(fc.constantFrom<Ip>(...UNICAST6, ip6("fe80::1"), ip6("fe80::7")), 2),
+        weight: fc.integer({ min: 1, max: 5 }),
+        onlink: fc.constant(false),
+        scope: fc.constant(Scope.UNIVERSE),
+        dead: often(false),
+        source: fc.constant(0n),
+      }),
+      { minLength: 1, maxLength: 3 },
+    ),
+    mtu: orNull(fc.constantFrom(1280, 1400), 6),
+    kernel: often(true),
+  })
+  .map(({ kernel, nexthops, ...route }) => ({
+    ...route,
+    family: 6,
+    tos: 0,
+    scope: Scope.UNIVERSE,
+    protocol: "boot",
+    origin: kernel ? { kernel: "drawn" } : {},
+    nexthops: REFUSING.includes(route.type) ? [] : nexthops,
+  })) as unknown as fc.Arbitrary<Omit<Route, "id">>;
+
 /** Some of the routes that addresses bring with them, so that there is a way through. */
 const connected = (table: number, address: number, length: number, type: string, device: number) => ({
   ...{
@@ -176,6 +255,13 @@ const connected = (table: number, address: number, length: number, type: string,
   origin: { kernel: "connected" },
   nexthops: [{ device, gateway: null, weight: 1, onlink: false, scope: Scope.HOST, dead: false }],
 });
+const connected6 = (table: number, address: Ip, length: number, type: string, device: number) => ({
+  ...connected(table, 0, length, type, device),
+  prefix: { address, length },
+  family: 6,
+  metric: 256,
+  nexthops: [{ device, gateway: null, weight: 1, onlink: false, scope: Scope.UNIVERSE, dead: false, source: 0n }],
+});
 const anyConnected = fc.subarray([
   connected(10, ip(10, 0, 0, 0), 24, "unicast", 4),
   connected(10, ip(10, 0, 0, 1), 32, "local", 4),
@@ -187,6 +273,17 @@ const anyConnected = fc.subarray([
   connected(10, ip(172, 16, 0, 0), 16, "unicast", 3),
   connected(20, ip(192, 168, 0, 0), 24, "unicast", 1),
   connected(255, ip(127, 0, 0, 0), 8, "local", 1),
+  connected6(10, ip6("2001:db8::"), 64, "unicast", 4),
+  connected6(10, ip6("2001:db8::1"), 128, "local", 4),
+  connected6(10, ip6("2001:db8:0:1::"), 64, "unicast", 5),
+  connected6(20, ip6("2001:db8:0:2::"), 64, "unicast", 6),
+  connected6(254, ip6("fd00::"), 64, "unicast", 7),
+  connected6(10, ip6("fe80::"), 64, "unicast", 4),
+  connected6(10, ip6("fe80::"), 64, "unicast", 5),
+  connected6(254, ip6("fe80::"), 64, "unicast", 7),
+  connected6(10, ip6("ff00::"), 8, "multicast", 4),
+  connected6(10, ip6("ff00::"), 8, "multicast", 5),
+  connected6(255, ip6("::1"), 128, "local", 1),
 ]) as unknown as fc.Arbitrary<Omit<Route, "id">[]>;
 
 const anyRange = fc
@@ -207,26 +304,27 @@ const anyAction: fc.Arbitrary<DrawnAction> = fc.oneof(
   },
 );
 
-const anyRule = fc.record({
-  pref: fc.constantFrom(5, 500, 900, 1000, 2000, 32766, 40000),
-  not: often(false),
-  from: orNull(anyPrefix),
-  to: orNull(anyPrefix),
-  iif: orNull(anyRuleDevice),
-  oif: orNull(anyRuleDevice, 8),
-  fwmark: orNull(fc.record({ mark: fc.constantFrom(0, 1, 2), mask: fc.constantFrom(1, 3, 0xffffffff) }), 8),
-  tos: fc.constantFrom(0, 0, 0, 0x10),
-  ipproto: fc.constantFrom(0, 0, 0, 1, 17),
-  sport: orNull(anyRange, 8),
-  dport: orNull(anyRange, 8),
-  uidrange: orNull(anyRange, 8),
-  l3mdev: often(false),
-  suppressPrefixLength: fc.constantFrom(-1, -1, -1, 0, 8, 24),
-  suppressIfGroup: fc.constantFrom(-1, -1, -1, 0, 1),
-  action: anyAction,
-  afi: fc.constant(4),
-});
-type DrawnRule = typeof anyRule extends fc.Arbitrary<infer T> ? T : never;
+const anyRule = (anyPrefix: fc.Arbitrary<Prefix>) =>
+  fc.record({
+    pref: fc.constantFrom(5, 500, 900, 1000, 2000, 32766, 40000),
+    not: often(false),
+    from: orNull(anyPrefix),
+    to: orNull(anyPrefix),
+    iif: orNull(anyRuleDevice),
+    oif: orNull(anyRuleDevice, 8),
+    fwmark: orNull(fc.record({ mark: fc.constantFrom(0, 1, 2), mask: fc.constantFrom(1, 3, 0xffffffff) }), 8),
+    tos: fc.constantFrom(0, 0, 0, 0x10),
+    ipproto: fc.constantFrom(0, 0, 0, 1, 17),
+    sport: orNull(anyRange, 8),
+    dport: orNull(anyRange, 8),
+    uidrange: orNull(anyRange, 8),
+    l3mdev: often(false),
+    suppressPrefixLength: fc.constantFrom(-1, -1, -1, 0, 8, 24),
+    suppressIfGroup: fc.constantFrom(-1, -1, -1, 0, 1),
+    action: anyAction,
+    kernel: fc.constant(false),
+  });
+type DrawnRule = ReturnType<typeof anyRule> extends fc.Arbitrary<infer T> ? T : never;
 
 const plain = {
   not: false,
@@ -243,7 +341,7 @@ const plain = {
   l3mdev: false,
   suppressPrefixLength: -1,
   suppressIfGroup: -1,
-  afi: 4,
+  kernel: true,
 };
 /** What every namespace with a VRF starts with. */
 const KERNEL_RULES = [
@@ -253,29 +351,33 @@ const KERNEL_RULES = [
   { ...plain, pref: 32767, action: { kind: "lookup", table: 253 } },
 ] as const;
 
+/** Of IPv6, while there is no VRF. */
+const KERNEL_RULES6 = [KERNEL_RULES[0], KERNEL_RULES[2]] as const;
+
 /** Rules by preference, in insertion order among equals; gotos only ahead; table 0 stands for the VRF's. */
-function finishRules(drawn: readonly DrawnRule[]): Rule[] {
-  const sorted = [...KERNEL_RULES, ...drawn].sort((a, b) => a.pref - b.pref);
-  return sorted.map(({ afi: _, action, ...rule }, i) => ({
+function finishRules(family: Family, first: number, kernels: readonly unknown[], drawn: readonly DrawnRule[]): Rule[] {
+  const sorted = [...(kernels as DrawnRule[]), ...drawn].sort((a, b) => a.pref - b.pref);
+  return sorted.map(({ kernel, action, ...rule }, i) => ({
     ...rule,
-    id: ruleId(i),
-    family: 4,
+    id: ruleId(first + i),
+    family,
     protocol: "boot",
-    origin: {},
-    action: finishAction(action as DrawnAction, i, sorted),
+    origin: kernel ? { kernel: "drawn" } : {},
+    action: finishAction(action, i, first, sorted),
   })) as Rule[];
 }
 
 function finishAction(
   action: DrawnAction,
   i: number,
+  first: number,
   sorted: readonly { pref: number; l3mdev: boolean }[],
 ): RuleAction {
   if (action.kind === "lookup") return { kind: "lookup", table: sorted[i].l3mdev ? null : tableId(action.table) };
   if (action.kind !== "goto") return action;
   const target = i + action.ahead;
-  const exists = action.ahead > 0 && target < sorted.length;
-  return { kind: "goto", pref: priority(exists ? sorted[target].pref : 99999), target: exists ? ruleId(target) : null };
+  if (action.ahead === 0 || target >= sorted.length) return { kind: "goto", pref: priority(99999), target: null };
+  return { kind: "goto", pref: priority(sorted[target].pref), target: ruleId(first + target) };
 }
 
 /** Within a prefix: TOS descending, then metric ascending, then as drawn. Sources are what the kernel would choose. */
@@ -291,7 +393,7 @@ function finishRoutes(drawn: readonly Omit<Route, "id">[], net: Net, kernel: Mod
     .map((route, id) => ({
       ...route,
       id: routeId(id),
-      nexthops: route.nexthops.map((hop) => ({ ...hop, source: sourceOf(hop, route.scope) })),
+      nexthops: route.nexthops.map((hop) => ({ ...hop, source: route.family === 4 ? sourceOf(hop, route.scope) : 0n })),
     }));
 }
 
@@ -306,7 +408,6 @@ const anyNeighbours = fc.array(
 );
 
 const SYSCTL = {
-  fibMultipathHashPolicy6: 0 as const,
   ipv6Forwarding: true,
   tcpL3mdevAccept: false,
   udpL3mdevAccept: false,
@@ -319,6 +420,8 @@ const SYSCTL = {
   ipForwardUsePmtu: false,
 };
 
+const anyHashPolicy = fc.constantFrom(0, 1, 2, 3) as fc.Arbitrary<0 | 1 | 2 | 3>;
+
 /** A model of `nets` namespaces, all of one kernel. */
 export const anyModel = (nets = 1): fc.Arbitrary<Model> =>
   fc
@@ -328,11 +431,17 @@ export const anyModel = (nets = 1): fc.Arbitrary<Model> =>
         fc.record({
           devices: anyDevices,
           routes: fc
-            .tuple(anyConnected, fc.array(anyRoute, { maxLength: 30, size: "max" }))
+            .tuple(
+              anyConnected,
+              fc.array(anyRoute, { maxLength: 30, size: "max" }),
+              fc.array(anyRoute6, { maxLength: 30, size: "max" }),
+            )
             .map((lists) => lists.flat()),
-          rules: fc.array(anyRule, { maxLength: 5, size: "max" }),
+          rules: fc.array(anyRule(anyPrefix), { maxLength: 5, size: "max" }),
+          rules6: fc.option(fc.array(anyRule(anyPrefix6), { maxLength: 5, size: "max" }), { freq: 8 }),
           neighbours: anyNeighbours,
-          fibMultipathHashPolicy: fc.constantFrom(0, 1, 2, 3) as fc.Arbitrary<0 | 1 | 2 | 3>,
+          fibMultipathHashPolicy: anyHashPolicy,
+          fibMultipathHashPolicy6: anyHashPolicy,
         }),
         { minLength: nets, maxLength: nets },
       ),
@@ -341,16 +450,18 @@ export const anyModel = (nets = 1): fc.Arbitrary<Model> =>
       source: { name: "drawn", text: "" },
       kernel,
       tests: [],
-      nets: drawn.map(({ devices, routes, rules, neighbours, fibMultipathHashPolicy }, index): Net => {
+      nets: drawn.map(({ devices, routes, rules, rules6, neighbours, ...policies }, index): Net => {
+        const rules4 = finishRules(4, 0, KERNEL_RULES, rules);
+        const kernels6 = rules6 === null ? KERNEL_RULES6 : KERNEL_RULES;
         const net: Net = {
           name: `net${index}`,
           index,
           devices,
           routes: [],
-          rules: finishRules(rules),
+          rules: [...rules4, ...finishRules(6, rules4.length, kernels6, rules6 ?? [])],
           tableNames: new Map(),
           neighbours,
-          sysctl: { ...SYSCTL, fibMultipathHashPolicy },
+          sysctl: { ...SYSCTL, ...policies },
           netfilter: EMPTY_NETFILTER,
         };
         return { ...net, routes: finishRoutes(routes, net, kernel) };
