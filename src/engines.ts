@@ -4,9 +4,6 @@ import type { Engine } from "../runtime/engine.ts";
 
 export type EngineKind = "compiled" | "reference";
 
-/** Whose packet path is IPv6's too; others let IPv6 packets pass unjudged (Verdict.PASS). */
-export const ANSWERS_IPV6: Readonly<Record<EngineKind, boolean>> = { reference: true, compiled: false };
-
 /**
  * Opens new engines; neighbours learned by earlier ones are forgotten. A model is compiled once a level; level 1 unless
  * asked otherwise, for the few packets of a lab do not repay more.

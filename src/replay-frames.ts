@@ -6,15 +6,15 @@ import { deviceNamed, type Model } from "../dsl/model.ts";
 import { type LabEvent, SECOND } from "../runtime/host/events.ts";
 import { CHATTER_TYPES, hookWalk } from "../runtime/lab/hook-walk.ts";
 import type { Lab } from "../runtime/lab/lab.ts";
+import { foldChecksum, pseudoHeaderSum } from "../runtime/net/checksum.ts";
 import { EthernetView, EtherType } from "../runtime/net/ethernet.ts";
 import { IpProtocol } from "../runtime/net/ipv4.ts";
-import { skipExtensionHeaders } from "../runtime/net/ipv6.ts";
-import { ANSWERS_IPV6, type EngineKind } from "./engines.ts";
+import { IPV6_HEADER_BYTES, Ipv6View, skipExtensionHeaders } from "../runtime/net/ipv6.ts";
+import { writeU16 } from "../runtime/net/wire.ts";
+import { Entry } from "../runtime/verdict.ts";
 import { ROOT } from "./import/state.ts";
 import type { Frame, FrameAnswer, Scenario } from "./scenario.ts";
 
-/** Seconds that a recording listens for what a frame brings about; `Lab.inject` lets as much time pass. */
-const LISTENING = 0.02;
 /**
  * Seconds that a recording spends on its own work between two frames, where it does not say when each was sent; only the rate
  * limits of ICMP errors feel them. Estimated from such recordings (test/KNOWN-DIFFERENCES.md says what it decides).
@@ -22,30 +22,21 @@ const LISTENING = 0.02;
 const BETWEEN_FRAMES = 0.0025;
 
 /** @param at when the frame is sent, in microseconds since the lab began; undefined: when the one before is done with */
-export function answerFrame(
-  lab: Lab,
-  model: Model,
-  kind: EngineKind,
-  frame: Frame,
-  scenario: Scenario,
-  at?: number,
-): FrameAnswer {
+export function answerFrame(lab: Lab, model: Model, frame: Frame, scenario: Scenario, at?: number): FrameAnswer {
   const root = model.nets[lab.netNamed(ROOT)];
   const peer = deviceNamed(root, frame.port)?.peer ?? null;
   if (peer === null) return { unsupported: `${frame.port} is no wire of the root namespace` };
   const bytes = fromHex(frame.hex);
   if (bytes === null) return { unsupported: "a frame that is not hexadecimal" };
-  const unsupported = new EthernetView(bytes).type === EtherType.IPV6 && !ANSWERS_IPV6[kind];
-  if (at === undefined) lab.idle(BETWEEN_FRAMES + (unsupported ? LISTENING : 0));
-  else lab.idle(Math.max(0, at - lab.now) / SECOND);
-  if (unsupported) return { unsupported: "IPv6 frames" };
+  lab.idle(at === undefined ? BETWEEN_FRAMES : Math.max(0, at - lab.now) / SECOND);
   const events = lab.inject(peer.net, peer.ifindex, bytes);
   const logged = new Set(scenario.hooks_in ?? []);
   const ports = new Set(scenario.ports ?? []);
   const hooks = hookWalk(events, lab.nets)
     .map((hook) => ({ ...hook, ns: hook.ns === ROOT ? "." : hook.ns }))
     .filter((hook) => logged.has(hook.ns));
-  return { frames: events.flatMap((event) => arrival(event, root.index, lab, ports)), hooks };
+  const frames = events.flatMap((event) => arrival(event, root.index, lab, ports));
+  return { frames: frames.map((sent) => withPartialChecksum(sent, events)), hooks };
 }
 
 /** A frame that arrived at a port of the root namespace. */
@@ -55,6 +46,30 @@ function arrival(event: LabEvent, root: number, lab: Lab, ports: ReadonlySet<str
   const port = lab.nets[root].devices.find((d) => d.ifindex === device)?.name;
   return port !== undefined && ports.has(port) ? [{ port, hex: Buffer.from(event.frame).toString("hex") }] : [];
 }
+
+/**
+ * A TCP segment that a host sends of itself over IPv6 leaves its checksum to the device (CHECKSUM_PARTIAL, __tcp_v6_send_check), and a
+ * veth to whoever reads it: what listens on the wire sees the sum of the pseudo header alone.
+ */
+function withPartialChecksum({ port, hex }: Frame, events: readonly LabEvent[]): Frame {
+  const frame = Uint8Array.from(Buffer.from(hex, "hex"));
+  const { type, payload } = new EthernetView(frame);
+  const ip = new Ipv6View(payload);
+  if (type !== EtherType.IPV6 || ip.nextHeader !== IpProtocol.TCP || !wasSentHere(ip, events)) return { port, hex };
+  const sum = pseudoHeaderSum(ip.source, ip.destination, IpProtocol.TCP, ip.payloadLength);
+  writeU16(payload, IPV6_HEADER_BYTES + TCP_CHECKSUM, ~foldChecksum(sum));
+  return { port, hex: Buffer.from(frame).toString("hex") };
+}
+
+const TCP_CHECKSUM = 16;
+
+const wasSentHere = ({ source, destination, payload }: Ipv6View, events: readonly LabEvent[]): boolean =>
+  events.some((event) => {
+    if (event.kind !== "packet" || event.entry !== Entry.OUTPUT) return false;
+    const sent = new Ipv6View(event.before);
+    const sameEnds = sent.version === 6 && sent.source === source && sent.destination === destination;
+    return sameEnds && Buffer.compare(sent.payload, payload) === 0;
+  });
 
 /** IPv6's address resolution, and what else a host says unasked. */
 function isLinkChatter(frame: Uint8Array): boolean {

@@ -47,7 +47,7 @@ async function answer(scenario: Scenario, options: ReplayOptions & { networks: N
   const outputs =
     frames &&
     (await openAnd(model, options, (lab) =>
-      frames.map((frame, i) => answerFrame(lab, model, options.engine, frame, scenario, expect?.outputs?.[i]?.at)),
+      frames.map((frame, i) => answerFrame(lab, model, frame, scenario, expect?.outputs?.[i]?.at)),
     ));
   const logged = new Set(scenario.hooks_in ?? []);
   const pinged = pings && (await openAnd(model, options, (lab) => pings.map((cmd) => answerPing(lab, cmd, logged))));
