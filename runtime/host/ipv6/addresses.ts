@@ -36,11 +36,14 @@ export const isAnycast = (devices: Devices, address: Ipv6, ifindex: number): boo
     ? isAnycastOf(devices.get(ifindex), address)
     : devices.all.some((device) => isAnycastOf(device, address));
 
-/** The device of a VRF (that of `ifindex`) that has joined a global anycast address, 0: none. */
-export function anycastOwner(devices: Devices, address: Ipv6, ifindex: number): number {
+/**
+ * The device of the route to a global address of this host (rt6i_idev): one of the VRF of `ifindex` that has it or has joined it, else
+ * one outside, which rules may have led to. 0: none.
+ */
+export function routedOwner(devices: Devices, address: Ipv6, ifindex: number): number {
   const domain = devices.l3mdevMaster(ifindex);
-  const owner = devices.all.find((d) => devices.l3mdevMaster(d.ifindex) === domain && isAnycastOf(d, address));
-  return owner?.ifindex ?? 0;
+  const owners = devices.all.filter((device) => isAddressOf(device, address) || isAnycastOf(device, address));
+  return (owners.find((d) => devices.l3mdevMaster(d.ifindex) === domain) ?? owners[0])?.ifindex ?? 0;
 }
 
 /** ipv6_get_lladdr: the link-local address, null: the device has none. */
@@ -53,6 +56,9 @@ interface Candidate extends HostAddress6 {
 
 /** ipv6_dev_get_saddr: the address of this host to send from by `ifindex`, null: none. */
 export function selectSource6(devices: Devices, ifindex: number, destination: Ipv6): Ipv6 | null {
+  const own = preferred(devices, ifindex);
+  // What decides whether other devices count (scopedist) is computed when two candidates are compared: of one alone it is 0, "good".
+  if (own.length === 1 && !isOfLink(destination)) return own[0].address;
   let best: { readonly score: readonly number[]; readonly address: Ipv6 } | null = null;
   for (const candidate of candidates(devices, ifindex, destination)) {
     const score = evaluate(candidate, ifindex, destination);
@@ -61,13 +67,20 @@ export function selectSource6(devices: Devices, ifindex: number, destination: Ip
   return best?.address ?? null;
 }
 
+const isOfLink = (destination: Ipv6): boolean => isMulticast6(destination) || scopeOf(destination) <= Scope6.LINKLOCAL;
+
+/** In a VRF: the addresses of the outgoing device and of the VRF device (ipv6_get_saddr_master). */
+function preferred(devices: Devices, ifindex: number): Candidate[] {
+  const domain = devices.l3mdevMaster(ifindex);
+  return domain === 0 ? [] : [ifindex, domain].flatMap((index) => addressesOf(devices.get(index)));
+}
+
 /** The outgoing device's first, then its VRF's, then those of all devices of the domain: of equals the first wins. */
 function candidates(devices: Devices, ifindex: number, destination: Ipv6): Candidate[] {
-  const own = addressesOf(devices.get(ifindex));
-  if (isMulticast6(destination) || scopeOf(destination) <= Scope6.LINKLOCAL) return own;
+  if (isOfLink(destination)) return addressesOf(devices.get(ifindex));
   const domain = devices.l3mdevMaster(ifindex);
   const others = devices.all.filter((device) => devices.l3mdevMaster(device.ifindex) === domain).flatMap(addressesOf);
-  return domain === 0 ? others : [...own, ...addressesOf(devices.get(domain)), ...others];
+  return [...preferred(devices, ifindex), ...others];
 }
 
 const addressesOf = (device: HostDevice | undefined): Candidate[] =>

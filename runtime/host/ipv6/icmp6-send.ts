@@ -9,6 +9,7 @@
  */
 import { RouteTypeCode } from "../../abi.ts";
 import { PacketFlag } from "../../batch.ts";
+import { LOOPBACK_IFINDEX } from "../../brand.ts";
 import type { IcmpMessage } from "../../net/icmp.ts";
 import {
   ICMP6_HEADER_BYTES,
@@ -30,7 +31,7 @@ import {
   skipExtensionHeaders,
 } from "../../net/ipv6.ts";
 import { Verdict } from "../../verdict.ts";
-import { anycastOwner, isAnycast, isOwnAddress, ownerOf6, selectSource6 } from "./addresses.ts";
+import { isAnycast, isOwnAddress, ownerOf6, routedOwner, selectSource6 } from "./addresses.ts";
 import { ERROR_COST } from "./peer-limit.ts";
 import type { Stack6, Upper6 } from "./stack.ts";
 
@@ -60,7 +61,7 @@ function inputDevice(stack: Stack6, { device, receivedBy }: Upper6["packet"], de
   const kind = stack.devices.get(device)?.kind;
   if (kind !== "loopback" && kind !== "vrf") return device;
   if (isLinkLocal6(destination)) return receivedBy;
-  return ownerOf6(stack.devices, destination, device) || anycastOwner(stack.devices, destination, device) || receivedBy;
+  return routedOwner(stack.devices, destination, device) || receivedBy;
 }
 
 /** Sends a message of the kernel's ICMPv6 socket; its checksum needs the source, so that is asked for first. */
@@ -125,12 +126,12 @@ function isErrorOrCutShort(packet: Uint8Array): boolean {
   return isIcmp6Error(packet[upper.offset]);
 }
 
-/** The flow's oif: the VRF, or the link of a sender whose address is known there only. */
+/** The flow's oif: the VRF, or the link of a sender whose address is known there only; the device of ip6_null_entry is lo. */
 function errorDevice(stack: Stack6, ip: Ipv6View, { device, receivedBy, packet }: Icmp6Cause): number {
   if (!isLinkLocal6(ip.source)) return stack.devices.l3mdevMaster(device);
   const kind = stack.devices.get(device)?.kind;
   if (kind !== "loopback" && kind !== "vrf") return device;
-  return ownerOf6(stack.devices, ip.destination, device) || stack.forwardDevice(packet, receivedBy);
+  return ownerOf6(stack.devices, ip.destination, device) || stack.forwardDevice(packet, receivedBy) || LOOPBACK_IFINDEX;
 }
 
 function errorSource(stack: Stack6, ip: Ipv6View, { device, receivedBy, groupFrame }: Icmp6Cause): Ipv6 {
