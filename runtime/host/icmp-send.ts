@@ -90,8 +90,9 @@ export interface IcmpCause {
 export function icmpSend(stack: Stack, cause: IcmpCause): void {
   const ip = new Ipv4View(cause.packet);
   const domain = stack.devices.l3mdevMaster(cause.device);
-  if (!mayAnswer(ip, cause)) return;
+  // ip_error counts first, also what then must not be answered.
   if (isRouteError(cause) && !stack.errorLimit.allowRouteError(ip.source, domain)) return;
+  if (!mayAnswer(ip, cause)) return;
 
   const tos = (ip.tos & IPTOS_TOS_MASK) | IPTOS_PREC_INTERNETCONTROL;
   const header = { tos, source: errorSource(stack, ip, cause), destination: ip.source };

@@ -12,7 +12,7 @@
  *   |  68 (TS)      |  length       |  pointer      | overflow| flag|  address, time ...
  *   +---------------+---------------+---------------+---------------+
  *
- * Source routes are refused (accept_source_route is off), so none is ever echoed. Not here: CIPSO labels are not validated.
+ * Source routes are refused (accept_source_route is off), so none is ever echoed.
  */
 import { checksum } from "../net/checksum.ts";
 import { type Ipv4, readIpv4, writeIpv4 } from "../net/ip.ts";
@@ -26,6 +26,7 @@ const TIMESTAMP = 68;
 const LOOSE_SOURCE_ROUTE = 131;
 const STRICT_SOURCE_ROUTE = 137;
 const CIPSO = 134;
+const CIPSO_LEAST_BYTES = 8;
 const ROUTER_ALERT = 148;
 
 /** Low four bits of a timestamp option's fourth byte. */
@@ -131,7 +132,8 @@ function compileOne(
     case CIPSO:
       if (options.cipso !== 0) return at;
       options.cipso = at;
-      return null;
+      // cipso_v4_validate: no domain of interpretation is configured, so none is known.
+      return length < CIPSO_LEAST_BYTES ? at + 1 : at + 2;
     default:
       return null;
   }

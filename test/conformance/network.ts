@@ -122,7 +122,7 @@ class Drawing {
     if (this.#wires) {
       this.#commands.push(`ip link add w${i} type veth peer name ${name} address ${mac} netns ${ROUTER}`);
       this.#commands.push(`ip link set dev w${i} up`);
-    } else this.#ip(`link add ${name} type dummy`);
+    } else this.#ip(`link add ${name} address ${mac} type dummy`);
     if (random.chance(0.7)) this.#ip(`link set dev ${name} master ${pick(random, this.#vrfs).name}`);
     if (random.chance(0.15)) this.#ip(`link set dev ${name} mtu ${pick(random, [1280, 1300, 1400])}`);
     if (random.chance(0.15)) this.#ip(`link set dev ${name} group ${pick(random, [1, 2])}`);
@@ -370,7 +370,7 @@ class Drawing {
         device.subnets.some(({ own, length }) => inPrefix({ address: network(own, length), length }, ip));
       const known = [...all, ...this.#own].filter(onLink);
       for (const ip of [...new Set([...known, ...this.#far, linkLocal(device)])]) {
-        if (this.#random.chance(0.01)) continue;
+        if (this.#random.chance(0.003)) continue;
         const last = Number(isIpv6(ip) ? ip & 0xffn : ip & 0xff);
         const mac = `02:bb:00:00:0${i}:${last.toString(16).padStart(2, "0")}`;
         this.#ip(`neigh replace ${formatIp(ip)} lladdr ${mac} dev ${device.name} nud permanent`);

@@ -37,6 +37,8 @@ const scans: readonly (readonly [string, string, number | null])[] = [
   ["router alert too short", "94030000", 21],
   ["source route, pointer below four", "8307030a00000100", 22],
   ["two source routes", "8303048903040000", 23],
+  ["a label without a domain", "8606000000010000", 21],
+  ["a label of a domain that nobody configured", "8608000000010000", 22],
 ];
 
 test.each(scans)("%s", (_, options, problem) => {

@@ -103,6 +103,16 @@ describe("what cannot be answered says why", () => {
     const why = expect.stringContaining("VRF table id is missing");
     expect(bad.pings).toEqual(pings.map((cmd) => ({ cmd, unsupported: why })));
   });
+  test("look-ups with a protocol that Linux takes none of", async () => {
+    const queries = [
+      { dst: "127.0.0.1", proto: 47 },
+      { dst: "127.0.0.1", proto: 58 },
+      { dst: "::1", proto: 1 },
+      { dst: "127.0.0.1", proto: 1 },
+    ];
+    const [answer] = await replay([{ name: "s", queries }], { engine: "reference" });
+    expect(answer.answers?.map(({ error }) => error)).toEqual(["ENOTSUP", "ENOTSUP", "ENOTSUP", undefined]);
+  });
   test("only the hooks of the namespaces asked for", async () => {
     const [answer] = await replay([{ name: "s", pings: ["ping -c1 127.0.0.1"] }], { engine: "reference" });
     expect(answer.pings).toMatchObject([{ rc: 0, hooks: [] }]);
