@@ -1,5 +1,5 @@
 /** Two engines, one batch: verdict columns, packet bytes and traces must be the same. */
-import { expect } from "vitest";
+import { deepStrictEqual } from "node:assert/strict";
 import { COLUMNS, NEXT_HOP_IN_SLOT, type PacketBatch } from "../../runtime/batch.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import type { Entry, Verdict } from "../../runtime/verdict.ts";
@@ -42,6 +42,15 @@ export function judged(batch: PacketBatch): Judged[] {
   });
 }
 
+/** Not vitest's `expect`, for the fuzzer runs without it. */
+function same(got: unknown, expected: unknown, what: string): void {
+  try {
+    deepStrictEqual(got, expected);
+  } catch (difference) {
+    throw new Error(`${what}: ${(difference as Error).message}`);
+  }
+}
+
 /** Judges the packets with each engine, by `process` and by `trace`, and expects what the first one says. */
 export function expectAgreement(engines: readonly Engine[], packets: readonly DrawnPacket[]): void {
   const [reference, ...others] = engines;
@@ -52,10 +61,10 @@ export function expectAgreement(engines: readonly Engine[], packets: readonly Dr
   for (const engine of others) {
     const own = engine.createBatch(packets.length, SLOT_SIZE);
     fill(own, packets);
-    expect(engine.trace(own), `${engine.name}: trace`).toEqual(traces);
-    expect(judged(own), `${engine.name}: trace's verdicts`).toEqual(expected);
+    same(engine.trace(own), traces, `${engine.name}: trace`);
+    same(judged(own), expected, `${engine.name}: trace's verdicts`);
     fill(own, packets);
     engine.process(own);
-    expect(judged(own), `${engine.name}: process`).toEqual(expected);
+    same(judged(own), expected, `${engine.name}: process`);
   }
 }
