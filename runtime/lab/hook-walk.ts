@@ -35,17 +35,36 @@ export interface HookRecord {
 export function hookWalk(events: readonly LabEvent[], nets: readonly NetConfig[]): HookRecord[] {
   const records: HookRecord[] = [];
   let held: HookRecord[] = [];
+  let cause: string | null = null;
   for (const event of events) {
     if (event.kind !== "packet") continue;
     const packet = logged(event);
     if (isLinkChatter(packet)) continue;
     const { hooks, redirectAt } = packetHooks(event, packet, nets[event.net]);
     const answersCause = held.length > 0 && isRedirect(event, packet);
-    records.push(...(answersCause ? hooks : held), ...(answersCause ? held : hooks.slice(0, redirectAt)));
+    if (answersCause) {
+      const { sent, received } = ownRedirect(hooks, packet.family === 6 ? cause : null);
+      records.push(...sent, ...held, ...received);
+    } else records.push(...held, ...hooks.slice(0, redirectAt));
     held = answersCause ? [] : hooks.slice(redirectAt);
+    cause = deviceName(nets[event.net], event.device);
   }
   return [...records, ...held];
 }
+
+/**
+ * A redirect to this host itself: what comes back in is queued, and so waits for its cause. One of IPv6 is made for the link that its
+ * cause came in by, whatever device its route then leaves by, and POSTROUTING shows that link.
+ */
+function ownRedirect(hooks: readonly HookRecord[], link: string | null): Record<"sent" | "received", HookRecord[]> {
+  const back = hooks.findIndex(({ hook }) => hook === "prerouting");
+  const at = back < 0 ? hooks.length : back;
+  const sent = hooks.slice(0, at).map((h) => (link !== null && h.hook === "postrouting" ? { ...h, iif: link } : h));
+  return { sent, received: hooks.slice(at) };
+}
+
+const deviceName = (net: NetConfig, ifindex: number): string | null =>
+  ifindex === 0 ? null : (net.devices.find((d) => d.ifindex === ifindex)?.name ?? `if${ifindex}`);
 
 /** What the kernel's log tells of a packet. */
 interface Logged {
@@ -103,8 +122,7 @@ const netfilterHooks: ReadonlySet<Hook> = new Set(NETFILTER_HOOKS);
 
 /** `redirectAt`: how many of the hooks were passed before a redirect was sent; all, when none was. */
 function packetHooks(event: PacketEvent, packet: Logged, net: NetConfig): { hooks: HookRecord[]; redirectAt: number } {
-  const name = (ifindex: number) =>
-    ifindex === 0 ? null : (net.devices.find((d) => d.ifindex === ifindex)?.name ?? `if${ifindex}`);
+  const name = (ifindex: number) => deviceName(net, ifindex);
   const hooks: HookRecord[] = [];
   let redirectAt: number | null = null;
   let { ttl, source } = packet;
