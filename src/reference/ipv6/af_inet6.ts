@@ -40,6 +40,7 @@
  *                                       31 IOAM: drop IP_INHDR (not at a multiple of 4), else nothing
  *                                       c2 jumbo: drop IP_INHDR (length not 4, or not at 4n+2); icmpv6_send 4/0 at its offset + 2 (not above 65535) or
  *                                       at its offset (payload length not 0); drop PKT_TOO_SMALL (longer than the packet), else cuts off what is more
+ *                                       07 CALIPSO: drop IP_INHDR (length below 8, or below 8 + 4 * its seventh byte), else nothing
  *                                       else, by its two highest bits: nothing | drop UNHANDLED_PROTO | icmpv6_send 4/2 at its offset |
  *                                       drop UNHANDLED_PROTO (destination multicast), icmpv6_send 4/2 at its offset
  *               `info` of 4/x is that offset, from the IPv6 header on. skb->dev is D still, and so is sdif.
@@ -48,8 +49,8 @@
  *                                       icmpv6_send 1/0 (nothing found; rule unreachable; type unreachable, throw), icmpv6_send 1/1 (prohibit), drop
  *                                       BLACKHOLE ). None of it asks whether D forwards.
  *   ip6_mc_input = drop NOT_JOINED | ip6_input          by the groups of sdif, or of skb->dev if that is 0: ff01::1, ff02::1, ff02::1:ffxx:xxxx
- *                                       of its addresses; where D forwards (conf.forwarding6) and is no lo: ff01::2, ff02::2, ff05::2, and the
- *                                       solicited-node groups of the anycast addresses (kernel-made routes of type anycast by D)
+ *                                       of its addresses and of its anycast addresses (kernel-made routes of type anycast by it); where it forwards
+ *                                       (conf.forwarding6): ff01::2, ff02::2, ff05::2. Devices without ARP (lo, vrf, dummy) joined the first two alone.
  *   ip6_input = ip6_input device=skb->dev sdif, hook input in=skb->dev          verdict LOCAL, a fragment likewise: IPv6 reassembles behind the
  *                                       hook. All extension headers but hop-by-hop options are the host's, and so is the next header it does not know.
  *   ip6_forward = drop IP_INADDRERRORS  net.ipv6.conf.all.forwarding is 0 (nothing is recorded before)
@@ -94,6 +95,7 @@
  *               output: as in IPv4, so of ICMPv6 dport = type << 8 | code; protocol = next header, which the host puts there.
  *               tos: traffic class & 0xfc.
  *   route     : device, gateway, source; of a forwarded packet its own source. The device of an own address is lo, or its VRF (ip6_rt_get_dev).
+ *               LOOKUP and ROUTE_INPUT record it too, for whatever was found.
  *   end of a trace: as in IPv4; icmpv6_send but 137/0.
  *
  * Encoding: events ip6_input, ip6_forward, icmpv6_send, ip6_fragment have the fields of their IPv4 relatives. `lookup` and `route` are encoded by
@@ -113,7 +115,7 @@
  *
  * FLAGS. OIF_UNBOUND: OUTPUT, LOOKUP: `device` is the flow's oif, but no socket is bound to it (what the kernel itself sends: echo replies, ICMPv6
  *   errors). Another device is then worse, not impossible, when the source is given. RTM_GETROUTE: LOOKUP as `ip route get` makes it: OIF_UNBOUND,
- *   one look-up. ANYSRC and the two of IPv4 options say nothing here.
+ *   one look-up, of :: as it stands, and `source` what the route would give, whatever the packet has. ANYSRC and the two of IPv4 options say nothing here.
  *
  * BYTES. Forwarding: hop limit - 1. Local output writes payload length, and source or destination if they are :: (destination ::1 then). Frames
  *   have type 86dd.
