@@ -1,16 +1,12 @@
 /**
- * Look-ups of a scenario (RTM_GETROUTE): asked in the root namespace, answered with what `ip route get` shows. IPv4 by the engine; IPv6
- * by the reference alone.
+ * Look-ups of a scenario (RTM_GETROUTE): asked in the root namespace, answered with what `ip route get` shows.
  */
-import { deviceNamed, deviceOf, type KernelProfile, type Net, type NextHop, type Route } from "../dsl/model.ts";
+import { deviceNamed, deviceOf, type Net, type NextHop, type Route } from "../dsl/model.ts";
 import type { PacketBatch } from "../runtime/batch.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { bitsOf, type Family, familyOf, formatIp, formatPrefix, type Ip, parseIp } from "../runtime/net/ip.ts";
 import { Errno, nameOf } from "../runtime/verdict.ts";
-import type { EngineKind } from "./engines.ts";
-import { inet6_rtm_getroute } from "./reference/ipv6/rtm_getroute.ts";
-import { NetNamespace } from "./reference/net.ts";
-import { inetRouteGet, type RouteQuery } from "./route-get.ts";
+import { inet6RouteGet, inetRouteGet, type RouteQuery } from "./route-get.ts";
 import type { Query, RouteAnswer } from "./scenario.ts";
 
 /** Holds what questions to one namespace share. */
@@ -18,14 +14,12 @@ export class RouteGetter {
   readonly #net: Net;
   readonly #engine: Engine;
   readonly #batch: PacketBatch;
-  readonly #namespace: NetNamespace | null;
 
-  /** @param engine of `net`, of the given kind */
-  constructor(net: Net, kernel: KernelProfile, engine: Engine, kind: EngineKind) {
+  /** @param engine of `net` */
+  constructor(net: Net, engine: Engine) {
     this.#net = net;
     this.#engine = engine;
     this.#batch = engine.createBatch(1, SLOT_BYTES);
-    this.#namespace = kind === "reference" ? new NetNamespace(net, kernel) : null;
   }
 
   answer(query: Query): RouteAnswer {
@@ -67,11 +61,18 @@ export class RouteGetter {
     return null;
   }
 
+  #unaskable6({ protocol, sport, dport }: RouteQuery<bigint>): string | null {
+    const hasPorts = protocol === IPPROTO_TCP || protocol === IPPROTO_UDP;
+    if (hasPorts || (sport === 0 && (dport === 0 || protocol === IPPROTO_ICMPV6))) return null;
+    return "ports of a protocol without ports";
+  }
+
   #answer6({ fibmatch, proto = 0, uid }: Query, asked: Omit<RouteQuery<bigint>, "protocol" | "uid">): RouteAnswer {
-    if (this.#namespace === null) return { unsupported: "IPv6 look-ups by the compiled engine" };
-    const { dst: daddr, src: saddr, ...rest } = asked;
-    const whose = uid ?? (asked.iif === 0 ? 0 : INVALID_UID);
-    const found = inet6_rtm_getroute(this.#namespace, { saddr, daddr, ...rest, protocol: proto, uid: whose });
+    const query = { ...asked, protocol: proto, uid: uid ?? (asked.iif === 0 ? 0 : INVALID_UID) };
+    const why = this.#unaskable6(query);
+    if (why !== null) return { unsupported: why };
+    const { dst: daddr } = asked;
+    const found = inet6RouteGet(this.#engine, this.#batch, this.#net, query);
     if (found.error !== 0) return errorAnswer(found.error);
     const { route, device, nh, nexthops, prefsrc } = found;
     const shown = { type: route.type, priority: route.metric };
@@ -107,11 +108,13 @@ export class RouteGetter {
 
 const SLOT_BYTES = 256;
 const IPPROTO_ICMP = 1;
+const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
+const IPPROTO_ICMPV6 = 58;
 /** rtm_getroute_parse_ip_proto: TCP, UDP, and ICMP of the family. */
 const ASKABLE_PROTOCOLS: Readonly<Record<Family, readonly number[]>> = {
-  4: [6, IPPROTO_UDP, IPPROTO_ICMP],
-  6: [6, IPPROTO_UDP, 58],
+  4: [IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP],
+  6: [IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMPV6],
 };
 /** As recordings name it: Linux has one number for both names. */
 const EOPNOTSUPP: RouteAnswer = { error: "ENOTSUP" };

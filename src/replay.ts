@@ -100,7 +100,7 @@ async function answerQueries(
   const root = model.nets.find((net) => net.name === ROOT);
   if (root === undefined) return queries.map(() => ({ unsupported: "no root namespace" }));
   const engines = await openEngines(model, kind, level);
-  const getter = new RouteGetter(root, model.kernel, engines[root.index], kind);
+  const getter = new RouteGetter(root, engines[root.index]);
   return queries.map((query) => getter.answer(query));
 }
 

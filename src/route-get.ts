@@ -1,15 +1,16 @@
 /**
- * `ip route get` for IPv4, of any engine: one look-up, without a packet.
- * k:net/ipv4/route.c inet_rtm_getroute, rt_fill_info. With iif it is the route of a received packet (Entry ROUTE_INPUT); without, that
+ * `ip route get`, of any engine: one look-up, without a packet.
+ * k:net/ipv4/route.c inet_rtm_getroute, rt_fill_info; net/ipv6/route.c inet6_rtm_getroute, rt6_fill_node. With iif it is the route of a received packet (Entry ROUTE_INPUT); without, that
  * of a packet of this host (Entry LOOKUP). Such a packet is made up, as the kernel does, so that rules can look at its
  * protocol and ports.
  */
-import { type Net, ROUTE_TYPES, type RouteType, Scope } from "../dsl/model.ts";
+import { type Net, type NextHop, ROUTE_TYPES, type Route, type RouteType, Scope } from "../dsl/model.ts";
 import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag } from "../runtime/batch.ts";
 import { type IfIndex, ifIndex, type RouteId, routeId } from "../runtime/brand.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { type Ip, readIpv4, readIpv6 } from "../runtime/net/ip.ts";
 import { ipv4Packet } from "../runtime/net/ipv4.ts";
+import { ipv6Packet } from "../runtime/net/ipv6.ts";
 import { writeU16 } from "../runtime/net/wire.ts";
 import { Entry, type Errno, Verdict } from "../runtime/verdict.ts";
 
@@ -77,7 +78,64 @@ function gatewayOf(batch: PacketBatch, net: Net, dst: number, device: IfIndex, i
   return isGateway ? nextHop : null;
 }
 
+export type FoundRoute6 =
+  | { readonly error: Errno }
+  | {
+      readonly error: 0;
+      readonly route: Route;
+      readonly device: IfIndex;
+      /** The next hop that was chosen, and all of a multipath route, from the chosen one on: siblings are a ring. */
+      readonly nh: NextHop;
+      readonly nexthops: readonly NextHop[];
+      /** Null: none, or the packet is received. */
+      readonly prefsrc: bigint | null;
+    };
+
+/** As inetRouteGet; without a route there is always an error. */
+export function inet6RouteGet(engine: Engine, batch: PacketBatch, net: Net, query: RouteQuery<bigint>): FoundRoute6 {
+  batch.count = 0;
+  const { iif, oif, mark, uid, dst } = query;
+  const where = iif === 0 ? { entry: Entry.LOOKUP, device: oif } : { entry: Entry.ROUTE_INPUT, device: iif };
+  batch.put(packetOf6(query), { ...where, mark, uid, flags: PacketFlag.RTM_GETROUTE });
+  engine.process(batch);
+  if ((batch.column("verdict")[0] as Verdict) !== Verdict.FOUND) return { error: batch.column("error")[0] as Errno };
+  const route = net.routes[batch.column("route")[0] - 1];
+  const device = ifIndex(batch.column("outDevice")[0]);
+  const nh = chosenHop(route, device, readIpv6(batch.bytes, batch.slot(0) + NEXT_HOP_IN_SLOT), dst);
+  const source = iif === 0 ? readIpv6(batch.bytes, batch.column("source")[0]) : route.prefsrc;
+  return {
+    error: 0,
+    route,
+    device,
+    nh,
+    nexthops: siblings(net, route, nh),
+    prefsrc: (source || null) as bigint | null,
+  };
+}
+
+/** An own address has another device than its next hop. */
+function chosenHop({ nexthops }: Route, device: IfIndex, nextHop: bigint, dst: bigint): NextHop {
+  const ofDevice = nexthops.filter((hop) => hop.device === device);
+  const onLink = nextHop === dst ? ofDevice.find((hop) => hop.gateway === null) : undefined;
+  return ofDevice.find((hop) => hop.gateway === nextHop) ?? onLink ?? nexthops[0];
+}
+
+/** rt6_qualify_for_ecmp: those of equal routes that have a gateway. */
+function siblings(net: Net, { table, prefix, metric }: Route, nh: NextHop): readonly NextHop[] {
+  if (nh.gateway === null) return [nh];
+  const isEqual = (other: Route): boolean =>
+    other.family === 6 &&
+    other.table === table &&
+    other.metric === metric &&
+    other.prefix.length === prefix.length &&
+    other.prefix.address === prefix.address;
+  const all = net.routes.filter(isEqual).flatMap(({ nexthops }) => nexthops.filter(({ gateway }) => gateway !== null));
+  const at = all.indexOf(nh);
+  return [...all.slice(at), ...all.slice(0, at)];
+}
+
 const IPPROTO_ICMP = 1;
+const IPPROTO_ICMPV6 = 58;
 /** IPTOS_RT_MASK. */
 const TOS_MASK = 0x1c;
 /** Of a TCP header, the largest of those that are looked into. */
@@ -85,10 +143,6 @@ const TRANSPORT_BYTES = 20;
 
 /** inet_rtm_getroute_build_skb; a flow of ICMP keeps type and code where others have the destination port. */
 function packetOf(query: RouteQuery): Uint8Array {
-  const transport = new Uint8Array(TRANSPORT_BYTES);
-  const icmp = query.protocol === IPPROTO_ICMP;
-  writeU16(transport, 0, icmp ? query.dport : query.sport);
-  if (!icmp) writeU16(transport, 2, query.dport);
   const header = {
     tos: query.tos & TOS_MASK,
     identification: 0,
@@ -98,5 +152,24 @@ function packetOf(query: RouteQuery): Uint8Array {
     source: query.src,
     destination: query.dst,
   };
-  return ipv4Packet(header, transport);
+  return ipv4Packet(header, transportOf(query, IPPROTO_ICMP));
+}
+
+function packetOf6(query: RouteQuery<bigint>): Uint8Array {
+  const header = {
+    trafficClass: query.tos,
+    flowLabel: 0,
+    nextHeader: query.protocol,
+    hopLimit: 0,
+    source: query.src,
+    destination: query.dst,
+  };
+  return ipv6Packet(header, transportOf(query, IPPROTO_ICMPV6));
+}
+
+function transportOf({ protocol, sport, dport }: RouteQuery<Ip>, icmp: number): Uint8Array {
+  const transport = new Uint8Array(TRANSPORT_BYTES);
+  writeU16(transport, 0, protocol === icmp ? dport : sport);
+  if (protocol !== icmp) writeU16(transport, 2, dport);
+  return transport;
 }

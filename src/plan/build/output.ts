@@ -140,8 +140,6 @@ export function refuseHeader(): Proc {
   const badLength = or(lt(iphdr.length, IPHDR_BYTES), gt(iphdr.length, sub(tail, l3)));
   const body: Step[] = [
     set(l3, readColumn("data")),
-    guard(l3, 1, invalid),
-    when(eq(iphdr.version, 6), [writeColumn("verdict", Verdict.PASS), ret(1)]),
     guard(l3, IPHDR_BYTES, invalid),
     when(or(ne(iphdr.version, 4), badLength), invalid),
     writeColumn("l3", l3),

@@ -24,6 +24,7 @@ export function ip6Lookup(context: Context): Proc {
     when(eqz(and(readColumn("flags"), PacketFlag.RTM_GETROUTE)), [runNet(context, "ip6_datagram_dst_update"), ret()]),
     ...refuseHeader6,
     ...socketFlow6(),
+    set(flDaddr, ipv6hdr.daddr),
     set(err, callNet(context, "ip6_route_output_flags", lookupKind("output"), 0)),
     when(err, sendError(err)),
     set(source, callNet(context, "ip6_route_get_saddr", 0)),
