@@ -23,7 +23,7 @@ import { IcmpType, Unreachable } from "../net/icmp.ts";
 import { Icmp6Type } from "../net/icmp6.ts";
 import { type Ip, type Ipv4, type Ipv6, parseIp, readIpv4, readIpv6, writeIpv4, writeIpv6 } from "../net/ip.ts";
 import { decrementTtl, IPV4_HEADER_BYTES, IPV4_MAX_BYTES, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
-import { IPV6_HEADER_BYTES, Ipv6View, NextHeader } from "../net/ipv6.ts";
+import { IPV6_HEADER_BYTES, Ipv6View, isMulticast6, NextHeader } from "../net/ipv6.ts";
 import { isGroup, type Mac, parseMac } from "../net/mac.ts";
 import type { Trace } from "../trace.ts";
 import { Entry, Verdict } from "../verdict.ts";
@@ -34,6 +34,7 @@ import { AddressScope, Devices } from "./devices.ts";
 import type { Clock, Judgement, PacketEvent } from "./events.ts";
 import { fragment } from "./fragment.ts";
 import { icmpSend, specificDestination } from "./icmp-send.ts";
+import { isOwnAddress } from "./ipv6/addresses.ts";
 import { fragment6 } from "./ipv6/fragment.ts";
 import { Host6 } from "./ipv6/host6.ts";
 import { ndiscSolicit } from "./ipv6/ndisc.ts";
@@ -257,10 +258,9 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
   }
 
   mayBind(address: Ip, device: number): boolean {
+    if (typeof address === "bigint") return isMulticast6(address) || isOwnAddress(this.devices, address, device);
     const domain = this.devices.l3mdevMaster(device);
-    return (
-      typeof address === "number" && (this.devices.isLocal(address, domain) || this.devices.isGroup(address, domain))
-    );
+    return this.devices.isLocal(address, domain) || this.devices.isGroup(address, domain);
   }
 
   /** @param packet as given to the engine; `device` likewise */

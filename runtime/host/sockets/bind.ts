@@ -5,14 +5,17 @@
  *   10.0.0.1:80            and  *:80                 in use
  *   10.0.0.1:80            and  10.0.0.2:80          both
  *   *:80 on red            and  *:80 on blue         both
- *   *:80 on red            and  *:80 on no device    in use
+ *   *:80 on red            and  *:80 on no device    in use; for TCP only with tcp_l3mdev_accept
  */
+import { isLinkLocal6 } from "../../net/ipv6.ts";
 import { Errno } from "../../verdict.ts";
 import { type Binding, hears, type SocketHost } from "./socket.ts";
 
 /** @param others of the same protocol @returns 0, or why not */
 export function bindError(host: SocketHost, wanted: Binding, others: readonly Binding[]): Errno | 0 {
   const { localAddress, device } = wanted;
+  // A link-local address is one of a link.
+  if (typeof localAddress === "bigint" && isLinkLocal6(localAddress) && device === 0) return Errno.EINVAL;
   if (localAddress !== null && !host.mayBind(localAddress, device)) return Errno.EADDRNOTAVAIL;
   return others.some((other) => conflicts(wanted, other)) ? Errno.EADDRINUSE : 0;
 }

@@ -94,7 +94,7 @@ export class Sockets {
 
   listen({ transport, address, port, device = 0 }: ListenOptions): UdpServer | TcpListener | ListenError {
     const binding: Binding = { ...addressOf(address), device, localPort: port };
-    const others = transport === "udp" ? this.udp : [...this.#listeners, ...this.#clients()];
+    const others = transport === "udp" ? this.udp : this.#tcpNear(device);
     const errno = bindError(this.#host, binding, others);
     if (errno !== 0) return { kind: "error", call: "bind", errno };
     return transport === "udp" ? this.#listenUdp(binding) : this.#listenTcp(binding);
@@ -135,21 +135,28 @@ export class Sockets {
     return verdict;
   }
 
-  /** __udp4_lib_err: the packet went the other way, so source and destination change places. */
+  /** __udp4_lib_err, __udp6_lib_err: which device they compare differs. */
   udpError(error: TransportError): void {
-    const by = answerTo(error, error.device, error.sdif);
+    const by = answerTo(error, isIpv4(error) ? error.device : error.inetIif, error.sdif);
     lookupUdp(this.udp, this.#host.sysctl.udpL3mdevAccept, by)?.receiveError(error);
   }
 
-  /** tcp_v4_err looks up without sdif: what is bound to a slave does not hear of errors. */
+  /**
+   * tcp_v4_err, tcp_v6_err. IPv4 looks up without sdif: what is bound to a slave does not hear of errors from the wire, what is bound
+   * to the VRF not of an unresolved neighbour, which the host tells itself from the slave's address.
+   */
   tcpError(error: TransportError): void {
-    const by = answerTo(error, error.inetIif, 0);
+    const by = isIpv4(error) ? answerTo(error, error.inetIif, 0) : answerTo(error, error.device, error.sdif);
     const found = lookupEstablished(this.connections, this.#host.sysctl.tcpL3mdevAccept, by);
     if (found instanceof TcpClient) found.receiveError(error);
   }
 
-  #clients(): readonly Binding[] {
-    return this.connections.filter((c) => c instanceof TcpClient);
+  /** inet_sk_bound_l3mdev: without tcp_l3mdev_accept each VRF has its ports for itself. */
+  #tcpNear(device: number): readonly Binding[] {
+    const { sysctl, devices } = this.#host;
+    const domain = (ifindex: number) => (sysctl.tcpL3mdevAccept ? 0 : devices.l3mdevMaster(ifindex));
+    const bound = [...this.#listeners, ...this.connections.filter((c) => c instanceof TcpClient)];
+    return bound.filter((socket) => domain(socket.device) === domain(device));
   }
 
   #listenUdp(binding: Binding): UdpServer {
@@ -174,7 +181,7 @@ export class Sockets {
   #connectTcp(options: ConnectOptions, port: number): TcpClient {
     const client = new TcpClient(this.#host, options, port);
     this.#connections = [client, ...this.#connections];
-    client.start(this.#listeners);
+    client.start(this.#tcpNear(client.device).filter((socket) => socket !== client));
     return client;
   }
 }
@@ -203,6 +210,8 @@ function arrived(
 ): Arrived {
   return { source, sourcePort, destination, destinationPort, dif, sdif };
 }
+
+const isIpv4 = ({ quotedSource }: TransportError): boolean => typeof quotedSource === "number";
 
 /** The sender of a quoted packet received, so to speak, what the other end would have answered. */
 function answerTo({ quotedSource, quotedDestination, quoted }: TransportError, dif: number, sdif: number): Arrived {
