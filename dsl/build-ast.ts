@@ -4,14 +4,16 @@
  * block are built nonetheless, so that one mistake does not look like many.
  */
 import type * as Ast from "./ast.ts";
-import { type Build, block, leaf, startBuild, statements, tailOf } from "./build/context.ts";
+import { type Build, block, leaf, outerComments, startBuild, statements, tailOf, tokenRange } from "./build/context.ts";
 import { interfaceOf, vrf } from "./build/device.ts";
 import { neighbour, nexthop, route, table } from "./build/route.ts";
 import { noRule, rule } from "./build/rule.ts";
 import { test } from "./build/test.ts";
+import type { FilterItem } from "./chain-ast.ts";
 import type * as Cst from "./cst.generated.ts";
+import { readFilterItem } from "./nft/read.ts";
 import { type SyntaxReport, spanOf } from "./syntax-report.ts";
-import type { Tokens } from "./tokens.ts";
+import { endOf, type Tokens } from "./tokens.ts";
 import * as value from "./values.ts";
 
 /** @param incomplete numbers of the statements that end too early: they are left out without a further word */
@@ -49,16 +51,19 @@ function item(b: Build, c: Cst.ItemCstChildren): Ast.Item | undefined {
   if (c.noRule) return noRule(b, c.noRule[0]);
   if (c.neighbour) return neighbour(b, c.neighbour[0]);
   if (c.nexthop) return nexthop(b, c.nexthop[0]);
-  if (c.later) reportLater(b, c.later[0]);
+  if (c.filter) return filterItem(b, c.filter[0]);
   return undefined;
 }
 
-function reportLater(b: Build, { children: c }: Cst.LaterCstNode): void {
-  const token = (c.Chain ?? c.Program ?? c.Map)?.[0];
-  if (token === undefined) return;
-  b.report.error(token, "E0100", `\`${token.image}\` is not supported yet`, {
-    label: c.surplus?.[0].children.skippedBlock ? "skipped with its block" : "skipped",
-  });
+/** Chains and their kin are text to the grammar; dsl/nft/ has their own. */
+function filterItem(b: Build, cst: Cst.FilterCstNode): FilterItem | undefined {
+  const [from, to] = tokenRange(b, cst);
+  const start = b.tokens.all[from].startOffset;
+  const end = endOf(b.tokens.all[to]);
+  const item = readFilterItem(b.tokens.text, { start, end }, (span, code, message, label) =>
+    b.report.errorAt(span, code, message, label === undefined ? {} : { label }),
+  );
+  return item && { ...item, ...outerComments(b, from) };
 }
 
 function namespace(b: Build, cst: Cst.NamespaceCstNode): Ast.Namespace | undefined {

@@ -12,6 +12,7 @@
  */
 import type { File, KernelDecl, Test } from "./ast.ts";
 import { assignAddresses } from "./check/addresses.ts";
+import { checkChains } from "./check/chains.ts";
 import type { DeviceSpec, MacPool } from "./check/devices.ts";
 import { collectDevices, createDevices, enslave } from "./check/devices.ts";
 import type { NetDraft } from "./check/draft.ts";
@@ -159,6 +160,11 @@ function enterItems(
       }
     }
   }
+  net.netfilter = checkChains(
+    net,
+    items.map(({ item }) => item),
+    report,
+  );
   lint(net, specs, report);
 }
 

@@ -20,6 +20,7 @@ export const {
   Alternation,
   CstParser,
   createToken,
+  EmbeddedActionsParser,
   generateCstDts,
   Lexer,
   NonTerminal,

@@ -3,6 +3,8 @@
  * as it stands; W: it has, but probably not the one intended (shown as a warning or a note). 02xx devices and addresses,
  * next hops and routes, rules, tests in that order; 03xx remarks.
  */
+import { CHAIN_CODES } from "./chain-codes.ts";
+
 const CODES_BY_NUMBER = {
   E0200: `The kernel profile is unknown or chosen twice.
 
@@ -146,6 +148,7 @@ by the host's own default route. An unreachable default route of the last metric
   W0311: `A VRF device that is down forwards for its slaves, but the host can send nothing in the VRF, not even replies and ICMP
 errors.`,
   W0312: `Two tests have the same name.`,
+  ...CHAIN_CODES,
 } as const;
 
 export type CheckCode = keyof typeof CODES_BY_NUMBER;

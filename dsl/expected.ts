@@ -116,7 +116,7 @@ export const attributeKeywords = (rule: string): readonly TokenType[] => [
 /** Synonyms, what is only accepted because `ip` shows it, and what is kept for later, are not offered. */
 const NOT_OFFERED: ReadonlySet<TokenType> = new Set([
   ...[K.Priority, K.Order, K.StateMark, K.Error, K.CountOption],
-  ...[K.Chain, K.Program, K.Map],
+  ...[K.FilterTable, K.Chain, K.Program, K.Set, K.Map, K.Counter, K.Limit],
 ]);
 export const isAdvertised = (type: TokenType): boolean => !NOT_OFFERED.has(type);
 

@@ -3,9 +3,6 @@
  * cannot be read there; W01xx: it can, but some words of it mean nothing here. What the checker reports is in dsl/codes.ts.
  */
 const CODES_BY_NUMBER = {
-  E0100: `Hook chains, programs and maps are not supported yet.
-
-The words \`chain\`, \`program\` and \`map\` are kept for them; the block is skipped and the rest of the file is read.`,
   E0101: `A word stands where it cannot be understood.
 
 Statements say their attributes as keyword and value, in any order, in the words of iproute2. A statement ends at the end of

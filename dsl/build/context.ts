@@ -32,13 +32,19 @@ export function startBuild(tokens: Tokens, incomplete: ReadonlySet<number>, repo
 }
 
 /** Indices of the first and the last token of a CST node. */
-function tokenRange(b: Build, cst: CstNode): readonly [number, number] {
+export function tokenRange(b: Build, cst: CstNode): readonly [number, number] {
   const { startOffset, endOffset } = cst.location!;
   const first = b.indexByStart.get(startOffset)!;
   return [first, b.indexByEnd.get(endOffset! + 1) ?? first];
 }
 
 export const firstToken = (b: Build, cst: CstNode): IToken => b.tokens.all[tokenRange(b, cst)[0]];
+
+/** Comments above the token: those of an item whose inside is read from the text anew, which begins behind them. */
+export function outerComments(b: Build, index: number): Pick<Node, "comments"> {
+  const comments = b.comments.above(index);
+  return comments.length > 0 ? { comments } : {};
+}
 
 /** All comments of the tokens `from` to `to`: those that do not fit behind the first line move above it. */
 export function nodeOf(

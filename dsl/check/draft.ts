@@ -10,6 +10,7 @@
 import type { IfIndex, Priority, TableId } from "../../runtime/brand.ts";
 import { RT_TABLE_DEFAULT, RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
 import type { Family, Ip } from "../../runtime/net/ip.ts";
+import { EMPTY_NETFILTER, type Netfilter } from "../chain-model.ts";
 import type {
   Device,
   DeviceConf,
@@ -64,6 +65,7 @@ export interface NetDraft {
   readonly nexthopSpans: Map<number, Span>;
   readonly neighbours: Neighbour[];
   readonly sysctl: Mutable<NetSysctl>;
+  netfilter: Netfilter;
 }
 
 /** Kernel defaults of the per-namespace sysctls. */
@@ -99,6 +101,7 @@ export function createNet(name: string, index: number, kernel: KernelProfile): N
     nexthopSpans: new Map(),
     neighbours: [],
     sysctl: defaultSysctl(),
+    netfilter: EMPTY_NETFILTER,
   };
 }
 

@@ -1,6 +1,5 @@
 /** From draft to model: ids given, `goto` targets found, nothing left to change. */
 import { routeId, ruleId } from "../../runtime/brand.ts";
-import { EMPTY_NETFILTER } from "../chain-model.ts";
 import type { Net, Rule, RuleAction } from "../model.ts";
 import type { DeviceDraft, NetDraft, RuleDraft } from "./draft.ts";
 
@@ -14,7 +13,7 @@ export function finishNet(net: NetDraft): Net {
     tableNames: net.tableNames,
     neighbours: net.neighbours,
     sysctl: net.sysctl,
-    netfilter: EMPTY_NETFILTER,
+    netfilter: net.netfilter,
   };
 }
 

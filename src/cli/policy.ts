@@ -7,6 +7,7 @@ import { check, parse, renderDiagnostics } from "../../dsl/index.ts";
 import { KERNEL_PROFILES, type KernelProfile, type Model, type Net } from "../../dsl/model.ts";
 import type { Source } from "../../dsl/span.ts";
 import type { EngineKind } from "../engines.ts";
+import { unsupported } from "../supported.ts";
 import { type ColourChoice, painter } from "./colour.ts";
 import { readSource, UsageError } from "./io.ts";
 
@@ -34,11 +35,12 @@ export function checkFile(path: string, options: PolicyOptions): Checked {
 /** The model of a policy, or null after its errors were shown on standard error. Warnings are `check`'s to show. */
 export function modelOf(path: string, options: PolicyOptions): Model | null {
   const { source, model, diagnostics } = checkFile(path, options);
-  if (model === null) {
-    const errors = diagnostics.filter((d) => d.severity === "error");
+  const errors = model === null ? diagnostics.filter((d) => d.severity === "error") : unsupported(model);
+  if (errors.length > 0) {
     process.stderr.write(
       renderDiagnostics(source, errors, { color: painter(colourOption(options.color), process.stderr).enabled }),
     );
+    return null;
   }
   return model;
 }

@@ -1,0 +1,262 @@
+/**
+ * Chains, programs, sets and maps of a namespace: from what the text says to `Netfilter` (dsl/chain-model.ts).
+ *
+ *   tables     what stands in `table FAMILY NAME`, by table; what stands outside, as one table per family that is needed
+ *   names      chains, sets, counters and limits of each table, so that rules may name what comes below them
+ *   graph      jumps: loops, depth, and which hooks each chain can be reached from
+ *   elements   of sets and maps, whose verdicts lead to chains
+ *   rules      clause by clause
+ *   hooks      base chains in the order in which packets meet them
+ */
+import { ifIndex } from "../../runtime/brand.ts";
+import type { Item } from "../ast.ts";
+import type * as Nft from "../chain-ast.ts";
+import {
+  type BaseChain,
+  type Chain,
+  type ChainHook,
+  chainId,
+  type Decision,
+  EMPTY_NETFILTER,
+  type HookChains,
+  type Netfilter,
+  programId,
+  TABLE_FAMILIES,
+  type TableFamily,
+} from "../chain-model.ts";
+import { baseChain } from "./chains/base.ts";
+import { type ChainGraph, chainGraph, checkJumps, reached, ruleTargets } from "./chains/graph.ts";
+import { lintChains } from "./chains/lints.ts";
+import { filterRule, newCounter, newLimit } from "./chains/rules.ts";
+import { type FilterDraft, newScope, type RuleScope, type TableScope } from "./chains/scope.ts";
+import { declareSet, fillSet } from "./chains/sets.ts";
+import { decision } from "./chains/verdicts.ts";
+import type { Mutable, NetDraft } from "./draft.ts";
+import { requireDevice } from "./names.ts";
+import type { Reporter } from "./report.ts";
+
+export function checkChains(net: NetDraft, items: readonly Item[], report: Reporter): Netfilter {
+  const found = items.filter(isFilterItem);
+  if (found.length === 0) return EMPTY_NETFILTER;
+  const draft: FilterDraft = { net, report, tables: [], chains: [], sets: [], counters: [], limits: [], programs: [] };
+  for (const table of tablesOf(found, report)) checkTable(draft, table);
+  const { tables, chains, sets, counters, limits, programs } = draft;
+  return { tables, chains, sets, counters, limits, programs, hooks: hooksOf(draft) };
+}
+
+const FILTER_KINDS: readonly string[] = ["filter table", "chain", "set", "map", "counter", "limit", "program"];
+const isFilterItem = (item: Item): item is Nft.FilterItem => FILTER_KINDS.includes(item.kind);
+
+const isSet = (item: Nft.TableItem): item is Nft.SetDecl => item.kind === "set" || item.kind === "map";
+
+// Tables.
+
+/** A table with all that the text says of it, in one place or several. */
+interface TableText {
+  readonly family: TableFamily;
+  /** Null: outside of any table. */
+  readonly name: string | null;
+  readonly items: Nft.TableItem[];
+  readonly programs: Nft.Program[];
+}
+
+function tablesOf(items: readonly Nft.FilterItem[], report: Reporter): TableText[] {
+  const tables: TableText[] = [];
+  for (const item of items) {
+    if (item.kind !== "filter table") continue;
+    const family = TABLE_FAMILIES.find((one) => one === item.family.value);
+    if (family === undefined) {
+      report.error("E0414", item.family.span, `family \`${item.family.value}\` is not supported`, {
+        label: TABLE_FAMILIES.join(", "),
+      });
+      continue;
+    }
+    let table = tables.find((one) => one.family === family && one.name === item.name.value);
+    if (table === undefined) {
+      table = { family, name: item.name.value, items: [], programs: [] };
+      tables.push(table);
+    }
+    table.items.push(...item.items);
+  }
+  const outside = items.filter((item) => item.kind !== "filter table");
+  return [...tables, ...outsideTables(outside)];
+}
+
+/**
+ * Chains outside of tables see both IP families, or the frames of a device: those of devices, and what only they and programs
+ * lead to, are a table of their own, with the same sets, counters and limits.
+ */
+function outsideTables(items: readonly (Nft.TableItem | Nft.Program)[]): TableText[] {
+  const chains = items.filter((item) => item.kind === "chain");
+  const programs = items.filter((item) => item.kind === "program");
+  const others = items.filter((item) => item.kind !== "chain" && item.kind !== "program");
+  const sets = others.filter(isSet);
+  const graph = chainGraph(chains, sets);
+  const ofDevice = chains.filter((chain) => chain.base !== undefined && DEVICE_HOOKS.has(chain.base.hook.value));
+  const led = leadsTo(graph, [
+    ...ofDevice.map((chain) => chain.name.value),
+    ...ruleTargets(
+      programs.flatMap((program) => program.rules),
+      new Map(),
+    ).map((name) => name.value),
+  ]);
+  const netdev = chains.filter(
+    (chain) => ofDevice.includes(chain) || (chain.base === undefined && led.has(chain.name.value)),
+  );
+  const inet = chains.filter((chain) => !netdev.includes(chain));
+  const table = (family: TableFamily, own: readonly Nft.Chain[], ownPrograms: Nft.Program[]): TableText => ({
+    family,
+    name: null,
+    items: [...others, ...own],
+    programs: ownPrograms,
+  });
+  const needed: TableText[] = [];
+  if (inet.length > 0 || (others.length > 0 && netdev.length + programs.length === 0))
+    needed.push(table("inet", inet, []));
+  if (netdev.length + programs.length > 0) needed.push(table("netdev", netdev, programs));
+  return needed;
+}
+
+const DEVICE_HOOKS: ReadonlySet<string> = new Set(["ingress", "egress"]);
+
+function leadsTo({ targets }: ChainGraph, starts: readonly string[]): ReadonlySet<string> {
+  const found = new Set(starts);
+  for (const chain of found) for (const target of targets.get(chain) ?? []) found.add(target.value);
+  return found;
+}
+
+function checkTable(draft: FilterDraft, table: TableText): void {
+  const label = table.name === null ? "this namespace" : `table ${table.family} ${table.name}`;
+  const scope = newScope(draft, draft.tables.length, label);
+  draft.tables.push({ family: table.family, name: table.name });
+  const chains = table.items.filter((item) => item.kind === "chain");
+  const sets = table.items.filter(isSet);
+  const neutral: RuleScope = { table: scope, family: table.family, hooks: new Set(), base: false, program: null };
+  for (const chain of chains) declareChain(scope, chain, table.family);
+  for (const set of sets) declareSet(neutral, set);
+  for (const item of table.items) declareState(scope, item);
+  const graph = chainGraph(chains, sets);
+  const sound = checkJumps(graph, draft.report);
+  const program = table.programs.length > 0 ? programKind(table.programs[0]) : null;
+  for (const set of sets) fillSet({ ...neutral, program: chains.length === 0 ? program : null }, set);
+  const hooks = sound ? hooksByChain(scope, graph) : new Map<string, ReadonlySet<ChainHook>>();
+  for (const chain of chains) {
+    const entry = scope.chains.get(chain.name.value);
+    if (entry === undefined || entry.span !== chain.name.span) continue;
+    const base = entry.chain.base !== null;
+    const rule: RuleScope = { ...neutral, base, hooks: hooks.get(chain.name.value) ?? new Set() };
+    entry.chain.rules = chain.rules.map((node) => filterRule(rule, node));
+  }
+  for (const node of table.programs) addProgram(scope, table.family, node);
+  lintChains(scope, graph, chains, table.programs);
+}
+
+function hooksByChain(scope: TableScope, graph: ChainGraph): ReadonlyMap<string, ReadonlySet<ChainHook>> {
+  const starts = [...scope.chains].flatMap(([chain, entry]) =>
+    entry.chain.base === null ? [] : [{ chain, what: entry.chain.base.hook }],
+  );
+  return reached(graph, starts);
+}
+
+function declareChain(scope: TableScope, node: Nft.Chain, family: TableFamily): void {
+  const { report, chains } = scope.draft;
+  const before = scope.chains.get(node.name.value);
+  if (before !== undefined) {
+    report.error("E0412", node.name.span, `chain \`${node.name.value}\` is defined twice`, {
+      secondary: [{ span: before.span, message: "the first time" }],
+    });
+    return;
+  }
+  if (node.base === undefined && node.policy !== undefined) {
+    report.error("E0400", node.policy.span, "a chain without a hook has no policy", {
+      label: "it goes back to where it was called from",
+    });
+  }
+  const base: BaseChain | null =
+    node.base === undefined ? null : baseChain(scope.draft, family, node.base, node.policy);
+  const chain: Mutable<Chain> = {
+    id: chainId(chains.length),
+    table: scope.index,
+    name: node.name.value,
+    base,
+    rules: [],
+    origin: { span: node.span },
+  };
+  chains.push(chain);
+  scope.chains.set(node.name.value, { chain, span: node.name.span });
+}
+
+function declareState(scope: TableScope, item: Nft.TableItem): void {
+  const { report, counters, limits } = scope.draft;
+  if (item.kind !== "counter" && item.kind !== "limit") return;
+  const { value, span } = item.name;
+  const before = scope[item.kind === "counter" ? "counters" : "limits"].get(value);
+  if (before !== undefined) {
+    report.error("E0412", span, `${item.kind} \`${value}\` is declared twice`, {
+      secondary: [{ span: before.span, message: "the first time" }],
+    });
+  } else if (item.kind === "counter") {
+    const counter = newCounter(scope, value, item.packets?.value ?? 0n, item.bytes?.value ?? 0n, item.span, counters);
+    scope.counters.set(value, { counter, span });
+  } else if (item.rate === null) {
+    report.error("E0413", span, "a limit has a rate: `rate 10/second`");
+  } else {
+    const id = newLimit(scope, item.rate, value);
+    if (id !== null) scope.limits.set(value, { limit: limits[id], span });
+  }
+}
+
+// Programs.
+
+const programKind = (node: Nft.Program): "xdp" | "tc" => (node.hook.value === "xdp" ? "xdp" : "tc");
+
+function addProgram(scope: TableScope, family: TableFamily, node: Nft.Program): void {
+  const { report, net, programs } = scope.draft;
+  const hook = (["xdp", "tc ingress", "tc egress"] as const).find((one) => one === node.hook.value);
+  if (hook === undefined) {
+    report.error("E0400", node.hook.span, `a program cannot stand on \`${node.hook.value}\``, {
+      label: "`xdp`, `tc ingress` or `tc egress`",
+    });
+    return;
+  }
+  const before = programs.find((program) => program.name === node.name.value);
+  if (before !== undefined) {
+    report.error("E0412", node.name.span, `program \`${node.name.value}\` is defined twice`, {
+      secondary: before.origin.span ? [{ span: before.origin.span, message: "the first time" }] : [],
+    });
+    return;
+  }
+  const device = requireDevice(net, node.device, report);
+  const rule: RuleScope = { table: scope, family, hooks: new Set([hook]), base: true, program: programKind(node) };
+  const rules = node.rules.map((one) => filterRule(rule, one));
+  const otherwise: Decision = hook === "xdp" ? { kind: "xdp", action: "PASS" } : { kind: "tc", action: "OK" };
+  const policy = node.policy === undefined ? otherwise : decision(rule, { word: node.policy, span: node.policy.span });
+  if (device === undefined || policy === null) return;
+  const { value: name } = node.name;
+  const origin = { span: node.span };
+  programs.push({ id: programId(programs.length), name, hook, device: ifIndex(device.ifindex), rules, policy, origin });
+}
+
+// Hooks.
+
+const IP_FAMILIES: Readonly<Record<TableFamily, readonly (4 | 6)[]>> = { ip: [4], ip6: [6], inet: [4, 6], netdev: [] };
+
+/** nf_hook_entries_grow: a new chain goes before those of its own priority. */
+function hooksOf({ tables, chains }: FilterDraft): HookChains[] {
+  const hooks = new Map<string, { hook: HookChains; list: Mutable<Chain>[] }>();
+  const enter = (chain: Mutable<Chain>, at: Omit<HookChains, "chains">): void => {
+    const key = `${at.hook} ${at.family} ${at.device}`;
+    const entry = hooks.get(key) ?? { hook: { ...at, chains: [] }, list: [] };
+    hooks.set(key, entry);
+    const { list } = entry;
+    const before = list.findIndex((other) => other.base!.priority >= chain.base!.priority);
+    list.splice(before < 0 ? list.length : before, 0, chain);
+  };
+  for (const chain of chains) {
+    if (chain.base === null) continue;
+    const { hook, devices } = chain.base;
+    for (const device of devices) enter(chain, { hook, family: null, device });
+    for (const family of IP_FAMILIES[tables[chain.table].family]) enter(chain, { hook, family, device: null });
+  }
+  return [...hooks.values()].map(({ hook, list }) => ({ ...hook, chains: list.map((chain) => chain.id) }));
+}

@@ -1,0 +1,335 @@
+/** Sets, maps and verdict maps: what is declared, and what stands between braces in a rule. */
+import type { Element, SetDecl, Term } from "../../chain-ast.ts";
+import {
+  type Decision,
+  type Field,
+  type KeyRange,
+  MAP_KINDS,
+  type MapKind,
+  type SetElement,
+  type SetId,
+  setId,
+  type Value,
+} from "../../chain-model.ts";
+import type { Span } from "../../span.ts";
+import { suggest } from "../../suggest.ts";
+import { anonymousSet } from "./anonymous.ts";
+import { asValue, constant, isSingle } from "./constants.ts";
+import { type Datatype, TYPE_NAMES } from "./datatypes.ts";
+import type { RuleScope, SetEntry, TableScope } from "./scope.ts";
+import { operand, startRule } from "./terms.ts";
+import { decision } from "./verdicts.ts";
+
+const fieldOf = ({ name, bits }: Datatype): Field => ({ type: name, bits });
+
+/** `{ ... }` in a rule: ranges that touch or overlap become one. Null after an error. */
+export function literalSet(
+  rule: RuleScope,
+  term: Extract<Term, { kind: "set" }>,
+  key: readonly Datatype[],
+  value: Datatype | "verdict" | null,
+): SetId | null {
+  const elements = elementsOf(rule, term.elements, key, value);
+  if (elements === null) return null;
+  const interval = elements.some((element) => element.key.some(({ first, last }) => first !== last));
+  const arranged = key.length > 1 ? elements : arrange(rule, elements, value === null, term.span);
+  if (arranged === null) return null;
+  const valueField = value === null || value === "verdict" ? value : fieldOf(value);
+  return anonymousSet(rule.table, key.map(fieldOf), valueField, interval, arranged, term.span);
+}
+
+/** The set or map that a rule names, when its key fits. Null after an error. */
+export function namedSet(
+  scope: TableScope,
+  term: Extract<Term, { kind: "ref" }>,
+  key: readonly Datatype[],
+  value: "set" | "map" | "verdict",
+): SetEntry | null {
+  const { report } = scope.draft;
+  const entry = scope.sets.get(term.name);
+  if (entry === undefined) {
+    const meant = suggest(term.name, scope.sets.keys());
+    report.error("E0405", term.span, `no set or map \`${term.name}\` in ${scope.label}`, {
+      kernel: "Error: No such file or directory",
+      help:
+        meant === null
+          ? []
+          : [{ message: `did you mean \`@${meant}\`?`, edit: { span: term.span, text: `@${meant}` } }],
+    });
+    return null;
+  }
+  const is = entry.value === null ? "set" : entry.value === "verdict" ? "verdict" : "map";
+  const fits = value === "set" || is === value;
+  if (!fits) {
+    const words = { set: "set", map: "map", verdict: "verdict map" };
+    report.error("E0403", term.span, `\`${term.name}\` is a ${words[is]}, and a ${words[value]} is needed here`, {
+      secondary: [{ span: entry.span, message: "declared here" }],
+    });
+    return null;
+  }
+  if (sameTypes(entry.key, key)) return entry;
+  report.error("E0403", term.span, `\`${term.name}\` holds ${typeWords(entry.key)}, not ${typeWords(key)}`, {
+    secondary: [{ span: entry.span, message: "declared here" }],
+    kernel: "Error: datatype mismatch",
+  });
+  return null;
+}
+
+const typeWords = (types: readonly Datatype[]): string => types.map((t) => t.name).join(" . ");
+/** Numbers are compatible with everything of their width, as are marks and the like that one can only count. */
+const sameTypes = (a: readonly Datatype[], b: readonly Datatype[]): boolean =>
+  a.length === b.length && a.every((type, i) => sameType(type, b[i]));
+export const sameType = (a: Datatype, b: Datatype): boolean =>
+  a.bits === b.bits && (a.name === b.name || a.name === "integer" || b.name === "integer");
+
+// Declarations.
+
+/** Enters a set's name and types; its elements follow when all chains are known. */
+export function declareSet(rule: RuleScope, node: SetDecl): void {
+  const { table: scope } = rule;
+  const { report, sets } = scope.draft;
+  const before = scope.sets.get(node.name.value);
+  if (before !== undefined) {
+    report.error("E0412", node.name.span, `\`${node.name.value}\` is declared twice`, {
+      secondary: [{ span: before.span, message: "the first time" }],
+    });
+    return;
+  }
+  if (node.key === null) {
+    report.error("E0413", node.name.span, `a ${node.kind} needs a type`, { label: "`type ipv4_addr`, for example" });
+    return;
+  }
+  const key = typesOf(rule, node.key);
+  const value = node.value === null ? null : valueTypeOf(rule, node.value);
+  if (key === null || value === undefined) return;
+  if ((node.kind === "map") !== (value !== null) && storageOf(node) === null) {
+    report.error(
+      "E0413",
+      node.name.span,
+      node.kind === "map" ? "a map gives values: `type KEY : VALUE`" : "a set has no values: it is a `map`",
+    );
+    return;
+  }
+  const set = {
+    id: setId(sets.length),
+    table: scope.index,
+    name: node.name.value,
+    key: key.map(fieldOf),
+    value: value === null || value === "verdict" ? value : fieldOf(value),
+    interval: node.flags.some((flag) => flag.value === "interval") || node.storage?.value === "lpm_trie",
+    storage: storageOf(node),
+    size: node.size?.value ?? null,
+    elements: [],
+    origin: { span: node.span },
+  };
+  for (const flag of node.flags) checkFlag(scope, flag);
+  if (node.storage !== undefined && set.storage === null) {
+    report.error("E0413", node.storage.span, `no kind of map \`${node.storage.value}\``, {
+      label: MAP_KINDS.join(", "),
+    });
+  }
+  sets.push(set);
+  scope.sets.set(node.name.value, { set, key, value, span: node.name.span });
+}
+
+const storageOf = (node: SetDecl): MapKind | null => MAP_KINDS.find((kind) => kind === node.storage?.value) ?? null;
+
+const FLAGS = ["interval", "constant"];
+function checkFlag(scope: TableScope, { value, span }: { value: string; span: Span }): void {
+  if (FLAGS.includes(value)) return;
+  scope.draft.report.error("E0414", span, `flag \`${value}\` is not supported`, {
+    label: value === "timeout" || value === "dynamic" ? "elements stay until they are taken out" : "",
+  });
+}
+
+function typesOf(rule: RuleScope, type: NonNullable<SetDecl["key"]>): Datatype[] | null {
+  if ("typeOf" in type) {
+    const parts = type.typeOf.kind === "concat" ? type.typeOf.parts : [type.typeOf];
+    // A type is not read from a packet: what a field implies is of no concern here.
+    const types = parts.map(
+      (part) => operand(startRule({ ...rule, family: "inet", hooks: new Set() }), part)?.type ?? null,
+    );
+    return types.every((t) => t !== null) ? types : null;
+  }
+  const { report } = rule.table.draft;
+  const types = type.types.map((name) => {
+    const known = TYPE_NAMES.get(name.value);
+    if (known !== undefined) return known;
+    const meant = suggest(name.value, TYPE_NAMES.keys());
+    report.error("E0413", name.span, `no type \`${name.value}\``, {
+      label: "",
+      help: meant === null ? [] : [{ message: `did you mean \`${meant}\`?`, edit: { span: name.span, text: meant } }],
+    });
+    return null;
+  });
+  return types.every((t) => t !== null) ? types : null;
+}
+
+/** Undefined after an error. */
+function valueTypeOf(rule: RuleScope, type: NonNullable<SetDecl["value"]>): Datatype | "verdict" | undefined {
+  const word = "types" in type ? type.types[0]?.value : type.typeOf.kind === "word" ? type.typeOf.text : undefined;
+  if (word === "verdict") return "verdict";
+  const types = typesOf(rule, type);
+  if (types === null) return undefined;
+  if (types.length === 1) return types[0];
+  rule.table.draft.report.error(
+    "E0414",
+    rule.table.draft.net.devices[0]?.origin.span ?? { start: 0, end: 0 },
+    "a map's value is one field",
+  );
+  return undefined;
+}
+
+/** Fills in the elements of a declared set. */
+export function fillSet(rule: RuleScope, node: SetDecl): void {
+  const entry = rule.table.sets.get(node.name.value);
+  if (entry === undefined || entry.span !== node.name.span) return;
+  const elements = elementsOf(rule, node.elements, entry.key, entry.value);
+  if (elements === null) return;
+  const { set } = entry;
+  const { report } = rule.table.draft;
+  const ranged = elements.findIndex((element) => element.key.some(({ first, last }) => first !== last));
+  if (ranged >= 0 && !set.interval) {
+    report.error(
+      "E0408",
+      node.elements[ranged]?.key.span ?? node.name.span,
+      `\`${node.name.value}\` holds single values`,
+      {
+        help: [{ message: "`flags interval` makes it hold ranges and prefixes" }],
+        kernel: "Error: You must add 'flags interval' to your set declaration if you want to add prefix elements",
+      },
+    );
+    return;
+  }
+  if (set.size !== null && elements.length > set.size)
+    report.error("E0408", node.name.span, `${elements.length} elements, and room for ${set.size}`);
+  if (set.storage === "lpm_trie") set.elements = elements.toSorted(bySpecificity);
+  else if (entry.key.length > 1) set.elements = elements;
+  else set.elements = arrange(rule, elements, false, node.name.span) ?? [];
+}
+
+/** Longest prefix first. */
+const bySpecificity = (a: SetElement, b: SetElement): number => compareBig(width(a.key[0]), width(b.key[0]));
+const width = ({ first, last }: KeyRange): bigint => BigInt(last) - BigInt(first);
+const compareBig = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0);
+
+// Elements.
+
+function elementsOf(
+  rule: RuleScope,
+  elements: readonly Element[],
+  key: readonly Datatype[],
+  value: Datatype | "verdict" | null,
+): SetElement[] | null {
+  const out: SetElement[] = [];
+  let failed = false;
+  for (const element of elements) {
+    const keys = keysOf(rule.table, element.key, key);
+    const given = keys && valueOfElement(rule, element, value);
+    if (keys === null || given === undefined) failed = true;
+    else for (const one of keys) out.push({ key: one, value: given as SetElement["value"] });
+  }
+  return failed ? null : out;
+}
+
+/** The keys that an element stands for: one, or several where a pattern names devices. */
+function keysOf(scope: TableScope, term: Term, types: readonly Datatype[]): KeyRange[][] | null {
+  const parts = term.kind === "concat" ? term.parts : [term];
+  if (parts.length !== types.length) {
+    scope.draft.report.error(
+      "E0408",
+      term.span,
+      `an element has ${types.length} part${types.length === 1 ? "" : "s"} here: ${typeWords(types)}`,
+    );
+    return null;
+  }
+  let keys: KeyRange[][] = [[]];
+  for (const [i, part] of parts.entries()) {
+    const type = types[i];
+    if (part.kind === "word" && part.text === "*" && type.name !== "ifname") {
+      const all = { first: asValue(0n, type.bits), last: asValue((1n << BigInt(type.bits)) - 1n, type.bits) };
+      keys = keys.map((key) => [...key, all]);
+      continue;
+    }
+    const value = constant(scope, part, type);
+    if (value === null) return null;
+    const devices = value.devices ?? null;
+    const ranges =
+      devices === null
+        ? [{ first: asValue(value.first, type.bits), last: asValue(value.last, type.bits) }]
+        : devices.map((d) => ({ first: d, last: d }));
+    keys = keys.flatMap((key) => ranges.map((range) => [...key, range]));
+  }
+  return keys;
+}
+
+/** Undefined after an error. */
+function valueOfElement(
+  rule: RuleScope,
+  { key, value }: Element,
+  type: Datatype | "verdict" | null,
+): Value | Decision | null | undefined {
+  const { report } = rule.table.draft;
+  if (value === undefined) {
+    if (type === null) return null;
+    report.error("E0408", key.span, "an element of a map has a value: KEY : VALUE");
+    return undefined;
+  }
+  if (type === null) {
+    report.error("E0408", value.span, "an element of a set has no value");
+    return undefined;
+  }
+  if (type === "verdict") {
+    if (value.kind === "verdict") return decision(rule, value) ?? undefined;
+    report.error("E0408", value.span, "a verdict is needed here: `accept`, `drop`, `jump CHAIN`, ...");
+    return undefined;
+  }
+  if (value.kind === "verdict") {
+    report.error("E0408", value.span, `a ${type.name} is needed here, not a verdict`);
+    return undefined;
+  }
+  const data = constant(rule.table, value, type);
+  if (data === null) return undefined;
+  if (isSingle(data)) return asValue(data.first, type.bits);
+  report.error("E0408", value.span, "a value is not a range");
+  return undefined;
+}
+
+/** Sorted; equal elements once. Overlaps are joined (`merge`), or an error. Null after an error. */
+function arrange(rule: RuleScope, elements: readonly SetElement[], merge: boolean, span: Span): SetElement[] | null {
+  const sorted = elements.toSorted(
+    (a, b) =>
+      compareBig(BigInt(a.key[0].first), BigInt(b.key[0].first)) ||
+      compareBig(BigInt(b.key[0].last), BigInt(a.key[0].last)),
+  );
+  const ranged = elements.some(({ key: [{ first, last }] }) => first !== last);
+  const out: SetElement[] = [];
+  for (const element of sorted) {
+    const before = out.at(-1);
+    const [range] = element.key;
+    const last = before === undefined ? -2n : BigInt(before.key[0].last);
+    const touches = merge && ranged && BigInt(range.first) === last + 1n;
+    if (before === undefined || (BigInt(range.first) > last && !touches)) {
+      out.push(element);
+      continue;
+    }
+    const [{ first: from, last: to }] = before.key;
+    const same = from === range.first && to === range.last;
+    if (same && (merge || sameValue(before, element))) continue;
+    if (!merge) {
+      rule.table.draft.report.error("E0408", span, "two elements overlap", {
+        label: `${describe(before.key[0])} and ${describe(range)}`,
+        kernel: "Error: conflicting intervals specified",
+      });
+      return null;
+    }
+    out[out.length - 1] = { key: [{ first: from, last: BigInt(range.last) > last ? range.last : to }], value: null };
+  }
+  return out;
+}
+
+const describe = ({ first, last }: KeyRange): string =>
+  first === last ? `0x${first.toString(16)}` : `0x${first.toString(16)}-0x${last.toString(16)}`;
+const sameValue = (a: SetElement, b: SetElement): boolean =>
+  a.value === b.value || JSON.stringify(a.value, replaceBig) === JSON.stringify(b.value, replaceBig);
+const replaceBig = (_: string, value: unknown): unknown => (typeof value === "bigint" ? `${value}n` : value);

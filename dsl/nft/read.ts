@@ -1,0 +1,400 @@
+/**
+ * From the text of a chain, set, map, counter, limit, program or table to its AST: reads the blocks, and each statement in
+ * them with the grammar of dsl/nft/grammar.ts. What is wrong with a statement is reported and the statement left out.
+ *
+ *   items      = { item Separator }
+ *   item       = "table" FAMILY NAME "{" items "}" | "chain" NAME "{" { chainProperty | rule } "}"
+ *              | ("set" | "map") NAME "{" { setProperty } "}" | "counter" NAME ["{" [counts] "}"] | "limit" NAME "{" rate "}"
+ *              | "program" NAME "on" ("xdp" | "tc" ("ingress" | "egress")) DEV "{" { policy | rule } "}"
+ */
+import type { IToken } from "chevrotain";
+import type * as Ast from "../ast.ts";
+import type { Chain, FilterItem, FilterRule, FilterTable, Program, SetDecl, TableItem } from "../chain-ast.ts";
+import { attachComments, type Comments } from "../comments.ts";
+import type { Span } from "../span.ts";
+import type { SyntaxCode } from "../syntax-codes.ts";
+import { type NftParser, nftParser, type Property, spanOfTokens } from "./grammar.ts";
+import { K, type NftTokens, P, Separator, tokenizeNft, Value, wordOf } from "./tokens.ts";
+
+/** Says what is wrong: dsl/syntax-report.ts, or an importer's own. */
+export type Complain = (span: Span, code: SyntaxCode, message: string, label?: string) => void;
+
+export interface Reader {
+  readonly tokens: NftTokens;
+  readonly comments: Comments;
+  readonly complain: Complain;
+  /** Index of the next token. */
+  at: number;
+}
+
+export function startReading(tokens: NftTokens, complain: Complain): Reader {
+  return { tokens, comments: attachComments({ ...tokens, unclosed: [], stray: [] }), complain, at: 0 };
+}
+
+/** The item that the text says between two offsets; undefined when it makes no sense. */
+export function readFilterItem(text: string, span: Span, complain: Complain): FilterItem | undefined {
+  return item(startReading(tokenizeNft(text, span.start, span.end), complain));
+}
+
+// Tokens.
+
+export const peek = (r: Reader, ahead = 0): IToken | undefined => r.tokens.all[r.at + ahead];
+const isA = (token: IToken | undefined, type: IToken["tokenType"]): boolean =>
+  token !== undefined && (token.tokenType === type || (type.categoryMatches?.includes(token.tokenTypeIdx) ?? false));
+
+export function skipSeparators(r: Reader): void {
+  while (isA(peek(r), Separator)) r.at++;
+}
+
+/** The tokens of the statement at hand: to the Separator, or to the `}` of the block it stands in; sets stay whole. */
+export function takeStatement(r: Reader): IToken[] {
+  const from = r.at;
+  let depth = 0;
+  for (; r.at < r.tokens.all.length; r.at++) {
+    const token = r.tokens.all[r.at];
+    if (isA(token, P.LBrace)) depth++;
+    else if (isA(token, P.RBrace) && depth-- === 0) break;
+    else if (isA(token, Separator) && depth === 0) break;
+  }
+  // In a set, lines end where they like.
+  return r.tokens.all.slice(from, r.at).filter((token) => !isA(token, Separator));
+}
+
+const spanBetween = (r: Reader, from: number, to: number): Span =>
+  spanOfTokens(r.tokens.all[from], r.tokens.all[Math.max(from, Math.min(to, r.tokens.all.length - 1))]);
+
+/**
+ * The node that the tokens `from` to `to` make; with the comments above it, and those behind its first line, which ends at
+ * `head`. Comments of the `lines` of its block that are no nodes of their own move above it.
+ */
+function nodeOf(r: Reader, from: number, to: number, head = to, lines: readonly number[] = []): Ast.Node {
+  const own = [...range(from + 1, head), ...lines];
+  const inside = own.flatMap((i) => r.comments.above(i).filter((line) => line !== null));
+  const [trailing, ...rest] = range(from, head).flatMap((i) => r.comments.behind(i));
+  const more = [...rest, ...lines.flatMap((i) => r.comments.behind(i))];
+  const comments = [...r.comments.above(from), ...inside, ...more];
+  return {
+    span: spanBetween(r, from, to),
+    ...(comments.length > 0 ? { comments } : {}),
+    ...(trailing === undefined ? {} : { trailing }),
+    ...(from > 0 && r.comments.blankAbove(from) ? { blankBefore: true } : {}),
+  };
+}
+
+const range = (from: number, to: number): number[] =>
+  Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => from + i);
+
+// Statements.
+
+/** What makes terms contain terms: bounded, so that no text overflows the stack. */
+const NESTING: ReadonlySet<IToken["tokenType"]> = new Set([P.LParen, P.And, P.Or, P.Xor, P.ShiftLeft, P.ShiftRight]);
+const NESTING_MAX = 200;
+
+/** Runs one rule of the grammar over the tokens of a statement. */
+export function parseStatement<T>(
+  r: Reader,
+  statement: readonly IToken[],
+  rule: (p: NftParser) => () => T,
+): T | undefined {
+  const nested = statement.filter((token) => NESTING.has(token.tokenType));
+  if (nested.length > NESTING_MAX) {
+    r.complain(
+      spanOfTokens(nested[NESTING_MAX]),
+      "E0101",
+      "this is too deep to be meant",
+      `more than ${NESTING_MAX} operators`,
+    );
+    return undefined;
+  }
+  const parser = nftParser();
+  parser.input = [...statement];
+  const result = rule(parser).call(parser);
+  const [error] = parser.errors;
+  if (error === undefined) return result;
+  const found = statement.includes(error.token) ? error.token : undefined;
+  const last = statement.at(-1)!;
+  if (found === undefined) {
+    const end = last.startOffset + last.image.length;
+    r.complain({ start: end, end }, "E0102", `\`${last.image}\` needs something behind it`, "expected more");
+  } else {
+    r.complain(spanOfTokens(found), "E0101", `unexpected \`${found.image}\``, hintFor(found));
+  }
+  return undefined;
+}
+
+/** Statements of nft that are understood elsewhere, or nowhere. */
+const UNSUPPORTED: ReadonlySet<string> = new Set([
+  ...[
+    "masquerade",
+    "snat",
+    "dnat",
+    "queue",
+    "tproxy",
+    "synproxy",
+    "notrack",
+    "xt",
+    "quota",
+    "numgen",
+    "jhash",
+    "symhash",
+  ],
+  ...["flow", "meter", "add", "update", "socket", "osf", "ipsec", "rt", "last"],
+]);
+const hintFor = (token: IToken): string =>
+  UNSUPPORTED.has(token.image) ? "not supported" : "a match, a statement or the end of the rule was expected";
+
+export function readRule(r: Reader): FilterRule | undefined {
+  const from = r.at;
+  const statement = takeStatement(r);
+  const parts = parseStatement(r, statement, (p) => p.rule);
+  if (parts === undefined) return undefined;
+  let comment: Ast.Spanned<string> | undefined;
+  const clauses = parts.flatMap((part) => {
+    if (part.kind !== "comment") return [part];
+    comment = part.comment;
+    return [];
+  });
+  return { kind: "filter rule", ...nodeOf(r, from, r.at - 1), clauses, ...(comment === undefined ? {} : { comment }) };
+}
+
+// Blocks.
+
+interface Block {
+  /** The tokens of statements that made no node. */
+  readonly lines: readonly number[];
+  readonly tail?: readonly (string | null)[];
+  /** Index of the `{`, and of the `}` or the end. */
+  readonly open: number;
+  readonly close: number;
+}
+
+/**
+ * `{ ... }`: calls `line` at each statement, which goes on to its end and answers the node that it made, if any.
+ * Undefined without a `{`.
+ */
+function block(r: Reader, line: () => Ast.Node | undefined): Block | undefined {
+  if (!isA(peek(r), P.LBrace)) {
+    const before = r.tokens.all[r.at - 1];
+    r.complain(spanOfTokens(peek(r) ?? before), "E0107", `\`${before.image}\` needs a block`, "expected `{`");
+    takeStatement(r);
+    return undefined;
+  }
+  const open = r.at++;
+  const lines: number[] = [];
+  let any = false;
+  for (skipSeparators(r); peek(r) !== undefined && !isA(peek(r), P.RBrace); skipSeparators(r)) {
+    const before = r.at;
+    const node = line();
+    if (r.at === before) r.at++;
+    if (node === undefined) lines.push(...range(before, r.at - 1));
+    any ||= node !== undefined;
+  }
+  const close = Math.min(r.at, r.tokens.all.length - 1);
+  r.at++;
+  const last = [...r.comments.above(close)];
+  if (last.at(-1) === null) last.pop();
+  const tail = last.length > 0 && any && r.comments.blankAbove(close) ? [null, ...last] : last;
+  return { open, close, lines, ...(tail.length > 0 ? { tail } : {}) };
+}
+
+const whole = (r: Reader, from: number, { close, open, lines }: Block): Ast.Node => nodeOf(r, from, close, open, lines);
+
+const tailOf = ({ tail }: Block): { tail?: readonly (string | null)[] } => (tail === undefined ? {} : { tail });
+
+/** The next word, as a name. */
+export function takeName(r: Reader, what: string): Ast.Name | undefined {
+  const token = peek(r);
+  if (isA(token, Value)) {
+    r.at++;
+    return { value: wordOf(token!), span: spanOfTokens(token!) };
+  }
+  const before = r.tokens.all[r.at - 1];
+  const end = before.startOffset + before.image.length;
+  r.complain({ start: end, end }, "E0102", `expected ${what} after \`${before.image}\``, `expected ${what}`);
+  takeStatement(r);
+  return undefined;
+}
+
+export function item(r: Reader): FilterItem | undefined {
+  const keyword = peek(r);
+  switch (keyword?.image) {
+    case "table":
+      return table(r);
+    case "program":
+      return program(r);
+    default:
+      return tableItem(r);
+  }
+}
+
+function table(r: Reader): FilterTable | undefined {
+  const from = r.at++;
+  const family = takeName(r, "a family");
+  const name = family && takeName(r, "a name");
+  if (family === undefined || name === undefined) return undefined;
+  const items: TableItem[] = [];
+  const inside = block(r, () => pushTo(items, tableItem(r)));
+  return inside && { kind: "filter table", ...whole(r, from, inside), ...tailOf(inside), family, name, items };
+}
+
+export function tableItem(r: Reader): TableItem | undefined {
+  const keyword = peek(r)!;
+  switch (keyword.image) {
+    case "chain":
+      return chain(r);
+    case "set":
+    case "map":
+      return set(r, keyword.image);
+    case "counter":
+      return counter(r);
+    case "limit":
+      return limit(r);
+    default:
+      takeStatement(r);
+      r.complain(
+        spanOfTokens(keyword),
+        "E0103",
+        `\`${keyword.image}\` begins nothing here`,
+        "expected `chain`, `set`, `map`, `counter` or `limit`",
+      );
+      return undefined;
+  }
+}
+
+function chain(r: Reader): Chain | undefined {
+  const from = r.at++;
+  const name = takeName(r, "a name");
+  if (name === undefined) return undefined;
+  const said: { -readonly [P in "base" | "policy"]?: Chain[P] } = {};
+  const rules: FilterRule[] = [];
+  const inside = block(r, () => {
+    if (isA(peek(r), K.Type) || isA(peek(r), K.Policy) || isA(peek(r), K.Comment)) {
+      const property = parseStatement(r, takeStatement(r), (p) => p.chainProperty);
+      if (property?.kind === "base") said.base = property.base;
+      if (property?.kind === "policy") said.policy = property.policy;
+      return undefined;
+    }
+    return pushTo(rules, readRule(r));
+  });
+  return inside && { kind: "chain", ...whole(r, from, inside), ...tailOf(inside), name, ...said, rules };
+}
+
+function pushTo<T>(list: T[], value: T | undefined): T | undefined {
+  if (value !== undefined) list.push(value);
+  return value;
+}
+
+type SetDraft = { -readonly [P in keyof Omit<SetDecl, keyof Ast.Node | "kind" | "name" | "tail">]: SetDecl[P] };
+
+function set(r: Reader, kind: "set" | "map"): SetDecl | undefined {
+  const from = r.at++;
+  const name = takeName(r, "a name");
+  if (name === undefined) return undefined;
+  const said: SetDraft = { key: null, value: null, flags: [], elements: [] };
+  const inside = block(r, () => {
+    const statement = takeStatement(r);
+    const property = parseStatement(r, statement, (p) => p.setProperty);
+    if (property !== undefined) setProperty(r, said, property);
+    return undefined;
+  });
+  if (inside === undefined) return undefined;
+  return { kind, ...whole(r, from, inside), ...tailOf(inside), name, ...said };
+}
+
+function setProperty(r: Reader, said: SetDraft, property: Property): void {
+  switch (property.kind) {
+    case "type":
+      said.key = { types: property.key };
+      said.value = property.value && { types: property.value };
+      break;
+    case "typeof":
+      said.key = { typeOf: property.key };
+      said.value = property.value && { typeOf: property.value };
+      break;
+    case "flags":
+      said.flags = property.flags;
+      break;
+    case "storage":
+      said.storage = property.storage;
+      break;
+    case "size":
+      if (/^\d+$/.test(property.size.image))
+        said.size = { value: Number(property.size.image), span: spanOfTokens(property.size) };
+      else r.complain(spanOfTokens(property.size), "E0110", `\`${property.size.image}\` is not a number`);
+      break;
+    case "elements":
+      said.elements = [...said.elements, ...property.elements];
+  }
+}
+
+function counter(r: Reader): TableItem | undefined {
+  const from = r.at++;
+  const name = takeName(r, "a name");
+  if (name === undefined) return undefined;
+  if (!isA(peek(r), P.LBrace)) {
+    return { kind: "counter", ...nodeOf(r, from, r.at - 1), name, packets: null, bytes: null };
+  }
+  let counts: ReturnType<NftParser["counts"]> | undefined;
+  const inside = block(r, () => {
+    counts = parseStatement(r, takeStatement(r), (p) => p.counts);
+    return undefined;
+  })!;
+  const { packets = null, bytes = null } = counts ?? {};
+  return { kind: "counter", ...whole(r, from, inside), ...tailOf(inside), name, packets, bytes };
+}
+
+function limit(r: Reader): TableItem | undefined {
+  const from = r.at++;
+  const name = takeName(r, "a name");
+  if (name === undefined) return undefined;
+  let rate: ReturnType<NftParser["rate"]> | undefined;
+  const inside = block(r, () => {
+    rate = parseStatement(r, takeStatement(r), (p) => p.rate);
+    return undefined;
+  });
+  return (
+    inside && {
+      kind: "limit",
+      ...whole(r, from, inside),
+      ...tailOf(inside),
+      name,
+      rate: rate ?? null,
+    }
+  );
+}
+
+function program(r: Reader): Program | undefined {
+  const from = r.at++;
+  const name = takeName(r, "a name");
+  if (name === undefined) return undefined;
+  if (!isA(peek(r), K.On)) {
+    r.complain(
+      name.span,
+      "E0102",
+      "a program stands on a hook",
+      "expected `on xdp DEVICE`, `on tc ingress DEVICE` or `on tc egress DEVICE`",
+    );
+    takeStatement(r);
+    return undefined;
+  }
+  r.at++;
+  const layer = takeName(r, "`xdp` or `tc`");
+  const direction = layer?.value === "tc" ? takeName(r, "`ingress` or `egress`") : layer;
+  const device = direction && takeName(r, "a device name");
+  if (layer === undefined || direction === undefined || device === undefined) return undefined;
+  const value = direction === layer ? layer.value : `${layer.value} ${direction.value}`;
+  const hook: Ast.Name = { value, span: { start: layer.span.start, end: direction.span.end } };
+  let policy: Ast.Name | undefined;
+  const rules: FilterRule[] = [];
+  const inside = block(r, () => {
+    if (isA(peek(r), K.Policy)) {
+      const property = parseStatement(r, takeStatement(r), (p) => p.chainProperty);
+      if (property?.kind === "policy") policy = property.policy;
+      return undefined;
+    }
+    return pushTo(rules, readRule(r));
+  });
+  if (inside === undefined) return undefined;
+  const node = whole(r, from, inside);
+  return { kind: "program", ...node, ...tailOf(inside), name, hook, device, ...(policy && { policy }), rules };
+}
