@@ -10,7 +10,6 @@
  */
 import type { Ip, Prefix } from "../runtime/net/ip.ts";
 import type { Mac } from "../runtime/net/mac.ts";
-import type { FilterItem } from "./chain-ast.ts";
 import type { Span } from "./span.ts";
 
 /** A value and where it stands. */
@@ -51,7 +50,7 @@ export interface Namespace extends Node {
   readonly tail?: readonly (string | null)[];
 }
 
-export type Item = Sysctl | Vrf | Interface | Table | Route | Rule | Neighbour | NextHopObject | FilterItem;
+export type Item = Sysctl | Vrf | Interface | Table | Route | Rule | Neighbour | NextHopObject;
 
 /** `sysctl net.ipv4.ip_forward = 1` */
 export interface Sysctl extends Node {
@@ -115,10 +114,12 @@ export interface RoutesFrom extends Node {
   readonly file: Spanned<string>;
 }
 
-/** `route [TYPE] PREFIX [via ADDR] [dev DEV] ...`: the words of `ip route add`. */
+/** `route [append] [TYPE] PREFIX [via ADDR] [dev DEV] ...`: the words of `ip route add`. */
 export interface Route extends Node {
   readonly kind: "route";
   readonly type?: Name;
+  /** `route append`: behind what has the same table, prefix, TOS and metric, which is else an error. */
+  readonly append?: true;
   /** `default` is null; its family then follows from `via`, `src`, `family` or is IPv4. */
   readonly prefix: Spanned<Prefix | null>;
   /** `inet` or `inet6` before the prefix, needed only for a `default` that nothing else tells. */
@@ -141,6 +142,8 @@ export interface Hop extends Node {
   readonly dev?: Name;
   readonly weight?: Spanned<number>;
   readonly onlink?: boolean;
+  /** As `ip route show` prints a next hop whose device was taken down (RTNH_F_DEAD): the route stays, this hop is not used. */
+  readonly dead?: boolean;
 }
 
 /** `rule [PREF] [not] SELECTORS ACTION`: the words of `ip rule add`; `no rule [PREF] ...`: those of `ip rule del`. */

@@ -63,19 +63,15 @@ export type UnknownCstChildren = {
   surplus: SurplusCstNode[];
 };
 
-export interface FilterCstNode extends CstNode {
-  name: "filter";
-  children: FilterCstChildren;
+export interface LaterCstNode extends CstNode {
+  name: "later";
+  children: LaterCstChildren;
 }
 
-export type FilterCstChildren = {
-  FilterTable?: IToken[];
+export type LaterCstChildren = {
   Chain?: IToken[];
   Program?: IToken[];
-  Set?: IToken[];
   Map?: IToken[];
-  Counter?: IToken[];
-  Limit?: IToken[];
   surplus?: SurplusCstNode[];
 };
 
@@ -269,6 +265,7 @@ export interface RouteCstNode extends CstNode {
 
 export type RouteCstChildren = {
   Route: IToken[];
+  Append?: IToken[];
   family?: FamilyCstNode[];
   routeType?: RouteTypeCstNode[];
   To?: IToken[];
@@ -476,7 +473,7 @@ export type ItemCstChildren = {
   noRule?: NoRuleCstNode[];
   neighbour?: NeighbourCstNode[];
   nexthop?: NexthopCstNode[];
-  filter?: FilterCstNode[];
+  later?: LaterCstNode[];
   unknown?: UnknownCstNode[];
   surplus?: SurplusCstNode[];
 };
@@ -710,7 +707,7 @@ export interface ICstNodeVisitor<IN, OUT> extends ICstVisitor<IN, OUT> {
   surplusWords(children: SurplusWordsCstChildren, param?: IN): OUT;
   surplus(children: SurplusCstChildren, param?: IN): OUT;
   unknown(children: UnknownCstChildren, param?: IN): OUT;
-  filter(children: FilterCstChildren, param?: IN): OUT;
+  later(children: LaterCstChildren, param?: IN): OUT;
   addressAttribute(children: AddressAttributeCstChildren, param?: IN): OUT;
   address(children: AddressCstChildren, param?: IN): OUT;
   peer(children: PeerCstChildren, param?: IN): OUT;

@@ -6,12 +6,12 @@
  *   block(x)       = [surplusWords] [ "{" statements(x) "}" ]
  *   topItem        = ( kernel | namespace | test | item ) [surplus]
  *   item           = ( ITEM | unknown ) [surplus]        property, tableItem, testItem: likewise
- *   ITEM           = sysctl | vrf | interface | table | route | rule | noRule | neighbour | nexthop | filter
+ *   ITEM           = sysctl | vrf | interface | table | route | rule | noRule | neighbour | nexthop | later
  *   kernel         = "kernel" Value
  *   namespace      = "namespace" NAME block(item)
  *   vrf, interface = ("vrf" | "interface") NAME block(property)
  *   table          = "table" NAME block(tableItem)
- *   route          = "route" [FAMILY] [TYPE] ["to"] PREFIX { routeAttribute | "nexthop" { hopAttribute } }
+ *   route          = "route" ["append"] [FAMILY] [TYPE] ["to"] PREFIX { routeAttribute | "nexthop" { hopAttribute } }
  *   rule           = "rule" [FAMILY] [PREFERENCE] { ruleAttribute }
  *   neighbour      = "neighbour" ["to"] ADDRESS { neighbourAttribute }
  *   nexthop        = "nexthop" [FAMILY] ["id"] NUMBER { nexthopAttribute }
@@ -169,10 +169,13 @@ export class Parser extends CstParser {
     this.SUBRULE(this.surplus);
   });
 
-  /** Chains, programs, sets and maps: their words and blocks are read by dsl/nft/read.ts. */
-  private readonly filter: Rule = this.RULE("filter", () => {
-    const keywords = [K.FilterTable, K.Chain, K.Program, K.Set, K.Map, K.Counter, K.Limit];
-    this.OR(keywords.map((type) => ({ ALT: () => this.CONSUME(type) })));
+  /** Hook chains, programs and maps: words that are kept for them. */
+  private readonly later: Rule = this.RULE("later", () => {
+    this.OR([
+      { ALT: () => this.CONSUME(K.Chain) },
+      { ALT: () => this.CONSUME(K.Program) },
+      { ALT: () => this.CONSUME(K.Map) },
+    ]);
     this.OPTION(() => this.SUBRULE(this.surplus));
   });
 
@@ -271,9 +274,10 @@ export class Parser extends CstParser {
 
   private readonly route: Rule = this.RULE("route", () => {
     this.CONSUME(K.Route);
-    this.OPTION(() => this.SUBRULE(this.family));
-    this.OPTION1(() => this.SUBRULE(this.routeType));
-    this.OPTION2(() => this.CONSUME(K.To));
+    this.OPTION(() => this.CONSUME(K.Append));
+    this.OPTION1(() => this.SUBRULE(this.family));
+    this.OPTION2(() => this.SUBRULE(this.routeType));
+    this.OPTION3(() => this.CONSUME(K.To));
     this.value("routePrefix");
     this.MANY(() => {
       this.OR([{ ALT: () => this.SUBRULE(this.routeAttribute) }, { ALT: () => this.SUBRULE(this.hop) }]);
@@ -388,7 +392,7 @@ export class Parser extends CstParser {
 
   private readonly items: readonly Rule[] = [
     ...[this.sysctl, this.vrf, this.interface, this.table, this.route],
-    ...[this.rule, this.noRule, this.neighbour, this.nexthop, this.filter],
+    ...[this.rule, this.noRule, this.neighbour, this.nexthop, this.later],
   ];
 
   private readonly item = this.statement("item", ...this.items);

@@ -12,7 +12,6 @@ import { formatEndpoint, formatIp, formatPrefix, type Prefix } from "../runtime/
 import { formatMac } from "../runtime/net/mac.ts";
 import type * as Ast from "./ast.ts";
 import { ipProtocolName } from "./ip-protocols.ts";
-import { filterLines } from "./nft/print.ts";
 import { isBareWord, K, keywordOf, quote } from "./tokens.ts";
 import { defaultMask, isHost } from "./values.ts";
 
@@ -131,8 +130,6 @@ function item(node: Ast.Item, depth: number): Lines {
       return [join("neighbour", ip(node.address), "lladdr", formatMac(node.lladdr.value), "dev", word(node.dev))];
     case "nexthop":
       return [nexthop(node)];
-    default:
-      return filterLines(node, block);
   }
 }
 
@@ -213,6 +210,7 @@ function route(node: Ast.Route): Lines {
   const inline = node.hops.length === 1 && only.weight === undefined;
   const line = join(
     "route",
+    node.append && "append",
     family(node.family),
     node.type?.value,
     node.prefix.value === null ? "default" : prefix(node.prefix.value),
@@ -228,6 +226,7 @@ function route(node: Ast.Route): Lines {
     say("metric", node.metric, number),
     say("mtu", node.mtu, number),
     inline && only.onlink && "onlink",
+    inline && only.dead && "dead",
   );
   if (inline || node.hops.length === 0) return [line];
   if (node.hops.length === 1) return [`${line} ${hop(only)}`];
@@ -238,7 +237,14 @@ function route(node: Ast.Route): Lines {
 const via = (node: Ast.Hop): string | undefined => say("via", node.via, ip);
 
 const hop = (node: Ast.Hop): string =>
-  join("nexthop", via(node), say("dev", node.dev, word), say("weight", node.weight, number), node.onlink && "onlink");
+  join(
+    "nexthop",
+    via(node),
+    say("dev", node.dev, word),
+    say("weight", node.weight, number),
+    node.onlink && "onlink",
+    node.dead && "dead",
+  );
 
 function nexthop(node: Ast.NextHopObject): string {
   const member = ({ id, weight }: { id: Ast.Spanned<number>; weight: number }): string =>

@@ -58,6 +58,7 @@ function routeNode(b: Build, node: Ast.Node, { children: c }: Cst.RouteCstNode):
   reportVerb(report, c.routePrefix[0], b.tokens.all[placeOf(c.routePrefix[0]).index + 1]);
   const prefix = value.prefixOrAll(report, c.routePrefix[0]);
   const said: Mutable<Ast.Route> = { kind: "route", ...node, prefix, hops: [] };
+  if (c.Append) said.append = true;
   const fam = family(c.family);
   if (fam !== undefined) {
     said.family = fam;
@@ -93,7 +94,7 @@ function routeAttributes(b: Build, attributes: readonly Cst.RouteAttributeCstNod
     if (once("mtu", a.Mtu)) said.mtu = value.number(report, a.number![0]);
     if (once("nhid", a.Nhid)) said.nhid = value.number(report, a.number![0]);
     if (a.shownValue) noteShown(b, (a.Pref ?? a.Error)![0], a.shownValue[0]);
-    if (a.StateMark) noteShown(b, a.StateMark[0]);
+    if (a.StateMark) stateOf(b, hop, a.StateMark[0]);
   }
   return { said, hop };
 }
@@ -122,12 +123,18 @@ function hop(b: Build, cst: Cst.HopCstNode, onOwnLine: boolean): Ast.Hop {
     if (once("dev", a.Dev)) said.dev = value.name(a.deviceName![0]);
     if (once("weight", a.Weight)) said.weight = value.number(b.report, a.number![0]);
     if (once("onlink", a.Onlink)) said.onlink = true;
-    if (a.StateMark) noteShown(b, a.StateMark[0]);
+    if (a.StateMark) stateOf(b, said, a.StateMark[0]);
   }
   if (said.via === undefined && said.dev === undefined) {
     b.report.error(cst.children.Nexthop[0], "E0122", "a `nexthop` needs `via ADDRESS`, `dev DEVICE` or both");
   }
   return said;
+}
+
+/** `dead` decides what a look-up finds; `linkdown` follows from the wires, the rest decides nothing. */
+function stateOf(b: Build, hop: Partial<Mutable<Ast.Hop>>, mark: IToken): void {
+  if (mark.image === "dead") hop.dead = true;
+  else noteShown(b, mark);
 }
 
 /** From the first to the last of the words that make up a next hop. */

@@ -258,6 +258,8 @@ function common(spec: DeviceSpec | undefined, kind: DeviceKind, report: Reporter
     addresses: [],
     conf: defaultConf(),
     ipv6: true,
+    carrier: true,
+    ignoreLinkdown6: false,
     origin: { ...(spec ? { span: spec.name.span } : {}) },
     ...(spec ? { nameSpan: spec.name.span } : {}),
   };

@@ -32,6 +32,10 @@ export interface DeviceDraft extends Omit<Mutable<Device>, "addresses" | "conf">
   conf: Mutable<DeviceConf>;
   /** False with disable_ipv6: no IPv6 address, no IPv6 route of its own. */
   ipv6: boolean;
+  /** `netif_carrier_ok`; without one its next hops are RTNH_F_LINKDOWN. */
+  carrier: boolean;
+  /** net.ipv6.conf.DEV.ignore_routes_with_linkdown; IPv4's is in `conf`. */
+  ignoreLinkdown6: boolean;
   /** Where the text names the device; absent for `lo`. */
   nameSpan?: Span;
 }

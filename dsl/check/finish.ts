@@ -1,14 +1,15 @@
 /** From draft to model: ids given, `goto` targets found, nothing left to change. */
 import { routeId, ruleId } from "../../runtime/brand.ts";
-import type { Net, Rule, RuleAction } from "../model.ts";
-import type { DeviceDraft, NetDraft, RuleDraft } from "./draft.ts";
+import { type Net, type NextHop, type Rule, type RuleAction, Scope } from "../model.ts";
+import { type DeviceDraft, deviceByIndex, type NetDraft, type RuleDraft } from "./draft.ts";
+import type { RouteDraft } from "./fib.ts";
 
 export function finishNet(net: NetDraft): Net {
   return {
     name: net.name,
     index: net.index,
     devices: net.devices.map(finishDevice),
-    routes: [...net.fib].map((route, i) => ({ id: routeId(i), ...route })),
+    routes: [...net.fib].map((route, i) => ({ id: routeId(i), ...route, nexthops: finishHops(net, route) })),
     rules: finishRules([...net.rules[4], ...net.rules[6]]),
     tableNames: net.tableNames,
     neighbours: net.neighbours,
@@ -17,7 +18,32 @@ export function finishNet(net: NetDraft): Net {
   };
 }
 
-function finishDevice({ nameSpan: _nameSpan, ipv6: _ipv6, ...device }: DeviceDraft): Net["devices"][number] {
+/**
+ * Where ignore_routes_with_linkdown is set, a next hop without a carrier is as good as dead (`fib_lookup_good_nhc`,
+ * `rt6_find_match`). Only here: the checks of a gateway look through it (FIB_LOOKUP_IGNORE_LINKSTATE).
+ */
+function finishHops(net: NetDraft, route: RouteDraft): readonly NextHop[] {
+  const ignored = route.nexthops.map((hop) => isLinkdown(net, route, hop));
+  return ignored.includes(true)
+    ? route.nexthops.map((hop, i) => (ignored[i] ? { ...hop, dead: true } : hop))
+    : route.nexthops;
+}
+
+/** Host-scope routes (`fib_create_info`), local and anycast ones (`fib6_nh_init`) need no carrier. */
+function isLinkdown(net: NetDraft, { family, type, scope }: RouteDraft, hop: NextHop): boolean {
+  const device = deviceByIndex(net, hop.device);
+  if (device === undefined || device.carrier) return false;
+  if (family === 4) return scope !== Scope.HOST && device.conf.ignoreRoutesWithLinkdown;
+  return type !== "local" && type !== "anycast" && device.ignoreLinkdown6;
+}
+
+function finishDevice({
+  nameSpan: _nameSpan,
+  ipv6: _ipv6,
+  carrier: _carrier,
+  ignoreLinkdown6: _ignoreLinkdown6,
+  ...device
+}: DeviceDraft): Net["devices"][number] {
   return device;
 }
 

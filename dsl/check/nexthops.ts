@@ -44,6 +44,7 @@ export function checkHop(context: HopContext, hop: Hop): NextHop | undefined {
     });
     return undefined;
   }
+  if (hop.dead) return checkDead(context, hop, device);
   // Kernel: rtm_to_fib_config: the gateway 0.0.0.0 is none.
   if (hop.via === undefined || hop.via.value === 0) return checkLink(context, hop, device);
   return familyOf(hop.via.value) === 4 ? checkGateway4(context, hop, device) : checkGateway6(context, hop, device);
@@ -57,7 +58,7 @@ function nexthop({ net, family, scope }: HopContext, hop: Hop, device: DeviceDra
     weight: hop.weight?.value ?? 1,
     onlink: hop.onlink ?? false,
     scope: own,
-    dead: false,
+    dead: hop.dead ?? false,
     source: family === 4 ? inetSelectAddr(net, device, selectTowards(gateway), scope) : noAddress(6),
   };
 }
@@ -66,6 +67,15 @@ function nexthop({ net, family, scope }: HopContext, hop: Hop, device: DeviceDra
 function selectTowards(gateway: Ip | null): number {
   if (gateway === null) return 0;
   return typeof gateway === "number" ? gateway : Number(gateway >> 96n);
+}
+
+/** What was checked when its device was up, and is kept for the other next hops of its route (`fib_sync_down_dev`). */
+function checkDead(context: HopContext, hop: Hop, device: DeviceDraft | undefined): NextHop | undefined {
+  if (device !== undefined) return nexthop(context, hop, device, hop.via ? Scope.LINK : Scope.HOST);
+  context.report.error("E0231", hop.span, "a dead next hop does not say which device was taken down", {
+    label: "`dev DEVICE` is missing",
+  });
+  return undefined;
 }
 
 /** Kernel: `fib_check_nh_nongw` and the device part of `fib6_nh_init`. */

@@ -197,10 +197,10 @@ function tosOf(route: Route, family: Family, report: Reporter): number | undefin
   return undefined;
 }
 
-/** Identity of a route: table, prefix, TOS (IPv4) and metric. */
+/** Identity of a route: table, prefix, TOS (IPv4) and metric. With `append` several of one identity stand in order. */
 function insert(net: NetDraft, route: Route, draft: RouteDraft, report: Reporter): void {
   const same = net.fib.at(draft.table, draft.prefix).find((r) => r.tos === draft.tos && r.metric === draft.metric);
-  if (same === undefined) {
+  if (same === undefined || route.append) {
     net.fib.append(draft);
     return;
   }
@@ -213,7 +213,10 @@ function insert(net: NetDraft, route: Route, draft: RouteDraft, report: Reporter
       label: "the same table, prefix, TOS and metric",
       ...definedAt(same.origin.span, same.origin.kernel ?? "first defined here"),
       kernel: "RTNETLINK answers: File exists",
-      help: [{ message: "give it another metric, e.g. `metric 100`" }],
+      help: [
+        { message: "give it another metric, e.g. `metric 100`" },
+        { message: "say `route append ...` if it is to stand behind the first" },
+      ],
     },
   );
 }

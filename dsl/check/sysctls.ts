@@ -41,7 +41,7 @@ const CONF_KEYS = {
     ignore_routes_with_linkdown: 0,
     drop_unicast_in_l2_multicast: 0,
   },
-  6: { forwarding: 0, disable_ipv6: 0, drop_unicast_in_l2_multicast: 0 },
+  6: { forwarding: 0, disable_ipv6: 0, ignore_routes_with_linkdown: 0, drop_unicast_in_l2_multicast: 0 },
 } as const;
 
 /** Keys of the kernel that have no influence on what is modelled: known, and passed over. */
@@ -56,7 +56,7 @@ const INERT_CONF_KEYS = {
     "hop_limit mtu accept_ra accept_redirects autoconf dad_transmits router_solicitations router_solicitation_interval " +
     "router_solicitation_delay use_tempaddr temp_valid_lft temp_prefered_lft max_addresses accept_ra_defrtr accept_ra_pinfo " +
     "proxy_ndp accept_source_route optimistic_dad use_optimistic mc_forwarding accept_dad force_tllao ndisc_notify " +
-    "ignore_routes_with_linkdown drop_unsolicited_na keep_addr_on_down seg6_enabled enhanced_dad " +
+    "drop_unsolicited_na keep_addr_on_down seg6_enabled enhanced_dad " +
     "addr_gen_mode disable_policy ndisc_tclass accept_untracked_na ndisc_evict_nocarrier"
   ).split(" "),
 } as const;
@@ -155,8 +155,14 @@ function createSpace(net: NetDraft, family: 4 | 6): ConfSpace {
   return { all: usual(), dflt: usual(), device: new Map(net.devices.map((d) => [d.name, usual()])) };
 }
 
-/** Settings of which writing `all` writes every device (`inet_forward_change`, `addrconf_disable_change`). */
-const WRITTEN_THROUGH = new Set(["forwarding", "disable_ipv6"]);
+/**
+ * Settings of which writing `all` writes every device (`inet_forward_change`, `addrconf_disable_change`,
+ * `addrconf_linkdown_change`); IPv4 combines the third with `all` instead.
+ */
+const WRITTEN_THROUGH = {
+  4: ["forwarding"],
+  6: ["forwarding", "disable_ipv6", "ignore_routes_with_linkdown"],
+} as const;
 
 function setConf(
   net: NetDraft,
@@ -169,7 +175,7 @@ function setConf(
   const value = numberOf(sysctl.setting, 0, 0x7fffffff, report);
   if (value === undefined || !(key in CONF_KEYS[family])) return;
   const devices = net.devices.filter((d) => scope !== "default" || d.kind !== "loopback");
-  if (scope === "all" && WRITTEN_THROUGH.has(key)) {
+  if (scope === "all" && (WRITTEN_THROUGH[family] as readonly string[]).includes(key)) {
     if (space.all.get(key) !== value)
       for (const values of [space.dflt, ...space.device.values()]) values.set(key, value);
     space.all.set(key, value);
@@ -257,6 +263,7 @@ function combine(net: NetDraft, spaces: { readonly 4: ConfSpace; readonly 6: Con
       dropUnicastInL2Multicast6: own6("drop_unicast_in_l2_multicast"),
       disableIpv6: own6("disable_ipv6"),
     };
+    device.ignoreLinkdown6 = own6("ignore_routes_with_linkdown");
     device.ipv6 = !device.conf.disableIpv6;
   }
   net.sysctl.ipv6Forwarding = spaces[6].all.get("forwarding") !== 0;

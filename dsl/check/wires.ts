@@ -5,7 +5,7 @@ import type { Name } from "../ast.ts";
 import type { DeviceSpec } from "./devices.ts";
 import { propertyOf } from "./devices.ts";
 import type { DeviceDraft, NetDraft } from "./draft.ts";
-import { deviceByName } from "./draft.ts";
+import { deviceByName, hasCarrier } from "./draft.ts";
 import { didYouMean, requireDevice } from "./names.ts";
 import type { Reporter } from "./report.ts";
 
@@ -30,6 +30,7 @@ export function joinWires(
     if (rival === undefined) connect(claim);
     else if (claims.indexOf(rival) < claims.indexOf(claim)) reportRivals(rival, claim, report);
   }
+  for (const net of nets) for (const device of net.devices) device.carrier = hasCarrier(nets, device);
 }
 
 const end = (net: NetDraft, device: DeviceDraft): string => `${net.name} ${device.name}`;

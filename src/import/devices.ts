@@ -85,7 +85,10 @@ export function deleteDevice(device: Device): void {
 export function setUp(device: Device, up: boolean): void {
   if (device.isUp === up) return;
   device.isUp = up;
-  for (const address of device.addresses) address.lostPrefixRoute = false;
+  for (const address of device.addresses) {
+    address.lostPrefixRoute = false;
+    address.isDormant = false;
+  }
   if (!up) downed(device);
 }
 
@@ -110,6 +113,7 @@ function dropIpv6Addresses(device: Device): void {
     (name) => Number(device.ns.sysctl(`net.ipv6.conf.${name}.keep_addr_on_down`)) > 0,
   );
   if (!keep) device.addresses = device.addresses.filter((address) => address.family === 4);
+  for (const address of device.addresses) address.isDormant = address.family === 6 && !device.isUp;
 }
 
 /** do_set_master: the old VRF is left first, even when the new one then refuses. Both steps cycle the device. */
@@ -204,7 +208,7 @@ export function deleteAddress(address: Address): void {
   const victims = device.addresses.filter(isVictim);
   device.addresses = device.addresses.filter((other) => !isVictim(other));
   if (promotes) promote(device, address);
-  for (const victim of victims) if (!hasLocal(device.ns, victim.local)) flushPreferredSource(device, victim.local);
+  for (const victim of victims) if (!hasLocal(device, victim.local)) flushPreferredSource(device, victim.local);
   if (address.family === 4 && !device.addresses.some((other) => other.family === 4))
     flushDevice(device.ns, device, "no address");
 }
@@ -218,8 +222,11 @@ function promote(device: Device, gone: Address): void {
   device.addresses[device.addresses.indexOf(next)] = promoted;
 }
 
-const hasLocal = (ns: NetNs, ip: Ip): boolean =>
-  ns.devices.some((device) => device.addresses.some((address) => address.local === ip));
+/** Whether the table of the device's VRF still has the address (inet_addr_type_dev_table). */
+const hasLocal = ({ ns, l3mdevTable }: Device, ip: Ip): boolean =>
+  ns.devices.some(
+    (device) => device.l3mdevTable === l3mdevTable && device.addresses.some((address) => address.local === ip),
+  );
 
 // ---- next-hop objects -------------------------------------------------------------------------------------------
 

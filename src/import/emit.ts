@@ -20,7 +20,7 @@ import type {
   Table,
 } from "../../dsl/ast.ts";
 import { RT_TABLE_MAIN } from "../../runtime/brand.ts";
-import { isShadowed, shadows } from "./fib.ts";
+import { isShadowed, shadows, twinsOf } from "./fib.ts";
 import type { Device, Entered, NetNs, Network, Noted } from "./state.ts";
 import { Address, NeighbourEntry, NextHopEntry, Route, RuleEntry, RuleRemoval, SysctlEntry } from "./state.ts";
 import { tableText } from "./words.ts";
@@ -193,7 +193,8 @@ function allProperties(network: Network, device: Device, seen: Set<Noted>): Devi
       span: device.master.span,
       vrf: { value: device.master.vrf.name.value, span: device.master.span },
     });
-  properties.push(...device.addresses.map((address) => emitAddress(address, seen)), ...device.settings.values());
+  const addresses = device.addresses.filter((address) => !address.isDormant);
+  properties.push(...addresses.map((address) => emitAddress(address, seen)), ...device.settings.values());
   if (device.peer && isFirstEnd(network, device, device.peer))
     properties.push({ kind: "peer", span, namespace: { ...device.peer.ns.name }, device: device.peer.name });
   if (!device.isUp) properties.push({ kind: "state", span, up: false });
@@ -239,7 +240,7 @@ function emitEntered(ns: NetNs, base: Snapshot | null, seen: Set<Noted>): Item[]
     items.push(...emitRoutes(ns, run));
     run = [];
   };
-  for (const entry of ns.entered) {
+  for (const entry of withTwins(ns)) {
     if (!isWanted(ns, entry, base)) continue;
     seen.add(entry);
     const isSameTable = entry instanceof Route && run.length > 0 && run[0].table === entry.table;
@@ -251,11 +252,21 @@ function emitEntered(ns: NetNs, base: Snapshot | null, seen: Set<Noted>): Item[]
   return [...items, ...strayKernelRules(ns, base)];
 }
 
+/** What was entered, with routes of one identity together, in the order in which Linux tries them. */
+function withTwins(ns: NetNs): Entered[] {
+  const placed = new Set<Entered>();
+  return ns.entered.flatMap((entry) => {
+    if (placed.has(entry)) return [];
+    const together = entry instanceof Route && ns.routes.has(entry) ? twinsOf(entry) : [entry];
+    for (const one of together) placed.add(one);
+    return together;
+  });
+}
+
 function isWanted(ns: NetNs, entry: Entered, base: Snapshot | null): boolean {
   if (base?.members.has(entry)) return false;
   if (entry instanceof RuleRemoval)
     return base ? base.members.has(entry.rule) || entry.rule.isKernel : entry.rule.isKernel;
-  if (entry instanceof Route && isShadowed(entry)) return false;
   // What replaced something of the file would stand beside it in a test.
   return (
     isThere(ns, entry) &&
@@ -288,7 +299,14 @@ function emitRoutes(ns: NetNs, routes: readonly Route[]): Item[] {
 function emitRoute(ns: NetNs, route: Route, withTable: boolean): RouteNode {
   const { table: _table, vrf: _vrf, ...node } = route.node;
   const hops = node.hops.map((hop, i) => emitHop(hop, route.hops[i]?.device ?? null));
-  return { ...node, hops, ...(withTable ? tableWords(ns, route) : {}), ...noteOf(route) };
+  const isDead = (i: number): boolean => hops.length > 1 && route.hops[i]?.device?.isUp === false;
+  return {
+    ...node,
+    ...(isShadowed(route) ? { append: true as const } : {}),
+    hops: hops.map((hop, i) => (isDead(i) ? { ...hop, dead: true } : hop)),
+    ...(withTable ? tableWords(ns, route) : {}),
+    ...noteOf(route),
+  };
 }
 
 /** `vrf NAME` only as long as that is the VRF's name and table. */

@@ -56,12 +56,23 @@ export function checkHop(request: HopRequest, hop: Hop, device: Device | null): 
     if (!device.isUp) throw new Refused("Error: Nexthop device is not up.", hop.dev?.span);
     if (familyOf(gateway) === 6 && device.kind === "loopback")
       throw new Refused("Error: Egress device can not be loopback device for this route.", hop.dev?.span);
+    if (typeof gateway === "bigint" && !isLinkLocal(gateway)) checkOnlink6(request, hop, gateway, device);
     return { device, gateway };
   }
   return {
     device: familyOf(gateway) === 4 ? gatewayDevice4(request, hop, device) : gatewayDevice6(request, hop, device),
     gateway,
   };
+}
+
+/** ip6_route_check_nh_onlink: nothing more specific than the default route may lead elsewhere. */
+function checkOnlink6({ ns }: HopRequest, hop: Hop, destination: bigint, oif: Device): void {
+  const covering = routesCovering(ns, 6, oif.l3mdevTable || RT_TABLE_MAIN, destination);
+  const longest = covering.filter((route) => route.prefix.length === covering[0].prefix.length);
+  if (longest.length === 0 || longest[0].prefix.address === 0n) return;
+  // A route through the device is preferred, but not required (rt6_score_route without RT6_LOOKUP_F_IFACE).
+  if (longest.every(({ type, hops }) => type !== "unicast" || hops.every((other) => other.device !== oif)))
+    throw new Refused("Error: Nexthop has invalid gateway or device mismatch.", hop.via?.span);
 }
 
 const downMessage = (family: Family): string =>
@@ -92,14 +103,21 @@ function gatewayDevice6({ ns, table }: HopRequest, hop: Hop, oif: Device | null)
     hasHops(found.route.type) &&
     found.hop.gateway === null &&
     (oif === null || found.hop.device === oif);
-  const isLocal = (oif === null ? ns.devices : [oif]).some((device) =>
-    device.addresses.some((address) => address.local === flow.destination),
-  );
-  if (isLocal) throw new Refused("Error: Gateway can not be a local address.", hop.via?.span);
+  refuseLocalGateway(ns, hop, oif);
   const inTable = lookupTable(ns, table, flow);
   const found = fits(inTable) ? inTable : lookupByRules(ns, flow);
   if (!fits(found)) throw new Refused(Errno.EHOSTUNREACH, hop.via?.span);
+  if (oif === null) refuseLocalGateway(ns, hop, found.hop.device);
   return found.hop.device;
+}
+
+/** ipv6_chk_addr_and_flags: an address of the device's VRF is an own one; that of another VRF is a neighbour's. */
+function refuseLocalGateway(ns: NetNs, { via }: Hop, oif: Device | null): void {
+  if (oif === null) return;
+  const isLocal = ns.devices.some(
+    (device) => device.l3mdev === oif.l3mdev && device.addresses.some((address) => address.local === via?.value),
+  );
+  if (isLocal) throw new Refused("Error: Gateway can not be a local address.", via?.span);
 }
 
 /** fib_valid_prefsrc: the source must be a local address of the route's table, or of table local. */
@@ -145,28 +163,50 @@ export function addRoute(request: RouteRequest, action: RouteAction): Route {
     : [];
   if (hasHops(node.type?.value ?? "unicast")) checkSource(request);
 
+  if (request.family === 6 && hops.some((hop, i) => hops.slice(0, i).some((other) => isSameHop(hop, other))))
+    throw new Refused(Errno.EEXIST, node.span);
+
   const first = findSame(request);
   if (action === "add" && first) throw new Refused(Errno.EEXIST, node.span, whereIs(first));
-  if (action === "change" && !first) throw new Refused(Errno.ENOENT, node.span);
-  if (
-    (action === "append" || action === "prepend") &&
-    routesAt(request).some((other) => isSameKey(other, request) && isSameWay(other, request, hops))
-  )
-    throw new Refused(Errno.EEXIST, node.span, first && whereIs(first));
-  if (first && (action === "replace" || action === "change")) return replaceRoute(request, hops, first);
-  if (first instanceof Route && action === "append" && canJoin(first, hops)) return joinRoute(first, request, hops);
+  if (action === "change" && !first) throw new Refused(noMatch(request), node.span);
+  const isReplaced = action === "replace" || action === "change";
+  const twins = routesAt(request).filter((other) => isSameKey(other, request));
+  const match = twins.find((other) => isSameWay(other, request, hops));
+  // fib_table_insert: what replaces itself is no change, what stands behind the first is there already.
+  if (match && (!isReplaced || (request.family === 4 && match !== first)))
+    throw new Refused(Errno.EEXIST, node.span, whereIs(match));
+  if (first && isReplaced) return replaceRoute(request, hops, replacedBy(twins, hops));
+  const sibling = twins.find((other) => other instanceof Route && canJoin(other, hops));
+  if (sibling instanceof Route) return joinRoute(sibling, request, hops);
 
   const route = new Route(request, hops);
   ns.entered.push(route);
-  ns.routes.add(route, action === "prepend" && first instanceof Route ? first : undefined);
+  // Of IPv6 routes a new one always stands behind (fib6_add_rt2node).
+  const isBefore = action === "prepend" && request.family === 4;
+  ns.routes.add(route, isBefore && first instanceof Route ? first : undefined);
   return route;
 }
 
+/** The first; of IPv6 routes the first that has a gateway if the new one has, and none if it has none. */
+const replacedBy = (twins: readonly FibRoute[], hops: readonly FibHop[]): FibRoute =>
+  twins.find(({ family, hops: old }) => family === 4 || hasGateways(old) === hasGateways(hops)) ?? twins[0];
+
+const hasGateways = (hops: readonly FibHop[]): boolean => hops.length > 0 && hops.every((hop) => hop.gateway !== null);
+
+/** fib6_add_1 finds no node of the prefix, fib6_add_rt2node no route of the metric; IPv4 says the same of both. */
+const noMatch = (request: RouteRequest): string =>
+  request.family === 6 && routesAt(request).length === 0
+    ? "Error: Can not replace route - no match found."
+    : Errno.ENOENT;
+
+const isSameHop = (a: FibHop, b: FibHop): boolean => a.device === b.device && a.gateway === b.gateway;
+
 /**
  * True for a route that stands behind another of the same table, prefix, TOS and metric (append), or behind one that was
- * put before it (prepend): Linux keeps it and uses it only when the first cannot be used.
+ * put before it (prepend): Linux uses it only when the first cannot be used.
  */
-export const isShadowed = (route: Route): boolean => twinsOf(route)[0] !== route;
+export const isShadowed = (route: Route): boolean =>
+  twinsOf(route)[0] !== route || kernelRoutes(route.ns, route.family).some((other) => shadows(route, other));
 
 /** The routes, this one among them, of its table, prefix, TOS and metric. */
 export const twinsOf = (route: Route): Route[] =>
@@ -195,12 +235,21 @@ const findSame = (request: RouteRequest): FibRoute | undefined =>
 const isSameKey = (other: FibRoute, request: RouteRequest): boolean =>
   other.tos === (request.node.tos?.value ?? 0) && other.metric === metricOf(request);
 
-const isSameWay = (other: FibRoute, request: RouteRequest, hops: readonly FibHop[]): boolean =>
-  other instanceof Route &&
-  other.type === (request.node.type?.value ?? "unicast") &&
-  other.node.src?.value === request.node.src?.value &&
-  other.hops.length === hops.length &&
-  other.hops.every((hop, i) => hop.device === hops[i].device && hop.gateway === hops[i].gateway);
+/** fib_find_info: everything is the same; rt6_duplicate_nexthop: one of the next hops is. */
+function isSameWay(other: FibRoute, { node, scope, family }: RouteRequest, hops: readonly FibHop[]): boolean {
+  if (!(other instanceof Route)) return false;
+  if (family === 6 && hops.length > 0) return other.hops.some((hop) => hops.some((mine) => isSameHop(hop, mine)));
+  return (
+    other.type === (node.type?.value ?? "unicast") &&
+    other.scope === scope &&
+    other.node.src?.value === node.src?.value &&
+    (other.node.protocol?.value ?? "boot") === (node.protocol?.value ?? "boot") &&
+    other.node.mtu?.value === node.mtu?.value &&
+    other.node.nhid?.value === node.nhid?.value &&
+    other.hops.length === hops.length &&
+    other.hops.every((hop, i) => isSameHop(hop, hops[i]))
+  );
+}
 
 function whereIs(route: FibRoute): { span: RouteNode["span"]; message: string } | undefined {
   if (route instanceof Route)
@@ -226,7 +275,7 @@ function replaceRoute(request: RouteRequest, hops: readonly FibHop[], old: FibRo
 
 /** IPv6 routes of one prefix and metric that have gateways are one multipath route (rt6_qualify_for_ecmp). */
 const canJoin = (first: Route, hops: readonly FibHop[]): boolean =>
-  first.family === 6 && hops.length > 0 && [...first.hops, ...hops].every((hop) => hop.gateway !== null);
+  first.family === 6 && hasGateways(first.hops) && hasGateways(hops);
 
 function joinRoute(first: Route, request: RouteRequest, hops: readonly FibHop[]): Route {
   const node = { ...first.node, hops: [...first.node.hops, ...request.node.hops] };
@@ -239,32 +288,42 @@ function joinRoute(first: Route, request: RouteRequest, hops: readonly FibHop[])
 
 // ---- delete and flush ---------------------------------------------------------------------------------------------
 
-/** `ip route del`: the first route of the prefix that has everything the command names. */
+/** `ip route del`: the first route of the prefix that has everything the command names, several IPv4 hops in their order. */
 export function deleteRoute(request: RouteRequest): FibRoute {
   const { ns, node } = request;
   const found = routesAt(request).find((route) => isMeant(route, request));
-  if (found === undefined) throw new Refused(Errno.ESRCH, node.span);
+  if (found === undefined) throw new Refused(hasTable(request) ? Errno.ESRCH : NO_TABLE, node.span);
   removeRoute(ns, found);
   return found;
 }
 
+const NO_TABLE = "Error: FIB table does not exist.";
+
+/** fib_get_table: a table is there once a route was; local and main always are. */
+const hasTable = ({ ns, family, table }: RouteRequest): boolean =>
+  table === RT_TABLE_MAIN ||
+  table === RT_TABLE_LOCAL ||
+  ns.entered.some((entry) => entry instanceof Route && entry.family === family && entry.table === table) ||
+  kernelRoutes(ns, family).some((route) => route.table === table);
+
 function isMeant(route: FibRoute, { node, family, devices, scope }: RouteRequest): boolean {
   const own = route instanceof Route ? route.node : null;
+  const isMeantHop = ({ device, gateway }: FibHop, i: number): boolean =>
+    (devices[i] === null || devices[i] === device) &&
+    (node.hops[i].via === undefined || node.hops[i].via?.value === gateway);
   return (
     (family === 6 || route.tos === (node.tos?.value ?? 0)) &&
-    (node.type === undefined || node.type.value === route.type) &&
+    // ip6_route_del does not look at the type.
+    (family === 6 || node.type === undefined || node.type.value === route.type) &&
     (node.metric === undefined || node.metric.value === route.metric) &&
     (node.src === undefined || node.src.value === own?.src?.value) &&
     (node.protocol === undefined ||
       node.protocol.value === (own === null ? "kernel" : (own.protocol?.value ?? "boot"))) &&
     (node.scope === undefined || scope === route.scope) &&
     (node.nhid === undefined || node.nhid.value === own?.nhid?.value) &&
-    node.hops.every((hop, i) =>
-      route.hops.some(
-        ({ device, gateway }) =>
-          (devices[i] === null || devices[i] === device) && (hop.via === undefined || hop.via.value === gateway),
-      ),
-    )
+    (family === 4 && node.hops.length > 1
+      ? node.hops.length === route.hops.length && route.hops.every(isMeantHop)
+      : node.hops.every((_, i) => route.hops.some((hop) => isMeantHop(hop, i))))
   );
 }
 
@@ -277,7 +336,8 @@ export function removeRoute(ns: NetNs, route: FibRoute): void {
 
 /**
  * What happened to the device of a next hop. `down` spares host-scope (local) routes, which stay while the address
- * does; the others take all. Routes with several next hops keep the dead ones, except when the device is gone for good.
+ * does; the others take all. Routes with several next hops keep the dead ones, until all are dead. Of a device that is gone for
+ * good IPv6 routes lose the next hops, IPv4 routes go.
  */
 export type DeviceEvent = "down" | "unlink" | "no address" | "unregister";
 
@@ -286,12 +346,26 @@ export function flushDevice(ns: NetNs, device: Device, event: DeviceEvent): void
     if (hop.device !== device) return hop.device !== null && !hop.device.isUp;
     return event !== "down" || route.scope !== Scope.HOST || route.family === 6;
   };
+  if (event === "unregister") for (const route of [...ns.routes]) dropHops6(route, device);
   ns.routes.keep((route) => {
     if (event === "no address" && route.family === 6) return true;
     if (!route.hops.some((hop) => hop.device === device)) return true;
-    if (route.family === 6 || event === "unregister") return false;
-    return !route.hops.every((hop) => isDead(route, hop));
+    return event !== "unregister" && !route.hops.every((hop) => isDead(route, hop));
   });
+}
+
+/** IPv6 next hops are routes of their own (fib6_ifdown): when a device is deleted, those through others stay. */
+function dropHops6(route: Route, device: Device): void {
+  const { ns, node, family, table, scope } = route;
+  const kept = route.hops.map((hop) => hop.device !== device);
+  if (family === 4 || kept.every(Boolean) || !kept.some(Boolean)) return;
+  const hops = route.hops.filter((_, i) => kept[i]);
+  const devices = hops.map((hop) => hop.device);
+  const request = { ns, family, table, scope, devices, node: { ...node, hops: node.hops.filter((_, i) => kept[i]) } };
+  const rest = new Route(request, hops);
+  rest.inherit(route);
+  ns.routes.replace(route, rest);
+  ns.entered.push(rest);
 }
 
 /** fib_sync_down_addr: routes that prefer a source address go with it. */

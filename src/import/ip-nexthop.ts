@@ -162,6 +162,9 @@ function hopOf(run: Run, { via, device: word, onlink }: NextHopRequest): Hop {
   };
   const family = via ? familyOf(via.value) : (run.family ?? 4);
   const scope = via ? Scope.UNIVERSE : Scope.LINK;
+  // rtm_to_nh_config
+  if (!device.isUp) throw new Refused("Error: Nexthop device is not up.", word.span);
+  if (device.peer?.isUp === false) throw new Refused("Error: Carrier for nexthop device is down.", word.span);
   checkHop({ ns: run.ns, family, table: device.l3mdevTable || RT_TABLE_MAIN, scope }, hop, device);
   return hop;
 }

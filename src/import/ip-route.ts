@@ -15,7 +15,7 @@ import { Scope } from "../../dsl/model.ts";
 import type { Span } from "../../dsl/span.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
 import { type Family, familyOf, inPrefix, type Prefix } from "../../runtime/net/ip.ts";
-import { addRoute, deleteRoute, type RouteAction, removeRoute, twinsOf } from "./fib.ts";
+import { addRoute, deleteRoute, type RouteAction, removeRoute } from "./fib.ts";
 import { kernelRoutes } from "./lookup.ts";
 import type { Run } from "./run.ts";
 import type { Word } from "./shell.ts";
@@ -180,14 +180,7 @@ export function runRoute(run: Run, words: Words): void {
 }
 
 function add(run: Run, request: RouteRequest, action: RouteAction): void {
-  const route = run.touch(addRoute(request, action));
-  if (action !== "append" && action !== "prepend") return;
-  const [first, second] = twinsOf(route);
-  if (second)
-    run.keepOut("of several routes of one table, prefix, TOS and metric vrfc has only the first", {
-      span: first.node.span,
-      message: "the first",
-    });
+  run.touch(addRoute(request, action));
 }
 
 // ---- parse --------------------------------------------------------------------------------------------------------

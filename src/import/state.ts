@@ -155,6 +155,8 @@ export class Address extends Noted {
   readonly isSecondary: boolean;
   /** A command deleted the connected route, or replaced it; a cycle of the device brings it back. */
   lostPrefixRoute = false;
+  /** Kept while the device is down (keep_addr_on_down): without routes, until it comes up again. */
+  isDormant = false;
 
   constructor(device: Device, node: AddressProperty, isSecondary: boolean) {
     super();

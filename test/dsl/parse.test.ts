@@ -57,7 +57,7 @@ describe("lines of iproute2 can be pasted behind `rule` and `route`", () => {
     ["route 10.0.0.0/8 via inet6 fe80::1 dev eth0", "route 10.0.0.0/8 via fe80::1 dev eth0"],
     [
       "route default proto static \n\tnexthop via 10.0.0.1 dev eth0 weight 1 \n\tnexthop via 10.0.0.2 dev eth1 weight 2 dead linkdown \nrule 5 nop",
-      "route default proto static\n  nexthop via 10.0.0.1 dev eth0 weight 1\n  nexthop via 10.0.0.2 dev eth1 weight 2\nrule 5 nop",
+      "route default proto static\n  nexthop via 10.0.0.1 dev eth0 weight 1\n  nexthop via 10.0.0.2 dev eth1 weight 2 dead\nrule 5 nop",
     ],
     // ip route add
     ["route to 10.0.0.0/8 via 10.0.0.1 onlink dev eth0", "route 10.0.0.0/8 via 10.0.0.1 dev eth0 onlink"],
