@@ -10,6 +10,7 @@
  */
 import type { Ip, Prefix } from "../runtime/net/ip.ts";
 import type { Mac } from "../runtime/net/mac.ts";
+import type { FilterItem } from "./chain-ast.ts";
 import type { Span } from "./span.ts";
 
 /** A value and where it stands. */
@@ -50,7 +51,7 @@ export interface Namespace extends Node {
   readonly tail?: readonly (string | null)[];
 }
 
-export type Item = Sysctl | Vrf | Interface | Table | Route | Rule | Neighbour | NextHopObject;
+export type Item = Sysctl | Vrf | Interface | Table | Route | Rule | Neighbour | NextHopObject | FilterItem;
 
 /** `sysctl net.ipv4.ip_forward = 1` */
 export interface Sysctl extends Node {

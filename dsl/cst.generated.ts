@@ -63,15 +63,19 @@ export type UnknownCstChildren = {
   surplus: SurplusCstNode[];
 };
 
-export interface LaterCstNode extends CstNode {
-  name: "later";
-  children: LaterCstChildren;
+export interface FilterCstNode extends CstNode {
+  name: "filter";
+  children: FilterCstChildren;
 }
 
-export type LaterCstChildren = {
+export type FilterCstChildren = {
+  FilterTable?: IToken[];
   Chain?: IToken[];
   Program?: IToken[];
+  Set?: IToken[];
   Map?: IToken[];
+  Counter?: IToken[];
+  Limit?: IToken[];
   surplus?: SurplusCstNode[];
 };
 
@@ -473,7 +477,7 @@ export type ItemCstChildren = {
   noRule?: NoRuleCstNode[];
   neighbour?: NeighbourCstNode[];
   nexthop?: NexthopCstNode[];
-  later?: LaterCstNode[];
+  filter?: FilterCstNode[];
   unknown?: UnknownCstNode[];
   surplus?: SurplusCstNode[];
 };
@@ -707,7 +711,7 @@ export interface ICstNodeVisitor<IN, OUT> extends ICstVisitor<IN, OUT> {
   surplusWords(children: SurplusWordsCstChildren, param?: IN): OUT;
   surplus(children: SurplusCstChildren, param?: IN): OUT;
   unknown(children: UnknownCstChildren, param?: IN): OUT;
-  later(children: LaterCstChildren, param?: IN): OUT;
+  filter(children: FilterCstChildren, param?: IN): OUT;
   addressAttribute(children: AddressAttributeCstChildren, param?: IN): OUT;
   address(children: AddressCstChildren, param?: IN): OUT;
   peer(children: PeerCstChildren, param?: IN): OUT;

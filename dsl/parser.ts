@@ -6,7 +6,7 @@
  *   block(x)       = [surplusWords] [ "{" statements(x) "}" ]
  *   topItem        = ( kernel | namespace | test | item ) [surplus]
  *   item           = ( ITEM | unknown ) [surplus]        property, tableItem, testItem: likewise
- *   ITEM           = sysctl | vrf | interface | table | route | rule | noRule | neighbour | nexthop | later
+ *   ITEM           = sysctl | vrf | interface | table | route | rule | noRule | neighbour | nexthop | filter
  *   kernel         = "kernel" Value
  *   namespace      = "namespace" NAME block(item)
  *   vrf, interface = ("vrf" | "interface") NAME block(property)
@@ -169,13 +169,10 @@ export class Parser extends CstParser {
     this.SUBRULE(this.surplus);
   });
 
-  /** Hook chains, programs and maps: words that are kept for them. */
-  private readonly later: Rule = this.RULE("later", () => {
-    this.OR([
-      { ALT: () => this.CONSUME(K.Chain) },
-      { ALT: () => this.CONSUME(K.Program) },
-      { ALT: () => this.CONSUME(K.Map) },
-    ]);
+  /** Chains, programs, sets and maps: their words and blocks are read by dsl/nft/read.ts. */
+  private readonly filter: Rule = this.RULE("filter", () => {
+    const keywords = [K.FilterTable, K.Chain, K.Program, K.Set, K.Map, K.Counter, K.Limit];
+    this.OR(keywords.map((type) => ({ ALT: () => this.CONSUME(type) })));
     this.OPTION(() => this.SUBRULE(this.surplus));
   });
 
@@ -392,7 +389,7 @@ export class Parser extends CstParser {
 
   private readonly items: readonly Rule[] = [
     ...[this.sysctl, this.vrf, this.interface, this.table, this.route],
-    ...[this.rule, this.noRule, this.neighbour, this.nexthop, this.later],
+    ...[this.rule, this.noRule, this.neighbour, this.nexthop, this.filter],
   ];
 
   private readonly item = this.statement("item", ...this.items);

@@ -12,6 +12,7 @@ import { formatEndpoint, formatIp, formatPrefix, type Prefix } from "../runtime/
 import { formatMac } from "../runtime/net/mac.ts";
 import type * as Ast from "./ast.ts";
 import { ipProtocolName } from "./ip-protocols.ts";
+import { filterLines } from "./nft/print.ts";
 import { isBareWord, K, keywordOf, quote } from "./tokens.ts";
 import { defaultMask, isHost } from "./values.ts";
 
@@ -130,6 +131,8 @@ function item(node: Ast.Item, depth: number): Lines {
       return [join("neighbour", ip(node.address), "lladdr", formatMac(node.lladdr.value), "dev", word(node.dev))];
     case "nexthop":
       return [nexthop(node)];
+    default:
+      return filterLines(node, block);
   }
 }
 

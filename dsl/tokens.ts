@@ -79,10 +79,14 @@ export const K = {
   Ping: keyword("Ping", "ping"),
   Listen: keyword("Listen", "listen"),
   Connect: keyword("Connect", "connect"),
-  // Announced for later; skipped with their block.
+  // Nftables' words, whose blocks dsl/nft/ reads. `table FAMILY NAME {` is told from a routing table by its two words.
   Chain: keyword("Chain", "chain"),
   Program: keyword("Program", "program"),
+  Set: keyword("Set", "set"),
   Map: keyword("Map", "map"),
+  Counter: keyword("Counter", "counter"),
+  Limit: keyword("Limit", "limit"),
+  FilterTable: createToken({ name: "FilterTable", pattern: Lexer.NA, label: "table", categories: [Word] }),
   // Properties of devices.
   Type: keyword("Type", "type"),
   Master: keyword("Master", "master"),
@@ -205,8 +209,16 @@ export function tokenize(text: string): Tokens {
     token.endOffset = endOf(token) - 1; // which CST locations are made of, and the lexer leaves out
     if (token.tokenType === Word) retype(token, wordType(token.image));
   }
+  for (const [i, token] of tokens.entries())
+    if (token.tokenType === K.Table && namesFilterTable(tokens, i)) retype(token, K.FilterTable);
   return { text, comments: groups.comments, ...arrange(tokens, text.length) };
 }
+
+/** `table inet NAME {`. */
+const namesFilterTable = (tokens: readonly IToken[], i: number): boolean =>
+  FAMILIES.has(tokens[i + 1]?.image) && tokens[i + 2]?.tokenType !== LBrace && tokens[i + 3]?.tokenType === LBrace;
+/** Families of nftables, also those that are not supported: saying so is better than a misunderstanding. */
+const FAMILIES: ReadonlySet<string> = new Set(["ip", "ip6", "inet", "netdev", "arp", "bridge"]);
 
 function wordType(word: string): TokenType {
   const type = spellings.get(word);
