@@ -14,6 +14,7 @@ import { formatIp, parseIp } from "../../runtime/net/ip.ts";
 import { Ipv6View, ipv6Packet } from "../../runtime/net/ipv6.ts";
 import type { Trace } from "../../runtime/trace.ts";
 import { Entry, Errno, nameOf, Verdict } from "../../runtime/verdict.ts";
+import { openEngines } from "../../src/engines.ts";
 import { importForReplay } from "../../src/import/replay.ts";
 import { ROOT } from "../../src/import/state.ts";
 import { referenceEngine } from "../../src/reference/engine.ts";
@@ -99,6 +100,32 @@ describe.each(recorded.filter(({ frames }) => frames).map((scenario) => [scenari
       },
     );
   },
+);
+
+test.each(recorded.filter(({ frames }) => frames).map((scenario) => [scenario.name, scenario] as const))(
+  "%s: the compiled engine has the same traces and columns",
+  async (_, scenario) => {
+    const model = modelOf(scenario);
+    const root = model.nets.find(({ name }) => name === ROOT)!;
+    const compiled = await openEngines(model, "compiled");
+    const reference = model.nets.map((net) => referenceEngine(net, model.kernel));
+    for (const { port, hex } of scenario.frames!) {
+      const peer = deviceNamed(root, port)!.peer!;
+      const [got, wanted] = [compiled, reference].map((engines) => {
+        const batch = engines[peer.net].createBatch(1);
+        batch.put(new Uint8Array(Buffer.from(hex, "hex")), { entry: Entry.RECEIVE, device: peer.ifindex });
+        const [trace] = engines[peer.net].trace(batch);
+        const verdict = batch.column("verdict")[0];
+        const bytes = verdict === Verdict.DROP ? "" : Buffer.from(batch.packet(0)).toString("hex");
+        const columns = (["verdict", "reason", "outDevice", "skbDevice", "sdif", "route", "error"] as const).map(
+          (column) => batch.column(column)[0],
+        );
+        return { hex, trace, bytes, columns };
+      });
+      expect(got).toEqual(wanted);
+    }
+  },
+  60_000,
 );
 
 describe("pings: what the socket's packet does before it is somebody else's", () => {

@@ -151,10 +151,19 @@ const readUnknown: Step[] = [
   ]),
 ];
 
+/** Lengths alone: of the option, and of the compartments in it, words of 4 bytes each. */
+const readCalipso: Step[] = [
+  when(lt(length, 10), bad),
+  guard(option, 7, bad),
+  when(gt(add(shl(packet(option, 6, 1), 2), 10), length), bad),
+];
+
+const notJumbo: Step[] = [when(eq(type, Option.CALIPSO), readCalipso, readUnknown)];
+
 const read: Step[] = [
   when(
     eq(type, Option.ROUTERALERT),
     [when(ne(length, 4), bad)],
-    [when(eq(type, Option.IOAM), [when(and(offset, 3), bad)], [when(eq(type, Option.JUMBO), readJumbo, readUnknown)])],
+    [when(eq(type, Option.IOAM), [when(and(offset, 3), bad)], [when(eq(type, Option.JUMBO), readJumbo, notJumbo)])],
   ),
 ];
