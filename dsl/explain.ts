@@ -9,4 +9,5 @@ const E0100 = `Chains and programs are read and checked, but packets are not run
 to leave out.`;
 
 /** Null: no diagnostic of this language has that code. */
-export const explainCode = (code: string): string | null => SYNTAX_CODES.get(code) ?? CHECK_CODES.get(code) ?? (code === "E0100" ? E0100 : null);
+export const explainCode = (code: string): string | null =>
+  SYNTAX_CODES.get(code) ?? CHECK_CODES.get(code) ?? (code === "E0100" ? E0100 : null);
