@@ -2,11 +2,11 @@
  * The packet of `vrfc explain`, in words:
  *
  *   packet   = ( "in" DEVICE | "out" [ DEVICE ] ) [ PROTOCOL ] SOURCE ">" DESTINATION { option }
- *   PROTOCOL = "icmp" | "udp" | "tcp" | NUMBER                               icmp when absent
- *   option   = "sport" N | "dport" N | "ttl" N | "mark" N | "tos" N | "uid" N | "length" N
+ *   PROTOCOL = "icmp" | "icmp6" | "udp" | "tcp" | NUMBER                     the family's ICMP when absent
+ *   option   = "sport" N | "dport" N | "ttl" N | "hoplimit" N | "mark" N | "tos" N | "uid" N | "length" N
  *
  * `in vethr1` is a frame received by that device, `out` a packet of a local socket, `out vrf` one of a socket bound to a
- * device. A source of 0.0.0.0 lets the host choose.
+ * device. A source of 0.0.0.0 or :: lets the host choose. `hoplimit` is IPv6's word for `ttl`, and does the same.
  */
 import { parseIp } from "../../dsl/address.ts";
 import { suggest } from "../../dsl/suggest.ts";
@@ -30,7 +30,8 @@ export interface PacketSpec {
   readonly length: number;
 }
 
-const protocols: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17 };
+const protocols: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17, icmp6: 58 };
+const synonyms: Readonly<Record<string, Option>> = { hoplimit: "ttl" };
 const limits = {
   sport: 65535,
   dport: 65535,
@@ -66,8 +67,8 @@ export function parsePacketSpec(text: string): PacketSpec {
   const bare = isAddress(words[at]) || (words[at] in protocols && isAddress(words[at + 1]));
   if (direction === "in" || !bare) device = words[at++] ?? fail("a device");
   const named = !isAddress(words[at]);
-  const protocol = named ? protocolNumber(words[at]) : protocols.icmp;
-  if (protocol === undefined) return fail("icmp, udp, tcp or a protocol number");
+  const given = named ? protocolNumber(words[at]) : protocols.icmp;
+  if (given === undefined) return fail("icmp, icmp6, udp, tcp or a protocol number");
   if (named) at++;
   const address = (what: string): Ip => {
     const parsed = words[at] === undefined ? fail(what) : parseIp(words[at]);
@@ -81,9 +82,12 @@ export function parsePacketSpec(text: string): PacketSpec {
   const destination = address("the destination address");
   if (familyOf(source) !== familyOf(destination))
     throw new UsageError(`packet \`${text}\`: source and destination are of different families`);
+  const ipv6 = familyOf(source) === 6;
+  // `icmp` is the family's own.
+  const protocol = ipv6 && given === protocols.icmp ? protocols.icmp6 : given;
   const options = { ...defaults };
   while (at < words.length) {
-    const name = words[at];
+    const name = synonyms[words[at]] ?? words[at];
     if (!(name in limits)) {
       const near = suggest(name, Object.keys(limits));
       fail(`${near === null ? "" : `\`${near}\`? or `}one of ${Object.keys(limits).join(", ")}`);

@@ -22,7 +22,7 @@ describe("the packet of explain", () => {
     ["", "expected `in DEVICE` or `out [DEVICE]`, found the end"],
     ["via vethr1 10.0.0.7 > 10.0.1.7", "found `via`"],
     ["in", "expected a device, found the end"],
-    ["in vethr1 sctpx 10.0.0.7 > 10.0.1.7", "expected icmp, udp, tcp or a protocol number, found `sctpx`"],
+    ["in vethr1 sctpx 10.0.0.7 > 10.0.1.7", "expected icmp, icmp6, udp, tcp or a protocol number, found `sctpx`"],
     ["in vethr1 icmp 10.0.0.300 > 10.0.1.7", "expected the source address, found `10.0.0.300`"],
     ["in vethr1 icmp 10.0.0.7 10.0.1.7", "expected `>`, found `10.0.1.7`"],
     ["in vethr1 icmp 10.0.0.7 >", "expected the destination address, found the end"],

@@ -4,8 +4,10 @@ import type { Engine } from "../../../runtime/engine.ts";
 import { describe } from "../../../runtime/net/describe.ts";
 import { ETHERNET_HEADER_BYTES, EtherType, ethernetFrame } from "../../../runtime/net/ethernet.ts";
 import { IcmpType, icmpMessage } from "../../../runtime/net/icmp.ts";
-import { familyOf, type Ipv4 } from "../../../runtime/net/ip.ts";
+import { Icmp6Type, icmp6Message } from "../../../runtime/net/icmp6.ts";
+import type { Ip, Ipv6 } from "../../../runtime/net/ip.ts";
 import { IpProtocol, ipv4Packet } from "../../../runtime/net/ipv4.ts";
+import { ipv6Packet } from "../../../runtime/net/ipv6.ts";
 import { TcpFlag, tcpSegment } from "../../../runtime/net/tcp.ts";
 import { udpDatagram } from "../../../runtime/net/udp.ts";
 import type { Trace } from "../../../runtime/trace.ts";
@@ -85,28 +87,27 @@ function knowTheWires(model: Model, net: Net, engine: Engine): void {
 }
 
 function ipPacket(spec: PacketSpec): Uint8Array {
-  if (familyOf(spec.destination) === 6) throw new UsageError("explain: IPv6 packets are not supported yet");
-  const [source, destination] = [spec.source as Ipv4, spec.destination as Ipv4];
-  return ipv4Packet(
-    {
-      tos: spec.tos,
-      identification: 0,
-      dontFragment: true,
-      ttl: spec.ttl,
-      protocol: spec.protocol,
-      source,
-      destination,
-    },
-    transport(spec, source, destination),
-  );
+  const { source, destination, protocol, tos, ttl } = spec;
+  const payload = transport(spec, source, destination);
+  if (typeof source === "bigint" || typeof destination === "bigint") {
+    const header = { trafficClass: tos, flowLabel: 0, nextHeader: protocol, hopLimit: ttl };
+    return ipv6Packet({ ...header, source: source as Ipv6, destination: destination as Ipv6 }, payload);
+  }
+  return ipv4Packet({ tos, identification: 0, dontFragment: true, ttl, protocol, source, destination }, payload);
 }
 
-function transport(spec: PacketSpec, source: Ipv4, destination: Ipv4): Uint8Array {
+function transport(spec: PacketSpec, source: Ip, destination: Ip): Uint8Array {
   const data = new Uint8Array(spec.length);
   const ports = { sourcePort: spec.sport, destinationPort: spec.dport };
   switch (spec.protocol) {
     case IpProtocol.ICMP:
       return icmpMessage({ type: IcmpType.ECHO, code: 0, rest: 0x10001, data });
+    case IpProtocol.ICMPV6: {
+      const echo = { type: Icmp6Type.ECHO_REQUEST, code: 0, rest: 0x10001, data };
+      return typeof source === "bigint" && typeof destination === "bigint"
+        ? icmp6Message(echo, source, destination)
+        : icmpMessage(echo);
+    }
     case IpProtocol.UDP:
       return udpDatagram({ ...ports, data }, source, destination);
     case IpProtocol.TCP:
@@ -136,4 +137,11 @@ function judge(
 
 /** From a neighbour whose address does not matter, to the device. */
 const frame = (packet: Uint8Array, device: Device): Uint8Array =>
-  ethernetFrame({ destination: device.mac, source: 0x020000fffffe, type: EtherType.IPV4 }, packet);
+  ethernetFrame(
+    {
+      destination: device.mac,
+      source: 0x020000fffffe,
+      type: packet[0] >>> 4 === 6 ? EtherType.IPV6 : EtherType.IPV4,
+    },
+    packet,
+  );
