@@ -15,6 +15,7 @@
  *
  * Not here: reassembly (a fragment for this host is dropped), source routes, ICMP timestamps, neighbour ageing.
  */
+import { RouteTypeCode } from "../abi.ts";
 import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag } from "../batch.ts";
 import type { Engine } from "../engine.ts";
 import { describe, describeFrame } from "../net/describe.ts";
@@ -324,7 +325,10 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     const { error, info, skbDevice: device, routeType } = judged;
     const received = judged.sdif !== 0;
     const [type, code] = [error >>> 8, error & 0xff];
-    icmpSend(this, { packet, type, code, info, device, routeType, groupFrame, received, options });
+    // The route of a directed broadcast that is forwarded (bc_forwarding) has no RTCF_BROADCAST: __mkroute_input.
+    const isForwarded = received && routeType === RouteTypeCode.broadcast;
+    const cause = { packet, type, code, info, device, groupFrame, received, options };
+    icmpSend(this, { ...cause, routeType: isForwarded ? RouteTypeCode.unicast : routeType });
   }
 
   /** A packet that went on, but whose sender is told a shorter way: ip_rt_send_redirect, after ip_decrease_ttl. */

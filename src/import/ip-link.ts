@@ -13,6 +13,7 @@ import { addDevice, deleteDevice, moveDevice, requireFreeName, setMaster, setUp 
 import type { Run } from "./run.ts";
 import type { Word } from "./shell.ts";
 import { Device, type NetNs } from "./state.ts";
+import { requireFreeTable } from "./strict-mode.ts";
 import {
   choose,
   Errno,
@@ -233,6 +234,7 @@ function addLink(run: Run, request: LinkRequest): void {
   if (type.text === "vrf") {
     if (request.table === undefined) throw new Refused("Error: VRF table id is missing.", type.span);
     if (request.table.value === 0) throw new Refused("Error: Invalid VRF table id.", request.table.span);
+    requireFreeTable(ns, request.table);
   } else if (type.text !== "veth" && type.text !== "dummy") {
     ns.foreign.set(name.value, { span: name.span, what: `a ${type.text} device` });
     throw new Unsupported(`devices of type \`${type.text}\` are not in vrfc`, type.span);

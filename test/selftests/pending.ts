@@ -1,16 +1,23 @@
 /**
- * Questions of the selftests that are not answered yet. The list can only shrink: a question on it that an engine does answer
- * fails the tests until it is taken off.
+ * What the selftests ask and vrfc does not answer yet. The lists can only shrink: a question on them that an engine does
+ * answer, or a network that can be built, fails the tests until it is taken off.
  */
 import type { EngineKind } from "../../src/engines.ts";
-import type { Ask } from "./selftest.ts";
+import type { Ask, SelfTest } from "./selftest.ts";
+
+/** Networks that cannot be built, by group and name, with what is missing. */
+const GAPS: Readonly<Record<string, string>> = {
+  "fib_down_multipath_test: dummy1 down": "a hop that died and came alive again before another died",
+};
+
+export const isGap = ({ group, name }: SelfTest): boolean => Object.hasOwn(GAPS, `${group}: ${name}`);
 
 /** By kind of question, the engines that answer `unsupported`. */
 const PENDING: Readonly<Record<Kind, readonly EngineKind[]>> = {
   IPv4: [],
-  "IPv6 look-up": ["compiled"],
+  "IPv6 look-up": [],
   "IPv6 ping": ["reference", "compiled"],
-  "IPv6 frame": ["reference", "compiled"],
+  "IPv6 frame": [],
 };
 type Kind = "IPv4" | "IPv6 look-up" | "IPv6 ping" | "IPv6 frame";
 
