@@ -41,7 +41,9 @@ import {
 } from "./tokens.ts";
 
 const start = (token: IToken): number => token.startOffset;
-const end = (token: IToken): number => token.startOffset + token.image.length;
+/** What stands for a `$name` ends where that does. */
+const end = (token: IToken): number =>
+  token.endOffset === undefined ? token.startOffset + token.image.length : token.endOffset + 1;
 export const spanOfTokens = (first: IToken, last: IToken = first): Span => ({ start: start(first), end: end(last) });
 const nameOf = (token: IToken): Ast.Name => ({ value: wordOf(token), span: spanOfTokens(token) });
 const across = (first: { span: Span }, last: { span: Span }): Span => ({ start: first.span.start, end: last.span.end });

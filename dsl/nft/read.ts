@@ -39,7 +39,7 @@ export function readFilterItem(text: string, span: Span, complain: Complain): Fi
 // Tokens.
 
 export const peek = (r: Reader, ahead = 0): IToken | undefined => r.tokens.all[r.at + ahead];
-const isA = (token: IToken | undefined, type: IToken["tokenType"]): boolean =>
+export const isA = (token: IToken | undefined, type: IToken["tokenType"]): boolean =>
   token !== undefined && (token.tokenType === type || (type.categoryMatches?.includes(token.tokenTypeIdx) ?? false));
 
 export function skipSeparators(r: Reader): void {
@@ -159,7 +159,7 @@ export function readRule(r: Reader): FilterRule | undefined {
 
 // Blocks.
 
-interface Block {
+export interface Block {
   /** The tokens of statements that made no node. */
   readonly lines: readonly number[];
   readonly tail?: readonly (string | null)[];
@@ -172,7 +172,7 @@ interface Block {
  * `{ ... }`: calls `line` at each statement, which goes on to its end and answers the node that it made, if any.
  * Undefined without a `{`.
  */
-function block(r: Reader, line: () => Ast.Node | undefined): Block | undefined {
+export function block(r: Reader, line: () => Ast.Node | undefined): Block | undefined {
   if (!isA(peek(r), P.LBrace)) {
     const before = r.tokens.all[r.at - 1];
     r.complain(spanOfTokens(peek(r) ?? before), "E0107", `\`${before.image}\` needs a block`, "expected `{`");
@@ -197,9 +197,10 @@ function block(r: Reader, line: () => Ast.Node | undefined): Block | undefined {
   return { open, close, lines, ...(tail.length > 0 ? { tail } : {}) };
 }
 
-const whole = (r: Reader, from: number, { close, open, lines }: Block): Ast.Node => nodeOf(r, from, close, open, lines);
+export const whole = (r: Reader, from: number, { close, open, lines }: Block): Ast.Node =>
+  nodeOf(r, from, close, open, lines);
 
-const tailOf = ({ tail }: Block): { tail?: readonly (string | null)[] } => (tail === undefined ? {} : { tail });
+export const tailOf = ({ tail }: Block): { tail?: readonly (string | null)[] } => (tail === undefined ? {} : { tail });
 
 /** The next word, as a name. */
 export function takeName(r: Reader, what: string): Ast.Name | undefined {
@@ -238,7 +239,11 @@ function table(r: Reader): FilterTable | undefined {
 }
 
 export function tableItem(r: Reader): TableItem | undefined {
-  const keyword = peek(r)!;
+  return itemOfKind(r, peek(r)!);
+}
+
+/** The item that this keyword begins; its name stands behind the token at hand, which need not be the keyword. */
+export function itemOfKind(r: Reader, keyword: IToken): TableItem | undefined {
   switch (keyword.image) {
     case "chain":
       return chain(r);
