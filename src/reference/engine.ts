@@ -216,7 +216,7 @@ function neigh_update(net: NetNamespace, skb: SkBuff, device: number): Verdict {
   const dev = net.dev_get_by_index(device);
   if (dev === undefined) return kfree_skb(net, skb, DropReason.DEVICE_DOWN);
   const at = skb.batch.column("nextHop")[skb.index];
-  const ipv6 = (skb.batch.column("flags")[skb.index] & PacketFlag.NEXT_HOP_IPV6) !== 0;
+  const ipv6 = isIpv6(skb) || (skb.flags & PacketFlag.NEXT_HOP_IPV6) !== 0; // an IPv6 packet has no other next hop
   skb.dev = dev;
   return ip_finish_output2(net, skb, dev, ipv6 ? readIpv6(skb.bytes, at) : readIpv4(skb.bytes, at));
 }

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkText } from "../../dsl/check-text.ts";
+import type { NextHop } from "../../dsl/model.ts";
 import { inPrefix, network } from "../../runtime/net/ip.ts";
 import { buildFib } from "../../src/fib/build.ts";
 import type { Fib } from "../../src/fib/fib.ts";
@@ -78,9 +79,13 @@ describe("of any model", () => {
     });
   });
 
+  const isIpv4 = ({ family }: Fib) => family === 4;
+  /** An IPv6 route that refuses has lo as its next hop. */
+  const hopCount6 = (nexthops: readonly NextHop[]) => Math.max(nexthops.length, 1);
+
   test("settled: no flow without oif passes over the first alias and its first hop", () => {
-    everyFib(({ entries }) => {
-      for (const { settled, aliases } of entries) {
+    everyFib((fib) => {
+      for (const { settled, aliases } of isIpv4(fib) ? fib.entries : []) {
         const { route, error } = aliases[0];
         const [first] = route.nexthops;
         expect(settled).toBe(route.tos === 0 && (error !== 0 || (first !== undefined && !first.dead)));
@@ -88,12 +93,34 @@ describe("of any model", () => {
     });
   });
 
+  test("settled, IPv6: there is one next hop to choose, and it lives", () => {
+    everyFib((fib) => {
+      for (const { settled, aliases } of isIpv4(fib) ? [] : fib.entries) {
+        const hops = aliases.reduce((sum, { route }) => sum + hopCount6(route.nexthops), 0);
+        expect(settled).toBe(hops === 1 && aliases[0].route.nexthops[0]?.dead !== true);
+      }
+    });
+  });
+
   test("bounds are fib_rebalance's", () => {
-    everyFib(({ entries, hopLists }) => {
-      for (const { aliases } of entries)
+    everyFib((fib) => {
+      for (const { aliases } of isIpv4(fib) ? fib.entries : [])
         for (const { route, hops } of aliases) {
-          expect(hopLists[hops].map(({ hop }) => hop)).toEqual(route.nexthops);
-          expect(hopLists[hops].map(({ upperBound }) => upperBound)).toEqual(fib_rebalance(route.nexthops));
+          const list = fib.hopLists[hops];
+          expect(list.map(({ hop }) => hop)).toEqual(route.nexthops);
+          expect(list.map(({ upperBound }) => upperBound)).toEqual(fib_rebalance(route.nexthops));
+        }
+    });
+  });
+
+  test("bounds, IPv6: routes of one prefix and metric share the hashes among their gateways", () => {
+    everyFib((fib) => {
+      for (const { aliases } of isIpv4(fib) ? [] : fib.entries)
+        for (const metric of new Set(aliases.map(({ route }) => route.metric))) {
+          const group = aliases.filter(({ route }) => route.metric === metric);
+          const siblings = group.flatMap(({ hops }) => fib.hopLists[hops]).filter(({ hop }) => hop.gateway !== null);
+          const bounds = fib_rebalance(siblings.map(({ hop }) => hop));
+          expect(siblings.map(({ upperBound }) => upperBound)).toEqual(bounds);
         }
     });
   });
