@@ -95,7 +95,7 @@ export interface HookAnswer {
   readonly oif: string | null;
   readonly saddr: string;
   readonly daddr: string;
-  readonly proto: string;
+  readonly proto: string | null;
   readonly ttl?: number;
   readonly icmp_type?: number;
 }

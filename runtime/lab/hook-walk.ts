@@ -22,8 +22,8 @@ export interface HookRecord {
   readonly oif: string | null;
   readonly saddr: string;
   readonly daddr: string;
-  /** "ICMP", "TCP", "UDP", ... or the number in decimal. */
-  readonly proto: string;
+  /** "ICMP", "TCP", "UDP", ... or the number in decimal; null where the log says nothing: IPv6's ESP, an extension header to it. */
+  readonly proto: string | null;
   readonly ttl: number;
   readonly icmp_type?: number;
 }
@@ -139,7 +139,7 @@ function packetHooks(event: PacketEvent, packet: Logged, net: NetConfig): { hook
       oif: name(step.out),
       saddr: formatIp(source),
       daddr: formatIp(packet.destination),
-      proto: protocolName(packet.protocol),
+      proto: packet.family === 6 && packet.protocol === IpProtocol.ESP ? null : protocolName(packet.protocol),
       ttl,
       ...(packet.icmpType === null ? {} : { icmp_type: packet.icmpType }),
     });
