@@ -9,7 +9,7 @@
 import type { AddressProperty, Name } from "../../dsl/ast.ts";
 import type { Span } from "../../dsl/span.ts";
 import { type Family, familyOf, type Ip, type Prefix } from "../../runtime/net/ip.ts";
-import { flushDevice, flushPreferredSource } from "./fib.ts";
+import { flushDevice, flushPreferredSource, placePrefixRoutes, reviveHops } from "./fib.ts";
 import { Address, type Device, kernelRule, NetNs, type Network, NextHopEntry, subnetOf } from "./state.ts";
 import { Errno, Refused, Unsupported } from "./words.ts";
 
@@ -89,7 +89,10 @@ export function setUp(device: Device, up: boolean): void {
     address.lostPrefixRoute = false;
     address.isDormant = false;
   }
-  if (!up) downed(device);
+  if (up) {
+    reviveHops(device.ns, device);
+    placePrefixRoutes(device);
+  } else downed(device);
 }
 
 function downed(device: Device): void {
@@ -113,7 +116,7 @@ function dropIpv6Addresses(device: Device): void {
     (name) => Number(device.ns.sysctl(`net.ipv6.conf.${name}.keep_addr_on_down`)) > 0,
   );
   if (!keep) device.addresses = device.addresses.filter((address) => address.family === 4);
-  for (const address of device.addresses) address.isDormant = address.family === 6 && !device.isUp;
+  for (const address of device.addresses) address.isDormant ||= address.family === 6 && !device.isUp;
 }
 
 /** do_set_master: the old VRF is left first, even when the new one then refuses. Both steps cycle the device. */
@@ -132,6 +135,8 @@ function changeUpper(device: Device, master: Device["master"]): void {
   flushDevice(device.ns, device, "unlink");
   dropIpv6Addresses(device);
   device.master = master;
+  // fib_disable_ip takes the routes of its addresses along, and only a cycle brings them back.
+  if (!device.isUp) for (const address of device.addresses) address.isDormant = true;
   if (!device.isUp) return;
   setUp(device, false);
   setUp(device, true);
@@ -165,6 +170,10 @@ export function addAddress(device: Device, node: AddressProperty, replace = fals
   const address = new Address(device, node, isSecondary);
   if (same) device.addresses[device.addresses.indexOf(same)] = address;
   else device.addresses.push(address);
+  if (family === 4 && !same && device.isUp) {
+    reviveHops(device.ns, device);
+    placePrefixRoutes(device);
+  }
   return address;
 }
 

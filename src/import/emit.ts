@@ -20,7 +20,8 @@ import type {
   Table,
 } from "../../dsl/ast.ts";
 import { RT_TABLE_MAIN } from "../../runtime/brand.ts";
-import { isShadowed, shadows, twinsOf } from "./fib.ts";
+import { AsWritten } from "./as-written.ts";
+import { isDeadHop, isShadowed, shadows, twinsOf } from "./fib.ts";
 import type { Device, Entered, NetNs, Network, Noted } from "./state.ts";
 import { Address, NeighbourEntry, NextHopEntry, Route, RuleEntry, RuleRemoval, SysctlEntry } from "./state.ts";
 import { tableText } from "./words.ts";
@@ -236,17 +237,21 @@ function isFirstEnd(network: Network, device: Device, peer: Device): boolean {
 function emitEntered(ns: NetNs, base: Snapshot | null, seen: Set<Noted>): Item[] {
   const items: Item[] = [];
   let run: Route[] = [];
+  const written = new AsWritten(ns);
   const flush = () => {
-    items.push(...emitRoutes(ns, run));
+    items.push(...emitRoutes(ns, run, written));
     run = [];
   };
   for (const entry of withTwins(ns)) {
-    if (!isWanted(ns, entry, base)) continue;
+    if (!isWanted(ns, entry, base)) {
+      if (entry instanceof Route && isThere(ns, entry)) written.skip(entry);
+      continue;
+    }
     seen.add(entry);
     const isSameTable = entry instanceof Route && run.length > 0 && run[0].table === entry.table;
     if (run.length > 0 && !isSameTable) flush();
     if (entry instanceof Route) run.push(entry);
-    else items.push(emitEntry(entry));
+    else items.push(emitEntry(entry, written));
   }
   flush();
   return [...items, ...strayKernelRules(ns, base)];
@@ -283,23 +288,24 @@ function isSameThing(old: Noted, entry: Entered): boolean {
 }
 
 /** One route of another table says its table itself, several share a block. */
-function emitRoutes(ns: NetNs, routes: readonly Route[]): Item[] {
+function emitRoutes(ns: NetNs, routes: readonly Route[], written: AsWritten): Item[] {
   const [first] = routes;
   if (routes.length < 2 || first.table === RT_TABLE_MAIN || routes.some(({ node }) => !node.table && !node.vrf))
-    return routes.map((route) => emitRoute(ns, route, true));
+    return routes.map((route) => emitRoute(ns, route, true, written));
   const table: Table = {
     kind: "table",
     span: first.node.span,
     name: { value: tableText(first.table), span: first.node.table?.span ?? first.node.span },
-    routes: routes.map((route) => emitRoute(ns, route, false)),
+    routes: routes.map((route) => emitRoute(ns, route, false, written)),
   };
   return [table];
 }
 
-function emitRoute(ns: NetNs, route: Route, withTable: boolean): RouteNode {
+function emitRoute(ns: NetNs, route: Route, withTable: boolean, written: AsWritten): RouteNode {
   const { table: _table, vrf: _vrf, ...node } = route.node;
-  const hops = node.hops.map((hop, i) => emitHop(hop, route.hops[i]?.device ?? null));
-  const isDead = (i: number): boolean => hops.length > 1 && route.hops[i]?.device?.isUp === false;
+  const isDead = (i: number): boolean =>
+    node.hops.length > 1 && i < route.hops.length && isDeadHop(route, route.hops[i]);
+  const hops = written.route(route, isDead).map((hop, i) => emitHop(hop, route.hops[i]?.device ?? null));
   return {
     ...node,
     ...(isShadowed(route) ? { append: true as const } : {}),
@@ -322,11 +328,11 @@ function tableWords(ns: NetNs, { node, table }: Route): Pick<RouteNode, "table" 
 const emitHop = (hop: Hop, device: Device | null): Hop =>
   hop.dev && device ? { ...hop, dev: { ...hop.dev, value: device.name.value } } : hop;
 
-function emitEntry(entry: Exclude<Entered, Route>): Item {
+function emitEntry(entry: Exclude<Entered, Route>, written: AsWritten): Item {
   if (entry instanceof RuleRemoval) return emitRemoval(entry);
   if (entry instanceof RuleEntry) return { ...entry.node, ...noteOf(entry) };
   if (entry instanceof NextHopEntry) {
-    const { hop } = entry.node;
+    const hop = written.nextHop(entry);
     return { ...entry.node, ...(hop ? { hop: emitHop(hop, entry.device) } : {}), ...noteOf(entry) };
   }
   return { ...entry.node, dev: { ...entry.node.dev, value: entry.device.name.value }, ...noteOf(entry) };

@@ -12,6 +12,7 @@ import { Scope } from "../../dsl/model.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
 import { type Family, familyOf, type Ip, inPrefix, network, type Prefix } from "../../runtime/net/ip.ts";
 import {
+  type FibView,
   type Found,
   type GatewayFlow,
   inOrder,
@@ -21,6 +22,7 @@ import {
   routesCovering,
 } from "./lookup.ts";
 import {
+  type Address,
   type Device,
   type FibHop,
   type FibRoute,
@@ -31,7 +33,7 @@ import {
   Route,
   type RouteRequest,
 } from "./state.ts";
-import { Errno, Refused, Unsupported } from "./words.ts";
+import { Errno, Refused, tableText, Unsupported } from "./words.ts";
 
 export type RouteAction = "add" | "append" | "prepend" | "replace" | "change";
 
@@ -40,7 +42,7 @@ const isSamePrefix = (a: Prefix, b: Prefix): boolean => a.length === b.length &&
 // ---- checks of a new route ----------------------------------------------------------------------------------------
 
 /** What a next hop is checked for: a route, or a next-hop object. */
-export type HopRequest = Pick<RouteRequest, "ns" | "family" | "table" | "scope">;
+export type HopRequest = Pick<RouteRequest, "family" | "table" | "scope"> & { readonly ns: FibView };
 
 /** Where the next hop leaves, or why Linux refuses it now. */
 export function checkHop(request: HopRequest, hop: Hop, device: Device | null): FibHop {
@@ -68,8 +70,10 @@ export function checkHop(request: HopRequest, hop: Hop, device: Device | null): 
 /** ip6_route_check_nh_onlink: nothing more specific than the default route may lead elsewhere. */
 function checkOnlink6({ ns }: HopRequest, hop: Hop, destination: bigint, oif: Device): void {
   const covering = routesCovering(ns, 6, oif.l3mdevTable || RT_TABLE_MAIN, destination);
-  const longest = covering.filter((route) => route.prefix.length === covering[0].prefix.length);
-  if (longest.length === 0 || longest[0].prefix.address === 0n) return;
+  // Of the longest prefix the least metric decides (find_rr_leaf), among routes that are alive.
+  const [best] = covering.filter((route) => !hasHops(route.type) || route.hops.some(({ device: via }) => via?.isUp));
+  if (best === undefined || best.prefix.address === 0n || !hasHops(best.type)) return;
+  const longest = covering.filter(({ prefix, metric }) => isSamePrefix(prefix, best.prefix) && metric === best.metric);
   // A route through the device is preferred, but not required (rt6_score_route without RT6_LOOKUP_F_IFACE).
   if (longest.every(({ type, hops }) => type !== "unicast" || hops.every((other) => other.device !== oif)))
     throw new Refused("Error: Nexthop has invalid gateway or device mismatch.", hop.via?.span);
@@ -112,7 +116,7 @@ function gatewayDevice6({ ns, table }: HopRequest, hop: Hop, oif: Device | null)
 }
 
 /** ipv6_chk_addr_and_flags: an address of the device's VRF is an own one; that of another VRF is a neighbour's. */
-function refuseLocalGateway(ns: NetNs, { via }: Hop, oif: Device | null): void {
+function refuseLocalGateway(ns: FibView, { via }: Hop, oif: Device | null): void {
   if (oif === null) return;
   const isLocal = ns.devices.some(
     (device) => device.l3mdev === oif.l3mdev && device.addresses.some((address) => address.local === via?.value),
@@ -182,8 +186,52 @@ export function addRoute(request: RouteRequest, action: RouteAction): Route {
   const route = new Route(request, hops);
   ns.entered.push(route);
   // Of IPv6 routes a new one always stands behind (fib6_add_rt2node).
-  const isBefore = action === "prepend" && request.family === 4;
-  ns.routes.add(route, isBefore && first instanceof Route ? first : undefined);
+  const isBefore = action === "prepend" && request.family === 4 && first !== undefined;
+  const behind = isBefore && first.address ? takePrefixRoute(ns, first, first.address) : first;
+  ns.routes.add(route, isBefore && behind instanceof Route ? behind : undefined);
+  return route;
+}
+
+/**
+ * fib_magic: a connected route is appended, so that it stands behind routes of commands that are there already (through
+ * other devices) when its device comes up or gets its address.
+ */
+export function placePrefixRoutes(device: Device): void {
+  const { ns } = device;
+  for (const made of kernelRoutes(ns, 4)) {
+    if (made.address?.device !== device || made.type !== "unicast") continue;
+    if (ns.routes.at(4, made.table, made.prefix).some((other) => shadows(other, made)))
+      takePrefixRoute(ns, made, made.address);
+  }
+}
+
+/** A connected route that has routes of commands before it becomes one like those, behind them. */
+function takePrefixRoute(ns: NetNs, made: FibRoute, address: Address): Route {
+  const { family, table, scope, prefix, metric } = made;
+  const { device, local, node } = address;
+  const { span } = node;
+  const request: RouteRequest = {
+    ns,
+    family,
+    table,
+    scope,
+    devices: [device],
+    node: {
+      kind: "route",
+      span,
+      prefix: { value: prefix, span },
+      hops: [{ span, dev: { value: device.name.value, span } }],
+      ...(table === RT_TABLE_MAIN ? {} : { table: { value: tableText(table), span } }),
+      protocol: { value: "kernel", span },
+      scope: { value: "link", span },
+      src: { value: local, span },
+      ...(metric ? { metric: { value: metric, span } } : {}),
+    },
+  };
+  const route = new Route(request, made.hops);
+  address.lostPrefixRoute = true;
+  ns.entered.push(route);
+  ns.routes.add(route);
   return route;
 }
 
@@ -343,7 +391,7 @@ export type DeviceEvent = "down" | "unlink" | "no address" | "unregister";
 
 export function flushDevice(ns: NetNs, device: Device, event: DeviceEvent): void {
   const isDead = (route: Route, hop: FibHop): boolean => {
-    if (hop.device !== device) return hop.device !== null && !hop.device.isUp;
+    if (hop.device !== device) return isDeadHop(route, hop);
     return event !== "down" || route.scope !== Scope.HOST || route.family === 6;
   };
   if (event === "unregister") for (const route of [...ns.routes]) dropHops6(route, device);
@@ -352,6 +400,17 @@ export function flushDevice(ns: NetNs, device: Device, event: DeviceEvent): void
     if (!route.hops.some((hop) => hop.device === device)) return true;
     return event !== "unregister" && !route.hops.every((hop) => isDead(route, hop));
   });
+  for (const { family, hops } of ns.routes)
+    if (family === 4) for (const hop of hops) if (hop.device === device) ns.deadHops.add(hop);
+}
+
+/** Kept for the other next hops of its route; IPv6 knows by the device, IPv4 by what happened to it. */
+export const isDeadHop = ({ ns, family }: Route, hop: FibHop): boolean =>
+  family === 4 ? ns.deadHops.has(hop) : hop.device?.isUp === false;
+
+/** fib_sync_up: a device comes up, or gets an IPv4 address; then its dead next hops live again. */
+export function reviveHops(ns: NetNs, device: Device): void {
+  for (const hop of ns.deadHops) if (hop.device === device) ns.deadHops.delete(hop);
 }
 
 /** IPv6 next hops are routes of their own (fib6_ifdown): when a device is deleted, those through others stay. */

@@ -10,10 +10,13 @@ import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
 import { bitsOf, type Family, familyOf, type Ip, inPrefix, network, type Prefix } from "../../runtime/net/ip.ts";
 import { type Address, type Device, type FibHop, type FibRoute, hasHops, type NetNs, type RuleEntry } from "./state.ts";
 
+/** What a look-up sees of a namespace: it as it is, or as far as a file has been read (as-written.ts). */
+export type FibView = Pick<NetNs, "devices" | "rules" | "routes" | "deadHops">;
+
 // ---- the kernel's own routes --------------------------------------------------------------------------------------
 
 /** fib_add_ifaddr for every IPv4 address; addrconf_prefix_route and the host routes for IPv6. */
-export function kernelRoutes(ns: NetNs, family: Family): FibRoute[] {
+export function kernelRoutes(ns: FibView, family: Family): FibRoute[] {
   return ns.devices.flatMap((device) => [
     ...(device.kind === "loopback" && device.isUp ? loopbackRoutes(device, family) : []),
     ...device.addresses.filter((address) => address.family === family).flatMap((address) => routesOfAddress(address)),
@@ -41,7 +44,7 @@ function loopbackRoutes(device: Device, family: Family): FibRoute[] {
 
 function routesOfAddress(address: Address): FibRoute[] {
   const { device, family, subnet, node } = address;
-  if (family === 6 && !device.isUp) return [];
+  if (address.isDormant || (family === 6 && !device.isUp)) return [];
   const vrfTable = device.l3mdevTable;
   const host = { address: address.local, length: bitsOf(family) };
   const routes = [kernelRoute(device, vrfTable || RT_TABLE_LOCAL, host, { type: "local", scope: Scope.HOST, address })];
@@ -80,7 +83,7 @@ export interface Found {
 }
 
 /** The routes of a table whose prefix holds an address, in the order in which they are tried. */
-export function routesCovering(ns: NetNs, family: Family, table: number, ip: Ip): FibRoute[] {
+export function routesCovering(ns: FibView, family: Family, table: number, ip: Ip): FibRoute[] {
   const made = kernelRoutes(ns, family).filter((route) => route.table === table && inPrefix(route.prefix, ip));
   const added = Array.from({ length: bitsOf(family) + 1 }, (_, length) =>
     ns.routes.at(family, table, { address: network(ip, length), length }),
@@ -92,23 +95,27 @@ export function routesCovering(ns: NetNs, family: Family, table: number, ip: Ip)
 export const inOrder = (a: FibRoute, b: FibRoute): number => b.tos - a.tos || a.metric - b.metric;
 
 /** fib_table_lookup: longest prefix, then TOS and metric, backtracking over routes that do not fit. */
-export function lookupTable(ns: NetNs, table: number, flow: GatewayFlow): Found | null {
+export function lookupTable(ns: FibView, table: number, flow: GatewayFlow): Found | null {
   for (const route of routesCovering(ns, flow.family, table, flow.destination)) {
     if (route.tos !== 0 || (flow.family === 4 && route.scope < flow.scope)) continue;
     if (!hasHops(route.type)) return { route, hop: { device: null, gateway: null } };
     const hop = route.hops.find(
-      ({ device }) =>
-        device === null || ((device.isUp || route.scope === Scope.HOST) && (flow.oif === null || flow.oif === device)),
+      (candidate) =>
+        candidate.device === null ||
+        (isAlive(ns, route, candidate) && (flow.oif === null || flow.oif === candidate.device)),
     );
     if (hop) return { route, hop };
   }
   return null;
 }
 
+const isAlive = (ns: FibView, { scope }: FibRoute, hop: FibHop): boolean =>
+  (hop.device?.isUp || scope === Scope.HOST) && !ns.deadHops.has(hop);
+
 // ---- rules --------------------------------------------------------------------------------------------------------
 
 /** fib_rules_lookup for a gateway: sent by this host (iif lo), without mark, TOS, protocol or ports, as root. */
-export function lookupByRules(ns: NetNs, given: GatewayFlow): Found | null {
+export function lookupByRules(ns: FibView, given: GatewayFlow): Found | null {
   const l3mdevTable = given.oif?.l3mdevTable ?? 0;
   // l3mdev_update_flow: a VRF as output device means "any of its devices".
   const flow = given.oif?.kind === "vrf" ? { ...given, oif: null } : given;

@@ -71,6 +71,8 @@ export class NetNs extends Noted {
   readonly foreign = new Map<string, { readonly span: Span; readonly what: string }>();
   /** What commands added, in order. */
   readonly routes = new RouteTable();
+  /** IPv4 next hops that died with others of their route alive (RTNH_F_DEAD). */
+  readonly deadHops = new Set<FibHop>();
   readonly rules: { readonly 4: RuleEntry[]; readonly 6: RuleEntry[] };
   neighbours: NeighbourEntry[] = [];
   nexthops: NextHopEntry[] = [];
@@ -155,7 +157,7 @@ export class Address extends Noted {
   readonly isSecondary: boolean;
   /** A command deleted the connected route, or replaced it; a cycle of the device brings it back. */
   lostPrefixRoute = false;
-  /** Kept while the device is down (keep_addr_on_down): without routes, until it comes up again. */
+  /** Without routes until the device comes up again: kept over its going down, or over a change of VRF while it was. */
   isDormant = false;
 
   constructor(device: Device, node: AddressProperty, isSecondary: boolean) {
