@@ -64,13 +64,14 @@ export function commandLine(): CAC {
   cli
     .command(
       "import <what> [...files]",
-      "Turn an iproute2 shell script (`import SCRIPT`) or a live machine's dump (`import ip-json DIR|FILE...`) into a policy",
+      "Turn an iproute2 script or nftables rule set (`import FILE`, `import nft|nft-json FILE`) or a live machine's dump (`import ip-json DIR|FILE...`) into a policy",
     )
     .option("-o, --output <file>", "Where to write it", { default: "-" })
     .option("--no-assume-forwarding", "Do not assume net.ipv4.ip_forward = 1 for a router's script that never sets it")
     .option(...JSON_OUT)
     .option(...COLOUR)
     .example("  vrfc import examples/seed.sh -o seed.vrf")
+    .example("  nft -j list ruleset | vrfc import nft-json -")
     .example(`  vrfc import ip-json dump -o live.vrf\n\nA dump is made with\n${DUMP_COMMANDS}`)
     .action(lazy(() => import("./commands/import.ts")));
 

@@ -198,6 +198,40 @@ describe("import", () => {
     expect(out).toContain("iptables -A FORWARD -j DROP");
     expect(err).toContain("net.sh:2:1");
   });
+
+  const RULES = "flush ruleset\ntable inet t {\n  chain c {\n    tcp dport 22 accept\n  }\n}\n";
+  const LISTED = {
+    nftables: [
+      { metainfo: { json_schema_version: 1 } },
+      { table: { family: "inet", name: "t", handle: 1 } },
+      { chain: { family: "inet", table: "t", name: "c", handle: 1 } },
+      {
+        rule: {
+          ...{ family: "inet", table: "t", chain: "c" },
+          expr: [
+            { match: { op: "==", left: { payload: { protocol: "tcp", field: "dport" } }, right: 22 } },
+            { accept: null },
+          ],
+        },
+      },
+    ],
+  };
+  test.each([
+    ["nft", [], RULES],
+    ["nft-json", [], JSON.stringify(LISTED)],
+    ["nft", ["nft"], RULES],
+    ["nft-json", ["nft-json"], JSON.stringify(LISTED)],
+  ])("a rule set of %s, said with %j", async (name, words, text) => {
+    const { status, out } = await vrfc("import", ...words, file(`rules.${name}`, text));
+    expect(status).toBe(0);
+    expect(out).toBe(RULES.replace("flush ruleset\n", ""));
+  });
+
+  test("JSON of something else is no rule set", async () => {
+    const { status, err } = await vrfc("import", "nft-json", file("other.json", '{"nf": 1}'));
+    expect(status).toBe(2);
+    expect(err).toContain("not what `nft -j list ruleset` prints");
+  });
 });
 
 describe.each(["reference", "compiled"])("on the %s engine", (engine) => {

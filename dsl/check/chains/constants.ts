@@ -127,6 +127,7 @@ function rangeOf(scope: TableScope, term: Extract<Term, { kind: "range" }>, type
 function prefix(scope: TableScope, term: Word, type: Datatype, text: string, length: number): Constant | null {
   const value = one(text, type);
   if (value === null || length > type.bits) return wrong(scope, term, `\`${term.text}\` is no ${described(type)}`);
+  if (length === type.bits) return single(value);
   const mask = ones(type.bits) ^ ones(type.bits - length);
   if (type.name === "ipv4_addr" || type.name === "ipv6_addr") {
     const address = type.name === "ipv4_addr" ? Number(value) : value;

@@ -1,0 +1,134 @@
+/**
+ * `vrfc import nft-json FILE`: what `nft -j list ruleset` prints, or `nft -j -f` reads (libnftables-json(5)).
+ *
+ *   { "nftables": [ { "metainfo": ... }, OBJECT | { "add": OBJECT } | { "flush": { "ruleset": null } }, ... ] }
+ *
+ * Each entry becomes a command of nft (script.ts), a line each, which is what spans of the result point into.
+ */
+import type { File } from "../../../dsl/ast.ts";
+import type { Diagnostic } from "../../../dsl/diagnostic.ts";
+import type { Source } from "../../../dsl/span.ts";
+import { Unsupported } from "../words.ts";
+import { importNft } from "./import.ts";
+import { isObject, type Json, type JsonObject, numberOf, quoted, rate, set, statement, term } from "./json-terms.ts";
+
+export interface JsonImport {
+  readonly source: Source;
+  readonly ast: File;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** Is what nft prints as JSON: `{ "nftables": [...] }`. */
+export const isNftJson = (value: unknown): value is { readonly nftables: readonly Json[] } =>
+  typeof value === "object" && value !== null && Array.isArray((value as { nftables?: unknown }).nftables);
+
+/** Imports a rule set. Never throws. */
+export function importNftJson(value: { readonly nftables: readonly Json[] }, name = "ruleset.json"): JsonImport {
+  let text = "";
+  const lost: Diagnostic[] = [];
+  for (const entry of value.nftables) {
+    const line = lineOf(entry);
+    if (line === null) continue;
+    const start = text.length;
+    text += `${line.text}\n`;
+    if (line.why === undefined) continue;
+    const span = { start, end: start + line.text.length };
+    const message = `not imported: ${line.why}`;
+    lost.push({ code: "W0501", severity: "warning", message, primary: { span, message: "" }, secondary: [], help: [] });
+  }
+  const source = { name, text };
+  const { ast, diagnostics } = importNft(source);
+  const all = [...lost, ...diagnostics].sort((a, b) => a.primary.span.start - b.primary.span.start);
+  return { source, ast, diagnostics: all };
+}
+
+/** The command, or a comment in its place with the reason. */
+function lineOf(entry: Json): { readonly text: string; readonly why?: string } | null {
+  if (isObject(entry) && "metainfo" in entry) return null;
+  try {
+    return { text: command(entry) };
+  } catch (error) {
+    if (!(error instanceof Unsupported)) throw error;
+    const json = JSON.stringify(entry);
+    return { text: `# not imported (${error.message}): ${json.slice(0, JSON_SHOWN)}`, why: error.message };
+  }
+}
+const JSON_SHOWN = 300;
+
+const VERBS: ReadonlySet<string> = new Set(["add", "create", "insert", "delete", "flush", "destroy"]);
+
+function command(entry: Json): string {
+  if (!isObject(entry)) throw new Unsupported("an entry is not an object");
+  const [[word, value] = ["", null]] = Object.entries(entry);
+  if (!VERBS.has(word)) return object("add", word, value);
+  if (!isObject(value)) throw new Unsupported(`\`${word}\` of nothing`);
+  const [[kind, what] = ["", null]] = Object.entries(value);
+  return object(word, kind, what);
+}
+
+function object(verb: string, kind: string, value: Json): string {
+  if (kind === "ruleset") return ["flush ruleset", ...(isObject(value) ? [quoted(value.family)] : [])].join(" ");
+  if (!isObject(value)) throw new Unsupported(`\`${kind}\` is not an object`);
+  if (kind === "table") return `${verb} table ${quoted(value.family)} ${quoted(value.name)}`;
+  const table = `${quoted(value.family)} ${quoted(value.table)}`;
+  if (verb === "delete" || verb === "destroy" || verb === "flush") {
+    if (kind === "rule" || kind === "element") throw new Unsupported(`\`${verb} ${kind}\` is not supported`);
+    return `${verb} ${kind} ${table} ${quoted(value.name)}`;
+  }
+  switch (kind) {
+    case "chain":
+      return `${verb} chain ${table} ${quoted(value.name)}${chainBlock(value)}`;
+    case "rule":
+      return `${verb} rule ${table} ${quoted(value.chain)}${place(value)} ${rule(value)}`;
+    case "set":
+    case "map":
+      return `${verb} ${kind} ${table} ${quoted(value.name)} { ${setBlock(value)}; }`;
+    case "element":
+      return `${verb} element ${table} ${quoted(value.name)} ${set(value.elem)}`;
+    case "counter":
+      return `${verb} counter ${table} ${quoted(value.name)} { packets ${numberOf(value.packets ?? 0)} bytes ${numberOf(value.bytes ?? 0)}; }`;
+    case "limit":
+      return `${verb} limit ${table} ${quoted(value.name)} { ${rate(value)}; }`;
+    default:
+      throw new Unsupported(`\`${kind}\` is not supported`);
+  }
+}
+
+function chainBlock({ type, hook, prio, dev, policy }: JsonObject): string {
+  if (hook === undefined) return "";
+  const devices = Array.isArray(dev) ? dev : dev === undefined ? [] : [dev];
+  const on =
+    devices.length === 0
+      ? ""
+      : devices.length === 1
+        ? ` device ${quoted(devices[0])}`
+        : ` devices = { ${devices.map(quoted).join(", ")} }`;
+  const decided = policy === undefined ? "" : ` policy ${quoted(policy)};`;
+  return ` { type ${quoted(type)} hook ${quoted(hook)}${on} priority ${numberOf(prio)};${decided} }`;
+}
+
+const place = ({ index }: JsonObject): string => (index === undefined ? "" : ` index ${numberOf(index)}`);
+
+function rule({ expr, comment }: JsonObject): string {
+  if (!Array.isArray(expr)) throw new Unsupported("a rule without `expr`");
+  const statements = expr.map((one: Json) => statement(one));
+  if (comment === undefined) return statements.join(" ");
+  if (typeof comment !== "string" || /["\n]/.test(comment)) throw new Unsupported("the comment is no text");
+  return [...statements, `comment "${comment}"`].join(" ");
+}
+
+function setBlock({ type, map, flags, size, elem, timeout, policy: _policy, ...more }: JsonObject): string {
+  if (timeout !== undefined || "gc-interval" in more) throw new Unsupported("elements that time out are not supported");
+  const lines = [keyType(type) + (map === undefined ? "" : ` : ${typeText(map)}`)];
+  const said = (Array.isArray(flags) ? flags : flags === undefined ? [] : [flags]).map(quoted);
+  const [other] = said.filter((flag) => !["interval", "constant"].includes(flag));
+  if (other !== undefined) throw new Unsupported(`sets with \`flags ${other}\` are not supported`);
+  if (said.length > 0) lines.push(`flags ${said.join(", ")}`);
+  if (size !== undefined) lines.push(`size ${numberOf(size)}`);
+  if (elem !== undefined) lines.push(`elements = ${set(elem)}`);
+  return lines.join("; ");
+}
+
+const keyType = (type: Json): string =>
+  isObject(type) && "typeof" in type ? `typeof ${term(type.typeof)}` : `type ${typeText(type)}`;
+const typeText = (type: Json): string => (Array.isArray(type) ? type.map(quoted).join(" . ") : quoted(type));
