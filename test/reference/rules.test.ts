@@ -182,33 +182,3 @@ describe("VRF tables", () => {
     expect(lookups(hostOf(VRF + extra).net, trace)).toContain("rule 900 | fib 10 0.0.0.0/0 | result 0.0.0.0/0");
   });
 });
-
-describe("kernel profiles: a VRF or a slave as iif and oif of a rule", () => {
-  // What `ip rule` matches, by profile, for a packet received by slave a, and for sockets bound to the VRF and to slave a.
-  const cases: [rule: string, way: string, matches: Record<string, boolean>][] = [
-    ["iif red", "in a", { "5.4": true, "6.1": false, "6.15": true }],
-    ["iif a", "in a", { "5.4": false, "6.1": true, "6.15": true }],
-    ["oif red", "out red", { "5.4": true, "6.1": false, "6.15": true }],
-    ["oif a", "out a", { "5.4": false, "6.1": true, "6.15": true }],
-    ["oif red", "out a", { "5.4": true, "6.1": false, "6.15": true }],
-    ["iif red", "out red", { "5.4": false, "6.1": false, "6.15": false }],
-    ["oif red", "in a", { "5.4": false, "6.1": false, "6.15": false }],
-  ];
-  for (const [rule, way, matches] of cases)
-    test.each(Object.entries(matches))(`${rule}, ${way}: %s`, (kernel, expected) => {
-      const host = hostOf(`kernel "${kernel}"\n${VRF}\nrule 100 ${rule} prohibit`);
-      const [direction, device] = way.split(" ");
-      const packet = { from: direction === "in" ? "10.0.0.7" : "0.0.0.0", to: "10.0.0.9" };
-      const { story } = direction === "in" ? host.receive(device, packet) : host.output(device, packet);
-      expect(/icmp_send 3\/13|send_error EACCES/.test(story)).toBe(expected);
-    });
-
-  test.each([
-    ["5.4", "route dev b src 10.0.1.1"], // the VRF took the slave's place as oif: any next hop of the VRF does
-    ["6.1", "send_error ENETUNREACH"],
-    ["6.15", "send_error ENETUNREACH"],
-  ])("bound to slave a, destination behind slave b: %s", (kernel, first) => {
-    const { story } = hostOf(`kernel "${kernel}"\n${VRF}`).output("a", { from: "0.0.0.0", to: "10.0.1.9" });
-    expect(story.split(" | ")[0]).toBe(first);
-  });
-});

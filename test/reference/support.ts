@@ -4,7 +4,7 @@
  *   const host = hostOf(`vrf red { table 100 } ...`)
  *   host.receive("eth0", { from: "10.0.0.7", to: "10.0.1.7" }).story     "PREROUTING in=eth0 | l3mdev eth0>red | ..."
  */
-import { checkText, type Net } from "../../dsl/index.ts";
+import { checkText, type Model, type Net } from "../../dsl/index.ts";
 import { deviceNamed } from "../../dsl/model.ts";
 import type { PacketBatch } from "../../runtime/batch.ts";
 import type { Engine } from "../../runtime/engine.ts";
@@ -70,10 +70,19 @@ export interface Host {
 
 /** The namespace `host` of a policy, or the one named. */
 export function hostOf(policy: string, name = "host"): Host {
+  const model = modelOf(policy);
+  const net = model.nets.find((n) => n.name === name)!;
+  return hostOn(net, referenceEngine(net, model.kernel));
+}
+
+export function modelOf(policy: string): Model {
   const { model, diagnostics } = checkText(policy);
   if (model === null) throw new Error(diagnostics.map((d) => d.message).join("\n"));
-  const net = model.nets.find((n) => n.name === name)!;
-  const engine = referenceEngine(net, model.kernel);
+  return model;
+}
+
+/** A namespace on any engine. */
+export function hostOn(net: Net, engine: Engine): Host {
   const run = (entry: Entry, device: string, bytes: Uint8Array, words: Partial<PacketWords>): Outcome => {
     const batch = engine.createBatch(1);
     const index = device === "" ? 0 : deviceNamed(net, device)!.ifindex;
