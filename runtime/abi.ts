@@ -329,6 +329,15 @@ export const TraceEvent = {
   ip6_forward: 25,
   icmpv6_send: 26,
   ip6_fragment: 27,
+  /** chain. */
+  nft_chain: 28,
+  /** chain, rule, decision (index in RULE_DECISIONS), target + 1 (0: none). */
+  nft_rule: 29,
+  /** chain, policy (index in RULE_DECISIONS: accept or drop). */
+  nft_policy: 30,
+  /** chain, rule, place of the step in the rule. */
+  nft_log: 31,
+  nf_send_reset: 32,
 } as const;
 export type TraceEvent = (typeof TraceEvent)[keyof typeof TraceEvent];
 

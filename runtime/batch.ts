@@ -25,13 +25,14 @@ export const SOURCE_IN_SLOT = 16;
 /** Where in the slot's headroom an engine puts the target of an IPv6 redirect (column `info`), 16 bytes reserved. */
 export const REDIRECT_IN_SLOT = 32;
 
-/** Columns in memory order. Inputs first; the engine may change `data`, `length`, `mark` and all result columns. */
+/** Columns in memory order. Inputs first; the engine may change `data`, `length`, `mark`, `priority` and all result columns. */
 export const COLUMNS = [
   // in
   "entry", //      Entry
   "device", //     RECEIVE, ROUTE_INPUT: receiving device; OUTPUT, LOOKUP: bound device or 0; NEIGHBOUR: sending device
   "mark", //       skb->mark, or the socket's SO_MARK
   "uid", //        owner of the socket (0 for RECEIVE)
+  "priority", //   skb->priority, or the socket's SO_PRIORITY (0 for RECEIVE)
   "flags", //      PacketFlag bits
   // in and out
   "data", //       offset in the buffer of the first byte: the Ethernet header (RECEIVE, TRANSMIT) or the IP header
@@ -69,6 +70,10 @@ export const PacketFlag = {
   OIF_UNBOUND: 32,
   /** LOOKUP of IPv6: as `ip route get`: OIF_UNBOUND, and no second look-up with the source that was chosen. */
   RTM_GETROUTE: 64,
+  /** OUTPUT: by a socket of the kernel itself, which no user owns (`meta skuid`). */
+  KERNEL_SOCKET: 128,
+  /** Set by the engine: a chain ended what a socket sends, and so the call fails with EPERM (NF_DROP_ERR). */
+  SEND_EPERM: 256,
 } as const;
 
 const columnIndex = Object.fromEntries(COLUMNS.map((name, i) => [name, i])) as Record<Column, number>;
@@ -123,7 +128,10 @@ export class PacketBatch {
    * @returns its index
    * @throws RangeError when the batch is full or the packet is longer than a slot holds
    */
-  put(packet: Uint8Array, meta: { entry: Entry; device: number; mark?: number; uid?: number; flags?: number }): number {
+  put(
+    packet: Uint8Array,
+    meta: { entry: Entry; device: number; mark?: number; uid?: number; priority?: number; flags?: number },
+  ): number {
     const i = this.count;
     if (i >= this.capacity) throw new RangeError(`batch is full (${this.capacity} packets)`);
     if (packet.length > this.slotSize - HEADROOM)
@@ -136,12 +144,28 @@ export class PacketBatch {
     this.column("device")[i] = meta.device;
     this.column("mark")[i] = meta.mark ?? 0;
     this.column("uid")[i] = meta.uid ?? 0;
+    this.column("priority")[i] = meta.priority ?? 0;
     this.column("flags")[i] = meta.flags ?? 0;
     this.column("data")[i] = data;
     this.column("length")[i] = packet.length;
     this.column("verdict")[i] = Verdict.NONE;
     this.count = i + 1;
     return i;
+  }
+
+  /**
+   * For engines: appends a copy of packet i as it now is, with its input columns.
+   * @returns its index; null: the batch is full
+   */
+  duplicate(i: number): number | null {
+    const copy = this.count;
+    if (copy >= this.capacity) return null;
+    const { bytes, columns } = this.#current();
+    bytes.copyWithin(this.slot(copy), this.slot(i), this.slot(i) + this.slotSize);
+    for (const column of columns) column[copy] = column[i];
+    this.column("data")[copy] += this.slot(copy) - this.slot(i);
+    this.count = copy + 1;
+    return copy;
   }
 
   /** A copy of packet i as it now is: `length` bytes from `data`. */

@@ -10,7 +10,7 @@
 import { COUNTERS, COUNTERS_BYTES, EXPORTS, IMAGE, IMAGE_ALIGN, NET, NET_BYTES, type ProcessExport } from "./abi.ts";
 import { batchBytes, DEFAULT_SLOT_SIZE, PacketBatch } from "./batch.ts";
 import { imageOffset } from "./brand.ts";
-import type { Engine } from "./engine.ts";
+import type { Engine, RuleCounter } from "./engine.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
 import { NeighbourTable, neighbourTableBytes } from "./neighbour.ts";
 import type { Ip } from "./net/ip.ts";
@@ -148,6 +148,13 @@ class NetEngine implements Engine {
     const end = this.#dataplane.word(IMAGE.traceCursor);
     return decodeTraces(new DataView(this.#dataplane.memory.buffer, region.start, end - region.start), batch.count);
   }
+
+  /** Models with chains are not compiled yet (src/supported.ts): there is nothing to count. */
+  readCounters(): RuleCounter[] {
+    return [];
+  }
+
+  setTime(): void {}
 
   setNeighbour(device: number, ip: Ip, mac: number | null): void {
     const table = this.#neighbours();

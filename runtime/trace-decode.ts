@@ -6,7 +6,7 @@ import { TRACE_WORD_BYTES, TraceEvent, traceArgsOf, traceEventOf } from "./abi.t
 import { type IfIndex, ifIndex, type RouteId, type RuleId, routeId, ruleId, tableId } from "./brand.ts";
 import { HOOKS } from "./hooks.ts";
 import type { Ip } from "./net/ip.ts";
-import { LOOKUPS, SELECTORS, type Trace, type TraceStep } from "./trace.ts";
+import { LOOKUPS, RULE_DECISIONS, SELECTORS, type Trace, type TraceStep } from "./trace.ts";
 import type { DropReason, Errno } from "./verdict.ts";
 
 /**
@@ -59,14 +59,19 @@ class Fields {
     return ruleId(this.number());
   }
 
-  ruleOrNull(): RuleId | null {
+  numberOrNull(): number | null {
     const plusOne = this.number();
-    return plusOne === 0 ? null : ruleId(plusOne - 1);
+    return plusOne === 0 ? null : plusOne - 1;
+  }
+
+  ruleOrNull(): RuleId | null {
+    const rule = this.numberOrNull();
+    return rule === null ? null : ruleId(rule);
   }
 
   routeOrNull(): RouteId | null {
-    const plusOne = this.number();
-    return plusOne === 0 ? null : routeId(plusOne - 1);
+    const route = this.numberOrNull();
+    return route === null ? null : routeId(route);
   }
 
   /** Five words: family and four of the address. */
@@ -141,6 +146,22 @@ function decodeStep(event: StepEvent, words: readonly number[]): TraceStep {
       return { step: "icmpv6_send", type: f.number(), code: f.number() };
     case TraceEvent.ip6_fragment:
       return { step: "ip6_fragment", device: f.device(), mtu: f.number() };
+    case TraceEvent.nft_chain:
+      return { step: "nft_chain", chain: f.number() };
+    case TraceEvent.nft_rule:
+      return {
+        step: "nft_rule",
+        chain: f.number(),
+        rule: f.number(),
+        decision: RULE_DECISIONS[f.number()],
+        target: f.numberOrNull(),
+      };
+    case TraceEvent.nft_policy:
+      return { step: "nft_policy", chain: f.number(), policy: RULE_DECISIONS[f.number()] as "accept" | "drop" };
+    case TraceEvent.nft_log:
+      return { step: "nft_log", chain: f.number(), rule: f.number(), at: f.number() };
+    case TraceEvent.nf_send_reset:
+      return { step: "nf_send_reset" };
     default:
       return event satisfies never;
   }

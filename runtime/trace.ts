@@ -26,8 +26,8 @@ export const SELECTORS = [
 ] as const;
 export type Selector = (typeof SELECTORS)[number];
 
-/** Why a look-up is made. link_scope (IPv6): straight in a VRF's table, without rules (vrf_ip6_route_lookup). */
-export const LOOKUPS = ["input", "output", "source", "vrf_xmit", "link_scope"] as const;
+/** Why a look-up is made. link_scope (IPv6): straight in a VRF's table, without rules (vrf_ip6_route_lookup). nft_fib: by an expression of a chain. */
+export const LOOKUPS = ["input", "output", "source", "vrf_xmit", "link_scope", "nft_fib"] as const;
 export type LookupKind = (typeof LOOKUPS)[number];
 
 /** The flow as rules and tables see it, after `l3mdev_update_flow` (a VRF bound as oif has become `l3mdev`, oif 0). */
@@ -46,8 +46,12 @@ export interface Flow {
   readonly uid: number;
 }
 
+/** What a rule of a chain decides. `continue`: the next rule. */
+export const RULE_DECISIONS = ["continue", "accept", "drop", "return", "jump", "goto", "reject", "fwd"] as const;
+export type RuleDecision = (typeof RULE_DECISIONS)[number];
+
 export type TraceStep =
-  /** A hook was passed (with nothing attached) with these devices; 0 where the hook has no such device. */
+  /** A hook is passed with these devices; 0 where the hook has no such device. What is attached to it follows. */
   | { readonly step: "hook"; readonly hook: Hook; readonly in: IfIndex; readonly out: IfIndex }
   /** l3mdev_ip_rcv -> vrf_l3_rcv: the packet's device becomes the VRF. */
   | { readonly step: "vrf_l3_rcv"; readonly device: IfIndex; readonly vrf: IfIndex }
@@ -85,6 +89,23 @@ export type TraceStep =
   | { readonly step: "ip6_forward"; readonly hopLimit: number }
   /** icmpv6_send, icmpv6_param_prob; a redirect (type 137, ndisc_send_redirect) besides. */
   | { readonly step: "icmpv6_send"; readonly type: number; readonly code: number }
-  | { readonly step: "ip6_fragment"; readonly device: IfIndex; readonly mtu: number };
+  | { readonly step: "ip6_fragment"; readonly device: IfIndex; readonly mtu: number }
+  // -- chains; `chain` is the id of a chain in the model, `rule` the place of a rule in its chain
+  /** nft_do_chain: a base chain of the hook begins. */
+  | { readonly step: "nft_chain"; readonly chain: number }
+  /** All tests of a rule said yes and its effects are done; `target`: of jump and goto. Rules that do not match leave no step. */
+  | {
+      readonly step: "nft_rule";
+      readonly chain: number;
+      readonly rule: number;
+      readonly decision: RuleDecision;
+      readonly target: number | null;
+    }
+  /** No rule of the base chain decided. */
+  | { readonly step: "nft_policy"; readonly chain: number; readonly policy: "accept" | "drop" }
+  /** nf_log_packet: `at` is the place of the `log` among the steps of the rule. */
+  | { readonly step: "nft_log"; readonly chain: number; readonly rule: number; readonly at: number }
+  /** nf_send_reset, nf_send_reset6: the host answers with a TCP reset. */
+  | { readonly step: "nf_send_reset" };
 
 export type Trace = readonly TraceStep[];

@@ -25,6 +25,11 @@ export const Verdict = {
    * fragment by `Entry.NEIGHBOUR` with the same `outDevice` and `nextHop`.
    */
   FRAGMENT: 9,
+  /**
+   * A chain rejects a TCP segment: the host answers the packet at `l3` with a reset (nf_send_reset), by Entry.OUTPUT with `device` =
+   * `outDevice` (the VRF that the answer is routed in, 0: none) and PacketFlag.ANYSRC.
+   */
+  TCP_RESET: 10,
 } as const;
 export type Verdict = (typeof Verdict)[keyof typeof Verdict];
 

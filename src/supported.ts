@@ -1,24 +1,33 @@
-/** What the checker understands and the engines do not run yet: said before anything is run, so that nothing is left out. */
+/** What the checker understands and an engine does not run yet: said before anything is run, so that nothing is left out. */
 import type { Diagnostic } from "../dsl/diagnostic.ts";
 import type { Model, Net } from "../dsl/model.ts";
 import { NO_SPAN, type Span } from "../dsl/span.ts";
+import type { EngineKind } from "./engines.ts";
 
-/** One error for each network whose packets would meet a chain or program. */
-export function unsupported(model: Model): Diagnostic[] {
+/** One error for each network whose packets would meet what the engine does not run. */
+export function unsupported(model: Model, engine: EngineKind = "compiled"): Diagnostic[] {
   const nets = [...model.nets, ...model.tests.flatMap((test) => test.nets ?? [])];
   const spans = new Set<number>();
   return nets.flatMap((net) => {
-    const span = firstHook(net);
+    const span = engine === "reference" ? firstProgram(net) : firstHook(net);
     if (span === undefined || spans.has(span.start)) return [];
     spans.add(span.start);
     return [
       {
         code: "E0100",
         severity: "error" as const,
-        message: "chains and programs are checked, but packets are not run through them yet",
+        message:
+          engine === "reference"
+            ? "programs, and `reject` at netdev hooks, are checked, but packets are not run through them yet"
+            : "chains and programs are checked, but the compiler leaves them out yet",
         primary: { span, message: "would be left out" },
         secondary: [],
-        help: [{ message: "`vrfc check`, `fmt` and `dump --stage model` understand them" }],
+        help: [
+          {
+            message:
+              "`vrfc check`, `fmt` and `dump --stage model` understand them, and `--engine reference` runs chains",
+          },
+        ],
       },
     ];
   });
@@ -27,4 +36,14 @@ export function unsupported(model: Model): Diagnostic[] {
 function firstHook({ netfilter: { chains, programs } }: Net): Span | undefined {
   const hooked = [...chains.filter((chain) => chain.base !== null), ...programs][0];
   return hooked && (hooked.origin.span ?? NO_SPAN);
+}
+
+/** Programs, and answers that would leave a device without a route (nft_reject_netdev_eval). */
+function firstProgram({ netfilter: { chains, programs, tables } }: Net): Span | undefined {
+  const rejecting = chains.filter(
+    ({ table, rules }) =>
+      tables[table].family === "netdev" && rules.some(({ steps }) => steps.some(({ kind }) => kind === "reject")),
+  );
+  const first = [...programs, ...rejecting][0];
+  return first && (first.origin.span ?? NO_SPAN);
 }

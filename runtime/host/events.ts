@@ -22,6 +22,8 @@ export interface Judgement {
   readonly info: number;
   /** PacketFlag bits. */
   readonly flags: number;
+  readonly mark: number;
+  readonly priority: number;
   readonly nextHop: Ip | null;
   readonly source: Ip | null;
   /** Of an IPv6 redirect that is to be sent besides. */

@@ -48,6 +48,7 @@ import { ErrorRateLimit } from "./rate-limit.ts";
 import type { ClientHost } from "./sockets/client.ts";
 import { Sockets } from "./sockets/sockets.ts";
 import type { OutputMeta } from "./stack.ts";
+import { sendReset } from "./tcp-reset.ts";
 
 export interface HostOptions {
   readonly engine: Engine;
@@ -60,11 +61,15 @@ export interface HostOptions {
   readonly record: (event: PacketEvent) => void;
 }
 
+/** In a microsecond of the clock. */
+const NANOSECONDS = 1000;
+
 /** Room for the largest IP packet, an Ethernet header and the headroom, in whole cache lines. */
 const SLOT_SIZE = 64 + IPV4_MAX_BYTES + 1 + 64;
 
 interface EntryMeta extends OutputMeta {
   readonly entry: Entry;
+  readonly priority?: number;
   /** NEIGHBOUR: where to. */
   readonly nextHop?: Ip;
 }
@@ -271,8 +276,8 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
   }
 
   /** dev_loopback_xmit: the copy of a broadcast or multicast that went out. */
-  #loopBack({ ip, outDevice: device }: Judgement): void {
-    this.#act(this.#judge(ip, { entry: Entry.LOOPBACK, device }), ip, device, LOOPED_BACK);
+  #loopBack({ ip, outDevice: device, mark, priority }: Judgement): void {
+    this.#act(this.#judge(ip, { entry: Entry.LOOPBACK, device, mark, priority }), ip, device, LOOPED_BACK);
   }
 
   #actOn(judged: Judgement, packet: Uint8Array, device: number, arrival: Arrival): void {
@@ -296,6 +301,10 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
       case Verdict.FRAGMENT:
         this.#redirect(judged, arrival);
         this.#fragment(judged);
+        break;
+      case Verdict.TCP_RESET:
+        this.#redirect(judged, arrival);
+        sendReset(this, judged.ip, judged.outDevice);
         break;
       case Verdict.PASS:
         this.#pass(packet, device);
@@ -347,15 +356,16 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
   }
 
   /** @param receivedBy the device that the packet came in by, 0: a socket's */
-  #unresolved({ outDevice, nextHop, ip: packet }: Judgement, receivedBy: number): void {
-    if (typeof nextHop === "number") this.neighbours.queue(outDevice, nextHop, { packet, receivedBy });
-    else if (nextHop !== null) this.neighbours6.queue(outDevice, nextHop, { packet, receivedBy });
+  #unresolved({ outDevice, nextHop, ip: packet, mark, priority }: Judgement, receivedBy: number): void {
+    const waiting = { packet, receivedBy, mark, priority };
+    if (typeof nextHop === "number") this.neighbours.queue(outDevice, nextHop, waiting);
+    else if (nextHop !== null) this.neighbours6.queue(outDevice, nextHop, waiting);
   }
 
-  #fragment({ ip, info: mtu, outDevice: device, nextHop }: Judgement): void {
+  #fragment({ ip, info: mtu, outDevice: device, nextHop, mark, priority }: Judgement): void {
     if (nextHop === null) return;
     const pieces = isIpv6(ip) ? fragment6(ip, mtu, this.nextIdentification()) : fragment(ip, mtu);
-    for (const piece of pieces) this.#neighbourOutput(device, nextHop, piece);
+    for (const packet of pieces) this.#neighbourOutput(device, nextHop, { packet, mark, priority });
   }
 
   #pass(packet: Uint8Array, device: number): void {
@@ -366,11 +376,12 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
 
   #neighbourResolved(device: number, address: Ip, mac: Mac, queue: readonly Waiting[]): void {
     this.#engine.setNeighbour(device, address, mac);
-    for (const { packet } of queue) this.#neighbourOutput(device, address, packet);
+    for (const waiting of queue) this.#neighbourOutput(device, address, waiting);
   }
 
-  #neighbourOutput(device: number, nextHop: Ip, packet: Uint8Array): void {
-    this.#act(this.#judge(packet, { entry: Entry.NEIGHBOUR, device, nextHop }), packet, device, FROM_SOCKET);
+  #neighbourOutput(device: number, nextHop: Ip, { packet, mark, priority }: Omit<Waiting, "receivedBy">): void {
+    const judged = this.#judge(packet, { entry: Entry.NEIGHBOUR, device, nextHop, mark, priority });
+    this.#act(judged, packet, device, FROM_SOCKET);
   }
 
   /** dst_link_failure -> ipv4_link_failure, ip6_link_failure: skb->dev is the device that the packet was to leave by. */
@@ -416,11 +427,12 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     return this.#result([]);
   }
 
-  #put(packet: Uint8Array, { entry, device, mark = 0, flags = 0, nextHop }: EntryMeta): void {
+  #put(packet: Uint8Array, { entry, device, mark = 0, priority = 0, flags = 0, nextHop }: EntryMeta): void {
     const batch = this.#batch;
+    this.#engine.setTime(BigInt(Math.round(this.clock.now * NANOSECONDS)));
     batch.count = 0;
     const nextHopFlag = typeof nextHop === "bigint" ? PacketFlag.NEXT_HOP_IPV6 : 0;
-    const i = batch.put(packet, { entry, device, mark, flags: flags | nextHopFlag });
+    const i = batch.put(packet, { entry, device, mark, priority, flags: flags | nextHopFlag });
     if (nextHop === undefined) return;
     const offset = batch.slot(i) + NEXT_HOP_IN_SLOT;
     if (typeof nextHop === "bigint") writeIpv6(batch.bytes, offset, nextHop);
@@ -450,6 +462,8 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
       error: column("error"),
       info: column("info"),
       flags: column("flags"),
+      mark: column("mark"),
+      priority: column("priority"),
       nextHop: address(column("nextHop"), (column("flags") & PacketFlag.NEXT_HOP_IPV6) !== 0),
       source: address(column("source"), sourceIsIpv6),
       redirectTarget: redirects ? readIpv6(batch.bytes, column("info")) : null,

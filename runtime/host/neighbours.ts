@@ -28,6 +28,9 @@ export interface Waiting {
   readonly packet: Uint8Array;
   /** The device that received it, 0: a socket's. */
   readonly receivedBy: number;
+  /** skb->mark and skb->priority. */
+  readonly mark: number;
+  readonly priority: number;
 }
 
 interface Incomplete {

@@ -21,7 +21,7 @@ const SOURCE = 6;
 const TYPE = 12;
 export const ETHERNET_HEADER_BYTES = 14;
 
-export const EtherType = { IPV4: 0x0800, ARP: 0x0806, VLAN: 0x8100, IPV6: 0x86dd } as const;
+export const EtherType = { IPV4: 0x0800, ARP: 0x0806, VLAN: 0x8100, VLAN_STACKED: 0x88a8, IPV6: 0x86dd } as const;
 
 export interface EthernetHeader {
   readonly destination: Mac;

@@ -33,9 +33,9 @@ export function checkFile(path: string, options: PolicyOptions): Checked {
 }
 
 /** The model of a policy, or null after its errors were shown on standard error. Warnings are `check`'s to show. */
-export function modelOf(path: string, options: PolicyOptions): Model | null {
+export function modelOf(path: string, options: PolicyOptions, engine: EngineKind = "compiled"): Model | null {
   const { source, model, diagnostics } = checkFile(path, options);
-  const errors = model === null ? diagnostics.filter((d) => d.severity === "error") : unsupported(model);
+  const errors = model === null ? diagnostics.filter((d) => d.severity === "error") : unsupported(model, engine);
   if (errors.length > 0) {
     process.stderr.write(
       renderDiagnostics(source, errors, { color: painter(colourOption(options.color), process.stderr).enabled }),

@@ -5,18 +5,24 @@
 import type { Device } from "../../dsl/model.ts";
 import { ETHERNET_HEADER_BYTES, EthernetView, EtherType } from "../../runtime/net/ethernet.ts";
 import { BROADCAST_MAC, isGroup } from "../../runtime/net/mac.ts";
+import { readU16 } from "../../runtime/net/wire.ts";
 import { DropReason, Verdict } from "../../runtime/verdict.ts";
 import { ip_rcv } from "./ip_input.ts";
 import { isIpv6 } from "./ipv6/af_inet6.ts";
 import { ipv6_rcv } from "./ipv6/ip6_input.ts";
 import { loopedDst6 } from "./ipv6/route.ts";
 import type { NetNamespace } from "./net.ts";
+import { nf_hook } from "./netfilter/nf_hook.ts";
 import { refuse_header } from "./raw.ts";
 import { loopedDst } from "./route.ts";
-import { kfree_skb, leave, type PacketType, type SkBuff } from "./skb.ts";
+import { kfree_skb, leave, type PacketType, type SkBuff, skb_orphan } from "./skb.ts";
 import { vrf_xmit } from "./vrf.ts";
 
 const VLAN_HLEN = 4;
+/** Below, the type is a length. */
+const ETH_P_802_3_MIN = 0x600;
+const ETH_P_802_3 = 1;
+const ETH_P_802_2 = 4;
 /** k:include/linux/netdevice.h: transmissions nested deeper than this are a loop of virtual devices. */
 const XMIT_RECURSION_LIMIT = 8;
 
@@ -43,6 +49,7 @@ export function dev_loopback_receive(net: NetNamespace, skb: SkBuff, ifindex: nu
   const dev = net.dev_get_by_index(ifindex);
   if (dev === undefined) return kfree_skb(net, skb, DropReason.DEVICE_DOWN);
   skb.pkt_type = "LOOPBACK";
+  skb.mac_header = skb.data;
   if (isIpv6(skb)) skb.dst6 = loopedDst6(skb, dev);
   else skb.dst = loopedDst(net, skb);
   return netif_receive_skb_core(net, skb, dev, skb.protocol);
@@ -54,7 +61,26 @@ function netif_receive_skb_core(net: NetNamespace, skb: SkBuff, dev: Device, typ
   skb.protocol = type;
   net.hook("xdp", dev.ifindex, 0);
   net.hook("tc ingress", dev.ifindex, 0);
-  net.hook("netdev ingress", dev.ifindex, 0);
+  skb_untag(skb);
+  skb.network_header = skb.data;
+  return nf_hook(net, skb, "netdev ingress", dev, null) ?? deliver_skb(net, skb, dev, type);
+}
+
+/**
+ * skb_vlan_untag: the hooks of a device see behind a VLAN tag; nothing else does, as tagged frames are the host's. A length instead of
+ * a type: ETH_P_802_2, ETH_P_802_3.
+ */
+function skb_untag(skb: SkBuff): void {
+  if (skb.protocol === EtherType.VLAN || skb.protocol === EtherType.VLAN_STACKED) {
+    if (skb.len < VLAN_HLEN + 2) return;
+    skb.protocol = readU16(skb.bytes, skb.data + 2);
+    skb.pull(VLAN_HLEN);
+  }
+  if (skb.protocol < ETH_P_802_3_MIN)
+    skb.protocol = skb.len >= 2 && readU16(skb.bytes, skb.data) === 0xffff ? ETH_P_802_3 : ETH_P_802_2;
+}
+
+function deliver_skb(net: NetNamespace, skb: SkBuff, dev: Device, type: number): Verdict {
   if (type === EtherType.IPV4) return ip_rcv(net, skb, dev);
   return type === EtherType.IPV6 ? ipv6_rcv(net, skb, dev) : Verdict.PASS;
 }
@@ -62,6 +88,7 @@ function netif_receive_skb_core(net: NetNamespace, skb: SkBuff, dev: Device, typ
 /** Pulls the Ethernet header and says for whom the frame is; its own address leaves pkt_type as it was. */
 function eth_type_trans(skb: SkBuff, dev: Device): EthernetView {
   const eth = new EthernetView(skb.bytes.slice(skb.data, skb.data + ETHERNET_HEADER_BYTES));
+  skb.mac_header = skb.data;
   skb.pull(ETHERNET_HEADER_BYTES);
   if (eth.destination !== dev.mac) skb.pkt_type = packetType(eth.destination);
   return eth;
@@ -74,7 +101,9 @@ function packetType(destination: number): PacketType {
 
 /** `data` stands at the Ethernet header. */
 export function dev_queue_xmit(net: NetNamespace, skb: SkBuff, dev: Device): Verdict {
-  net.hook("netdev egress", 0, dev.ifindex);
+  skb.mac_header = skb.data;
+  const end = nf_hook(net, skb, "netdev egress", null, dev);
+  if (end !== null) return end;
   net.hook("tc egress", 0, dev.ifindex);
   if (!dev.up) return kfree_skb(net, skb, DropReason.DEVICE_DOWN);
   switch (dev.kind) {
@@ -94,5 +123,7 @@ export function dev_queue_xmit(net: NetNamespace, skb: SkBuff, dev: Device): Ver
 /** Queued in the kernel, so transmissions made from there are not nested in this one. */
 export function netif_rx(net: NetNamespace, skb: SkBuff, dev: Device): Verdict {
   skb.xmit_recursion = 0;
+  skb.nf_dup_recursion = 0;
+  skb_orphan(skb);
   return netif_receive_skb(net, skb, dev);
 }

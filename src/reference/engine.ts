@@ -166,12 +166,20 @@ export function referenceEngine(net: Net, kernel: KernelProfile): Engine {
       return new PacketBatch(() => buffer, imageOffset(0), capacity, slotSize);
     },
     process(batch) {
-      for (let i = 0; i < batch.count; i++) settle(namespace, new SkBuff(batch, i));
+      const given = batch.count; // copies are appended
+      for (let i = 0; i < given; i++) settle(namespace, new SkBuff(batch, i));
     },
     trace(batch) {
-      return Array.from({ length: batch.count }, (_, i) => traceOne(namespace, new SkBuff(batch, i)));
+      const given = batch.count;
+      namespace.copies = [];
+      const traces = Array.from({ length: given }, (_, i) => traceOne(namespace, new SkBuff(batch, i)));
+      return [...traces, ...namespace.copies];
     },
     setNeighbour: (device, ip, mac) => namespace.setNeighbour(device, ip, mac),
+    readCounters: () => [...namespace.netfilter.counters],
+    setTime(nanoseconds) {
+      namespace.netfilter.now = nanoseconds;
+    },
   };
 }
 
@@ -184,7 +192,7 @@ function traceOne(net: NetNamespace, skb: SkBuff): Trace {
 }
 
 function settle(net: NetNamespace, skb: SkBuff): void {
-  skb.set("verdict", judge(net, skb));
+  skb.settle(judge(net, skb));
 }
 
 function judge(net: NetNamespace, skb: SkBuff): Verdict {

@@ -101,7 +101,7 @@ function __fib_validate_source(
 }
 
 /** Does any next hop of the route leave by the device? */
-const fib_info_nh_uses_dev = (net: NetNamespace, route: Route, dev: Device): boolean =>
+export const fib_info_nh_uses_dev = (net: NetNamespace, route: Route, dev: Device): boolean =>
   route.nexthops.some((nhc) => nhc_l3mdev_matches_dev(net, nhc, dev));
 
 /** By the device itself, or, when it is a VRF, by a slave of it. A sibling slave does not count. */

@@ -3,6 +3,7 @@ import { DropReason, type Verdict } from "../../runtime/verdict.ts";
 import { dst_output } from "./ip_output.ts";
 import { IP_DF, ip_decrease_ttl } from "./iphdr.ts";
 import type { NetNamespace } from "./net.ts";
+import { nf_hook } from "./netfilter/nf_hook.ts";
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ip_rt_send_redirect } from "./route.ts";
 import { ip_dst_mtu } from "./rtable.ts";
 import { icmp_send, kfree_skb, type SkBuff } from "./skb.ts";
@@ -21,9 +22,13 @@ export function ip_forward(net: NetNamespace, skb: SkBuff): Verdict {
   if (ip_exceeds_mtu(skb, mtu)) return icmp_send(net, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
   ip_decrease_ttl(iph);
   if (skb.doredirect) ip_rt_send_redirect(net, skb);
-  net.hook("forward", skb.dev!.ifindex, rt.dev.ifindex);
-  return dst_output(net, skb);
+  skb.priority = rt_tos2priority(iph.tos); // sysctl_ip_fwd_update_priority is on
+  return nf_hook(net, skb, "forward", skb.dev, rt.dev) ?? dst_output(net, skb);
 }
+
+/** TC_PRIO_* of the four TOS bits (k:net/ipv4/route.c ip_tos2prio): best effort 0, filler 1, bulk 2, interactive bulk 4, interactive 6. */
+const ip_tos2prio = [0, 1, 0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4];
+const rt_tos2priority = (tos: number): number => ip_tos2prio[(tos & 0x1e) >>> 1];
 
 /** Without DF the packet is cut on its way out. */
 export const ip_exceeds_mtu = (skb: SkBuff, mtu: number): boolean =>

@@ -12,6 +12,7 @@ import { ip_forward } from "./ip_forward.ts";
 import { IPHDR_BYTES, ip_fast_csum, ip_is_fragment } from "./iphdr.ts";
 import { l3mdev_ip_rcv } from "./l3mdev.ts";
 import type { NetNamespace } from "./net.ts";
+import { nf_hook } from "./netfilter/nf_hook.ts";
 import { ip_error, ip_route_input_noref } from "./route.ts";
 import { deliver, icmp_send, inet_sdif, kfree_skb, type SkBuff } from "./skb.ts";
 
@@ -19,8 +20,7 @@ export function ip_rcv(net: NetNamespace, skb: SkBuff, dev: Device): Verdict {
   skb.set_network_header();
   const reason = ip_rcv_core(skb);
   if (reason !== null) return kfree_skb(net, skb, reason);
-  net.hook("prerouting", dev.ifindex, 0);
-  return ip_rcv_finish(net, skb);
+  return nf_hook(net, skb, "prerouting", dev, null) ?? ip_rcv_finish(net, skb);
 }
 
 /** The checks, in the kernel's order; then padding is cut off. */
@@ -42,8 +42,7 @@ function ip_rcv_core(skb: SkBuff): DropReason | null {
 
 function ip_rcv_finish(net: NetNamespace, skb: SkBuff): Verdict {
   const dev = skb.dev!; // before the VRF takes over: IPv4 routes by the slave
-  l3mdev_ip_rcv(net, skb);
-  return ip_rcv_finish_core(net, skb, dev) ?? dst_input(net, skb);
+  return l3mdev_ip_rcv(net, skb) ?? ip_rcv_finish_core(net, skb, dev) ?? dst_input(net, skb);
 }
 
 /** The verdict, when the packet goes no further. */
@@ -88,6 +87,6 @@ function dst_input(net: NetNamespace, skb: SkBuff): Verdict {
 export function ip_local_deliver(net: NetNamespace, skb: SkBuff): Verdict {
   const dev = skb.dev!;
   net.record({ step: "ip_local_deliver", device: dev.ifindex, sdif: ifIndex(inet_sdif(skb)) });
-  if (!ip_is_fragment(skb.iphdr)) net.hook("input", dev.ifindex, 0);
-  return deliver(skb);
+  const end = ip_is_fragment(skb.iphdr) ? null : nf_hook(net, skb, "input", dev, null);
+  return end ?? deliver(skb);
 }

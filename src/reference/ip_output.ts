@@ -15,6 +15,7 @@ import { ip_send_check } from "./iphdr.ts";
 import { l3mdev_ip_out } from "./l3mdev.ts";
 import { neigh_ha, neigh_output } from "./neighbour.ts";
 import type { NetNamespace } from "./net.ts";
+import { nf_hook, nf_hook_clone } from "./netfilter/nf_hook.ts";
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED } from "./route.ts";
 import { ip_dst_mtu } from "./rtable.ts";
 import { icmp_send, kfree_skb, leave, type SkBuff } from "./skb.ts";
@@ -24,15 +25,13 @@ import { vrf_output } from "./vrf.ts";
 export function ip_local_out(net: NetNamespace, skb: SkBuff): Verdict {
   skb.iphdr.tot_len = skb.len;
   ip_send_check(skb.iphdr);
-  l3mdev_ip_out(net, skb);
-  net.hook("output", 0, skb.dst!.dev.ifindex);
-  return dst_output(net, skb);
+  return l3mdev_ip_out(net, skb) ?? nf_hook(net, skb, "output", null, skb.dst!.dev) ?? dst_output(net, skb);
 }
 
 export function dst_output(net: NetNamespace, skb: SkBuff): Verdict {
   switch (skb.dst!.output) {
     case "ip_output":
-      return ip_output(net, skb, skb.dev?.ifindex ?? 0);
+      return ip_output(net, skb, skb.dev);
     case "ip_mc_output":
       return ip_mc_output(net, skb);
     case "vrf_output":
@@ -42,19 +41,19 @@ export function dst_output(net: NetNamespace, skb: SkBuff): Verdict {
   }
 }
 
-function ip_output(net: NetNamespace, skb: SkBuff, indev: number): Verdict {
+function ip_output(net: NetNamespace, skb: SkBuff, indev: Device | null): Verdict {
   const { dev } = skb.dst!;
   skb.dev = dev;
-  net.hook("postrouting", indev, dev.ifindex);
-  return ip_finish_output(net, skb);
+  return nf_hook(net, skb, "postrouting", indev, dev) ?? ip_finish_output(net, skb);
 }
 
 /** This host gets a copy, which passes POSTROUTING too: ip_mc_finish_output. A multicast with TTL 0 must not leave it. */
 function ip_mc_output(net: NetNamespace, skb: SkBuff): Verdict {
-  net.hook("postrouting", 0, skb.dst!.dev.ifindex);
-  skb.raiseFlag(PacketFlag.LOOP_BACK);
+  const { dev } = skb.dst!;
+  skb.dev = dev;
+  if (nf_hook_clone(net, skb, "postrouting", dev)) skb.raiseFlag(PacketFlag.LOOP_BACK);
   if (skb.dst!.rt_type === "multicast" && skb.iphdr.ttl === 0) return kfree_skb(net, skb, DropReason.NOT_SPECIFIED);
-  return ip_output(net, skb, 0);
+  return ip_output(net, skb, null);
 }
 
 function ip_finish_output(net: NetNamespace, skb: SkBuff): Verdict {

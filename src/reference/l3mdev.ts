@@ -6,6 +6,7 @@
  */
 import type { Device } from "../../dsl/model.ts";
 import { LOOPBACK_IFINDEX } from "../../runtime/brand.ts";
+import type { Verdict } from "../../runtime/verdict.ts";
 import { FlowFlag, type Flowi } from "./flow.ts";
 import { type NetNamespace, netif_is_l3_master, netif_is_l3_slave } from "./net.ts";
 import type { SkBuff } from "./skb.ts";
@@ -68,10 +69,10 @@ export function l3mdev_fib_rule_match(net: NetNamespace, fl: Flowi): number {
   return dev !== undefined && netif_is_l3_master(dev) ? dev.table : 0;
 }
 
-/** A packet received by a slave, or by the VRF device itself, passes to the VRF. */
-export function l3mdev_ip_rcv(net: NetNamespace, skb: SkBuff): void {
+/** A packet received by a slave, or by the VRF device itself, passes to the VRF; or ends there, with the verdict. */
+export function l3mdev_ip_rcv(net: NetNamespace, skb: SkBuff): Verdict | null {
   const master = l3mdev_l3_rcv_master(net, skb.dev!);
-  if (master !== undefined) vrf_l3_rcv(net, master, skb);
+  return master === undefined ? null : vrf_l3_rcv(net, master, skb);
 }
 
 /** The VRF whose receive handler a packet received by `dev` goes through. */
@@ -80,9 +81,9 @@ export function l3mdev_l3_rcv_master(net: NetNamespace, dev: Device): Device | u
   return netif_is_l3_master(dev) ? dev : undefined;
 }
 
-/** A packet of this host that leaves by a slave passes through the VRF first. */
-export function l3mdev_ip_out(net: NetNamespace, skb: SkBuff): void {
+/** A packet of this host that leaves by a slave passes through the VRF first; or ends there, with the verdict. */
+export function l3mdev_ip_out(net: NetNamespace, skb: SkBuff): Verdict | null {
   const dev = skb.dst!.dev;
   const master = netif_is_l3_slave(dev) ? net.dev_get_by_index(dev.master) : undefined;
-  if (master !== undefined) vrf_l3_out(net, master, skb);
+  return master === undefined ? null : vrf_l3_out(net, master, skb);
 }

@@ -8,6 +8,7 @@ import type { Hook } from "../../runtime/hooks.ts";
 import type { Ip } from "../../runtime/net/ip.ts";
 import type { Mac } from "../../runtime/net/mac.ts";
 import type { TraceStep } from "../../runtime/trace.ts";
+import { NetfilterState } from "./netfilter/state.ts";
 
 /** RT_TABLE_UNSPEC as a rule's table: fib_get_table takes main for it. */
 export const RT_TABLE_UNSPEC = 0;
@@ -19,8 +20,11 @@ export class NetNamespace {
   readonly rules: readonly Rule[];
   /** IPv6 rules likewise. */
   readonly rules6: readonly Rule[];
+  readonly netfilter: NetfilterState;
   /** Null while nobody wants a trace. */
   trace: TraceStep[] | null = null;
+  /** Traces of the copies that chains made since the last call, in their order in the batch. */
+  copies: TraceStep[][] = [];
   readonly #tables = { 4: new Map<TableId, Route[]>(), 6: new Map<TableId, Route[]>() };
   readonly #neighbours = new Map<string, Mac>();
 
@@ -29,6 +33,7 @@ export class NetNamespace {
     this.kernel = kernel;
     this.rules = model.rules.filter((rule) => rule.family === 4);
     this.rules6 = model.rules.filter((rule) => rule.family === 6);
+    this.netfilter = new NetfilterState(model.netfilter);
     for (const route of model.routes) {
       const tables = this.#tables[route.family];
       const table = tables.get(route.table);
@@ -73,7 +78,7 @@ export class NetNamespace {
     this.trace?.push(step);
   }
 
-  /** A hook is passed, with nothing attached to it. */
+  /** A hook is passed; what is attached to it: netfilter/nf_hook.ts. */
   hook(hook: Hook, input: number, output: number): void {
     this.record({ step: "hook", hook, in: ifIndex(input), out: ifIndex(output) });
   }

@@ -16,7 +16,7 @@ import { refuse_header6 } from "./ipv6/raw.ts";
 import { type NetNamespace, netif_is_l3_master } from "./net.ts";
 import { ip_route_output_key } from "./route.ts";
 import { ip_dst_mtu } from "./rtable.ts";
-import { kfree_skb, type SkBuff, send_error } from "./skb.ts";
+import { kfree_skb, type SkBuff, send_error, skb_set_owner_w } from "./skb.ts";
 
 /** Entry OUTPUT: routes the packet, fills in its source, and sends it. */
 export function raw_sendmsg(net: NetNamespace, skb: SkBuff): Verdict {
@@ -26,6 +26,7 @@ export function raw_sendmsg(net: NetNamespace, skb: SkBuff): Verdict {
   const rt = ip_route_output_key(net, skb, "output", fl4);
   if (typeof rt === "number") return send_error(net, skb, rt);
   skb.dst = rt;
+  skb_set_owner_w(skb);
   if (ip_exceeds_mtu(skb, ip_dst_mtu(rt))) return send_error(net, skb, Errno.EMSGSIZE);
   skb.iphdr.saddr = fl4.saddr; // ip_copy_addrs: those that were 0
   skb.iphdr.daddr = fl4.daddr;

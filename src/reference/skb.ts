@@ -38,7 +38,18 @@ export class SkBuff {
   dev: Device | null = null;
   skb_iif = 0;
   pkt_type: PacketType = "HOST";
-  readonly mark: number;
+  mark: number;
+  priority: number;
+  /** Of the Ethernet header; null: not set, as for a socket's packet that no device has sent yet. */
+  mac_header: number | null = null;
+  /** Owner of the socket that sends; null: nobody, or the kernel itself. */
+  sk_uid: number | null = null;
+  /** Index of the device that the sending socket is bound to; 0: none. */
+  sk_bound_dev_if = 0;
+  /** A socket's call to send is still on the stack, and learns of a drop. */
+  sending = false;
+  /** Transmissions by `fwd` and `dup` nested in each other (kernel: nf_dup_skb_recursion). */
+  nf_dup_recursion = 0;
   /** EtherType. */
   protocol: number = EtherType.IPV4;
   /** An IPv4 packet's; an IPv6 one has `dst6`. */
@@ -64,6 +75,7 @@ export class SkBuff {
     this.data = batch.column("data")[index];
     this.len = batch.column("length")[index];
     this.mark = batch.column("mark")[index];
+    this.priority = batch.column("priority")[index];
     for (const column of RESULT_COLUMNS) batch.column(column)[index] = 0;
   }
 
@@ -81,6 +93,11 @@ export class SkBuff {
     this.pull(-bytes);
   }
 
+  /** Pulled off: what `mac_header` says of a packet that has none is the network header (mac_len 0). */
+  get mac_len(): number {
+    return this.mac_header === null ? 0 : this.network_header - this.mac_header;
+  }
+
   set_network_header(): void {
     this.network_header = this.data;
     this.set("l3", this.data);
@@ -88,6 +105,13 @@ export class SkBuff {
 
   set(column: Column, value: number): void {
     this.batch.column(column)[this.index] = value;
+  }
+
+  /** The end of a packet: its verdict, and what chains may have changed. */
+  settle(verdict: Verdict): void {
+    this.set("verdict", verdict);
+    this.set("mark", this.mark);
+    this.set("priority", this.priority);
   }
 
   /** `data` and `length` as the packet now is. */
@@ -132,6 +156,20 @@ export class SkBuff {
     writeIpv6(this.bytes, at, address);
     return at;
   }
+}
+
+/** sock_alloc_send_skb, skb_set_owner_w: a packet of a socket, whose call to send is under way. */
+export function skb_set_owner_w(skb: SkBuff): void {
+  skb.sk_uid = (skb.flags & PacketFlag.KERNEL_SOCKET) === 0 ? skb.batch.column("uid")[skb.index] : null;
+  skb.sk_bound_dev_if = (skb.flags & PacketFlag.OIF_UNBOUND) === 0 ? skb.batch.column("device")[skb.index] : 0;
+  skb.sending = true;
+}
+
+/** skb_orphan: queued for this host itself, the packet is no socket's any more. */
+export function skb_orphan(skb: SkBuff): void {
+  skb.sk_uid = null;
+  skb.sk_bound_dev_if = 0;
+  skb.sending = false;
 }
 
 /** kfree_skb_reason */

@@ -19,41 +19,47 @@ import { ipv4_is_lbcast, ipv4_is_multicast } from "./in.ts";
 import { dst_output, ip_finish_output2 } from "./ip_output.ts";
 import { vrf_process_v6_outbound } from "./ipv6/vrf.ts";
 import type { NetNamespace } from "./net.ts";
+import { nf_hook } from "./netfilter/nf_hook.ts";
 import { ip_route_output_key } from "./route.ts";
 import type { Rtable } from "./rtable.ts";
 import { kfree_skb, type SkBuff } from "./skb.ts";
 
 /** vrf_ip_rcv. Multicast, and what vrf_local_xmit sent, pass no second PREROUTING. */
-export function vrf_l3_rcv(net: NetNamespace, vrf_dev: Device, skb: SkBuff): void {
+export function vrf_l3_rcv(net: NetNamespace, vrf_dev: Device, skb: SkBuff): Verdict | null {
   net.record({ step: "vrf_l3_rcv", device: skb.dev!.ifindex, vrf: vrf_dev.ifindex });
   skb.dev = vrf_dev;
   skb.skb_iif = vrf_dev.ifindex;
   skb.l3slave = true;
-  if (ipv4_is_multicast(skb.iphdr.daddr)) return;
+  if (ipv4_is_multicast(skb.iphdr.daddr)) return null;
   if (skb.pkt_type === "LOOPBACK") {
     skb.pkt_type = "HOST";
-    return;
+    return null;
   }
-  net.hook("prerouting", vrf_dev.ifindex, 0);
+  return nf_hook(net, skb, "prerouting", vrf_dev, null);
 }
 
 /** vrf_ip_out. Multicast and limited broadcast are not diverted. */
-export function vrf_l3_out(net: NetNamespace, vrf_dev: Device, skb: SkBuff): void {
+export function vrf_l3_out(net: NetNamespace, vrf_dev: Device, skb: SkBuff): Verdict | null {
   const { daddr } = skb.iphdr;
-  if (ipv4_is_multicast(daddr) || ipv4_is_lbcast(daddr)) return;
+  if (ipv4_is_multicast(daddr) || ipv4_is_lbcast(daddr)) return null;
   const direct = qdisc_tx_is_default(vrf_dev);
   net.record({ step: "vrf_l3_out", device: skb.dst!.dev.ifindex, vrf: vrf_dev.ifindex, direct });
-  if (direct) vrf_ip_out_direct(net, vrf_dev, skb);
-  else skb.dst = vrf_rth(vrf_dev);
+  if (direct) return vrf_ip_out_direct(net, vrf_dev, skb);
+  skb.dst = vrf_rth(vrf_dev);
+  return null;
 }
 
 /** A device that is down has the noop qdisc, which is none of its own and yet queues: dev_deactivate. */
 export const qdisc_tx_is_default = (vrf_dev: Device): boolean => vrf_dev.up && vrf_dev.qdiscDefault;
 
-function vrf_ip_out_direct(net: NetNamespace, vrf_dev: Device, skb: SkBuff): void {
+/** The socket does not learn of a drop here: __ip_local_out takes what l3mdev_ip_out kept for sent. */
+export function vrf_ip_out_direct(net: NetNamespace, vrf_dev: Device, skb: SkBuff): Verdict | null {
+  const { sending } = skb;
   skb.dev = vrf_dev;
-  net.hook("output", 0, vrf_dev.ifindex);
-  net.hook("postrouting", 0, vrf_dev.ifindex);
+  skb.sending = false;
+  const end = nf_hook(net, skb, "output", null, vrf_dev) ?? nf_hook(net, skb, "postrouting", null, vrf_dev);
+  skb.sending = sending;
+  return end;
 }
 
 /** vrf_rtable_create: the dst that leads through the VRF device. */
@@ -71,8 +77,7 @@ const vrf_rth = (vrf_dev: Device): Rtable => ({
 export function vrf_output(net: NetNamespace, skb: SkBuff): Verdict {
   const { dev } = skb.dst!;
   skb.dev = dev;
-  net.hook("postrouting", 0, dev.ifindex);
-  return ip_finish_output2(net, skb, dev, skb.iphdr.daddr);
+  return nf_hook(net, skb, "postrouting", null, dev) ?? ip_finish_output2(net, skb, dev, skb.iphdr.daddr);
 }
 
 export function vrf_xmit(net: NetNamespace, skb: SkBuff, vrf_dev: Device): Verdict {
@@ -112,6 +117,5 @@ export function vrf_local_xmit(net: NetNamespace, skb: SkBuff, vrf_dev: Device):
 
 /** skb->dev is still the VRF, so POSTROUTING sees it as the in device. */
 function vrf_ip_local_out(net: NetNamespace, skb: SkBuff): Verdict {
-  net.hook("output", 0, skb.dst!.dev.ifindex);
-  return dst_output(net, skb);
+  return nf_hook(net, skb, "output", null, skb.dst!.dev) ?? dst_output(net, skb);
 }

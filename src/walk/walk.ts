@@ -15,6 +15,7 @@ import { icmpErrorName } from "../../runtime/host/messages.ts";
 import { formatIp, formatPrefix } from "../../runtime/net/ip.ts";
 import type { Flow, Selector, Trace, TraceStep } from "../../runtime/trace.ts";
 import { DropReason, Errno, nameOf } from "../../runtime/verdict.ts";
+import { chainLines, endOfChain, isChainStep } from "./chain-lines.ts";
 
 /** Where a line of a walk comes from: the text (`seed.vrf:7`), the kernel's own doing, or both. */
 export interface WalkOrigin {
@@ -26,8 +27,8 @@ export interface WalkOrigin {
 
 /** One rule tried or one table consulted, below the step that did it. */
 export interface WalkLine {
-  readonly kind: "rule" | "table" | "suppress";
-  /** Rules: the preference; tables: id. */
+  readonly kind: "rule" | "table" | "suppress" | "chain rule";
+  /** Rules: the preference; tables: id; rules of chains: the chain. */
   readonly id: number;
   /** The rule or route in iproute2's words. */
   readonly text: string;
@@ -69,6 +70,12 @@ export function walk(trace: Trace, net: Net, source: Source): WalkStep[] {
         end: null,
       });
       i = last;
+    } else if (step.step === "nft_chain" || isChainStep(step)) {
+      const last = endOfChain(trace, i);
+      const detail = `chain ${net.netfilter.chains[step.chain].name}${step.step === "nft_chain" ? "" : ", on"}`;
+      const lines = chainLines(trace.slice(i, last + 1), net, source);
+      steps.push({ n, step: "nft_chain", title: "nft_do_chain", detail, lines, end: null });
+      i = last;
     } else {
       const [title, detail, end] = tell(step, net);
       const hook =
@@ -98,6 +105,7 @@ const lookupTitles = {
   source: "fib_lookup (source validation)",
   vrf_xmit: "fib_lookup (vrf_xmit)",
   link_scope: "l3mdev_link_scope_lookup",
+  nft_fib: "fib_lookup (an expression of the chain)",
 } as const;
 
 /** The flow in `ip route get` words; selectors at their "any" value are left out. */
@@ -264,10 +272,16 @@ function tell(step: Exclude<TraceStep, { step: "lookup" }>, net: Net): [string, 
       return ["=> FRAGMENT", `${device(step.device)} mtu ${step.mtu}: the host cuts it`, "sent"];
     case "drop":
       return ["=> DROPPED", nameOf(DropReason, step.reason), "dropped"];
+    case "nf_send_reset":
+      return ["=> TCP RESET", "the host answers", "error"];
     case "rule":
     case "fib":
     case "suppress":
     case "result":
+    case "nft_chain":
+    case "nft_rule":
+    case "nft_policy":
+    case "nft_log":
       return [step.step, "", null];
   }
 }
@@ -282,7 +296,7 @@ function hookTitle(hook: Hook, input: IfIndex, output: IfIndex, net: Net): strin
   return `${hook.toUpperCase()}${devices.join("")}`;
 }
 
-function originOf(origin: Origin, source: Source): WalkOrigin {
+export function originOf(origin: Origin, source: Source): WalkOrigin {
   return {
     ...(origin.span === undefined ? {} : { file: source.name, line: lineOf(source, origin.span.start) }),
     ...(origin.kernel === undefined ? {} : { kernel: origin.kernel }),

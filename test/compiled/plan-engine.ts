@@ -1,6 +1,6 @@
 /** The plan itself as an engine: interpreted, step by step, over a buffer laid out as linear memory is. */
 import type { Model } from "../../dsl/model.ts";
-import { EXPORTS, IMAGE, NET, NET_BYTES } from "../../runtime/abi.ts";
+import { EXPORTS, FILTER_COUNTER, FILTER_COUNTER_BYTES, IMAGE, NET, NET_BYTES } from "../../runtime/abi.ts";
 import { batchBytes, DEFAULT_SLOT_SIZE, PacketBatch } from "../../runtime/batch.ts";
 import { imageOffset } from "../../runtime/brand.ts";
 import type { Engine } from "../../runtime/engine.ts";
@@ -37,6 +37,7 @@ export function planEngines(
   let heap = Math.ceil((image.heap + TRACE_BYTES) / 64) * 64;
   const process = interpret(hot, { memory });
   const trace = interpret(traced, { memory, onTrace: traceRecorder(memory, REGION) });
+  const record = (index: number): number => view.getUint32(IMAGE.netsOffset, true) + index * NET_BYTES;
   return model.nets.map((_, index) => ({
     name: `plan -O${level}${lpm === undefined ? "" : ` ${lpm}`}`,
     createBatch(capacity, slotSize = DEFAULT_SLOT_SIZE) {
@@ -56,9 +57,21 @@ export function planEngines(
       const end = view.getUint32(IMAGE.traceCursor, true);
       return decodeTraces(new DataView(memory.buffer, image.heap, end - image.heap), batch.count);
     },
+    readCounters: () => [],
+    setTime() {},
+    readCounters() {
+      const first = view.getUint32(record(index) + NET.filterState, true);
+      return model.nets[index].netfilter.counters.map((_, i) => {
+        const at = first + i * FILTER_COUNTER_BYTES;
+        const read = (offset: number) => view.getBigUint64(at + offset, true);
+        return { packets: read(FILTER_COUNTER.packets), bytes: read(FILTER_COUNTER.bytes) };
+      });
+    },
+    setTime(nanoseconds) {
+      view.setBigUint64(record(index) + NET.clock, nanoseconds, true);
+    },
     setNeighbour(device, ip, mac) {
-      const record = view.getUint32(IMAGE.netsOffset, true) + index * NET_BYTES;
-      const table = new NeighbourTable(memory, view.getUint32(record + NET.neighbours, true));
+      const table = new NeighbourTable(memory, view.getUint32(record(index) + NET.neighbours, true));
       if (mac === null) table.delete(device, ip);
       else if (!table.set({ ifindex: device, address: ip, mac })) throw new Error("no room for the neighbour");
     },

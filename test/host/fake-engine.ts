@@ -54,6 +54,10 @@ export class FakeEngine implements Engine {
     this.process(batch);
     return Array.from({ length: batch.count }, () => []);
   }
+  readCounters(): [] {
+    return [];
+  }
+  setTime(): void {}
   setNeighbour(device: number, address: number | bigint, mac: number | null): void {
     if (mac === null) this.#neighbours.delete(`${device} ${address}`);
     else this.#neighbours.set(`${device} ${address}`, mac);

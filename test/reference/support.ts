@@ -196,6 +196,18 @@ export function stepText(net: Net, step: TraceStep): string {
       return `lookup ${step.kind} ${flowText(step.flow, dev)}`;
     case "rule":
       return `rule ${net.rules[step.rule].pref}${step.matched ? "" : ` fails ${step.failed ?? "inverted"}`}`;
+    case "nft_chain":
+      return `chain ${net.netfilter.chains[step.chain].name}`;
+    case "nft_rule": {
+      const target = step.target === null ? "" : ` ${net.netfilter.chains[step.target].name}`;
+      return `${net.netfilter.chains[step.chain].name}[${step.rule}] ${step.decision}${target}`;
+    }
+    case "nft_policy":
+      return `policy ${step.policy}`;
+    case "nft_log":
+      return `log ${net.netfilter.chains[step.chain].name}[${step.rule}].${step.at}`;
+    case "nf_send_reset":
+      return step.step;
     case "fib":
       return `fib ${step.table} ${[step.route === null ? "" : route(step.route), step.error === 0 ? "" : errno(step.error)].join(" ").trim()}`;
     case "suppress":

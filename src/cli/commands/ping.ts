@@ -1,7 +1,7 @@
 /** `vrfc ping FILE ADDRESS`: what iputils ping would do in that network, with every namespace's walk. */
 import { parseIp } from "../../../dsl/address.ts";
 import { deviceNamed, type Net } from "../../../dsl/model.ts";
-import type { Ipv4 } from "../../../runtime/net/ip.ts";
+import { familyOf, type Ip } from "../../../runtime/net/ip.ts";
 import { openLab } from "../../lab.ts";
 import { outcomeWords } from "../../test-run.ts";
 import { renderStory, story } from "../../walk/story.ts";
@@ -24,12 +24,12 @@ export async function run(file: string, address: string, options: PingCommandOpt
   const paint = painter(colourOption(options.color));
   const ttl = options.ttl === undefined ? undefined : numberOption("ttl", options.ttl, 1, 255);
   const mark = options.mark === undefined ? undefined : numberOption("mark", options.mark, 0, 0xffffffff);
-  const destination = ipv4(address);
-  const model = modelOf(file, options);
+  const { destination, zone } = target(address);
+  const model = modelOf(file, options, kind);
   if (model === null) return EXIT.FINDINGS;
   const net = namespaceNamed(model, options.from);
   const lab = await openLab(model, kind);
-  const ping = lab.ping(net.index, { destination, ttl, mark, ...binding(net, options.interface) });
+  const ping = lab.ping(net.index, { destination, zone, ttl, mark, ...binding(net, options.interface, destination) });
   const chapters = story(ping.events, model.nets, model.source);
   if (options.json) {
     const report = {
@@ -51,21 +51,25 @@ export async function run(file: string, address: string, options: PingCommandOpt
   return ping.exitCode === 0 ? EXIT.OK : EXIT.FINDINGS;
 }
 
-function ipv4(text: string): Ipv4 {
-  const parsed = parseIp(text);
+/** An address, of IPv6 with `%DEVICE` behind it where it is known on one link only. */
+function target(text: string): { destination: Ip; zone: string } {
+  const [address, zone = ""] = text.includes(":") ? text.split("%", 2) : [text];
+  const parsed = parseIp(address);
   if (!parsed.ok) throw new UsageError(`\`${text}\` is not an address: ${parsed.reason}`);
-  if (typeof parsed.value !== "number") throw new UsageError("ping: IPv6 is not supported yet");
-  return parsed.value;
+  return { destination: parsed.value, zone };
 }
 
 /** `-I` takes a device of the namespace, else an address. */
-function binding(net: Net, value: string | undefined): { device?: string; source?: Ipv4 } {
+function binding(net: Net, value: string | undefined, destination: Ip): { device?: string; source?: Ip } {
   if (value === undefined) return {};
   const name = String(value);
   if (deviceNamed(net, name) !== undefined) return { device: name };
   const parsed = parseIp(name);
-  if (parsed.ok) return { source: ipv4(name) };
-  throw new UsageError(
-    `-I ${name}: namespace ${net.name} has no such device (it has ${net.devices.map((d) => d.name).join(", ")}), and it is not an address`,
-  );
+  if (parsed.ok && familyOf(parsed.value) === familyOf(destination)) return { source: parsed.value };
+  const why = parsed.ok
+    ? "is of another family than the destination"
+    : `is neither an address nor a device of ${devicesOf(net)}`;
+  throw new UsageError(`-I ${name} ${why}`);
 }
+
+const devicesOf = ({ name, devices }: Net): string => `namespace ${name} (${devices.map((d) => d.name).join(", ")})`;

@@ -67,3 +67,18 @@ function isBetter(score: readonly number[], than: readonly number[]): boolean {
   const first = score.findIndex((value, rule) => value !== than[rule]);
   return first >= 0 && score[first] > than[first];
 }
+
+/**
+ * Is it an address of this host? In the device's VRF, if it is in one.
+ * @param strict of the device itself; else an address of link or host scope must be
+ */
+export function ipv6_chk_addr(net: NetNamespace, addr: bigint, dev: Device, strict: boolean): boolean {
+  const l3mdev = l3mdev_master_dev(net, dev);
+  const confined = strict || in6.ipv6_addr_is_linklocal(addr) || in6.ipv6_addr_loopback(addr);
+  return net.devices.some(
+    (owner) =>
+      (l3mdev === undefined || l3mdev_master_dev(net, owner) === l3mdev) &&
+      (!confined || owner === dev) &&
+      owner.addresses.some(({ prefix }) => prefix.address === addr),
+  );
+}

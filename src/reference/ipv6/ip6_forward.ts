@@ -2,6 +2,7 @@
 import { IPV6_MIN_MTU } from "../../../runtime/net/ipv6.ts";
 import { DropReason, type Verdict } from "../../../runtime/verdict.ts";
 import type { NetNamespace } from "../net.ts";
+import { nf_hook } from "../netfilter/nf_hook.ts";
 import { icmpv6_send, icmpv6_send_besides, kfree_skb, type SkBuff } from "../skb.ts";
 import * as icmp from "./icmp.ts";
 import { ipv6_addr_is_linklocal, ipv6_addr_is_multicast, ipv6_addr_loopback } from "./in6.ts";
@@ -25,8 +26,7 @@ export function ip6_forward(net: NetNamespace, skb: SkBuff): Verdict {
   const mtu = Math.max(dev.mtu, IPV6_MIN_MTU); // ip6_dst_mtu_maybe_forward: whatever the route says
   if (skb.len > mtu) return icmpv6_too_big(net, skb, mtu);
   hdr.hop_limit = hdr.hop_limit - 1;
-  net.hook("forward", skb.dev!.ifindex, dev.ifindex);
-  return dst_output6(net, skb);
+  return nf_hook(net, skb, "forward", skb.dev, dev) ?? dst_output6(net, skb);
 }
 
 /** The target is the better next hop: the gateway, or the destination itself. */

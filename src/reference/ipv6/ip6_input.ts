@@ -10,6 +10,7 @@ import { ifIndex } from "../../../runtime/brand.ts";
 import { IPV6_HEADER_BYTES } from "../../../runtime/net/ipv6.ts";
 import { DropReason, type Verdict } from "../../../runtime/verdict.ts";
 import { isLoopback, type NetNamespace, netif_is_l3_master } from "../net.ts";
+import { nf_hook } from "../netfilter/nf_hook.ts";
 import { deliver, inet_sdif, kfree_skb, type SkBuff } from "../skb.ts";
 import { ipv6_parse_hopopts, NEXTHDR_HOP } from "./exthdrs.ts";
 import { ICMPV6_ADM_PROHIBITED, ICMPV6_NOROUTE } from "./icmp.ts";
@@ -26,8 +27,7 @@ export function ipv6_rcv(net: NetNamespace, skb: SkBuff, dev: Device): Verdict {
   if (reason !== null) return kfree_skb(net, skb, reason);
   const refused = ipv6_hdr(skb).nexthdr === NEXTHDR_HOP ? ipv6_parse_hopopts(net, skb) : null;
   if (refused !== null) return refused;
-  net.hook("prerouting", dev.ifindex, 0);
-  return ip6_rcv_finish(net, skb);
+  return nf_hook(net, skb, "prerouting", dev, null) ?? ip6_rcv_finish(net, skb);
 }
 
 /** The checks, in the kernel's order; then padding is cut off. */
@@ -62,7 +62,8 @@ function refuse_addresses(skb: SkBuff, dev: Device): DropReason | null {
 }
 
 function ip6_rcv_finish(net: NetNamespace, skb: SkBuff): Verdict {
-  l3mdev_ip6_rcv(net, skb);
+  const end = l3mdev_ip6_rcv(net, skb);
+  if (end !== null) return end;
   // What this host looped back to itself knows where it goes, and so does what the VRF routed.
   if (skb.dst6 === null) ip6_route_input(net, skb);
   return dst_input(net, skb);
@@ -89,8 +90,7 @@ function dst_input(net: NetNamespace, skb: SkBuff): Verdict {
 function ip6_input(net: NetNamespace, skb: SkBuff): Verdict {
   const dev = skb.dev!;
   net.record({ step: "ip6_input", device: dev.ifindex, sdif: ifIndex(inet_sdif(skb)) });
-  net.hook("input", dev.ifindex, 0);
-  return deliver(skb);
+  return nf_hook(net, skb, "input", dev, null) ?? deliver(skb);
 }
 
 /** Groups are joined by the device below the VRF. */

@@ -13,6 +13,7 @@ import { DropReason, Errno, Verdict } from "../../../runtime/verdict.ts";
 import type { Flowi6 } from "../flow.ts";
 import { ip_finish_output2 as neigh_finish } from "../ip_output.ts";
 import { isLoopback, type NetNamespace } from "../net.ts";
+import { nf_hook, nf_hook_clone } from "../netfilter/nf_hook.ts";
 import { icmpv6_send, kfree_skb, leave, type SkBuff } from "../skb.ts";
 import { ICMPV6_PKT_TOOBIG } from "./icmp.ts";
 import { ipv6_addr_is_multicast, ipv6_addr_mc_scope, MulticastScope } from "./in6.ts";
@@ -55,9 +56,7 @@ export function ip6_dst_lookup_tail(
 /** A packet of this host, routed: header finished, VRF passed through, LOCAL_OUT, and out. */
 export function ip6_local_out(net: NetNamespace, skb: SkBuff): Verdict {
   ipv6_hdr(skb).payload_len = skb.len - IPV6_HEADER_BYTES;
-  l3mdev_ip6_out(net, skb);
-  net.hook("output", 0, skb.dst6!.dev.ifindex);
-  return dst_output6(net, skb);
+  return l3mdev_ip6_out(net, skb) ?? nf_hook(net, skb, "output", null, skb.dst6!.dev) ?? dst_output6(net, skb);
 }
 
 export function dst_output6(net: NetNamespace, skb: SkBuff): Verdict {
@@ -66,11 +65,10 @@ export function dst_output6(net: NetNamespace, skb: SkBuff): Verdict {
 
 function ip6_output(net: NetNamespace, skb: SkBuff): Verdict {
   const { dev } = skb.dst6!;
-  const indev = skb.dev?.ifindex ?? 0;
+  const indev = skb.dev;
   skb.dev = dev;
   if (dev.conf.disableIpv6) return kfree_skb(net, skb, DropReason.IPV6DISABLED);
-  net.hook("postrouting", indev, dev.ifindex);
-  return ip6_finish_output(net, skb);
+  return nf_hook(net, skb, "postrouting", indev, dev) ?? ip6_finish_output(net, skb);
 }
 
 function ip6_finish_output(net: NetNamespace, skb: SkBuff): Verdict {
@@ -101,8 +99,7 @@ function ip6_finish_output2(net: NetNamespace, skb: SkBuff, dev: Device, nexthop
   const { daddr, hop_limit } = ipv6_hdr(skb);
   if (ipv6_addr_is_multicast(daddr) && !isLoopback(dev)) {
     if (sk_mc_loop(skb) && ipv6_chk_mcast_addr(net, dev, daddr)) {
-      net.hook("postrouting", 0, dev.ifindex); // of the copy
-      skb.raiseFlag(PacketFlag.LOOP_BACK);
+      if (nf_hook_clone(net, skb, "postrouting", dev)) skb.raiseFlag(PacketFlag.LOOP_BACK);
       if (hop_limit === 0) return kfree_skb(net, skb, DropReason.NOT_SPECIFIED);
     }
     if (ipv6_addr_mc_scope(daddr) <= MulticastScope.NODELOCAL) return kfree_skb(net, skb, DropReason.NOT_SPECIFIED);

@@ -4,6 +4,7 @@
  */
 import { DropReason, type Verdict } from "../../../runtime/verdict.ts";
 import type { NetNamespace } from "../net.ts";
+import { nf_hook } from "../netfilter/nf_hook.ts";
 import { kfree_skb, type SkBuff } from "../skb.ts";
 import { dst_output6 } from "./ip6_output.ts";
 import { refuse_header6 } from "./raw.ts";
@@ -18,6 +19,5 @@ export function ndisc_send_skb(net: NetNamespace, skb: SkBuff, device: number): 
   skb.dst6 = ip6_dst_alloc(dev);
   skb.ignore_df = false;
   skb.mc_loop = false;
-  net.hook("output", 0, dev.ifindex);
-  return dst_output6(net, skb);
+  return nf_hook(net, skb, "output", null, dev) ?? dst_output6(net, skb);
 }

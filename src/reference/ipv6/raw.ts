@@ -10,7 +10,7 @@ import { DropReason, Verdict } from "../../../runtime/verdict.ts";
 import { type Flowi6, flowi6 } from "../flow.ts";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../in.ts";
 import type { NetNamespace } from "../net.ts";
-import { kfree_skb, type SkBuff, send_error } from "../skb.ts";
+import { kfree_skb, type SkBuff, send_error, skb_set_owner_w } from "../skb.ts";
 import { IN6ADDR_LOOPBACK } from "./in6.ts";
 import { ip6_dst_lookup_tail, ip6_local_out } from "./ip6_output.ts";
 import { IPPROTO_ICMPV6, ipv6_hdr } from "./ipv6hdr.ts";
@@ -23,6 +23,7 @@ export function rawv6_sendmsg(net: NetNamespace, skb: SkBuff): Verdict {
   const rt = ip6_dst_lookup_tail(net, skb, "output", fl6, isBound(skb));
   if (typeof rt === "number") return send_error(net, skb, rt);
   skb.dst6 = rt;
+  skb_set_owner_w(skb);
   skb.ignore_df = true;
   const hdr = ipv6_hdr(skb);
   hdr.saddr = fl6.saddr;

@@ -20,7 +20,7 @@ import { FlowFlag, type Flowi6, flowi6, traced6 } from "../flow.ts";
 import { l3mdev_master_dev } from "../l3mdev.ts";
 import { isLoopback, type NetNamespace, netif_is_l3_master, netif_is_l3_slave } from "../net.ts";
 import { icmpv6_send, type SkBuff } from "../skb.ts";
-import { ipv6_dev_get_saddr } from "./addrconf.ts";
+import { ipv6_chk_addr, ipv6_dev_get_saddr } from "./addrconf.ts";
 import { fib6_rule_lookup, fib6_table_answer, recordResult } from "./fib6_rules.ts";
 import { skb_flow_dissect_flow_keys6 } from "./flow_dissector.ts";
 import { ICMPV6_DEST_UNREACH } from "./icmp.ts";
@@ -131,12 +131,12 @@ export function loopedDst6(skb: SkBuff, dev: Device): Rt6Info {
 
 /**
  * The route of a packet of this host.
- * @param kind for whom: a socket, or the VRF device
+ * @param kind for whom: a socket, the VRF device, or an expression of a chain
  * @param iface the socket is bound to `fl6.oif`, so that no other device will do
  */
 export function ip6_route_output_flags(
   net: NetNamespace,
-  kind: "output" | "vrf_xmit",
+  kind: "output" | "vrf_xmit" | "nft_fib",
   fl6: Flowi6,
   iface: boolean,
 ): Rt6Info {
@@ -210,6 +210,49 @@ function ip6_pol_route(
   const have_oif_match = fl6.iif === LOOPBACK_IFINDEX && oif === found.entry.nh.device;
   const from = have_oif_match ? found.entry : fib6_select_path(net, found.entry, siblings, fl6, oif, flags, skb);
   return { siblings, ...ip6_rt_copy_init(net, from) };
+}
+
+/** A look-up that is not for sending or receiving: an expression's. */
+export function ip6_route_lookup(net: NetNamespace, fl6: Flowi6, skb: SkBuff, flags: LookupFlags): Rt6Info {
+  return fib6_rule_lookup(net, "nft_fib", fl6, flags, (table) => ip6_pol_route_lookup(net, table, fl6, flags, skb));
+}
+
+function ip6_pol_route_lookup(
+  net: NetNamespace,
+  table: number,
+  fl6: Flowi6,
+  flags: LookupFlags,
+  skb: SkBuff,
+): Rt6Info | null {
+  for (const node of fib6_nodes(net, table, fl6.daddr)) {
+    const entry = rt6_device_match(net, node, fl6, flags);
+    if (entry === null) continue;
+    const siblings = fib6_siblings(node, entry);
+    const refuses = fib_props[entry.route.type].error !== 0;
+    const selected = { ...flags, iface: fl6.oif !== 0 };
+    const from = refuses ? entry : fib6_select_path(net, entry, siblings, fl6, fl6.oif, selected, skb);
+    return { siblings, ...ip6_rt_copy_init(net, from) };
+  }
+  return null;
+}
+
+/** The first entry on the device asked for; without one, on the device that has the source; else the first of all. */
+function rt6_device_match(
+  net: NetNamespace,
+  node: readonly Fib6Info[],
+  { oif, saddr }: Flowi6,
+  { iface }: LookupFlags,
+): Fib6Info | null {
+  const [first] = node;
+  if (oif === 0 && saddr === 0n && !first.nh.dead) return first;
+  const matches = ({ nh }: Fib6Info): boolean => {
+    const dev = net.dev_get_by_index(nh.device);
+    if (nh.dead || dev === undefined) return false;
+    return oif === 0 ? ipv6_chk_addr(net, saddr, dev, iface) : dev.ifindex === oif;
+  };
+  const matched = node.find(matches);
+  if (matched !== undefined) return matched;
+  return (oif !== 0 && iface) || first.nh.dead ? null : first;
 }
 
 function ip6_rt_copy_init(net: NetNamespace, from: Fib6Info): Omit<Rt6Info, "siblings"> {

@@ -13,8 +13,9 @@ import { FlowFlag, flowi6 } from "../flow.ts";
 import { ip_finish_output2 } from "../ip_output.ts";
 import { l3mdev_l3_rcv_master } from "../l3mdev.ts";
 import { type NetNamespace, netif_is_l3_slave } from "../net.ts";
+import { nf_hook } from "../netfilter/nf_hook.ts";
 import { kfree_skb, type SkBuff } from "../skb.ts";
-import { qdisc_tx_is_default, vrf_local_xmit } from "../vrf.ts";
+import { qdisc_tx_is_default, vrf_ip_out_direct, vrf_local_xmit } from "../vrf.ts";
 import { isNdiscType } from "./icmp.ts";
 import { rt6_need_strict } from "./in6.ts";
 import { dst_output6, ip6_dst_lookup_tail } from "./ip6_output.ts";
@@ -22,12 +23,12 @@ import { icmp6_type, ipv6_hdr } from "./ipv6hdr.ts";
 import { ip6_dst_alloc, vrf_ip6_input_dst } from "./route.ts";
 
 /** A packet received by a slave, or by the VRF device itself, passes to the VRF. */
-export function l3mdev_ip6_rcv(net: NetNamespace, skb: SkBuff): void {
+export function l3mdev_ip6_rcv(net: NetNamespace, skb: SkBuff): Verdict | null {
   const master = l3mdev_l3_rcv_master(net, skb.dev!);
-  if (master !== undefined) vrf_ip6_rcv(net, master, skb);
+  return master === undefined ? null : vrf_ip6_rcv(net, master, skb);
 }
 
-function vrf_ip6_rcv(net: NetNamespace, vrf_dev: Device, skb: SkBuff): void {
+function vrf_ip6_rcv(net: NetNamespace, vrf_dev: Device, skb: SkBuff): Verdict | null {
   const orig_dev = skb.dev!;
   const need_strict = rt6_need_strict(ipv6_hdr(skb).daddr);
   const is_ndisc = ipv6_ndisc_frame(skb);
@@ -40,10 +41,10 @@ function vrf_ip6_rcv(net: NetNamespace, vrf_dev: Device, skb: SkBuff): void {
   }
   if (looped) {
     skb.pkt_type = "HOST";
-    return;
+    return null;
   }
   if (need_strict) vrf_ip6_input_dst(net, skb, vrf_dev, orig_dev);
-  if (!need_strict || is_ndisc) net.hook("prerouting", vrf_dev.ifindex, 0);
+  return need_strict && !is_ndisc ? null : nf_hook(net, skb, "prerouting", vrf_dev, null);
 }
 
 function ipv6_ndisc_frame(skb: SkBuff): boolean {
@@ -52,32 +53,26 @@ function ipv6_ndisc_frame(skb: SkBuff): boolean {
 }
 
 /** A packet of this host that leaves by a slave passes through the VRF first. */
-export function l3mdev_ip6_out(net: NetNamespace, skb: SkBuff): void {
+export function l3mdev_ip6_out(net: NetNamespace, skb: SkBuff): Verdict | null {
   const { dev } = skb.dst6!;
   const master = netif_is_l3_slave(dev) ? net.dev_get_by_index(dev.master) : undefined;
-  if (master !== undefined) vrf_ip6_out(net, master, skb);
+  return master === undefined ? null : vrf_ip6_out(net, master, skb);
 }
 
-function vrf_ip6_out(net: NetNamespace, vrf_dev: Device, skb: SkBuff): void {
-  if (rt6_need_strict(ipv6_hdr(skb).daddr)) return;
+function vrf_ip6_out(net: NetNamespace, vrf_dev: Device, skb: SkBuff): Verdict | null {
+  if (rt6_need_strict(ipv6_hdr(skb).daddr)) return null;
   const direct = qdisc_tx_is_default(vrf_dev);
   net.record({ step: "vrf_l3_out", device: skb.dst6!.dev.ifindex, vrf: vrf_dev.ifindex, direct });
-  if (direct) vrf_ip6_out_direct(net, vrf_dev, skb);
-  else skb.dst6 = { ...ip6_dst_alloc(vrf_dev), output: "vrf_output6" };
-}
-
-function vrf_ip6_out_direct(net: NetNamespace, vrf_dev: Device, skb: SkBuff): void {
-  skb.dev = vrf_dev;
-  net.hook("output", 0, vrf_dev.ifindex);
-  net.hook("postrouting", 0, vrf_dev.ifindex);
+  if (direct) return vrf_ip_out_direct(net, vrf_dev, skb);
+  skb.dst6 = { ...ip6_dst_alloc(vrf_dev), output: "vrf_output6" };
+  return null;
 }
 
 /** vrf_output6 and vrf_finish_output6: no look at the MTU. */
 export function vrf_output6(net: NetNamespace, skb: SkBuff): Verdict {
   const { dev } = skb.dst6!;
   skb.dev = dev;
-  net.hook("postrouting", 0, dev.ifindex);
-  return ip_finish_output2(net, skb, dev, ipv6_hdr(skb).daddr);
+  return nf_hook(net, skb, "postrouting", null, dev) ?? ip_finish_output2(net, skb, dev, ipv6_hdr(skb).daddr);
 }
 
 /** The flow has the packet's mark, but neither ports nor uid. */
@@ -96,6 +91,6 @@ export function vrf_process_v6_outbound(net: NetNamespace, skb: SkBuff, vrf_dev:
   skb.pull(skb.network_header - skb.data);
   skb.iif = 0;
   skb.l3slave = false;
-  net.hook("output", 0, rt.dev.ifindex); // vrf_ip6_local_out: skb->dev is still the VRF, so POSTROUTING sees it as the in device
-  return dst_output6(net, skb);
+  // vrf_ip6_local_out: skb->dev is still the VRF, so POSTROUTING sees it as the in device.
+  return nf_hook(net, skb, "output", null, rt.dev) ?? dst_output6(net, skb);
 }

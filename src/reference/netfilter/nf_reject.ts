@@ -1,0 +1,173 @@
+/**
+ * `reject`: what the sender is told of a packet that is dropped.
+ * k:net/netfilter/nft_reject_inet.c; net/ipv4/netfilter/nf_reject_ipv4.c nf_send_unreach, nf_send_reset, nf_reject_fill_skb_dst;
+ * net/ipv6/netfilter/nf_reject_ipv6.c nf_send_unreach6, nf_send_reset6; net/netfilter/utils.c nf_ip_checksum, nf_ip6_checksum.
+ *
+ * Nothing is told of a fragment but the first, of a packet whose transport checksum is wrong, or, at prerouting, where no route leads
+ * back to the source: that route is looked up outside of VRFs.
+ */
+import type { Reject } from "../../../dsl/chain-model.ts";
+import { checksum, foldChecksum, pseudoHeaderSum, wordSum } from "../../../runtime/net/checksum.ts";
+import { inPrefix, parseIp } from "../../../runtime/net/ip.ts";
+import { skipExtensionHeaders } from "../../../runtime/net/ipv6.ts";
+import { readU16 } from "../../../runtime/net/wire.ts";
+import { DropReason, Verdict } from "../../../runtime/verdict.ts";
+import { flowi4, flowi6 } from "../flow.ts";
+import * as inaddr from "../in.ts";
+import { IP_OFFSET } from "../iphdr.ts";
+import { ICMPV6_DEST_UNREACH } from "../ipv6/icmp.ts";
+import { ipv6_addr_is_multicast } from "../ipv6/in6.ts";
+import { ipv6_hdr } from "../ipv6/ipv6hdr.ts";
+import { ip6_route_output_flags, noteRoute } from "../ipv6/route.ts";
+import { l3mdev_master_ifindex } from "../l3mdev.ts";
+import { ICMP_DEST_UNREACH, ip_route_output_key } from "../route.ts";
+import { icmp_send, icmpv6_send, type SkBuff } from "../skb.ts";
+import { tell_sender } from "./nf_hook.ts";
+import { packet_end } from "./nft_expr.ts";
+import { NfProto, type PktInfo } from "./pktinfo.ts";
+
+const IPPROTO_GRE = 47;
+const TCPHDR_BYTES = 20;
+const TCP_FLAGS = 13;
+const TCP_RST = 4;
+
+/** @returns the verdict that has the host answer; null: the packet is dropped and nobody told */
+export function nft_reject_eval({ icmp, icmp6, tcpReset }: Reject, pkt: PktInfo): Verdict | null {
+  const ipv6 = pkt.pf === NfProto.IPV6;
+  const verdict = tcpReset ? send_reset(pkt, ipv6) : ipv6 ? nf_send_unreach6(pkt, icmp6!) : nf_send_unreach(pkt, icmp!);
+  if (verdict === null) return null;
+  tell_sender(pkt);
+  pkt.skb.set("reason", DropReason.NETFILTER_DROP);
+  return verdict;
+}
+
+// ---- IPv4 ----------------------------------------------------------------------------------------------------------------
+
+function nf_send_unreach(pkt: PktInfo, code: number): Verdict | null {
+  const { net, skb } = pkt;
+  const { frag_off, ihl, protocol } = skb.iphdr;
+  if ((frag_off & IP_OFFSET) !== 0) return null;
+  if (skb.dst === null && !nf_reject_fill_skb_dst(pkt)) return null;
+  const dataoff = skb.network_header + ihl * 4;
+  if (nf_reject_verify_csum(skb, dataoff, protocol) && !nf_ip_checksum(skb, dataoff, protocol)) return null;
+  return icmp_send(net, skb, ICMP_DEST_UNREACH, code, 0);
+}
+
+/** The way back to the source; no VRF has a say. */
+function nf_reject_fill_skb_dst({ net, skb }: PktInfo): boolean {
+  const rt = ip_route_output_key(net, skb, "output", flowi4({ saddr: 0, daddr: skb.iphdr.saddr }));
+  if (typeof rt === "number") return false;
+  skb.dst = rt;
+  return true;
+}
+
+function nf_send_reset(pkt: PktInfo): Verdict | null {
+  const { skb } = pkt;
+  const { frag_off, ihl, protocol } = skb.iphdr;
+  const dataoff = skb.network_header + ihl * 4;
+  if ((frag_off & IP_OFFSET) !== 0 || protocol !== inaddr.IPPROTO_TCP) return null;
+  if (!may_reset(skb, dataoff) || !nf_ip_checksum(skb, dataoff, protocol)) return null;
+  if (skb.dst === null && !nf_reject_fill_skb_dst(pkt)) return null;
+  const { rt_type, dev } = skb.dst!;
+  if (rt_type === "broadcast" || rt_type === "multicast") return null;
+  return reset(pkt, skb.sk_bound_dev_if === 0 ? l3mdev_master_ifindex(dev) : skb.sk_bound_dev_if);
+}
+
+function nf_ip_checksum(skb: SkBuff, dataoff: number, protocol: number): boolean {
+  const { saddr, daddr } = skb.iphdr;
+  const segment = skb.bytes.subarray(dataoff, packet_end(skb));
+  if (protocol !== inaddr.IPPROTO_TCP && protocol !== inaddr.IPPROTO_UDP) return checksum(segment) === 0;
+  return foldChecksum(wordSum(segment) + pseudoHeaderSum(saddr, daddr, protocol, segment.length)) === 0;
+}
+
+// ---- IPv6 ----------------------------------------------------------------------------------------------------------------
+
+function nf_send_unreach6(pkt: PktInfo, code: number): Verdict | null {
+  const { net, skb, hook } = pkt;
+  if (!reject6_csum_ok(skb)) return null;
+  if (hook === "output" && skb.dev === null) skb.dev = net.loopback_dev;
+  if (skb.dst6 === null && !nf_reject6_fill_skb_dst(pkt)) return null;
+  return icmpv6_send(net, skb, ICMPV6_DEST_UNREACH, code, 0);
+}
+
+function reject6_csum_ok(skb: SkBuff): boolean {
+  const upper = upper_layer(skb);
+  if (upper === null || upper.offset >= packet_end(skb) || upper.fragment) return false;
+  return !nf_reject_verify_csum(skb, upper.offset, upper.protocol) || nf_ip6_checksum(skb, upper);
+}
+
+/** ipv6_skip_exthdr; `fragment`: not the first one, so what stands there is no header. */
+function upper_layer(skb: SkBuff): { protocol: number; offset: number; fragment: boolean } | null {
+  const packet = skb.bytes.subarray(skb.network_header, packet_end(skb));
+  const upper = skipExtensionHeaders(packet);
+  if (upper === null) return null;
+  return {
+    protocol: upper.protocol,
+    offset: skb.network_header + upper.offset,
+    fragment: upper.protocol === NEXTHDR_FRAGMENT,
+  };
+}
+const NEXTHDR_FRAGMENT = 44;
+
+function nf_reject6_fill_skb_dst({ net, skb }: PktInfo): boolean {
+  const rt = ip6_route_output_flags(net, "output", flowi6({ saddr: 0n, daddr: ipv6_hdr(skb).saddr, iif: 0 }), false);
+  noteRoute(skb, rt);
+  if (rt.error !== 0) return false;
+  skb.dst6 = rt;
+  return true;
+}
+
+function nf_send_reset6(pkt: PktInfo): Verdict | null {
+  const { skb } = pkt;
+  const { saddr, daddr } = ipv6_hdr(skb);
+  const upper = upper_layer(skb);
+  if (!is_unicast(saddr) || !is_unicast(daddr) || upper?.protocol !== inaddr.IPPROTO_TCP) return null;
+  if (!may_reset(skb, upper.offset) || !nf_ip6_checksum(skb, upper)) return null;
+  if (skb.dst6 === null && !nf_reject6_fill_skb_dst(pkt)) return null;
+  return reset(pkt, l3mdev_master_ifindex(skb.dst6!.dev));
+}
+
+const V4_MAPPED = { address: parseIp("::ffff:0:0")!, length: 96 };
+/** IPV6_ADDR_UNICAST. */
+const is_unicast = (address: bigint): boolean =>
+  address !== 0n && !ipv6_addr_is_multicast(address) && !inPrefix(V4_MAPPED, address);
+
+function nf_ip6_checksum(skb: SkBuff, { offset, protocol }: { offset: number; protocol: number }): boolean {
+  const { saddr, daddr } = ipv6_hdr(skb);
+  const segment = skb.bytes.subarray(offset, packet_end(skb));
+  return foldChecksum(wordSum(segment) + pseudoHeaderSum(saddr, daddr, protocol, segment.length)) === 0;
+}
+
+// ---- both ----------------------------------------------------------------------------------------------------------------
+
+const send_reset = (pkt: PktInfo, ipv6: boolean): Verdict | null => (ipv6 ? nf_send_reset6(pkt) : nf_send_reset(pkt));
+
+/** The TCP header is there, and is no reset itself. */
+const may_reset = (skb: SkBuff, at: number): boolean =>
+  at + TCPHDR_BYTES <= packet_end(skb) && (skb.bytes[at + TCP_FLAGS] & TCP_RST) === 0;
+
+/** @param oif what the answer is routed by: a VRF, or the sending socket's device */
+function reset({ net, skb }: PktInfo, oif: number): Verdict {
+  skb.set("outDevice", oif);
+  skb.set("skbDevice", skb.dev?.ifindex ?? 0);
+  skb.writeExtent();
+  net.record({ step: "nf_send_reset" });
+  return Verdict.TCP_RESET;
+}
+
+/** Protocols whose checksum is no sum over all of the payload, or optional, are not looked at (include/net/netfilter/nf_reject.h). */
+function nf_reject_verify_csum(skb: SkBuff, dataoff: number, protocol: number): boolean {
+  switch (protocol) {
+    case inaddr.IPPROTO_UDP:
+      return dataoff + 8 > packet_end(skb) || readU16(skb.bytes, dataoff + 6) !== 0;
+    case IPPROTO_GRE:
+    case inaddr.IPPROTO_AH:
+    case inaddr.IPPROTO_ESP:
+    case inaddr.IPPROTO_SCTP:
+    case inaddr.IPPROTO_UDPLITE:
+    case inaddr.IPPROTO_DCCP:
+      return false;
+    default:
+      return true;
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * What chains are and remember from packet to packet: counters, token buckets, and the elements of named sets and maps.
+ * k:net/netfilter/nft_counter.c, nft_limit.c nft_limit_eval.
+ */
+import type { Chain, ChainHook, Limit, LimitId, Netfilter, SetDef, SetId } from "../../../dsl/chain-model.ts";
+import type { RuleCounter } from "../../../runtime/engine.ts";
+
+export class NetfilterState {
+  readonly model: Netfilter;
+  /** By CounterId. */
+  readonly counters: RuleCounter[];
+  /** Nanoseconds; the host's clock. */
+  now = 0n;
+  readonly #buckets: { tokens: bigint; last: bigint }[];
+  readonly #hooks: ReadonlyMap<string, readonly Chain[]>;
+
+  constructor(model: Netfilter) {
+    this.model = model;
+    this.counters = model.counters.map(({ packets, bytes }) => ({ packets, bytes }));
+    this.#buckets = model.limits.map(({ max }) => ({ tokens: max, last: 0n }));
+    this.#hooks = new Map(
+      model.hooks.map(({ hook, family, device, chains }) => [
+        hookKey(hook, family, device),
+        chains.map((id) => model.chains[id]),
+      ]),
+    );
+  }
+
+  /** The base chains of a hook, in the order in which they judge; of a device's hook, with `family` null. */
+  attached(hook: ChainHook, family: 4 | 6 | null, device: number | null): readonly Chain[] {
+    return this.#hooks.get(hookKey(hook, family, device)) ?? [];
+  }
+
+  set(id: SetId): SetDef {
+    return this.model.sets[id];
+  }
+
+  count(id: number, bytes: number): void {
+    const { packets, bytes: before } = this.counters[id];
+    this.counters[id] = { packets: packets + 1n, bytes: before + BigInt(bytes) };
+  }
+
+  /** nft_limit_eval: does the rule go on? */
+  take(id: LimitId, bytes: number): boolean {
+    const limit = this.model.limits[id];
+    const bucket = this.#buckets[id];
+    let tokens = bucket.tokens + this.now - bucket.last;
+    if (tokens > limit.max) tokens = limit.max;
+    const cost = costOf(limit, bytes);
+    bucket.last = this.now;
+    const enough = tokens >= cost;
+    bucket.tokens = enough ? tokens - cost : tokens;
+    return enough !== limit.over;
+  }
+}
+
+const hookKey = (hook: ChainHook, family: 4 | 6 | null, device: number | null): string => `${hook} ${family} ${device}`;
+
+/** Nanoseconds that a packet takes to be earned. */
+const costOf = ({ unit, rate, per }: Limit, bytes: number): bigint =>
+  unit === "packets" ? per / rate : (per * BigInt(bytes)) / rate;
