@@ -50,6 +50,8 @@ export interface SetDecl extends Node, Tail {
   /** For maps: behind the `:`. */
   readonly value: { readonly types: readonly Name[] } | { readonly typeOf: Term } | null;
   readonly flags: readonly Name[];
+  /** `auto-merge`: elements that overlap become one. */
+  readonly autoMerge?: true;
   readonly storage?: Name;
   readonly size?: Spanned<number>;
   readonly elements: readonly Element[];
@@ -100,7 +102,12 @@ export type Clause = {
   | CounterClause
   | { readonly kind: "limit"; readonly name: Name }
   | { readonly kind: "rate"; readonly rate: Rate }
-  | { readonly kind: "log"; readonly prefix?: Spanned<string>; readonly level?: Name }
+  | {
+      readonly kind: "log";
+      readonly prefix?: Spanned<string>;
+      readonly level?: Name /** Words of nft that are only kept: `group 2`, `flags all`. */;
+      readonly options?: readonly Name[];
+    }
   | { readonly kind: "reject"; readonly with?: readonly Name[] }
   | { readonly kind: "send"; readonly how: "dup" | "fwd" | "redirect"; readonly to: Term }
 );

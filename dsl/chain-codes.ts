@@ -34,4 +34,6 @@ families other than ip, ip6, inet and netdev.`,
   W0420: `A rule takes every packet, so those below it in the chain see none.`,
   W0421: `A rule names a device that the namespace does not have. Linux accepts that; until there is one of that name the match never holds.`,
   W0422: `A chain without a hook that no rule leads to does nothing.`,
+  W0423: `\`log\` has no groups, lengths and flags here: what is logged goes to the host, which shows what it likes of the packet. The words
+are kept.`,
 } as const;

@@ -19,7 +19,7 @@
  */
 import type { IToken, TokenType } from "chevrotain";
 import type * as Ast from "../ast.ts";
-import type { BaseChain, Clause, Element, Operator, Rate, Term } from "../chain-ast.ts";
+import type { BaseChain, BinaryOp, Clause, Element, Operator, Rate, Term } from "../chain-ast.ts";
 import { EmbeddedActionsParser } from "../chevrotain.ts";
 import { oneToken } from "../lookahead.ts";
 import type { Span } from "../span.ts";
@@ -63,7 +63,13 @@ const OPERATORS: ReadonlyMap<TokenType, Operator> = new Map<TokenType, Operator>
   [K.Gt, ">"],
   [K.Ge, ">="],
 ]);
-const BINARY = [P.And, P.Or, P.Xor, P.ShiftLeft, P.ShiftRight] as const;
+const BINARY: ReadonlyMap<TokenType, BinaryOp> = new Map<TokenType, BinaryOp>([
+  [P.And, "&"],
+  [P.Or, "|"],
+  [P.Xor, "^"],
+  [P.ShiftLeft, "<<"],
+  [P.ShiftRight, ">>"],
+]);
 
 /** What a line of a block says. */
 export type Property =
@@ -73,6 +79,7 @@ export type Property =
   | { readonly kind: "typeof"; readonly key: Term; readonly value: Term | null }
   | { readonly kind: "flags"; readonly flags: readonly Ast.Name[] }
   | { readonly kind: "size"; readonly size: IToken }
+  | { readonly kind: "auto-merge" }
   | { readonly kind: "storage"; readonly storage: Ast.Name }
   | { readonly kind: "elements"; readonly elements: readonly Element[] }
   | { readonly kind: "comment" };
@@ -126,7 +133,7 @@ export class NftParser extends EmbeddedActionsParser {
     this.MANY(() => {
       const op = this.binaryOperator();
       const right = this.SUBRULE1(this.constantAtom);
-      left = this.ACTION(() => ({ kind: "binary", op: op as "&", left, right, span: across(left, right) }));
+      left = this.ACTION(() => ({ kind: "binary", op, left, right, span: across(left, right) }));
     });
     this.OPTION(() => {
       this.CONSUME(P.Dash);
@@ -145,8 +152,9 @@ export class NftParser extends EmbeddedActionsParser {
     return this.ACTION(() => joined("concat", parts));
   });
 
-  private binaryOperator(): string {
-    return this.OR9(BINARY.map((type) => ({ ALT: () => this.CONSUME(type).image })));
+  private binaryOperator(): BinaryOp {
+    const sign = this.OR9([...BINARY.keys()].map((type) => ({ ALT: () => this.CONSUME(type) })));
+    return this.ACTION(() => BINARY.get(sign.tokenType)!);
   }
 
   private readonly field = this.RULE(
@@ -238,7 +246,7 @@ export class NftParser extends EmbeddedActionsParser {
     this.MANY(() => {
       const op = this.binaryOperator();
       const right = this.SUBRULE(this.constantAtom);
-      left = this.ACTION(() => ({ kind: "binary", op: op as "&", left, right, span: across(left, right) }));
+      left = this.ACTION(() => ({ kind: "binary", op, left, right, span: across(left, right) }));
     });
     return left;
   });
@@ -431,12 +439,37 @@ export class NftParser extends EmbeddedActionsParser {
     return this.ACTION(() => rateOf(over, words, burst, spanOfTokens(first, last)));
   });
 
+  /** `log prefix "x" level info`, `log group 2 snaplen 33 queue-threshold 10`, `log flags tcp sequence,options` */
   private readonly log = this.RULE("log", (): Clause => {
     const first = this.CONSUME(K.Log);
     let prefix: IToken | undefined;
     let level: IToken | undefined;
+    const options: Ast.Name[] = [];
+    const option = (word: IToken, value: IToken): void => {
+      this.ACTION(() => options.push(nameOf(word), nameOf(value)));
+    };
     this.MANY(() => {
       this.OR([
+        { ALT: () => option(this.CONSUME(K.Group), this.word(2)) },
+        { ALT: () => option(this.CONSUME(K.Snaplen), this.word(3)) },
+        { ALT: () => option(this.CONSUME(K.QueueThreshold), this.word(4)) },
+        {
+          ALT: () => {
+            const word = this.CONSUME(K.Flags);
+            option(word, this.word(5));
+            this.OPTION({
+              GATE: () => LOG_FLAG_OPTIONS.has(this.LA(1).image),
+              DEF: () => {
+                const parts = [this.word(6)];
+                this.MANY1(() => {
+                  this.CONSUME(P.Comma);
+                  parts.push(this.word(7));
+                });
+                this.ACTION(() => options.push(joinedName(parts)));
+              },
+            });
+          },
+        },
         {
           ALT: () => {
             this.CONSUME(K.Prefix);
@@ -457,6 +490,7 @@ export class NftParser extends EmbeddedActionsParser {
         kind: "log",
         ...(prefix === undefined ? {} : { prefix: nameOf(prefix) }),
         ...(level === undefined ? {} : { level: nameOf(level) }),
+        ...(options.length === 0 ? {} : { options }),
         span: spanOfTokens(first, last),
       }),
     );
@@ -709,6 +743,12 @@ export class NftParser extends EmbeddedActionsParser {
         },
         {
           ALT: () => {
+            this.CONSUME(K.AutoMerge);
+            return { kind: "auto-merge" };
+          },
+        },
+        {
+          ALT: () => {
             this.CONSUME(K.Kind);
             const storage = this.word(3);
             return this.ACTION((): Property => ({ kind: "storage", storage: nameOf(storage) }));
@@ -753,6 +793,13 @@ function classOf(major: Term, minor: IToken): Term {
 const bigOf = (token: IToken): Ast.Spanned<bigint> => ({
   value: /^\d+$/.test(token.image) ? BigInt(token.image) : 0n,
   span: spanOfTokens(token),
+});
+
+/** What stands behind `log flags tcp` and `log flags ip`. */
+const LOG_FLAG_OPTIONS: ReadonlySet<string> = new Set(["sequence", "options"]);
+const joinedName = (tokens: readonly IToken[]): Ast.Name => ({
+  value: tokens.map(wordOf).join(","),
+  span: spanOfTokens(tokens[0], tokens.at(-1)!),
 });
 
 const BYTE_RATE = /^[kmg]?bytes\//;

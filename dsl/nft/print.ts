@@ -78,6 +78,7 @@ function setLines(node: SetDecl): Said[] {
     lines.push(said(`${"types" in node.key ? "type" : "typeof"} ${typeOf(node.key)}${value}`));
   }
   if (node.flags.length > 0) lines.push(said(`flags ${node.flags.map((f) => f.value).join(",")}`));
+  if (node.autoMerge) lines.push(said("auto-merge"));
   if (node.storage !== undefined) lines.push(said(`kind ${node.storage.value}`));
   if (node.size !== undefined) lines.push(said(`size ${node.size.value}`));
   if (node.elements.length > 0) lines.push(said(...elementLines(node.elements)));
@@ -134,6 +135,7 @@ export function clause(node: Clause): string {
         "log",
         ...(node.prefix === undefined ? [] : [`prefix "${node.prefix.value}"`]),
         ...(node.level === undefined ? [] : [`level ${node.level.value}`]),
+        ...(node.options ?? []).map((option) => option.value),
       ].join(" ");
     case "reject":
       return node.with === undefined ? "reject" : `reject with ${node.with.map((word) => word.value).join(" ")}`;

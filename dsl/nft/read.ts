@@ -319,6 +319,9 @@ function setProperty(r: Reader, said: SetDraft, property: Property): void {
     case "flags":
       said.flags = property.flags;
       break;
+    case "auto-merge":
+      said.autoMerge = true;
+      break;
     case "storage":
       said.storage = property.storage;
       break;

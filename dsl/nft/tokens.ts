@@ -46,7 +46,7 @@ export const Value = createToken({ name: "Value", pattern: Lexer.NA, label: "a v
 export const StringLiteral = createToken({ name: "StringLiteral", pattern: /"[^"\n]*"/, categories: [Value] });
 const Unclosed = createToken({ name: "Unclosed", pattern: /"[^\n]*/, categories: [Value] });
 /** Two colons or more are an address; `80 : accept` and `1:2` have one. */
-const COLONS = "(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F.]*";
+const COLONS = "(?:[0-9a-fA-F]{0,4}:){2,8}[0-9a-fA-F.]*";
 const WORD = new RegExp(`${COLONS}(?:/\\d+)?(?:-${COLONS})?|[\\w./*%~+-]+`);
 export const Word = createToken({ name: "Word", pattern: WORD, categories: [Value] });
 const Comment = createToken({ name: "Comment", pattern: /#[^\n]*/, group: "comments" });
@@ -90,6 +90,10 @@ for (const word of ["accept", "drop", "return", "continue", "PASS", "DROP", "TX"
   keyword(word, Verdict);
 for (const word of ["jump", "goto"]) keyword(word, Jump);
 
+/** `meta mark and 0xff`, as nft 0.9 and before print it. */
+const OPERATOR_WORDS = { and: P.And, or: P.Or, xor: P.Xor, lshift: P.ShiftLeft, rshift: P.ShiftRight } as const;
+for (const [word, operator] of Object.entries(OPERATOR_WORDS)) keywords.set(word, operator);
+
 export const K = {
   Eq: keyword("eq", Word),
   Ne: keyword("ne", Word),
@@ -117,6 +121,9 @@ export const K = {
   Log: keyword("log", Word),
   Prefix: keyword("prefix", Word),
   Level: keyword("level", Word),
+  Group: keyword("group", Word),
+  Snaplen: keyword("snaplen", Word),
+  QueueThreshold: keyword("queue-threshold", Word),
   Reject: keyword("reject", Word),
   With: keyword("with", Word),
   Dup: keyword("dup", Word),
@@ -136,6 +143,7 @@ export const K = {
   Size: keyword("size", Word),
   Kind: keyword("kind", Word),
   Elements: keyword("elements", Word),
+  AutoMerge: keyword("auto-merge", Word),
   On: keyword("on", Word),
 } as const;
 
@@ -175,4 +183,5 @@ export const wordOf = (token: IToken): string =>
   token.tokenType === StringLiteral ? token.image.slice(1, -1) : token.image.replace(/^"/, "");
 export const isQuoted = (token: IToken): boolean => token.image.startsWith('"');
 /** Is a bare word of the language, so that it needs no quotes. */
-export const isNftWord = (text: string): boolean => new RegExp(`^(?:${WORD.source})$`).test(text);
+export const isNftWord = (text: string): boolean =>
+  new RegExp(`^(?:${WORD.source})$`).test(text) && !Object.hasOwn(OPERATOR_WORDS, text);

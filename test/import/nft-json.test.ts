@@ -107,6 +107,8 @@ describe("rules", () => {
     ],
     ["limit name slow", { limit: "slow" }],
     ['log prefix "x: " level info', { log: { prefix: "x: ", level: "info" } }],
+    ["log group 2 snaplen 33", { log: { group: 2, snaplen: 33 } }],
+    ["log flags all", { log: { flags: "all" } }],
     ["reject", { reject: null }],
     ["reject with tcp reset", { reject: { type: "tcp reset" } }],
     ["reject with icmpx admin-prohibited", { reject: { type: "icmpx", expr: "admin-prohibited" } }],
@@ -121,7 +123,7 @@ describe("rules", () => {
     ["`masquerade` is not supported", { masquerade: null }],
     ["`numgen` is not supported", match({ numgen: { mode: "inc", mod: 2 } }, 1)],
     ["extensions of iptables (`xt`) are not supported", { xt: null }],
-    ["`log group` is not supported", { log: { group: 1 } }],
+    ["`log colour` is not supported", { log: { colour: 1 } }],
     ["`fwd` to an address is not supported", { fwd: { dev: "eth1", addr: "1.1.1.1", family: "ip" } }],
     [
       "elements with `timeout` are not in vrfc",

@@ -38,7 +38,7 @@ export function baseChain(
     const known = family === "netdev" ? [...DEVICE_HOOKS.keys()] : IP_HOOKS;
     const meant = suggest(node.hook.value, known);
     report.error("E0400", node.hook.span, `family \`${family}\` has no hook \`${node.hook.value}\``, {
-      label: known.join(", "),
+      label: node.hook.value === "ingress" ? "chains of devices stand in a table of family `netdev`" : known.join(", "),
       kernel: "Error: unknown chain hook",
       help:
         meant === null ? [] : [{ message: `did you mean \`${meant}\`?`, edit: { span: node.hook.span, text: meant } }],

@@ -24,7 +24,7 @@ for (let i = 0; i < 8; i++) DSCP[`cs${i}`] = i << 3;
 for (let c = 1; c <= 4; c++) for (let d = 1; d <= 3; d++) DSCP[`af${c}${d}`] = (c << 3) | (d << 1);
 
 const PROTOCOLS = {
-  ...{ hopopt: 0, icmp: 1, igmp: 2, ggp: 3, ipencap: 4, tcp: 6, egp: 8, udp: 17, dccp: 33, ipv6: 41 },
+  ...{ ip: 0, hopopt: 0, icmp: 1, igmp: 2, ggp: 3, ipencap: 4, tcp: 6, egp: 8, udp: 17, dccp: 33, ipv6: 41 },
   ...{ "ipv6-route": 43, "ipv6-frag": 44, gre: 47, esp: 50, ah: 51, "ipv6-icmp": 58, icmpv6: 58, "ipv6-nonxt": 59 },
   ...{ "ipv6-opts": 60, ospf: 89, ipip: 94, comp: 108, ipcomp: 108, vrrp: 112, l2tp: 115, sctp: 132, udplite: 136 },
 };
@@ -114,6 +114,15 @@ export const TYPES = {
   /** `meta priority`: MAJOR:MINOR in hexadecimal, or a number. */
   classid: type("tc_handle", 32, { none: 0 }),
   boolean: type("boolean", 8, { exists: 1, missing: 0 }),
+  dccp_pkttype: type("dccp_pkttype", 4, {
+    ...{ request: 0, response: 1, data: 2, ack: 3, dataack: 4, closereq: 5, close: 6, reset: 7, sync: 8, syncack: 9 },
+  }),
+  mh_type: type("mh_type", 8, {
+    ...{ "binding-refresh-request": 0, "home-test-init": 1, "careof-test-init": 2, "home-test": 3, "careof-test": 4 },
+    ...{ "binding-update": 5, "binding-acknowledgement": 6, "binding-error": 7, "fast-binding-update": 8 },
+    ...{ "fast-binding-acknowledgement": 9, "fast-binding-advertisement": 10, "experimental-mobility-header": 11 },
+    ...{ "home-agent-switch-message": 12 },
+  }),
   arp_op: type("arp_op", 16, { request: 1, reply: 2 }),
 } as const satisfies Record<string, Datatype>;
 

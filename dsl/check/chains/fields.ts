@@ -106,6 +106,7 @@ export const HEADERS: Readonly<Record<string, Header>> = {
       ...{ type: [0, T.icmpv6_type], code: [8, T.icmpv6_code], checksum: [16, integer(16)] },
       ...{ id: [32, integer(16), icmp(128, 129)], sequence: [48, integer(16), icmp(128, 129)] },
       ...{ mtu: [32, integer(32), icmp(2)], "parameter-problem": [32, integer(32), icmp(4)] },
+      ...{ "max-delay": [32, integer(16), icmp(130)] },
     },
     2,
   ),
@@ -131,11 +132,17 @@ export const HEADERS: Readonly<Record<string, Header>> = {
   ),
   udp: header("transport", l4(17), { ...PORTS, length: [32, integer(16)], checksum: [48, integer(16)] }, 6),
   udplite: header("transport", l4(136), { ...PORTS, csumcov: [32, integer(16)], checksum: [48, integer(16)] }, 6),
-  sctp: header("transport", l4(132), { ...PORTS, vtag: [32, integer(32)] }),
-  dccp: header("transport", l4(33), { ...PORTS, type: [67, integer(4)] }),
+  sctp: header("transport", l4(132), { ...PORTS, vtag: [32, integer(32)], checksum: [64, integer(32)] }),
+  dccp: header("transport", l4(33), { ...PORTS, type: [67, T.dccp_pkttype] }),
   th: header("transport", [], PORTS),
   ah: header("transport", l4(51), {
-    ...{ nexthdr: [0, T.inet_proto], hdrlength: [8, integer(8)], spi: [32, integer(32)], sequence: [64, integer(32)] },
+    ...{
+      nexthdr: [0, T.inet_proto],
+      hdrlength: [8, integer(8)],
+      reserved: [16, integer(16)],
+      spi: [32, integer(32)],
+      sequence: [64, integer(32)],
+    },
   }),
   esp: header("transport", l4(50), { spi: [0, integer(32)], sequence: [32, integer(32)] }),
   comp: header("transport", l4(108), { nexthdr: [0, T.inet_proto], flags: [8, integer(8)], cpi: [16, integer(16)] }),
@@ -170,7 +177,7 @@ export const IPV6_EXTENSIONS: Readonly<Record<string, Extension>> = {
   mh: {
     op: "ipv6",
     number: 135,
-    fields: { ...NEXT, type: [16, integer(8)], reserved: [24, integer(8)], checksum: [32, integer(16)] },
+    fields: { ...NEXT, type: [16, T.mh_type], reserved: [24, integer(8)], checksum: [32, integer(16)] },
   },
 };
 

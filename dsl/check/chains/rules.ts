@@ -410,6 +410,14 @@ export function newLimit(scope: TableScope, rate: Rate, name: string | null): Li
   const burstScale = unit === undefined || unit === "packets" ? 1n : BYTE_UNITS[unit];
   const burst = Number(BigInt(rate.burst?.amount.value ?? (packets ? PACKET_BURST : 0)) * burstScale);
   const speed = rate.amount.value * scale;
+  const max = packets ? (per / speed) * BigInt(burst) : per * (speed + BigInt(burst));
+  if (max >= 1n << 64n) {
+    report.error("E0402", rate.span, "the rate is too high", {
+      label: "its tokens do not fit into 64 bits",
+      kernel: "Error: Could not process rule: Value too large for defined data type",
+    });
+    return null;
+  }
   const limit: Limit = {
     id: limitId(limits.length),
     table: scope.index,
@@ -419,7 +427,7 @@ export function newLimit(scope: TableScope, rate: Rate, name: string | null): Li
     per,
     burst,
     over: rate.over,
-    max: packets ? (per / speed) * BigInt(burst) : (per * (speed + BigInt(burst))) / speed,
+    max: packets ? max : max / speed,
     span: rate.span,
   };
   limits.push(limit);
@@ -429,7 +437,17 @@ export function newLimit(scope: TableScope, rate: Rate, name: string | null): Li
 const LEVELS = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"];
 const DEFAULT_LEVEL = 4;
 
-function log(rule: RuleDraft, { prefix, level, span }: Extract<Clause, { kind: "log" }>): void {
+function log(rule: RuleDraft, { prefix, level, options, span }: Extract<Clause, { kind: "log" }>): void {
+  if (options !== undefined) {
+    const at = { start: options[0].span.start, end: options.at(-1)!.span.end };
+    if (level !== undefined && options.some(({ value }) => value === "group")) {
+      report(rule).error("E0403", at, "`level` and `group` exclude each other", {
+        label: "a group is read by a program, a level by syslog",
+        kernel: "Error: level and group are mutually exclusive",
+      });
+    }
+    report(rule).note("W0423", at, "these words of `log` change nothing here");
+  }
   const number = level === undefined ? DEFAULT_LEVEL : LEVELS.indexOf(level.value);
   if (number < 0 && level !== undefined) {
     report(rule).error("E0402", level.span, `\`${level.value}\` is no log level`, { label: LEVELS.join(", ") });

@@ -32,7 +32,7 @@ export function literalSet(
   const elements = elementsOf(rule, term.elements, key, value);
   if (elements === null) return null;
   const interval = elements.some((element) => element.key.some(({ first, last }) => first !== last));
-  const arranged = key.length > 1 ? elements : arrange(rule, elements, value === null, term.span);
+  const arranged = arrange(rule, elements, key, value === null, term.span);
   if (arranged === null) return null;
   const valueField = value === null || value === "verdict" ? value : fieldOf(value);
   return anonymousSet(rule.table, key.map(fieldOf), valueField, interval, arranged, term.span);
@@ -188,7 +188,10 @@ export function fillSet(rule: RuleScope, node: SetDecl): void {
   if (elements === null) return;
   const { set } = entry;
   const { report } = rule.table.draft;
-  const ranged = elements.findIndex((element) => element.key.some(({ first, last }) => first !== last));
+  const rest = node.elements.some(isRest);
+  const ranged = elements.findIndex(
+    (element) => !holdsAll(element, entry.key) && element.key.some(({ first, last }) => first !== last),
+  );
   if (ranged >= 0 && !set.interval) {
     report.error(
       "E0408",
@@ -204,8 +207,11 @@ export function fillSet(rule: RuleScope, node: SetDecl): void {
   if (set.size !== null && elements.length > set.size)
     report.error("E0408", node.name.span, `${elements.length} elements, and room for ${set.size}`);
   if (set.storage === "lpm_trie") set.elements = elements.toSorted(bySpecificity);
-  else if (entry.key.length > 1) set.elements = elements;
-  else set.elements = arrange(rule, elements, false, node.name.span) ?? [];
+  else {
+    const merge = node.autoMerge === true && entry.value === null;
+    set.elements = arrange(rule, elements, entry.key, merge, node.name.span) ?? [];
+    if (rest) set.interval = true;
+  }
 }
 
 /** Longest prefix first. */
@@ -234,6 +240,7 @@ function elementsOf(
 
 /** The keys that an element stands for: one, or several where a pattern names devices. */
 function keysOf(scope: TableScope, term: Term, types: readonly Datatype[]): KeyRange[][] | null {
+  if (isRest({ key: term })) return [types.map(allOf)];
   const parts = term.kind === "concat" ? term.parts : [term];
   if (parts.length !== types.length) {
     scope.draft.report.error(
@@ -247,8 +254,7 @@ function keysOf(scope: TableScope, term: Term, types: readonly Datatype[]): KeyR
   for (const [i, part] of parts.entries()) {
     const type = types[i];
     if (part.kind === "word" && part.text === "*" && type.name !== "ifname") {
-      const all = { first: asValue(0n, type.bits), last: asValue((1n << BigInt(type.bits)) - 1n, type.bits) };
-      keys = keys.map((key) => [...key, all]);
+      keys = keys.map((key) => [...key, allOf(type)]);
       continue;
     }
     const value = constant(scope, part, type);
@@ -295,8 +301,49 @@ function valueOfElement(
   return undefined;
 }
 
+/** `*`: what is in no other element. */
+const isRest = ({ key }: Pick<Element, "key">): boolean => key.kind === "word" && key.text === "*" && !key.quoted;
+const allOf = ({ bits }: Datatype): KeyRange => ({
+  first: asValue(0n, bits),
+  last: asValue((1n << BigInt(bits)) - 1n, bits),
+});
+const holdsAll = ({ key }: SetElement, types: readonly Datatype[]): boolean =>
+  key.every(({ first, last }, i) => BigInt(first) === 0n && BigInt(last) === BigInt(allOf(types[i]).last));
+
+/** Sorted, with what holds everything (`*`) in the gaps, or of keys of several fields at the end. Null after an error. */
+function arrange(
+  rule: RuleScope,
+  elements: readonly SetElement[],
+  types: readonly Datatype[],
+  merge: boolean,
+  span: Span,
+): SetElement[] | null {
+  const rest = elements.filter((element) => holdsAll(element, types));
+  const others = elements.filter((element) => !rest.includes(element));
+  if (types.length > 1) return [...others, ...rest.slice(0, 1)];
+  const sorted = sortRanges(rule, others, merge, span);
+  if (sorted === null || rest.length === 0) return sorted;
+  return fillGaps(sorted, rest[0], BigInt(allOf(types[0]).last), types[0].bits);
+}
+
+function fillGaps(sorted: readonly SetElement[], rest: SetElement, max: bigint, bits: number): SetElement[] {
+  const out: SetElement[] = [];
+  let next = 0n;
+  const fill = (to: bigint): void => {
+    if (next <= to) out.push({ ...rest, key: [{ first: asValue(next, bits), last: asValue(to, bits) }] });
+  };
+  for (const element of sorted) {
+    const [{ first, last }] = element.key;
+    fill(BigInt(first) - 1n);
+    out.push(element);
+    next = BigInt(last) + 1n;
+  }
+  fill(max);
+  return out;
+}
+
 /** Sorted; equal elements once. Overlaps are joined (`merge`), or an error. Null after an error. */
-function arrange(rule: RuleScope, elements: readonly SetElement[], merge: boolean, span: Span): SetElement[] | null {
+function sortRanges(rule: RuleScope, elements: readonly SetElement[], merge: boolean, span: Span): SetElement[] | null {
   const sorted = elements.toSorted(
     (a, b) =>
       compareBig(BigInt(a.key[0].first), BigInt(b.key[0].first)) ||

@@ -268,9 +268,26 @@ export function establish(rule: RuleDraft, { establishes }: Operand, value: bigi
 const WITHOUT_OUTPUT: ReadonlySet<Hook> = new Set(["xdp", "tc ingress", "netdev ingress", "prerouting", "input"]);
 const WITHOUT_INPUT: ReadonlySet<Hook> = new Set(["output", "tc egress", "netdev egress"]);
 
+/** What nft knows of the host that a packet is on, and there is none of here. */
+const META_OF_HOSTS: ReadonlySet<string> = new Set([
+  ...["cpu", "cgroup", "rtclassid", "nftrace", "random", "secmark", "ipsec", "time", "day", "hour", "bri_iifname"],
+  ...["bri_oifname", "iifkind", "oifkind", "ibrname", "obrname", "secpath"],
+]);
+
 function meta(rule: RuleDraft, term: FieldTerm, name: string): Operand | null {
   const spec = META[name];
+  if (META_OF_HOSTS.has(name)) {
+    report(rule).error("E0414", term.span, `\`meta ${name}\` is not supported`);
+    return null;
+  }
   if (spec === undefined) return unknown(rule, term, "meta", name, Object.keys(META));
+  if (name === "nfproto" && rule.scope.family !== "inet") {
+    report(rule).error("E0403", term.span, "`meta nfproto` tells apart what chains of family inet see", {
+      label: rule.scope.family === "netdev" ? "`meta protocol ip` here" : `all is ${rule.scope.family} here`,
+      kernel: "Error: meta nfproto is only useful in the inet family",
+    });
+    return null;
+  }
   const direction = name.startsWith("oif") ? "output" : name.startsWith("iif") ? "input" : null;
   const without = direction === "output" ? WITHOUT_OUTPUT : WITHOUT_INPUT;
   const { hooks } = rule.scope;

@@ -237,14 +237,25 @@ export function rate({ rate: amount, rate_unit, per, burst, burst_unit, inv }: J
   return `rate ${inv === true ? "over " : ""}${speed}${wordOf(per ?? "second")}${more}`;
 }
 
-function log({ prefix, level, ...more }: JsonObject): string {
-  const [other] = Object.keys(more);
-  if (other !== undefined) throw new Unsupported(`\`log ${other}\` is not supported`);
+function log({ prefix, level, flags, ...numbers }: JsonObject): string {
   const words = ["log"];
   if (prefix !== undefined) words.push(`prefix ${stringOf(prefix)}`);
   if (level !== undefined) words.push(`level ${wordOf(level)}`);
+  for (const [word, number] of Object.entries(numbers)) {
+    if (!LOG_NUMBERS.has(word)) throw new Unsupported(`\`log ${word}\` is not supported`);
+    words.push(`${word} ${numberOf(number)}`);
+  }
+  const named = isArray(flags) ? flags : flags === undefined ? [] : [flags];
+  words.push(...named.map((flag) => `flags ${LOG_FLAGS.get(flag) ?? wordOf(flag)}`));
   return words.join(" ");
 }
+
+const LOG_NUMBERS: ReadonlySet<string> = new Set(["group", "snaplen", "queue-threshold"]);
+const LOG_FLAGS: ReadonlyMap<Json, string> = new Map([
+  ["tcp sequence", "tcp sequence"],
+  ["tcp options", "tcp options"],
+  ["ip options", "ip options"],
+]);
 
 function reject({ type, expr }: JsonObject): string {
   if (type === undefined) return "reject";

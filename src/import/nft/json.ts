@@ -124,6 +124,7 @@ function setBlock({ type, map, flags, size, elem, timeout, policy: _policy, ...m
   const [other] = said.filter((flag) => !["interval", "constant"].includes(flag));
   if (other !== undefined) throw new Unsupported(`sets with \`flags ${other}\` are not supported`);
   if (said.length > 0) lines.push(`flags ${said.join(", ")}`);
+  if (more["auto-merge"] === true) lines.push("auto-merge");
   if (size !== undefined) lines.push(`size ${numberOf(size)}`);
   if (elem !== undefined) lines.push(`elements = ${set(elem)}`);
   return lines.join("; ");
