@@ -146,7 +146,9 @@ export type Expr = Spanned & { readonly bits: number } & (
  *              where it was on the wire.
  *   network    the IP header; at netdev hooks what follows the Ethernet header
  *   transport  behind the IPv4 header, or the last extension header of IPv6 (ipv6_find_hdr). Breaks for fragments but
- *              the first, and where there is none (see the meta key `l4proto`)
+ *              the first, and where there is none (see the meta key `l4proto`). But 1, 2 or 4 bytes at a multiple of
+ *              their length are read from any fragment (nft_payload_fast_eval, as of 6.1): of an IPv4 one behind its IP
+ *              header, of an IPv6 one from the start of what the hook sees (`data`: the IP header, at netdev egress Ethernet's)
  *   inner      behind the UDP header, or the TCP header with its options; breaks for other protocols
  */
 export interface Payload {

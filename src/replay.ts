@@ -3,7 +3,7 @@
  * engine of this project in the kernel's place.
  *
  *   setup --import, check--> Model --openLab--> Lab --ping--> exit status, output, netfilter hooks of every namespace
- *                                                   --frame-> frames out of every port, hooks
+ *                                                   --frame-> frames out of every port, hooks; in the end the counters
  *                                    --openEngines--> Engine --query--> the route that `ip route get` shows
  *
  * What cannot be answered exactly is answered `{"unsupported": "why"}`, never guessed.
@@ -20,6 +20,7 @@ import { parsePingCommand } from "./ping-command.ts";
 import { answerFrame } from "./replay-frames.ts";
 import { RouteGetter } from "./replay-routes.ts";
 import type { Answer, HookAnswer, PingAnswer, Query, RouteAnswer, Scenario } from "./scenario.ts";
+import { unsupported } from "./supported.ts";
 
 export interface ReplayOptions {
   readonly engine: EngineKind;
@@ -43,20 +44,35 @@ async function answer(scenario: Scenario, options: ReplayOptions & { networks: N
   const { queries, frames, pings, expect } = scenario;
   const { model, why } = options.networks.get(scenario, options.kernel);
   if (model === null) return unanswered(scenario, why);
+  const [beyond] = unsupported(model, options.engine);
+  if (beyond !== undefined) return unanswered(scenario, beyond.message);
   const answers = queries && (await answerQueries(model, options, queries));
-  const outputs =
+  const sent =
     frames &&
-    (await openAnd(model, options, (lab) =>
-      frames.map((frame, i) => answerFrame(lab, model, frame, scenario, expect?.outputs?.[i]?.at)),
-    ));
+    (await openAnd(model, options, (lab) => ({
+      outputs: frames.map((frame, i) => answerFrame(lab, model, frame, scenario, expect?.outputs?.[i]?.at)),
+      ...(scenario.nft && { counters: countersOf(model, lab, Object.keys(scenario.nft)) }),
+    })));
   const logged = new Set(scenario.hooks_in ?? []);
   const pinged = pings && (await openAnd(model, options, (lab) => pings.map((cmd) => answerPing(lab, cmd, logged))));
   return {
     name: scenario.name,
     ...(answers && { answers }),
-    ...(outputs && { outputs }),
+    ...sent,
     ...(pinged && { pings: pinged }),
   };
+}
+
+/** The counters of rules as `nft list ruleset` has them, in the order of the text; named ones are listed elsewhere. */
+function countersOf(model: Model, lab: Lab, namespaces: readonly string[]): NonNullable<Answer["counters"]> {
+  const read = (namespace: string): [number, number][] => {
+    const net = model.nets[lab.netNamed(namespace === "." ? ROOT : namespace)];
+    const counted = lab.hosts[net.index].readCounters();
+    return net.netfilter.counters
+      .filter(({ name }) => name === null)
+      .map(({ id }) => [Number(counted[id].packets), Number(counted[id].bytes)]);
+  };
+  return Object.fromEntries(namespaces.map((namespace) => [namespace, read(namespace)]));
 }
 
 /** Each kind of question has a lab of its own. */
@@ -82,9 +98,8 @@ export class Networks {
   }
 }
 
-function makeNetwork({ name, setup = [], nft }: Scenario, kernel: KernelProfile): Network {
-  if (nft !== undefined) return { model: null, why: "nftables rule sets" };
-  const { ast, source, leftOut } = importForReplay(setup, [], name);
+function makeNetwork({ name, setup = [], nft = {} }: Scenario, kernel: KernelProfile): Network {
+  const { ast, source, leftOut } = importForReplay(setup, [], name, nft);
   if (leftOut.length > 0) return { model: null, why: `${leftOut[0].command}: ${leftOut[0].why}` };
   const checked = check(ast, source, { kernel });
   const error = checked.diagnostics.find((diagnostic) => diagnostic.severity === "error");

@@ -17,7 +17,7 @@
  */
 import { RouteTypeCode } from "../abi.ts";
 import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag } from "../batch.ts";
-import type { Engine } from "../engine.ts";
+import type { Engine, RuleCounter } from "../engine.ts";
 import { describe, describeFrame } from "../net/describe.ts";
 import { EthernetView, EtherType } from "../net/ethernet.ts";
 import { IcmpType, Unreachable } from "../net/icmp.ts";
@@ -232,6 +232,11 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     const judged = this.#judge(packet, { entry: Entry.NDISC, device });
     this.#act(judged, packet, device, FROM_SOCKET);
     return judged;
+  }
+
+  /** What the namespace's chains have counted. */
+  readCounters(): RuleCounter[] {
+    return this.#engine.readCounters();
   }
 
   transmit(device: number, frame: Uint8Array): void {

@@ -90,10 +90,13 @@ function nft_payload_inner_offset({ skb, l4 }: PktInfo): number | null {
 
 export const packet_end = (skb: SkBuff): number => skb.data + skb.len;
 
+/** nft_payload_fast_eval, for what one load reads, does not look at the fragment offset (as of 6.1). */
 function nft_payload_eval({ base, offset, length }: Payload, pkt: PktInfo): bigint | null {
-  const start = payload_base(base, pkt);
+  const isFast = base === "transport" && FAST_LENGTHS.includes(length) && offset % length === 0;
+  const start = isFast ? (pkt.l4?.offset ?? null) : payload_base(base, pkt);
   return start === null ? null : copy_bits(pkt.skb, start + offset, length);
 }
+const FAST_LENGTHS = [1, 2, 4];
 
 /** skb_copy_bits, as a number; null: not all of it is in the packet. */
 export function copy_bits(skb: SkBuff, at: number, length: number): bigint | null {

@@ -107,9 +107,8 @@ export function ipv6_find_hdr(
       if (start + 4 > end) return null;
       const fragoff = readU16(skb.bytes, start + 2) & ~7;
       if (fragoff !== 0) {
-        // The offset of what is not there stays that of the packet.
-        if (target < 0 && (!isExtensionHeader(next) || next === NONE))
-          return { type: next, offset: skb.network_header, fragoff };
+        // The header is in the first fragment: the offset is left at the start of what the hook sees.
+        if (target < 0 && (!isExtensionHeader(next) || next === NONE)) return { type: next, offset: skb.data, fragoff };
         return found ? { type, offset: start, fragoff } : null;
       }
       length = 8;
