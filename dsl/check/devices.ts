@@ -266,7 +266,9 @@ function common(spec: DeviceSpec | undefined, kind: DeviceKind, report: Reporter
 }
 
 /** Bytes; default, least and most (kernel: `veth_setup`, `vrf_setup`, `dummy_setup`, `loopback_setup`). */
-const MTU: { readonly [K in DeviceKind]: { readonly usual: number; readonly least: number; readonly most: number } } = {
+export const MTU: {
+  readonly [K in DeviceKind]: { readonly usual: number; readonly least: number; readonly most: number };
+} = {
   loopback: { usual: 65536, least: 0, most: 0x7fffffff },
   veth: { usual: 1500, least: 68, most: 65535 },
   dummy: { usual: 1500, least: 0, most: 0x7fffffff },

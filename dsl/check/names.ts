@@ -158,11 +158,17 @@ const PROTOCOLS: ReadonlyMap<string, number> = new Map([
 ]);
 const PROTOCOL_NAMES = new Map([...PROTOCOLS].map(([name, number]) => [number, name]));
 
+/** A name of rt_protos(5), or a number to 255; undefined when it is neither. */
+export function routingProtocol(text: string): number | undefined {
+  const number = PROTOCOLS.get(text) ?? parseU32(text);
+  return number !== undefined && number <= 255 ? number : undefined;
+}
+
 /** The protocol by its name where it has one, else its number as text; `otherwise` when none is given or it is wrong. */
 export function protocolOf(name: Name | undefined, otherwise: string, report: Reporter): string {
   if (name === undefined) return otherwise;
-  const number = PROTOCOLS.get(name.value) ?? parseU32(name.value);
-  if (number !== undefined && number <= 255) return PROTOCOL_NAMES.get(number) ?? String(number);
+  const number = routingProtocol(name.value);
+  if (number !== undefined) return PROTOCOL_NAMES.get(number) ?? String(number);
   report.error("E0207", name.span, `no routing protocol \`${name.value}\``, {
     label: "a name of rt_protos(5) or a number to 255",
     kernel: `Error: argument "${name.value}" is wrong: "protocol" value is invalid`,

@@ -61,6 +61,13 @@ function singleOf(net: NetDraft, object: NextHopObject, report: Reporter): NextH
     });
     return undefined;
   }
+  if (hop.onlink && hop.via === undefined) {
+    report.error("E0232", hop.span, "`onlink` is about a gateway, and there is none", {
+      label: "no `via` here",
+      kernel: "Error: ONLINK flag can not be set for nexthop without a gateway.",
+    });
+    return undefined;
+  }
   const nexthop = checkHop({ net, family, table, scope, report, span: object.span }, hop);
   return nexthop && { ...base, family, nexthops: [nexthop], blackhole: false };
 }
@@ -75,7 +82,7 @@ function groupOf(net: NetDraft, object: NextHopObject, report: Reporter): NextHo
     valid = false;
     report.error("E0273", id.span, `nexthop ${id.value} cannot be in this group: ${refusal.why}`, {
       ...definedAt(member?.span, "defined here"),
-      kernel: `Error: ${refusal.kernel}.`,
+      kernel: refusal.kernel,
     });
   }
   if (!valid) return undefined;
@@ -85,7 +92,7 @@ function groupOf(net: NetDraft, object: NextHopObject, report: Reporter): NextHo
   return { id: object.id.value, family, nexthops, blackhole, group: true, span: object.id.span };
 }
 
-const TWICE = { why: "it is in the group already", kernel: "Nexthop id can not be used twice in a group" };
+const TWICE = { why: "it is in the group already", kernel: "Error: Nexthop id can not be used twice in a group." };
 
 /** Kernel: `nh_check_attr_group`, `valid_group_nh`. */
 function refusalOf(
@@ -93,13 +100,19 @@ function refusalOf(
   weight: number,
   size: number,
 ): { why: string; kernel: string } | undefined {
-  if (member === undefined) return { why: "it is not defined above", kernel: "Invalid nexthop id" };
+  if (member === undefined) return { why: "it is not defined above", kernel: "Error: Invalid nexthop id." };
   if (member.group)
-    return { why: "it is a group itself", kernel: "Hash-threshold group can not be a nexthop within a group" };
+    return { why: "it is a group itself", kernel: "Error: Hash-threshold group can not be a nexthop within a group." };
   if (member.blackhole && size > 1) {
-    return { why: "it is a blackhole", kernel: "Blackhole nexthop can not be used in a group with more than 1 path" };
+    return {
+      why: "it is a blackhole",
+      kernel: "Error: Blackhole nexthop can not be used in a group with more than 1 path.",
+    };
   }
-  if (weight < 1 || weight > 255)
-    return { why: `its weight ${weight} is not 1 to 255`, kernel: "Invalid value for weight" };
+  if (weight < 1 || weight > 256)
+    return {
+      why: `its weight ${weight} is not 1 to 256`,
+      kernel: `Error: argument "${weight}" is wrong: "weight" is invalid`,
+    };
   return undefined;
 }

@@ -232,7 +232,8 @@ function checkGateway6(context: HopContext, hop: Hop, given: DeviceDraft | undef
   const gateway = hop.via!.value as bigint;
   const at = hop.via!.span;
   if (hop.onlink && !onlinkDevice(context, hop, given)) return undefined;
-  if (given && ownAddress6(net, gateway, given)) return localGateway(context, hop);
+  const isLoopback = gateway === 1n && given !== undefined && l3mdevMaster(given) === NO_DEVICE;
+  if (isLoopback || (given && ownAddress6(net, gateway, given))) return localGateway(context, hop);
   if (gateway === 0n || gateway >> 120n === 0xffn) {
     report.error("E0236", at, `${formatIp(gateway)} cannot be a gateway`, {
       label: gateway === 0n ? "the unspecified address" : "a multicast address",

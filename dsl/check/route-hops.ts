@@ -50,7 +50,7 @@ function checkHops({ family, scope, report }: HopContext, route: Route, type: Ro
   const { hops } = route;
   if (family === 6) {
     const bare = hops.length > 1 ? hops.find((h) => h.via === undefined) : undefined;
-    if (bare === undefined) return true;
+    if (bare === undefined) return checkTwice(hops, report);
     report.error("E0257", bare.span, "a next hop of an IPv6 multipath route has no gateway", {
       label: "`via ADDRESS` is missing",
       kernel: "Error: Device only routes can not be added for IPv6 using the multipath API.",
@@ -70,6 +70,15 @@ function checkHops({ family, scope, report }: HopContext, route: Route, type: Ro
       kernel: "Error: Route with host scope can not have a gateway.",
     });
   } else return true;
+  return false;
+}
+
+/** Kernel: `rt6_duplicate_nexthop`: IPv6 next hops are routes of their own, so the second is there already. */
+function checkTwice(hops: readonly Hop[], report: Reporter): boolean {
+  const isSame = (a: Hop, b: Hop) => a.via?.value === b.via?.value && a.dev?.value === b.dev?.value;
+  const twice = hops.find((hop, i) => hops.findIndex((other) => isSame(hop, other)) < i);
+  if (twice === undefined) return true;
+  report.error("E0254", twice.span, "this next hop is said twice", { kernel: "RTNETLINK answers: File exists" });
   return false;
 }
 

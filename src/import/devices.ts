@@ -37,9 +37,12 @@ export function deleteNamespace(network: Network, ns: NetNs): void {
 // ---- devices ----------------------------------------------------------------------------------------------------
 
 /** Refuses a name that is none (dev_valid_name) or taken (__rtnl_newlink, dev_change_name). */
-export function requireFreeName(ns: NetNs, name: Name): void {
+export function requireFreeName(ns: NetNs, name: Name, what = "name"): void {
+  if (name.value.length > 15 && !/[\s/]/.test(name.value))
+    throw new Refused("Error: Attribute failed policy validation.", name.span);
+  if (name.value === "." || name.value === "..") throw new Refused(Errno.EINVAL, name.span);
   if (!isDeviceName(name.value))
-    throw new Refused(`Error: argument "${name.value}" is wrong: "name" not a valid ifname`, name.span);
+    throw new Refused(`Error: argument "${name.value}" is wrong: "${what}" not a valid ifname`, name.span);
   const first = ns.device(name.value);
   if (first)
     throw new Refused(Errno.EEXIST, name.span, { span: first.name.span, message: `\`${name.value}\` is from here` });
@@ -119,6 +122,14 @@ function dropIpv6Addresses(device: Device): void {
   for (const address of device.addresses) address.isDormant ||= address.family === 6 && !device.isUp;
 }
 
+/** disable_ipv6 is set: addresses, routes and neighbours of the family go (addrconf_ifdown), and do not come back. */
+export function disableIpv6(device: Device): void {
+  const { ns } = device;
+  device.addresses = device.addresses.filter((address) => address.family === 4);
+  ns.routes.keep(({ family, hops }) => family === 4 || hops.every((hop) => hop.device !== device));
+  ns.neighbours = ns.neighbours.filter((entry) => entry.device !== device || familyOf(entry.node.address.value) === 4);
+}
+
 /** do_set_master: the old VRF is left first, even when the new one then refuses. Both steps cycle the device. */
 export function setMaster(device: Device, master: { readonly vrf: Device; readonly span: Span } | null): void {
   if (device.master?.vrf === master?.vrf) return;
@@ -144,8 +155,8 @@ function changeUpper(device: Device, master: Device["master"]): void {
 
 /** dev_change_net_namespace: the device arrives there down, without master, addresses or routes. */
 export function moveDevice(device: Device, to: NetNs, at: Span): void {
-  if (to === device.ns) return;
   if (device.kind === "loopback" || device.kind === "vrf") throw new Refused(Errno.EINVAL, at);
+  if (to === device.ns) return;
   requireFreeName(to, device.name);
   setMaster(device, null);
   setUp(device, false);
@@ -166,6 +177,9 @@ export function addAddress(device: Device, node: AddressProperty, replace = fals
     throw new Refused(Errno.EEXIST, undefined, { span: same.node.span, message: "this address is already there" });
   const subnet = subnetOf(node);
   const primary = device.addresses.find((other) => !other.isSecondary && isSameSubnet(other, family, subnet));
+  const isOtherScope = ({ node: { scope } }: Address) => (scope?.value ?? "global") !== (node.scope?.value ?? "global");
+  if (family === 4 && !same && device.addresses.some((other) => isSameSubnet(other, 4, subnet) && isOtherScope(other)))
+    throw new Refused(Errno.EINVAL, node.scope?.span);
   const isSecondary = family === 4 && primary !== undefined && primary !== same;
   const address = new Address(device, node, isSecondary);
   if (same) device.addresses[device.addresses.indexOf(same)] = address;
@@ -197,7 +211,9 @@ export function findAddress(device: Device, prefix: Prefix, hasLength: boolean):
   return device.addresses.find(
     (address) =>
       address.local === prefix.address &&
-      (!hasLength || address.node.address.value.length === prefix.length || address.node.peer !== undefined),
+      ((!hasLength && address.family === 4) ||
+        address.node.address.value.length === prefix.length ||
+        address.node.peer !== undefined),
   );
 }
 
@@ -248,7 +264,7 @@ export function flushNextHops(ns: NetNs, isGone: (entry: NextHopEntry) => boolea
     const members = entry.node.group?.filter((member) => !gone.has(member.id.value));
     if (gone.has(entry.node.id.value) || members?.length === 0) gone.add(entry.node.id.value);
     else if (members === undefined || members.length === entry.node.group?.length) kept.push(entry);
-    else kept.push(new NextHopEntry(entry.device, { ...entry.node, group: members }));
+    else kept.push(new NextHopEntry(entry.device, { ...entry.node, group: members }, entry.family));
   }
   ns.nexthops = kept;
   ns.routes.keep(({ node }) => node.nhid === undefined || !gone.has(node.nhid.value));

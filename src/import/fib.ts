@@ -7,10 +7,10 @@
  *   gateway, device, source            fib_check_nh, fib_valid_prefsrc; ip6_validate_gw, ip6_route_check_nh
  *   device down, deleted, (un)enslaved fib_sync_down_dev, rt6_disable_ip
  */
-import type { Hop, Route as RouteNode } from "../../dsl/ast.ts";
+import type { Hop, Route as RouteNode, Spanned } from "../../dsl/ast.ts";
 import { Scope } from "../../dsl/model.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
-import { type Family, familyOf, type Ip, inPrefix, network, type Prefix } from "../../runtime/net/ip.ts";
+import { type Family, familyOf, type Ip, inPrefix, type Prefix } from "../../runtime/net/ip.ts";
 import {
   type FibView,
   type Found,
@@ -21,6 +21,7 @@ import {
   lookupTable,
   routesCovering,
 } from "./lookup.ts";
+import { checkRouteWords } from "./route-checks.ts";
 import {
   type Address,
   type Device,
@@ -35,7 +36,7 @@ import {
 } from "./state.ts";
 import { Errno, Refused, tableText, Unsupported } from "./words.ts";
 
-export type RouteAction = "add" | "append" | "prepend" | "replace" | "change";
+export type RouteAction = "test" | "add" | "append" | "prepend" | "replace" | "change";
 
 const isSamePrefix = (a: Prefix, b: Prefix): boolean => a.length === b.length && a.address === b.address;
 
@@ -48,23 +49,49 @@ export type HopRequest = Pick<RouteRequest, "family" | "table" | "scope"> & { re
 export function checkHop(request: HopRequest, hop: Hop, device: Device | null): FibHop {
   const { family, scope } = request;
   const gateway = hop.via?.value ?? null;
+  const isIpv6 = family === 6 || typeof gateway === "bigint";
+  if (isIpv6 && device !== null && hasIpv6Off(device))
+    throw new Refused("Error: IPv6 is disabled on nexthop device.", hop.dev?.span);
   if (gateway === null) {
     const isLocal = scope === Scope.HOST && family === 4;
     if (device !== null && !device.isUp && !isLocal) throw new Refused(downMessage(family), hop.dev?.span);
     return { device, gateway };
   }
+  if (hop.onlink && typeof gateway === "number" && scope >= Scope.LINK)
+    throw new Refused("Error: Nexthop has invalid scope.", hop.via?.span);
+  if (hop.onlink && device === null) throw new Refused("Error: Nexthop device required for onlink.", hop.via?.span);
+  if (typeof gateway === "bigint") checkGateway6(request, hop, gateway, device);
   if (hop.onlink || isLinkLocal(gateway)) {
     if (device === null) throw new Refused("Error: Egress device not specified.", hop.via?.span);
     if (!device.isUp) throw new Refused("Error: Nexthop device is not up.", hop.dev?.span);
     if (familyOf(gateway) === 6 && device.kind === "loopback")
       throw new Refused("Error: Egress device can not be loopback device for this route.", hop.dev?.span);
-    if (typeof gateway === "bigint" && !isLinkLocal(gateway)) checkOnlink6(request, hop, gateway, device);
+    if (typeof gateway === "number") checkOnlink4(request, hop, gateway, device);
+    else if (!isLinkLocal(gateway)) checkOnlink6(request, hop, gateway, device);
     return { device, gateway };
   }
   return {
     device: familyOf(gateway) === 4 ? gatewayDevice4(request, hop, device) : gatewayDevice6(request, hop, device),
     gateway,
   };
+}
+
+/** disable_ipv6 of the device, else of those created after `default` was set. */
+export const hasIpv6Off = ({ ns, name }: Device): boolean =>
+  Number(ns.sysctl(`net.ipv6.conf.${name.value}.disable_ipv6`) ?? ns.sysctl("net.ipv6.conf.all.disable_ipv6") ?? 0) > 0;
+
+/** The end of ip6_validate_gw and its beginning: own addresses, and what is no address of one. */
+function checkGateway6({ ns }: HopRequest, hop: Hop, gateway: bigint, oif: Device | null): void {
+  refuseLocalGateway(ns, hop, oif);
+  if (gateway === 0n || gateway >> 120n === 0xffn) throw new Refused("Error: Invalid gateway address.", hop.via?.span);
+}
+
+/** fib_check_nh_v4_gw: with onlink, too, a gateway is somebody else's address (inet_addr_type_dev_table). */
+function checkOnlink4({ ns }: HopRequest, hop: Hop, gateway: number, oif: Device): void {
+  const isNoUnicast = gateway >>> 28 === 0xe || gateway >>> 24 === 0 || gateway === 0xffffffff;
+  const [best] = routesCovering(ns, 4, oif.l3mdevTable || RT_TABLE_LOCAL, gateway);
+  if (isNoUnicast || (best !== undefined && best.type !== "unicast"))
+    throw new Refused("Error: Nexthop has invalid gateway.", hop.via?.span);
 }
 
 /** ip6_route_check_nh_onlink: nothing more specific than the default route may lead elsewhere. */
@@ -107,7 +134,6 @@ function gatewayDevice6({ ns, table }: HopRequest, hop: Hop, oif: Device | null)
     hasHops(found.route.type) &&
     found.hop.gateway === null &&
     (oif === null || found.hop.device === oif);
-  refuseLocalGateway(ns, hop, oif);
   const inTable = lookupTable(ns, table, flow);
   const found = fits(inTable) ? inTable : lookupByRules(ns, flow);
   if (!fits(found)) throw new Refused(Errno.EHOSTUNREACH, hop.via?.span);
@@ -119,19 +145,27 @@ function gatewayDevice6({ ns, table }: HopRequest, hop: Hop, oif: Device | null)
 function refuseLocalGateway(ns: FibView, { via }: Hop, oif: Device | null): void {
   if (oif === null) return;
   const isLocal = ns.devices.some(
-    (device) => device.l3mdev === oif.l3mdev && device.addresses.some((address) => address.local === via?.value),
+    (device) =>
+      device.l3mdev === oif.l3mdev &&
+      via !== undefined &&
+      (hasAddress(device, via.value) || (device.kind === "loopback" && device.isUp && via.value === 1n)),
   );
   if (isLocal) throw new Refused("Error: Gateway can not be a local address.", via?.span);
 }
 
+const hasAddress = (device: Device, ip: Ip): boolean => device.addresses.some((address) => address.local === ip);
+
 /** fib_valid_prefsrc: the source must be a local address of the route's table, or of table local. */
-function checkSource({ ns, node, family, table }: RouteRequest): void {
+function checkSource({ ns, node, family, table }: RouteRequest, hops: readonly FibHop[]): void {
   const source = node.src;
   if (source === undefined) return;
   if (family === 6) {
-    if (ns.devices.some((device) => device.addresses.some((address) => address.local === source.value))) return;
+    // ipv6_chk_addr: of the VRF that the route leaves through.
+    const l3mdev = hops[0]?.device?.l3mdev ?? null;
+    if (ns.devices.some((device) => device.l3mdev === l3mdev && hasAddress(device, source.value))) return;
     throw new Refused("Error: Invalid source address.", source.span);
   }
+  if (!hasHops(node.type?.value ?? "unicast")) return;
   const isItself = node.type?.value === "local" && node.prefix.value?.address === source.value;
   const tables = [table === RT_TABLE_MAIN ? RT_TABLE_LOCAL : table, RT_TABLE_LOCAL];
   const isLocal = tables.some((id) => routesCovering(ns, 4, id, source.value).some((route) => route.type === "local"));
@@ -140,38 +174,23 @@ function checkSource({ ns, node, family, table }: RouteRequest): void {
 
 // ---- add ----------------------------------------------------------------------------------------------------------
 
-/** What can be told from the words alone (fib_create_info, fib_valid_key_len). */
-function checkWords({ node, family }: RouteRequest): void {
-  const { prefix, hops, nhid } = node;
-  if (
-    prefix.value !== null &&
-    family === 4 &&
-    network(prefix.value.address, prefix.value.length) !== prefix.value.address
-  )
-    throw new Refused("Error: Invalid prefix for given prefix length.", prefix.span);
-  const isReject = !hasHops(node.type?.value ?? "unicast");
-  if (isReject && family === 4 && hops.length > 0)
-    throw new Refused("Error: Gateway, device and multipath can not be specified for this route type.", hops[0].span);
-  if (!isReject && hops.length === 0 && nhid === undefined)
-    throw new Refused("RTNETLINK answers: No such device", node.span);
-}
-
 /** Adds a route as the command says, or refuses with the kernel's words. */
 export function addRoute(request: RouteRequest, action: RouteAction): Route {
   const { ns, node } = request;
-  checkWords(request);
-  if (node.nhid !== undefined && !ns.nexthops.some((entry) => entry.node.id.value === node.nhid?.value))
-    throw new Refused("Error: Nexthop id does not exist.", node.nhid.span);
+  checkRouteWords(request);
+  if (node.nhid !== undefined) requireNextHop(ns, node.nhid);
   const hops = hasHops(node.type?.value ?? "unicast")
     ? node.hops.map((hop, i) => checkHop(request, hop, request.devices[i]))
     : [];
-  if (hasHops(node.type?.value ?? "unicast")) checkSource(request);
+  checkSource(request, hops);
 
   if (request.family === 6 && hops.some((hop, i) => hops.slice(0, i).some((other) => isSameHop(hop, other))))
     throw new Refused(Errno.EEXIST, node.span);
 
   const first = findSame(request);
-  if (action === "add" && first) throw new Refused(Errno.EEXIST, node.span, whereIs(first));
+  if ((action === "add" || (action === "test" && request.family === 6)) && first)
+    throw new Refused(Errno.EEXIST, node.span, whereIs(first));
+  if (action === "test" && request.family === 4) throw new Refused(first ? Errno.EEXIST : Errno.ENOENT, node.span);
   if (action === "change" && !first) throw new Refused(noMatch(request), node.span);
   const isReplaced = action === "replace" || action === "change";
   const twins = routesAt(request).filter((other) => isSameKey(other, request));
@@ -246,6 +265,11 @@ const noMatch = (request: RouteRequest): string =>
   request.family === 6 && routesAt(request).length === 0
     ? "Error: Can not replace route - no match found."
     : Errno.ENOENT;
+
+function requireNextHop(ns: NetNs, { value, span }: Spanned<number>): void {
+  if (ns.nexthops.every((entry) => entry.node.id.value !== value))
+    throw new Refused("Error: Nexthop id does not exist.", span);
+}
 
 const isSameHop = (a: FibHop, b: FibHop): boolean => a.device === b.device && a.gateway === b.gateway;
 
@@ -339,6 +363,7 @@ function joinRoute(first: Route, request: RouteRequest, hops: readonly FibHop[])
 /** `ip route del`: the first route of the prefix that has everything the command names, several IPv4 hops in their order. */
 export function deleteRoute(request: RouteRequest): FibRoute {
   const { ns, node } = request;
+  if (node.nhid !== undefined) requireNextHop(ns, node.nhid);
   const found = routesAt(request).find((route) => isMeant(route, request));
   if (found === undefined) throw new Refused(hasTable(request) ? Errno.ESRCH : NO_TABLE, node.span);
   removeRoute(ns, found);

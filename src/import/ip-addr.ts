@@ -7,6 +7,7 @@
 import type { AddressProperty, Name, Spanned } from "../../dsl/ast.ts";
 import { type Family, familyOf, inPrefix, lastAddress, type Prefix } from "../../runtime/net/ip.ts";
 import { addAddress, deleteAddress, findAddress } from "./devices.ts";
+import { hasIpv6Off } from "./fib.ts";
 import type { Run } from "./run.ts";
 import type { Word } from "./shell.ts";
 import type { Device } from "./state.ts";
@@ -64,6 +65,11 @@ interface AddressRequest {
   scope?: Name;
   metric?: Spanned<number>;
   noprefixroute?: boolean;
+  /** Seconds. */
+  validLifetime?: number;
+  preferredLifetime?: number;
+  /** mngtmpaddr */
+  isTemporaryBase?: boolean;
 }
 
 export function runAddress(run: Run, words: Words): void {
@@ -119,7 +125,7 @@ function parse(run: Run, words: Words): AddressRequest {
     switch (keyword) {
       case "peer":
       case "remote":
-        request.peer = prefix(words.next(), run.family);
+        request.peer = prefix(words.next(), request.local ? familyOf(request.local.value.address) : run.family);
         break;
       case "dev":
         request.device = words.next();
@@ -140,13 +146,20 @@ function parse(run: Run, words: Words): AddressRequest {
         break;
       case "anycast":
         throw new Unsupported("anycast addresses", word.span);
-      case "label":
       case "valid_lft":
-      case "preferred_lft":
+      case "preferred_lft": {
+        const value = words.next();
+        const seconds = value.text === "forever" ? FOREVER : numberWord(value, `${keyword} value is invalid`).value;
+        request[keyword === "valid_lft" ? "validLifetime" : "preferredLifetime"] = seconds;
+        run.leaveOut(word, value);
+        break;
+      }
+      case "label":
       case "proto":
         run.leaveOut(word, words.next());
         break;
       default:
+        if (word.text === "mngtmpaddr") request.isTemporaryBase = true;
         if (word.text === "noprefixroute") request.noprefixroute = true;
         else if (!FLAGS.includes(word.text)) nameLocal(request, keyword === "local" ? words.next() : word, run.family);
     }
@@ -177,7 +190,7 @@ function leaveOutBroadcast(run: Run, word: Word, value: Word, { local }: Address
 function complete(run: Run, request: AddressRequest): { device: Device; local: Spanned<Prefix> } {
   if (request.device === undefined) throw new Refused('Not enough information: "dev" argument is required.');
   const device = run.device(request.device);
-  if (request.local === undefined) throw new Refused(Errno.EINVAL);
+  if (request.local === undefined) throw new Refused(run.family === null ? Errno.EOPNOTSUPP : Errno.EINVAL);
   return { device, local: request.local };
 }
 
@@ -193,10 +206,28 @@ function add(run: Run, request: AddressRequest, replace: boolean): void {
     ...(metric ? { metric } : {}),
     ...(request.noprefixroute ? { noprefixroute: true } : {}),
   };
-  if (peer && familyOf(peer.value.address) !== familyOf(local.value.address))
-    throw new Refused(Errno.EINVAL, peer.span);
+  checkAddress(device, local, request);
   run.touch(addAddress(device, node, replace));
 }
+
+/** ipaddr_modify (lifetimes), inet6_addr_add, and what vrfc has no meaning for. */
+function checkAddress(
+  device: Device,
+  { value: { address, length }, span }: Spanned<Prefix>,
+  request: AddressRequest,
+): void {
+  const { validLifetime = FOREVER, preferredLifetime = FOREVER } = request;
+  if (validLifetime === 0) throw new Refused("valid_lft is zero", span);
+  if (preferredLifetime > validLifetime) throw new Refused("preferred_lft is greater than valid_lft", span);
+  if (address === 0) throw new Unsupported("the address 0.0.0.0", span);
+  if (typeof address === "number") return;
+  if (request.isTemporaryBase && length !== 64) throw new Refused(Errno.EINVAL, span);
+  if (hasIpv6Off(device)) throw new Refused(Errno.EACCES, span);
+  const isNone = address === 0n || address >> 120n === 0xffn || (address === 1n && device.kind !== "loopback");
+  if (isNone) throw new Refused(Errno.EADDRNOTAVAIL, span);
+}
+
+const FOREVER = 0xffffffff;
 
 function remove(run: Run, request: AddressRequest): void {
   const { device, local } = complete(run, request);

@@ -7,6 +7,7 @@
  *   property = up | down | name N | mtu N | address MAC | group G | netns NS | master D | nomaster | vrf D | index N | …
  */
 import type { Name, Spanned } from "../../dsl/ast.ts";
+import { MTU } from "../../dsl/check/devices.ts";
 import type { Span } from "../../dsl/span.ts";
 import type { Mac } from "../../runtime/net/mac.ts";
 import { addDevice, deleteDevice, moveDevice, requireFreeName, setMaster, setUp } from "./devices.ts";
@@ -90,6 +91,8 @@ interface LinkRequest {
   name?: Word;
   up?: boolean;
   master?: Word | null;
+  /** `vrf` instead of `master`: iproute2 asks what it is. */
+  isVrf?: boolean;
   netns?: Word;
   mtu?: Spanned<number>;
   address?: Spanned<Mac>;
@@ -174,6 +177,7 @@ function parseProperty(request: LinkRequest, keyword: string, word: Word, words:
     case "master":
     case "vrf":
       request.master = words.next();
+      request.isVrf = keyword === "vrf";
       return;
     case "name":
       request.name = words.next();
@@ -185,13 +189,15 @@ function parseProperty(request: LinkRequest, keyword: string, word: Word, words:
       request.mtu = numberWord(words.next(), 'Invalid "mtu" value\n');
       return;
     case "index":
-      request.index = numberWord(words.next(), 'Invalid "index" value');
+      request.index = numberWord(words.next(), 'Invalid "index" value', 0x7fffffff);
+      if (request.index.value === 0)
+        throw new Refused('Error: argument "0" is wrong: Invalid "index" value', request.index.span);
       return;
     case "group":
       request.group = groupWord(words.next(), 'Invalid "group" value\n');
       return;
     case "address":
-      request.address = macWord(words.next());
+      request.address = macWord(words.next(), (bytes) => `Invalid address length ${bytes} - must be 6 bytes`);
       return;
     case "multicast":
     case "arp":
@@ -225,23 +231,35 @@ function parseType(run: Run, request: LinkRequest, words: Words): LinkRequest {
 
 // ---- add ----------------------------------------------------------------------------------------------------------
 
+/** Kinds of device that Linux has and vrfc has not. */
+const KINDS = new Set(
+  "amt bareudp batadv bond bridge can dsa erspan geneve gre gretap gtp hsr ifb ip6erspan ip6gre ip6gretap ip6tnl ipip ipoib ipvlan ipvtap lowpan macsec macvlan macvtap netdevsim netkit nlmon ovpn ppp rmnet sit team tun vcan virt_wifi vlan vti vti6 vxcan vxlan wireguard wwan xfrm".split(
+    " ",
+  ),
+);
+
 function addLink(run: Run, request: LinkRequest): void {
   const type = request.type;
   if (type === undefined) throw new Refused('Not enough information: "type" argument is required');
   const ns = namespaceOf(run, request) ?? run.ns;
   const name = nameOf(ns, request, type.text === "veth" ? "veth" : "dummy");
-  requireFreeName(ns, name);
+  requireFreeName(ns, name, request.name ? "name" : "dev");
   if (type.text === "vrf") {
     if (request.table === undefined) throw new Refused("Error: VRF table id is missing.", type.span);
     if (request.table.value === 0) throw new Refused("Error: Invalid VRF table id.", request.table.span);
     requireFreeTable(ns, request.table);
   } else if (type.text !== "veth" && type.text !== "dummy") {
+    if (!KINDS.has(type.text)) throw new Refused("Error: Unknown device type.", type.span);
     ns.foreign.set(name.value, { span: name.span, what: `a ${type.text} device` });
     throw new Unsupported(`devices of type \`${type.text}\` are not in vrfc`, type.span);
   }
   masterOf(run, ns, request);
+  const { mtu } = request;
+  if (type.text === "veth" && mtu && (mtu.value < MTU.veth.least || mtu.value > MTU.veth.most))
+    throw new Refused(Errno.EINVAL, mtu.span);
   const device = new Device(ns, name, type.text as "vrf" | "veth" | "dummy", request.table);
   if (device.kind === "veth") device.peer = addPeer(run, request.peer ?? {}, device);
+  checkProperties(device, request);
   addDevice(device);
   configure(run, device, request);
   run.touch(device);
@@ -306,6 +324,7 @@ function requireWord(word: Word | undefined): Word {
 /** In do_setlink's order: settings, flags, master. */
 function configure(run: Run, device: Device, request: LinkRequest): void {
   const { span } = run;
+  checkProperties(device, request);
   if (request.address) device.settings.set("lladdr", { kind: "lladdr", mac: request.address, span });
   if (request.mtu) device.settings.set("mtu", { kind: "mtu", mtu: request.mtu, span });
   if (request.group) device.settings.set("group", { kind: "group", group: request.group, span });
@@ -315,11 +334,24 @@ function configure(run: Run, device: Device, request: LinkRequest): void {
   if (master !== undefined) setMaster(device, master);
 }
 
+/** dev_validate_mtu, eth_mac_addr, dev_new_index. */
+function checkProperties(device: Device, { mtu, address, index }: LinkRequest): void {
+  const range = device.kind === "machine" ? undefined : MTU[device.kind];
+  if (mtu && range && mtu.value < range.least) throw new Refused("Error: mtu less than device minimum.", mtu.span);
+  if (mtu && range && mtu.value > range.most) throw new Refused("Error: mtu greater than device maximum.", mtu.span);
+  if (address && (address.value === 0 || Math.floor(address.value / 2 ** 40) % 2 === 1))
+    throw new Refused(Errno.EADDRNOTAVAIL, address.span);
+  if (index?.value === 1) throw new Refused(Errno.EEXIST, index.span);
+}
+
 /** The VRF that `master` names, null for `nomaster`, undefined when nothing is said. */
-function masterOf(run: Run, ns: NetNs, { master }: LinkRequest): { vrf: Device; span: Span } | null | undefined {
+function masterOf(run: Run, ns: NetNs, { master, isVrf }: LinkRequest): { vrf: Device; span: Span } | null | undefined {
   if (!master) return master;
   const fail = () => new Refused(`Error: argument "${master.text}" is wrong: Device does not exist`, master.span);
-  return { vrf: run.inside(ns).device(master, fail), span: master.span };
+  const vrf = run.inside(ns).device(master, fail);
+  if (isVrf && vrf.kind !== "vrf")
+    throw new Refused(`Error: argument "${master.text}" is wrong: Not a valid VRF name`, master.span);
+  return { vrf, span: master.span };
 }
 
 function deleteLink(run: Run, request: LinkRequest): void {

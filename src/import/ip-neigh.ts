@@ -10,7 +10,17 @@ import type { Mac } from "../../runtime/net/mac.ts";
 import type { Run } from "./run.ts";
 import type { Word } from "./shell.ts";
 import { NeighbourEntry } from "./state.ts";
-import { addressWord, choose, Errno, keywordOf, macWord, Refused, Unsupported, type Words } from "./words.ts";
+import {
+  addressWord,
+  choose,
+  Errno,
+  keywordOf,
+  macWord,
+  parseNumber,
+  Refused,
+  Unsupported,
+  type Words,
+} from "./words.ts";
 
 const KEYWORDS = [
   "lladdr*",
@@ -68,7 +78,7 @@ function parse(run: Run, words: Words): NeighbourRequest {
     const word = words.next();
     switch (keywordOf(word.text, KEYWORDS)) {
       case "lladdr":
-        request.lladdr = macWord(words.next());
+        request.lladdr = macWord(words.next(), () => "Error: Invalid link address.");
         break;
       case "dev":
         request.device = words.next();
@@ -98,8 +108,12 @@ function parse(run: Run, words: Words): NeighbourRequest {
   return request;
 }
 
+const NUD_STATES = new Set("permanent reachable noarp none stale incomplete delay probe failed".split(" "));
+
 /** Other states pass away, or mean that there is no entry yet. */
 function checkState(word: Word): void {
+  if (!NUD_STATES.has(word.text) && parseNumber(word.text, 0xffff) === null)
+    throw new Refused(`Error: argument "${word.text}" is wrong: nud state is bad`, word.span);
   if (word.text !== "permanent" && word.text !== "0x80")
     throw new Unsupported(`a neighbour in state \`${word.text}\`: only permanent ones stay`, word.span);
 }

@@ -8,7 +8,7 @@
 import type { Hop, NextHopObject, Spanned } from "../../dsl/ast.ts";
 import { Scope } from "../../dsl/model.ts";
 import { RT_TABLE_MAIN } from "../../runtime/brand.ts";
-import { familyOf } from "../../runtime/net/ip.ts";
+import { type Family, familyOf } from "../../runtime/net/ip.ts";
 import { flushNextHops } from "./devices.ts";
 import { checkHop } from "./fib.ts";
 import type { Run } from "./run.ts";
@@ -34,6 +34,8 @@ interface NextHopRequest {
   onlink?: boolean;
   blackhole?: boolean;
   group?: Group;
+  /** The keyword that names something besides a group. */
+  more?: Word;
 }
 
 export function runNextHop(run: Run, words: Words): void {
@@ -72,10 +74,12 @@ function parse(run: Run, words: Words): NextHopRequest {
         break;
       case "dev":
         request.device = words.next();
+        request.more ??= word;
         break;
       case "via":
         if (["inet", "inet6"].includes(words.peek()?.text ?? "")) words.next();
-        request.via = addressWord(words.next());
+        request.via = addressWord(words.next(), run.family);
+        request.more ??= word;
         break;
       case "onlink":
         request.onlink = true;
@@ -108,6 +112,8 @@ function groupOf(word: Word): Group {
   return word.text.split("/").map((member) => {
     const [idText, weightText = "1"] = member.split(",");
     const [id, weight] = [parseNumber(idText), parseNumber(weightText, 256)];
+    if (id !== null && !weight)
+      throw new Refused(`Error: argument "${weightText}" is wrong: "weight" is invalid`, word.span);
     if (id === null || weight === null)
       throw new Refused(`Error: argument "${word.text}" is wrong: "group" value is invalid`, word.span);
     return { id: { value: id, span: word.span }, weight };
@@ -116,16 +122,19 @@ function groupOf(word: Word): Group {
 
 function add(run: Run, request: NextHopRequest, replace: boolean): void {
   const { ns, span } = run;
-  const { id, group, blackhole } = request;
-  if (id === undefined) throw new Unsupported("a next hop whose id the kernel chooses");
-  const missing = group?.find((member) => !ns.nexthops.some((entry) => entry.node.id.value === member.id.value));
-  if (missing) throw new Refused("Error: Invalid nexthop id.", missing.id.span);
+  const { id, group, blackhole, more } = request;
+  if (id === undefined && replace) throw new Refused("Error: Replace requires nexthop id.");
+  if (id === undefined || id.value === 0) throw new Unsupported("a next hop whose id the kernel chooses");
+  if (group) checkGroup(run, group, more);
+  if (blackhole && more)
+    throw new Refused("Error: Blackhole attribute can not be used with gateway, oif, encap or fdb.", more.span);
   // A blackhole is a next hop through lo (nh_create_ipv4).
   if (blackhole && !ns.devices[0].isUp) throw new Refused("Error: Device for nexthop is not up.");
   const hop = group || blackhole ? null : hopOf(run, request);
   const first = ns.nexthops.find((entry) => entry.node.id.value === id.value);
   if (first && !replace)
     throw new Refused(Errno.EEXIST, id.span, { span: first.node.span, message: "this next hop is already there" });
+  if (first) checkReplacement(run, first, request);
   const node: NextHopObject = {
     kind: "nexthop",
     span,
@@ -136,11 +145,57 @@ function add(run: Run, request: NextHopRequest, replace: boolean): void {
     ...(blackhole ? { blackhole } : {}),
     ...(group ? { group } : {}),
   };
-  const entry = run.touch(new NextHopEntry(hop?.dev ? (ns.device(hop.dev.value) ?? null) : null, node));
-  if (first) entry.inherit(first);
-  ns.nexthops = ns.nexthops.filter((other) => other !== first);
-  ns.nexthops.push(entry);
-  ns.entered.push(entry);
+  const device = hop?.dev ? (ns.device(hop.dev.value) ?? null) : null;
+  enter(run, new NextHopEntry(device, node, familyOfObject(run, request)), first);
+}
+
+/** What replaces another stands where that did: groups and routes that use it are behind it. */
+function enter(run: Run, entry: NextHopEntry, first: NextHopEntry | undefined): void {
+  const { ns } = run;
+  run.touch(entry);
+  if (first === undefined) {
+    ns.nexthops.push(entry);
+    ns.entered.push(entry);
+    return;
+  }
+  entry.inherit(first);
+  ns.nexthops[ns.nexthops.indexOf(first)] = entry;
+  ns.entered[ns.entered.indexOf(first)] = entry;
+}
+
+const objectOf = ({ ns }: Run, id: number): NextHopEntry | undefined =>
+  ns.nexthops.find((entry) => entry.node.id.value === id);
+
+/** A group is for IPv4 routes as soon as one member is. */
+function familyOfObject(run: Run, { via, group }: NextHopRequest): Family {
+  if (group) return group.every((member) => objectOf(run, member.id.value)?.family === 6) ? 6 : 4;
+  return via ? familyOf(via.value) : (run.family ?? 4);
+}
+
+/** rtm_to_nh_config, nh_check_attr_group. */
+function checkGroup(run: Run, group: Group, more: Word | undefined): void {
+  if (more || run.family !== null) throw new Refused("Error: Invalid family for group.", more?.span);
+  group.forEach(({ id }, i) => {
+    if (group.findIndex((other) => other.id.value === id.value) < i)
+      throw new Refused("Error: Nexthop id can not be used twice in a group.", id.span);
+  });
+  for (const { id } of group) {
+    const member = objectOf(run, id.value)?.node;
+    if (member === undefined) throw new Refused("Error: Invalid nexthop id.", id.span);
+    if (member.group) throw new Refused("Error: Hash-threshold group can not be a nexthop within a group.", id.span);
+    if (member.blackhole && group.length > 1)
+      throw new Refused("Error: Blackhole nexthop can not be used in a group with more than 1 path.", id.span);
+  }
+}
+
+/** replace_nexthop_single, replace_nexthop_grp. */
+function checkReplacement({ ns, span }: Run, { node }: NextHopEntry, { group, blackhole, id }: NextHopRequest): void {
+  if (node.group && !group) throw new Refused("Error: Can not replace a nexthop group with a nexthop.", id?.span);
+  if (!node.group && group) throw new Refused("Error: Can not replace a nexthop with a nexthop group.", id?.span);
+  const isMember = ({ node: { group: members = [] } }: NextHopEntry) =>
+    members.length > 1 && members.some((member) => member.id.value === id?.value);
+  if (blackhole && ns.nexthops.some(isMember))
+    throw new Refused("Error: Blackhole nexthop can not be a member of a group with more than one path.", span);
 }
 
 /** nh_create_ipv4, nh_create_ipv6: the gateway is looked for in the table of the device's VRF. */
@@ -149,7 +204,7 @@ function hopOf(run: Run, { via, device: word, onlink }: NextHopRequest): Hop {
     throw new Refused(
       via === undefined
         ? "Error: Invalid address family."
-        : "Error: Nexthop device required for non-group and non-blackhole nexthops.",
+        : "Error: Device attribute required for non-blackhole and non-fdb nexthops.",
       via?.span,
     );
   const fail = () => new Refused(`Error: argument "${word.text}" is wrong: Device does not exist`, word.span);
@@ -165,12 +220,15 @@ function hopOf(run: Run, { via, device: word, onlink }: NextHopRequest): Hop {
   // rtm_to_nh_config
   if (!device.isUp) throw new Refused("Error: Nexthop device is not up.", word.span);
   if (device.peer?.isUp === false) throw new Refused("Error: Carrier for nexthop device is down.", word.span);
+  if (onlink && via === undefined)
+    throw new Refused("Error: ONLINK flag can not be set for nexthop without a gateway.", word.span);
   checkHop({ ns: run.ns, family, table: device.l3mdevTable || RT_TABLE_MAIN, scope }, hop, device);
   return hop;
 }
 
 function remove(run: Run, { id }: NextHopRequest): void {
-  if (id === undefined || !run.ns.nexthops.some((entry) => entry.node.id.value === id.value))
-    throw new Refused(Errno.ENOENT, id?.span);
+  if (id === undefined) throw new Refused("Error: Nexthop id is missing.");
+  if (id.value === 0) throw new Refused("Error: Invalid nexthop id.", id.span);
+  if (objectOf(run, id.value) === undefined) throw new Refused(Errno.ENOENT, id.span);
   flushNextHops(run.ns, (entry) => entry.node.id.value === id.value);
 }

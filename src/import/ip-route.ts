@@ -11,10 +11,11 @@
  * a gateway has scope link; `tos` is hexadecimal with or without 0x.
  */
 import type { Hop, Name, Route as RouteNode, Spanned } from "../../dsl/ast.ts";
+import { routingProtocol } from "../../dsl/check/names.ts";
 import { Scope } from "../../dsl/model.ts";
 import type { Span } from "../../dsl/span.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
-import { type Family, familyOf, inPrefix, type Prefix } from "../../runtime/net/ip.ts";
+import { type Family, familyOf, formatIp, inPrefix, type Prefix } from "../../runtime/net/ip.ts";
 import { addRoute, deleteRoute, type RouteAction, removeRoute } from "./fib.ts";
 import { kernelRoutes } from "./lookup.ts";
 import type { Run } from "./run.ts";
@@ -111,6 +112,7 @@ const TYPES = new Map([
   ["blackhole", "blackhole"],
   ["unicast", "unicast"],
   ["throw", "throw"],
+  ["nat", "nat"],
 ]);
 
 const FAMILIES = new Map<string, Family>([
@@ -125,6 +127,8 @@ interface Draft {
   hop: Partial<Writable<Hop>>;
   hopWords: Span[];
   hops: Hop[];
+  /** Gateways whose family is said: `via inet6 A`. */
+  readonly told: Set<Hop["via"]>;
   scope?: number;
   table?: number;
   hasTable: boolean;
@@ -157,6 +161,7 @@ export function runRoute(run: Run, words: Words): void {
     case "replace":
     case "prepend":
     case "append":
+    case "test":
       add(run, parse(run, words, false), name);
       return;
     case "delete":
@@ -165,7 +170,6 @@ export function runRoute(run: Run, words: Words): void {
     case "flush":
       flush(run, words);
       return;
-    case "test":
     case "restore":
       throw new Unsupported(`\`ip route ${name}\``, action.span);
     case null:
@@ -186,7 +190,7 @@ function add(run: Run, request: RouteRequest, action: RouteAction): void {
 // ---- parse --------------------------------------------------------------------------------------------------------
 
 function parse(run: Run, words: Words, isDelete: boolean): RouteRequest {
-  const draft: Draft = { node: {}, hop: {}, hopWords: [], hops: [], hasTable: false };
+  const draft: Draft = { node: {}, hop: {}, hopWords: [], hops: [], told: new Set(), hasTable: false };
   while (!words.isDone) {
     const word = words.next();
     const keyword = keywordOf(word.text, KEYWORDS);
@@ -249,6 +253,8 @@ function parseWord(run: Run, draft: Draft, keyword: string, word: Word, words: W
     }
     case "protocol": {
       const value = words.next();
+      if (routingProtocol(value.text) === undefined)
+        throw new Refused(`Error: argument "${value.text}" is wrong: "protocol" value is invalid`, value.span);
       node.protocol = { value: value.text, span: value.span };
       return;
     }
@@ -262,14 +268,14 @@ function parseWord(run: Run, draft: Draft, keyword: string, word: Word, words: W
       node.nhid = numberWord(words.next(), '"id" value is invalid');
       return;
     case "nexthop":
-      draft.hops.push(...parseHops(words, word));
+      draft.hops.push(...parseHops(draft, words, word));
       return;
     case "via":
     case "dev":
     case "oif":
     case "onlink":
       draft.hopWords.push(word.span);
-      parseHopWord(draft.hop, keyword, words);
+      parseHopWord(draft, draft.hop, keyword, words);
       return;
     default:
       throw new Unsupported(`\`${keyword}\` of \`ip route\``, word.span);
@@ -296,7 +302,7 @@ function requireVrf(run: Run, word: Word): number {
   throw new Refused(`Error: argument "${word.text}" is wrong: Invalid VRF`, word.span);
 }
 
-function parseHopWord(hop: Partial<Writable<Hop>>, keyword: string, words: Words): void {
+function parseHopWord({ told }: Draft, hop: Partial<Writable<Hop>>, keyword: string, words: Words): void {
   if (keyword === "onlink") hop.onlink = true;
   else if (keyword === "via") {
     const family = FAMILIES.get(words.peek()?.text ?? "");
@@ -306,7 +312,8 @@ function parseHopWord(hop: Partial<Writable<Hop>>, keyword: string, words: Words
         'Error: argument "via" is wrong: use nexthop syntax to specify multiple via',
         words.next().span,
       );
-    hop.via = addressWord(words.next());
+    hop.via = addressWord(words.next(), family ?? null);
+    if (family !== undefined) told.add(hop.via);
   } else {
     const word = words.next();
     hop.dev = { value: word.text, span: word.span };
@@ -314,7 +321,7 @@ function parseHopWord(hop: Partial<Writable<Hop>>, keyword: string, words: Words
 }
 
 /** `nexthop … nexthop …` goes on to the end of the command (parse_nexthops). */
-function parseHops(words: Words, first: Word): Hop[] {
+function parseHops(draft: Draft, words: Words, first: Word): Hop[] {
   const hops: Hop[] = [];
   let hop: Partial<Writable<Hop>> = {};
   let span = first.span;
@@ -326,8 +333,8 @@ function parseHops(words: Words, first: Word): Hop[] {
       hop = {};
       span = word.span;
     } else {
-      if (word.text === "weight") hop.weight = numberWord(words.next(), '"weight" is invalid\n');
-      else if (["via", "dev", "onlink"].includes(word.text)) parseHopWord(hop, word.text, words);
+      if (word.text === "weight") hop.weight = weightWord(words.next());
+      else if (["via", "dev", "onlink"].includes(word.text)) parseHopWord(draft, hop, word.text, words);
       else if (word.text === "encap" || word.text === "as")
         throw new Unsupported(`\`${word.text}\` of a next hop`, word.span);
       else throw new Refused(`Error: "nexthop" or end of line is expected instead of "${word.text}"`, word.span);
@@ -338,17 +345,31 @@ function parseHops(words: Words, first: Word): Hop[] {
   return hops;
 }
 
+function weightWord(word: Word): Spanned<number> {
+  const weight = numberWord(word, '"weight" is invalid\n', 256);
+  if (weight.value === 0) throw new Refused('Error: argument "0" is wrong: "weight" is invalid', word.span);
+  return weight;
+}
+
 // ---- complete -----------------------------------------------------------------------------------------------------
 
 function complete(run: Run, draft: Draft, isDelete: boolean): RouteRequest {
   const { node, hop } = draft;
   const hasHop = draft.hopWords.length > 0;
-  const hops: Hop[] = hasHop ? [{ ...hop, span: hopSpan(draft) }, ...draft.hops] : draft.hops;
+  const only: Hop[] = hasHop ? [{ ...hop, span: hopSpan(draft) }] : [];
+  const hops = draft.hops.length > 0 ? draft.hops : only;
   const prefix: Spanned<Prefix | null> = node.prefix ?? { value: null, span: run.span };
   const told = prefix.value?.address ?? node.src?.value ?? hops.find((h) => h.via)?.via?.value;
   const family = prefix.value === null && run.family !== null ? run.family : told === undefined ? 4 : familyOf(told);
+  checkFamilies(draft, hops, family);
   const needsFamily = prefix.value === null && family !== (told === undefined ? 4 : familyOf(told));
   const type = node.type?.value ?? "unicast";
+  if (family === 4 && hasHop && draft.hops.length > 0) checkFirstHop(only[0], draft.hops[0]);
+  if (family === 6 && draft.hops.some((other) => other.via === undefined))
+    throw new Refused(
+      "Error: Device only routes can not be added for IPv6 using the multipath API.",
+      draft.hops[0].span,
+    );
   const usualTable = ["local", "broadcast", "anycast"].includes(type) ? RT_TABLE_LOCAL : RT_TABLE_MAIN;
   return {
     ns: run.ns,
@@ -365,6 +386,25 @@ function complete(run: Run, draft: Draft, isDelete: boolean): RouteRequest {
     scope: draft.scope ?? usualScope(family, type, hops, node.nhid !== undefined, isDelete),
     devices: hops.map((h) => (h.dev ? run.device(wordOf(h.dev)) : null)),
   };
+}
+
+/** iproute2 reads every address after the first as one of its family, but for `via inet6`. */
+function checkFamilies({ node, told }: Draft, hops: readonly Hop[], family: Family): void {
+  const others = [node.src, ...hops.map((hop) => hop.via).filter((via) => !told.has(via))];
+  const other = others.find((address) => address && familyOf(address.value) !== family);
+  if (other)
+    throw new Refused(
+      `Error: ${family === 4 ? "inet" : "inet6"} address is expected rather than "${formatIp(other.value)}".`,
+      other.span,
+    );
+}
+
+/** fib_get_nhs: what is said beside `nexthop` must be the first of them. */
+function checkFirstHop(said: Hop, first: Hop): void {
+  if (said.dev && said.dev.value !== first.dev?.value)
+    throw new Refused("Error: Nexthop device index does not match RTA_OIF.", said.dev.span);
+  if (said.via && said.via.value !== first.via?.value)
+    throw new Refused("Error: Nexthop gateway does not match RTA_GATEWAY or RTA_VIA.", said.via.span);
 }
 
 const wordOf = (name: Name): Word => ({ text: name.value, span: name.span });

@@ -9,7 +9,8 @@
 import type { Range, Rule as RuleNode, Spanned } from "../../dsl/ast.ts";
 import { RT_TABLE_MAIN } from "../../runtime/brand.ts";
 import { type Family, familyOf, type Prefix } from "../../runtime/net/ip.ts";
-import { addRule, automaticPref, checkGoto, deleteRule, flushRules } from "./rules.ts";
+import { isDeviceName } from "./devices.ts";
+import { addRule, automaticPref, checkGoto, checkRule, deleteRule, flushRules } from "./rules.ts";
 import type { Run } from "./run.ts";
 import type { Word } from "./shell.ts";
 import { RuleEntry } from "./state.ts";
@@ -153,6 +154,10 @@ function parseSelector(run: Run, { node }: Draft, keyword: string | null, word: 
     case "iif":
     case "oif": {
       const device = words.next();
+      if (!isDeviceName(device.text)) {
+        const what = keyword === "oif" ? '"oif"' : '"iif"/"dev"';
+        throw new Refused(`Error: argument "${device.text}" is wrong: ${what} not a valid ifname`, device.span);
+      }
       node[keyword === "oif" ? "oif" : "iif"] = { value: device.text, span: device.span };
       return true;
     }
@@ -160,13 +165,13 @@ function parseSelector(run: Run, { node }: Draft, keyword: string | null, word: 
       node.l3mdev = { value: true, span: word.span };
       return true;
     case "uidrange":
-      node.uidrange = rangeWord(words.next(), "invalid UID range\n");
+      node.uidrange = uidRangeWord(words.next());
       return true;
     case "sport":
-      node.sport = rangeWord(words.next(), "invalid port range\n");
+      node.sport = portRangeWord(words.next(), "invalid port range\n");
       return true;
     case "dport":
-      node.dport = rangeWord(words.next(), "invalid dport range\n");
+      node.dport = portRangeWord(words.next(), "invalid dport range\n");
       return true;
     case "ipproto": {
       const name = words.next();
@@ -203,6 +208,19 @@ function rangeWord(word: Word, why: string): Spanned<Range> {
   if (first === null || last === null)
     throw new Refused(`Error: argument "${word.text}" is wrong: ${why.trim()}`, word.span);
   return { value: { first, last }, span: word.span };
+}
+
+/** `%u-%u`: both ends are needed. */
+function uidRangeWord(word: Word): Spanned<Range> {
+  if (!word.text.includes("-"))
+    throw new Refused(`Error: argument "${word.text}" is wrong: invalid UID range`, word.span);
+  return rangeWord(word, "invalid UID range\n");
+}
+
+/** `%hu-%hu`: what has more than 16 bits loses them. */
+function portRangeWord(word: Word, why: string): Spanned<Range> {
+  const { value, span } = rangeWord(word, why);
+  return { value: { first: value.first & 0xffff, last: value.last & 0xffff }, span };
 }
 
 function parseAction(run: Run, draft: Draft, keyword: string | null, word: Word, words: Words): void {
@@ -258,6 +276,10 @@ function parseAction(run: Run, draft: Draft, keyword: string | null, word: Word,
 function setActionOfType(node: Draft["node"], word: Word): void {
   const kind = (["blackhole", "unreachable", "prohibit"] as const).find((type) => type === word.text);
   if (kind) node.action = { kind, span: word.span };
+  else if (["broadcast", "brd", "anycast", "multicast", "throw"].includes(word.text))
+    throw new Unsupported(`rules of type \`${word.text}\``, word.span);
+  // The number of this type is that of the action goto.
+  else if (word.text === "local") throw new Refused("Error: Missing goto target for action goto.", word.span);
   else if (word.text !== "unicast")
     throw new Refused(`Error: argument "${word.text}" is wrong: Failed to parse rule type`, word.span);
 }
@@ -269,6 +291,7 @@ function add(run: Run, draft: Draft): void {
   if (node.action === undefined && !node.l3mdev) setMain(draft, run);
   const family = familyOfRule(run, node);
   const entry = entryOf(run, draft, family, node.pref ?? automatic(run, family));
+  checkRule(entry);
   checkGoto(entry);
   addRule(run.ns, entry);
   run.touch(entry);

@@ -58,6 +58,12 @@ const OBJECTS = [
 /** Objects that only show something. */
 const SHOWN: readonly string[] = ["maddress", "monitor", "netconf", "help", "stats", "ntable", "ntbl"];
 
+/** Options, by any prefix. */
+const OPTIONS =
+  "-loops -family -4 -6 -0 -M -B -human -details -statistics -resolve -oneline -timestamp -tshort -iec -rcvbuf -batch -brief -json -pretty -netns -Numeric -all -color -help -Version -force -force -n -echo -stats -d -s -o -t -ts -rc -h -c -j -p -br -a".split(
+    " ",
+  );
+
 /** Runs another program, for `ip netns exec`. */
 export type Execute = (run: Run, words: readonly Word[]) => void;
 /** Runs the lines of a file, for `ip -batch`. */
@@ -76,6 +82,8 @@ export function runIp(run: Run, args: readonly Word[], execute: Execute, batch: 
     else if (matches(name, "-batch")) file = words.next();
     else if (name !== "-" && matches(name, "-netns")) at = at.inside(namespaceWord(at, words.next()));
     else if (matches(name, "-loops") || (name.length > 2 && matches(name, "-rcvbuf"))) words.next();
+    else if (!OPTIONS.some((known) => matches(name, known)))
+      throw new Refused(`Option "${option.text}" is unknown, try "ip -help".`, option.span);
     else if (["-all", "-B", "-M", "-0"].includes(name)) throw new Unsupported(`\`ip ${name}\``, option.span);
   }
   if (file) {
@@ -89,7 +97,9 @@ export function runIp(run: Run, args: readonly Word[], execute: Execute, batch: 
 function familyWord(word: Word): Family | null {
   if (word.text === "inet") return 4;
   if (word.text === "inet6") return 6;
-  throw new Unsupported(`the address family \`${word.text}\``, word.span);
+  if (["bridge", "mpls", "link"].includes(word.text))
+    throw new Unsupported(`the address family \`${word.text}\``, word.span);
+  throw new Refused(`Error: argument "${word.text}" is wrong: invalid protocol family`, word.span);
 }
 
 function namespaceWord(run: Run, word: Word): NetNs {

@@ -7,7 +7,16 @@
  */
 import { Scope } from "../../dsl/model.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../../runtime/brand.ts";
-import { bitsOf, type Family, familyOf, type Ip, inPrefix, network, type Prefix } from "../../runtime/net/ip.ts";
+import {
+  bitsOf,
+  type Family,
+  familyOf,
+  type Ip,
+  inPrefix,
+  lastAddress,
+  network,
+  type Prefix,
+} from "../../runtime/net/ip.ts";
 import { type Address, type Device, type FibHop, type FibRoute, hasHops, type NetNs, type RuleEntry } from "./state.ts";
 
 /** What a look-up sees of a namespace: it as it is, or as far as a file has been read (as-written.ts). */
@@ -50,6 +59,7 @@ function routesOfAddress(address: Address): FibRoute[] {
   const routes = [kernelRoute(device, vrfTable || RT_TABLE_LOCAL, host, { type: "local", scope: Scope.HOST, address })];
   const isConnected =
     device.isUp && !address.isSecondary && (subnet.address !== address.local || subnet.length < bitsOf(family));
+  if (isConnected && family === 4 && subnet.length < 31) routes.push(broadcastRoute(address));
   if (!isConnected || node.noprefixroute || address.lostPrefixRoute) return routes;
   const isLocal = device.kind === "loopback" && family === 4;
   routes.push(
@@ -62,6 +72,14 @@ function routesOfAddress(address: Address): FibRoute[] {
   );
   return routes;
 }
+
+const broadcastRoute = ({ device, subnet }: Address): FibRoute =>
+  kernelRoute(
+    device,
+    device.l3mdevTable || RT_TABLE_LOCAL,
+    { address: lastAddress(subnet), length: bitsOf(4) },
+    { type: "broadcast" },
+  );
 
 const linkLocalRoute = (device: Device): FibRoute =>
   kernelRoute(device, device.l3mdevTable || RT_TABLE_MAIN, { address: 0xfe80n << 112n, length: 64 }, { metric: 256 });

@@ -6,9 +6,9 @@
  */
 import type { Rule as RuleNode } from "../../dsl/ast.ts";
 import type { Span } from "../../dsl/span.ts";
-import type { Family } from "../../runtime/net/ip.ts";
+import { type Family, familyOf } from "../../runtime/net/ip.ts";
 import { type NetNs, type RuleEntry, RuleRemoval } from "./state.ts";
-import { Errno, Refused } from "./words.ts";
+import { Errno, Refused, Unsupported } from "./words.ts";
 
 /** fib_default_rule_pref: one less than the second rule's, so each new one goes above the last. */
 export function automaticPref(list: readonly RuleEntry[]): number {
@@ -20,6 +20,26 @@ export function automaticPref(list: readonly RuleEntry[]): number {
 export function checkGoto({ node: { action }, pref }: RuleEntry): void {
   if (action?.kind === "goto" && action.target.value <= pref)
     throw new Refused("Error: Backward goto not supported.", action.target.span);
+}
+
+/** fib_nl2rule, fib4_rule_configure, fib6_rule_configure. */
+export function checkRule({ node, family, table }: RuleEntry): void {
+  const { from, to, tos, uidrange, action } = node;
+  if (to && familyOf(to.value.address) !== family) throw new Refused("Error: Invalid source address.", to.span);
+  if (uidrange && (uidrange.value.first > uidrange.value.last || uidrange.value.last === 0xffffffff))
+    throw new Refused("Error: Invalid uid range.", uidrange.span);
+  for (const key of ["sport", "dport"] as const) {
+    const range = node[key];
+    if (range && (range.value.first === 0 || range.value.first > range.value.last || range.value.last >= 0xffff))
+      throw new Refused(`Error: Invalid ${key} range.`, range.span);
+  }
+  if (tos && tos.value & 3) throw new Refused("Error: Invalid dsfield (tos): ECN bits must be 0.", tos.span);
+  // IPTOS_RT_MASK
+  if (tos && family === 4 && tos.value & ~0x1c) throw new Refused("Error: Invalid tos.", tos.span);
+  if (from && familyOf(from.value.address) !== family) throw new Refused("Error: Invalid source address.", from.span);
+  if (action?.kind !== "lookup" || table !== 0) return;
+  if (family === 6) throw new Refused("Error: Invalid table.", action.span);
+  throw new Unsupported("a rule whose table the kernel chooses", action.span);
 }
 
 export function addRule(ns: NetNs, entry: RuleEntry): void {

@@ -193,10 +193,13 @@ export class NextHopEntry extends Noted {
   /** Null: blackhole or group. */
   readonly device: Device | null;
   readonly node: NextHopObject;
-  constructor(device: Device | null, node: NextHopObject) {
+  /** Of the routes that may use it; IPv4 ones may use any. */
+  readonly family: Family;
+  constructor(device: Device | null, node: NextHopObject, family: Family) {
     super();
     this.device = device;
     this.node = node;
+    this.family = family;
   }
 }
 

@@ -23,6 +23,7 @@ export function requireFreeTable(ns: NetNs, table: NonNullable<Device["table"]>)
 /** Before a setting is written. */
 export function requireUnsharedTables(ns: NetNs, key: string, value: string, span: Device["name"]["span"]): void {
   if (key !== KEY || Number(value) === 0) return;
+  if (Number(value) !== 1) throw new Refused(`sysctl: setting key "${KEY}": Invalid argument`, span);
   const list = vrfs(ns);
   const second = list.find((vrf, i) => list.findIndex((other) => other.table.value === vrf.table.value) < i);
   if (second === undefined) return;

@@ -6,6 +6,7 @@
  * So a device that was there before keeps what it had by a setting of its own.
  */
 import type { Span } from "../../dsl/span.ts";
+import { disableIpv6 } from "./devices.ts";
 import type { Run } from "./run.ts";
 import type { Word } from "./shell.ts";
 import { type Device, SysctlEntry } from "./state.ts";
@@ -75,6 +76,8 @@ export function setSysctl(run: Run, key: string, value: string, span: Span): voi
     ns.sysctls = ns.sysctls.filter((entry) => !isOverwritten(entry.key.value, through));
   }
   run.touch(enter(run, key, value, span, device));
+  if (conf?.[1] !== "net.ipv6.conf" || conf[3] !== "disable_ipv6" || Number(value) === 0) return;
+  for (const one of scope === "all" ? ns.devices : device === null ? [] : [device]) disableIpv6(one);
 }
 
 function enter(run: Run, key: string, value: string, span: Span, device: Device | null): SysctlEntry {

@@ -42,6 +42,7 @@ export const Errno = {
   ENOENT: "RTNETLINK answers: No such file or directory",
   ESRCH: "RTNETLINK answers: No such process",
   EINVAL: "RTNETLINK answers: Invalid argument",
+  EACCES: "RTNETLINK answers: Permission denied",
   EBUSY: "RTNETLINK answers: Device or resource busy",
   EOPNOTSUPP: "RTNETLINK answers: Operation not supported",
   EADDRNOTAVAIL: "RTNETLINK answers: Cannot assign requested address",
@@ -194,8 +195,14 @@ export function maskLength(text: string): number | null {
   return null;
 }
 
-export function macWord(word: Word): Spanned<Mac> {
+/** `short` makes the refusal of one that is well-formed, but not of six bytes. */
+export function macWord(
+  word: Word,
+  short = (_bytes: number): string => `"${word.text}" is invalid lladdr.`,
+): Spanned<Mac> {
   const bytes = word.text.split(":");
+  if (bytes.length > 1 && bytes.length !== 6 && bytes.every((byte) => /^[0-9a-f]{1,2}$/i.test(byte)))
+    throw new Refused(short(bytes.length), word.span);
   if (bytes.length !== 6 || !bytes.every((byte) => /^[0-9a-f]{1,2}$/i.test(byte)))
     throw new Refused(`"${word.text}" is invalid lladdr.`, word.span);
   return { value: bytes.reduce((value, byte) => value * 256 + Number.parseInt(byte, 16), 0), span: word.span };

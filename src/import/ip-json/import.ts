@@ -196,7 +196,9 @@ class DumpImporter implements Teller {
   /** Runs `ip OBJECT add WORDS`; routes are appended, so that several of one key keep their order. */
   private command(ns: NetNs, { object, family, words }: Pending): void {
     const verb = object === "route" && family === 4 ? "append" : "add";
-    const texts = `-${family} ${object} ${verb} ${words}`.split(" ");
+    // A group has no family of its own.
+    const options = words.includes(" group ") ? "" : `-${family} `;
+    const texts = `${options}${object} ${verb} ${words}`.split(" ");
     const whole = this.line(`${object} ${words}`);
     const run = new Run(this.setting, ns, whole);
     runIp(
