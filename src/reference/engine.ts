@@ -92,6 +92,21 @@
  *   LOOPBACK  = drop IP_INHDR | drop DEVICE_DOWN (no such device) | netif_receive: pkt_type LOOPBACK, and with its dst
  *   NEIGHBOUR = drop IP_INHDR | drop DEVICE_DOWN (no such device) | ip_finish_output's last two lines
  *
+ *   hook      = hook, { chain }         `hook X` above is the hook and the base chains attached to it, in the order of Net.netfilter.hooks; what
+ *               stands behind it only follows when none of them ends the packet. The hooks in and out of a device are
+ *               `netdev ingress`, `netdev egress`; xdp and tc run nothing yet.
+ *   chain     = nft_chain, { nft_log | fib(nft_fib) | nft_rule }, ( nft_policy | the last nft_rule decides )
+ *               dsl/chain-model.ts says what is evaluated. Rules that do not match leave no step (but the nft_log, and the look-ups, of those
+ *               of their steps that were done). nft_rule stands behind all steps of its rule. nft_policy: the base chain ended, or returned.
+ *             ended by  drop            drop NETFILTER_DROP
+ *                       reject          icmp_send 3/code | icmpv6_send 1/code | nf_send_reset; drop NETFILTER_DROP where nobody is told
+ *                                       (netfilter/nf_reject.ts). At prerouting with fib(output)*, [ route ] before it (nf_reject_fill_skb_dst)
+ *                       fwd             drop NOT_SPECIFIED (no such device; the fourth nested in one another) | xmit with that O
+ *               A `route` chain that accepts, and changed what routes go by: fib(output)*, ( route | drop NETFILTER_DROP: no route )
+ *   A hook that stands twice for a copy (LOOP_BACK): its chains run for the copy and again for the packet, what they change of the copy
+ *   is undone; when they drop the copy, LOOP_BACK is not raised and no `drop` recorded. INPUT of an IPv4 fragment: no chain runs.
+ *   dup: the copy is appended to the batch, its trace (netdev egress, xmit) to the traces.
+ *
  *   fib(kind) = lookup kind flow, { rule, [ fib, [ suppress ] ] }, result
  *               `fib(..)*`: a local multicast or 255.255.255.255 to a bound device, a multicast from a given source, and destination
  *               0.0.0.0 are routed without a look-up (ip_route_output_key_hash_rcu); then none of it is recorded.
@@ -106,6 +121,7 @@
  *               VRF that the l3mdev rule uses. Ports are 0 where the kernel does not look at them: input and source look-ups
  *               dissect protocol and ports only when a rule asks for them (fib_rules_require_fldissect), else all three are 0; output
  *               flows have those of UDP, TCP; of ICMP, dport = type << 8 | code (a union in the kernel); vrf_xmit has the protocol only.
+ *               nft_fib (netfilter/nft_fib.ts): tos = TOS & 0xfc, mark if it is asked for, l3mdev = VRF of the hook's input device.
  *               tos = TOS & 0x1c. mark and uid: input: the packet's mark, 0; source and vrf_xmit: 0, 0.
  *   route     : device, gateway, source of the dst: for a forwarded packet its own source; for a local destination the VRF or lo.
  *   drop, icmp_send (but a redirect), send_error, transmit, ip_fragment, a `neighbour` not resolved, `route` of LOOKUP, and `hook input`
@@ -126,7 +142,11 @@
  *   FOUND        data, length as given; outDevice, nextHop (gateway, or the destination); LOOKUP: source (SOURCE_IN_SLOT)
  *   PASS         data, length as given
  *   l3           all but PASS and those drops that come before the IP header is known
- *   route, routeType   of the last `result` that is not one of source validation: the deciding route (a reject route too); where no
+ *   TCP_RESET    data = l3, length; outDevice: the VRF (or bound device) that the answer is routed by, 0: none; skbDevice
+ *   reason       NETFILTER_DROP too for what `reject` answers (ICMP_ERROR, TCP_RESET)
+ *   mark, priority   as chains left them. Forwarding IPv4 sets the priority by the TOS (rt_tos2priority)
+ *   flag SEND_EPERM  a chain ended it at output or postrouting while the socket was sending: not in vrf_l3_out's two hooks, not once looped back
+ *   route, routeType   of the last `result` that is not one of source validation or nft_fib: the deciding route (a reject route too); where no
  *                look-up was made, or a bound socket's failed and the packet goes out on the link all the same, route 0. The type is that
  *                of the route, but broadcast and multicast for such destinations, and local for a packet to 0.0.0.0
  *
