@@ -28,17 +28,42 @@ export const CONF_DEFAULTS = new Map(
   }),
 );
 
-/** Flags without an argument; those with one (`-p FILE`) are not imported. */
+/** Flags without an argument. */
 const FLAGS = /^-[wqnebNaAX]+$|^--(write|quiet|ignore|all|names|values|binary)$/;
 
-/** `sysctl [-w] [-q] KEY=VALUE …`; reading changes nothing. */
+/** `-p FILE …` reads settings from files, by default from this one. */
+const LOAD = /^(-p|-f|--load)$/;
+const SYSCTL_CONF = "/etc/sysctl.conf";
+
+/** `sysctl [-w] [-q] KEY=VALUE …`, `sysctl -p [FILE …]`; reading changes nothing. */
 export function runSysctl(run: Run, args: readonly Word[]): void {
+  const load = args.find((word) => LOAD.test(word.text));
+  if (load) {
+    const files = args.filter((word) => !word.text.startsWith("-"));
+    for (const file of files.length > 0 ? files : [{ text: SYSCTL_CONF, span: load.span }]) loadSettings(run, file);
+    return;
+  }
   for (const word of args) {
     if (FLAGS.test(word.text)) continue;
     if (word.text.startsWith("-")) throw new Unsupported(`\`sysctl ${word.text}\``, word.span);
     const equals = word.text.indexOf("=");
     if (equals >= 0)
       setSysctl(run, normalizeKey(word.text.slice(0, equals).trim()), word.text.slice(equals + 1).trim(), word.span);
+  }
+}
+
+/** sysctl.conf(5): `KEY = VALUE` lines, a `-` before those that may fail, comments behind `#` and `;`. */
+function loadSettings(run: Run, file: Word): void {
+  const text = run.setting.readFile(file.text);
+  if (text === undefined) throw new Unsupported(`the file \`${file.text}\` is not at hand`, file.span);
+  for (const line of text.split("\n")) {
+    const [, mayFail, key, value] = /^\s*(-?)([^#;=\s][^=]*)=(.*)$/.exec(line) ?? [];
+    if (key === undefined) continue;
+    try {
+      setSysctl(run, normalizeKey(key.trim()), value.trim(), file.span);
+    } catch (error) {
+      if (mayFail === "" || !(error instanceof Refused)) throw error;
+    }
   }
 }
 
