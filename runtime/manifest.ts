@@ -295,6 +295,7 @@ const device = record<DeviceConfig>({
     }),
   ),
   forwarding6: flag,
+  forwardsBroadcasts: flag,
   anycast: list(address),
   peer: nullOr(record<NonNullable<DeviceConfig["peer"]>>({ net: u32, ifindex: whole(1, U32) })),
 });
@@ -306,6 +307,7 @@ const net = record<NetManifest>({
   devices: list(device),
   neighbours: list(record<NetConfig["neighbours"][number]>({ device: u32, address, mac })),
   prefsrcRoutes6: list(u32),
+  onLinkRoutes6: list(record<NetConfig["onLinkRoutes6"][number]>({ route: u32, address })),
   sysctl: record<NetConfig["sysctl"]>({
     tcpL3mdevAccept: flag,
     udpL3mdevAccept: flag,

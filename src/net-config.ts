@@ -1,5 +1,5 @@
 /** The host side's view of a model: what the lab runs with, and what an artifact's manifest holds. */
-import type { Device, Net } from "../dsl/model.ts";
+import type { Device, Net, Route } from "../dsl/model.ts";
 import type { DeviceConfig, NetConfig } from "../runtime/host/config.ts";
 import { formatIp } from "../runtime/net/ip.ts";
 import { formatMac } from "../runtime/net/mac.ts";
@@ -15,6 +15,9 @@ export function netConfig(net: Net): NetConfig {
       mac: formatMac(mac),
     })),
     prefsrcRoutes6: net.routes.filter((r) => r.family === 6 && r.prefsrc !== null).map(({ id }) => id + 1),
+    onLinkRoutes6: net.routes
+      .filter(isOnLink6)
+      .map(({ id, prefix }) => ({ route: id + 1, address: formatIp(prefix.address) })),
     sysctl: {
       tcpL3mdevAccept: sysctl.tcpL3mdevAccept,
       udpL3mdevAccept: sysctl.udpL3mdevAccept,
@@ -35,10 +38,14 @@ function deviceConfig(device: Device, net: Net): DeviceConfig {
     scope,
     secondary,
   }));
-  const { forwarding6 } = device.conf;
-  const own = { mac: formatMac(device.mac), addresses, forwarding6, anycast: anycast(device, net) };
+  const { forwarding6, bcForwarding: forwardsBroadcasts } = device.conf;
+  const own = { mac: formatMac(device.mac), addresses, forwarding6, forwardsBroadcasts, anycast: anycast(device, net) };
   return { ifindex, name, kind, mtu, up, master, peer, ...own };
 }
+
+/** What ipv6_anycast_destination looks at: not RTF_GATEWAY, and more than a point-to-point link. */
+const isOnLink6 = ({ family, prefix, nexthops }: Route): boolean =>
+  family === 6 && prefix.length < 127 && nexthops.length > 0 && nexthops.every(({ gateway }) => gateway === null);
 
 /** The kernel's own anycast routes are those of addresses that it has joined (addrconf_join_anycast). */
 const anycast = ({ ifindex }: Device, { routes }: Net): string[] =>

@@ -3,11 +3,12 @@ import { deviceName, words } from "../dsl/iproute2.ts";
 import type { ConnectCase, Expectation, Model, Net, PingCase, TestCase, TestStep } from "../dsl/model.ts";
 import { lineOf } from "../dsl/span.ts";
 import type { LabEvent } from "../runtime/host/events.ts";
-import type { PingOutcome } from "../runtime/host/ping.ts";
+import type { PingOutcome } from "../runtime/host/ping-run.ts";
 import type { ConnectOptions, ConnectOutcome } from "../runtime/host/sockets/client.ts";
 import type { Lab } from "../runtime/lab/lab.ts";
 import { IcmpType, Unreachable } from "../runtime/net/icmp.ts";
-import { formatEndpoint, formatIp, type Ip, type Ipv4 } from "../runtime/net/ip.ts";
+import { Icmp6Type, Unreachable6 } from "../runtime/net/icmp6.ts";
+import { familyOf, formatEndpoint, formatIp, type Ip } from "../runtime/net/ip.ts";
 import { Errno, nameOf } from "../runtime/verdict.ts";
 import type { EngineKind } from "./engines.ts";
 import { openLab } from "./lab.ts";
@@ -75,9 +76,9 @@ function runStep(lab: Lab, step: TestStep): StepResult {
 }
 
 const pingOptions = (ping: PingCase) => ({
-  destination: ping.destination as Ipv4,
+  destination: ping.destination,
   device: ping.bindDevice,
-  source: (ping.bindAddress ?? 0) as Ipv4,
+  source: ping.bindAddress ?? undefined,
   ttl: ping.ttl,
   mark: ping.mark,
 });
@@ -104,7 +105,7 @@ export function outcomeWords({ outcome }: { readonly outcome: Outcome }): string
     case "reply":
       return `reply ttl ${outcome.ttl} from ${formatIp(outcome.from)}`;
     case "icmp":
-      return `${icmpWords(outcome.type, outcome.code)} from ${formatIp(outcome.from)}`;
+      return `${icmpWords(outcome)} from ${formatIp(outcome.from)}`;
     case "error":
       return `error ${nameOf(Errno, outcome.errno)} (${outcome.call})`;
     case "unsupported":
@@ -114,15 +115,35 @@ export function outcomeWords({ outcome }: { readonly outcome: Outcome }): string
   }
 }
 
-const unreachableWords: Readonly<Record<number, "net" | "host" | "prohibited">> = {
-  [Unreachable.NET]: "net",
-  [Unreachable.HOST]: "host",
-  [Unreachable.PKT_FILTERED]: "prohibited",
-};
+type UnreachableWord = Exclude<(Expectation & { kind: "unreachable" })["what"], null>;
+type IcmpOutcome = Extract<Outcome, { readonly kind: "icmp" }>;
 
-function icmpWords(type: number, code: number): string {
-  if (type === IcmpType.DEST_UNREACH) return `unreachable ${unreachableWords[code] ?? `code ${code}`}`;
-  return type === IcmpType.TIME_EXCEEDED ? "exceeded" : `icmp ${type}/${code}`;
+/** How the families number what expectations name. */
+const FAMILIES: Readonly<
+  Record<4 | 6, { unreachable: number; exceeded: number; words: Record<number, UnreachableWord> }>
+> = {
+  4: {
+    unreachable: IcmpType.DEST_UNREACH,
+    exceeded: IcmpType.TIME_EXCEEDED,
+    words: { [Unreachable.NET]: "net", [Unreachable.HOST]: "host", [Unreachable.PKT_FILTERED]: "prohibited" },
+  },
+  6: {
+    unreachable: Icmp6Type.DEST_UNREACH,
+    exceeded: Icmp6Type.TIME_EXCEED,
+    words: {
+      [Unreachable6.NOROUTE]: "net",
+      [Unreachable6.ADDR_UNREACH]: "host",
+      [Unreachable6.ADM_PROHIBITED]: "prohibited",
+    },
+  },
+};
+const numbersOf = ({ from }: IcmpOutcome) => FAMILIES[familyOf(from)];
+
+function icmpWords(outcome: IcmpOutcome): string {
+  const { unreachable, exceeded, words: names } = numbersOf(outcome);
+  const { type, code } = outcome;
+  if (type === unreachable) return `unreachable ${names[code] ?? `code ${code}`}`;
+  return type === exceeded ? "exceeded" : `icmp${familyOf(outcome.from) === 6 ? "6" : ""} ${type}/${code}`;
 }
 
 /** Does the outcome fulfil the expectation? What the expectation leaves open matches anything. */
@@ -135,12 +156,12 @@ export function meets(expect: Expectation | null, { outcome }: { readonly outcom
     case "unreachable":
       return (
         outcome.kind === "icmp" &&
-        outcome.type === IcmpType.DEST_UNREACH &&
-        (expect.what === null || unreachableWords[outcome.code] === expect.what) &&
+        outcome.type === numbersOf(outcome).unreachable &&
+        (expect.what === null || numbersOf(outcome).words[outcome.code] === expect.what) &&
         from(expect.from)
       );
     case "exceeded":
-      return outcome.kind === "icmp" && outcome.type === IcmpType.TIME_EXCEEDED && from(expect.from);
+      return outcome.kind === "icmp" && outcome.type === numbersOf(outcome).exceeded && from(expect.from);
     case "error":
       return outcome.kind === "error" && (expect.errno === null || nameOf(Errno, outcome.errno) === expect.errno);
     default:

@@ -9,6 +9,8 @@ export interface NetConfig {
   readonly neighbours: readonly { readonly device: number; readonly address: string; readonly mac: string }[];
   /** IPv6 routes that name a source address (`src`), as the column `route` has them: RouteId + 1. */
   readonly prefsrcRoutes6: readonly number[];
+  /** IPv6 routes without a gateway, of fewer than 127 bits: RouteId + 1 and the first address of the prefix. */
+  readonly onLinkRoutes6: readonly { readonly route: number; readonly address: string }[];
   readonly sysctl: {
     readonly tcpL3mdevAccept: boolean;
     readonly udpL3mdevAccept: boolean;
@@ -38,6 +40,8 @@ export interface DeviceConfig {
   }[];
   /** net.ipv6.conf.DEVICE.forwarding: this end of the link is a router. */
   readonly forwarding6: boolean;
+  /** IN_DEV_BFORWARD: directed broadcasts that come in by this device are forwarded (bc_forwarding). */
+  readonly forwardsBroadcasts: boolean;
   /** Subnet-router anycast addresses (RFC 4291 section 2.6.1) that the device has joined. */
   readonly anycast: readonly string[];
   /** The other end of a veth: namespace index and ifindex. */

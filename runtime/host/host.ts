@@ -31,7 +31,7 @@ import { Entry, Verdict } from "../verdict.ts";
 import { type ArpStack, arpReceive, arpSolicit } from "./arp.ts";
 import type { NetConfig } from "./config.ts";
 import { deliver } from "./deliver.ts";
-import { AddressScope, Devices } from "./devices.ts";
+import { AddressScope, Devices, type HostDevice } from "./devices.ts";
 import type { Clock, Judgement, PacketEvent } from "./events.ts";
 import { fragment } from "./fragment.ts";
 import { icmpSend, specificDestination } from "./icmp-send.ts";
@@ -40,10 +40,12 @@ import { fragment6 } from "./ipv6/fragment.ts";
 import { Host6 } from "./ipv6/host6.ts";
 import { ndiscSolicit } from "./ipv6/ndisc.ts";
 import { PeerLimit } from "./ipv6/peer-limit.ts";
+import { Ping6 } from "./ipv6/ping6.ts";
 import type { Stack6 } from "./ipv6/stack.ts";
 import { Neighbours, type Waiting } from "./neighbours.ts";
 import { compileOptions, forwardOptions, hasOptions, type IpOptions, scanOptions } from "./options.ts";
-import { Ping, type PingHost, type PingOptions } from "./ping.ts";
+import { Ping } from "./ping.ts";
+import type { PingDevice, PingHost, PingOptions, PingRun } from "./ping-run.ts";
 import { ErrorRateLimit } from "./rate-limit.ts";
 import type { ClientHost } from "./sockets/client.ts";
 import { Sockets } from "./sockets/sockets.ts";
@@ -63,6 +65,8 @@ export interface HostOptions {
 
 /** In a microsecond of the clock. */
 const NANOSECONDS = 1000;
+
+const INADDR_BROADCAST: Ipv4 = 0xffffffff;
 
 /** Room for the largest IP packet, an Ethernet header and the headroom, in whole cache lines. */
 const SLOT_SIZE = 64 + IPV4_MAX_BYTES + 1 + 64;
@@ -94,6 +98,7 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
   readonly errorLimit: ErrorRateLimit;
   readonly peers6: PeerLimit;
   readonly prefsrcRoutes6: ReadonlySet<number>;
+  readonly onLinkRoutes6: ReadonlyMap<number, Ip | null>;
   readonly clock: Clock;
   readonly ipv6: Host6;
   /** Frames that are neither IP nor ARP. */
@@ -117,6 +122,7 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     this.errorLimit = new ErrorRateLimit(options.clock);
     this.peers6 = new PeerLimit(options.clock);
     this.prefsrcRoutes6 = new Set(options.config.prefsrcRoutes6);
+    this.onLinkRoutes6 = new Map(options.config.onLinkRoutes6.map(({ route, address }) => [route, parseIp(address)]));
     this.ipv6 = new Host6(this, this.sockets);
     const resolution = {
       resolved: (device: number, address: Ip, mac: Mac, queue: readonly Waiting[]) =>
@@ -253,19 +259,27 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
   }
 
   /** Starts `ping`; its `result` is there at once or after some time on the clock. */
-  ping(options: PingOptions): Ping {
+  ping(options: PingOptions): PingRun {
     this.#pings++;
-    const ping = new Ping(this, options, this.#pings & 0xffff);
+    const { destination } = options;
+    const identifier = this.#pings & 0xffff;
+    if (typeof destination === "bigint") return this.#ping6({ ...options, destination }, identifier);
+    const ping = new Ping(this, { ...options, destination }, identifier);
     this.sockets.addRaw(ping);
     ping.start();
     return ping;
   }
 
-  device(nameOrIndex: number | string): { ifindex: number; name: string; addresses: readonly Ipv4[] } | null {
+  #ping6(options: PingOptions & { readonly destination: Ipv6 }, identifier: number): Ping6 {
+    const ping = new Ping6(this, options, identifier);
+    this.ipv6.addRaw(ping);
+    ping.start();
+    return ping;
+  }
+
+  device(nameOrIndex: number | string): PingDevice | null {
     const device = typeof nameOrIndex === "number" ? this.devices.get(nameOrIndex) : this.devices.named(nameOrIndex);
-    return device === undefined
-      ? null
-      : { ifindex: device.ifindex, name: device.name, addresses: device.addresses.map((a) => a.address) };
+    return device === undefined ? null : { ifindex: device.ifindex, name: device.name, addresses: addressesOf(device) };
   }
 
   mayBind(address: Ip, device: number): boolean {
@@ -292,7 +306,7 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
         this.transmit(judged.outDevice, judged.packet);
         break;
       case Verdict.LOCAL:
-        if (isIpv6(judged.ip)) this.ipv6.deliver(judged, arrival.groupFrame);
+        if (isIpv6(judged.ip)) this.ipv6.deliver(judged, arrival.groupFrame, device);
         else this.#deliver(judged, arrival);
         break;
       case Verdict.ICMP_ERROR:
@@ -340,7 +354,9 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     const received = judged.sdif !== 0;
     const [type, code] = [error >>> 8, error & 0xff];
     // The route of a directed broadcast that is forwarded (bc_forwarding) has no RTCF_BROADCAST: __mkroute_input.
-    const isForwarded = received && routeType === RouteTypeCode.broadcast;
+    const mayForward = this.devices.get(device)?.forwardsBroadcasts === true;
+    const isDirected = new Ipv4View(packet).destination !== INADDR_BROADCAST;
+    const isForwarded = received && routeType === RouteTypeCode.broadcast && isDirected && mayForward;
     const cause = { packet, type, code, info, device, groupFrame, received, options };
     icmpSend(this, { ...cause, routeType: isForwarded ? RouteTypeCode.unicast : routeType });
   }
@@ -477,6 +493,9 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     };
   }
 }
+
+const addressesOf = ({ addresses, addresses6 }: HostDevice): Ip[] =>
+  [...addresses, ...addresses6].map((a) => a.address);
 
 const isIpv6 = (packet: Uint8Array): boolean => packet.length > 0 && packet[0] >>> 4 === 6;
 

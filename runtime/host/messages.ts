@@ -1,6 +1,7 @@
-/** The words of ping and of the C library for what went wrong. */
+/** The words of ping and of the C library for what went wrong, in both families. */
 
 import { IcmpType, Unreachable } from "../net/icmp.ts";
+import { Icmp6Type } from "../net/icmp6.ts";
 import { formatIp } from "../net/ip.ts";
 import { Errno } from "../verdict.ts";
 
@@ -71,4 +72,30 @@ export function icmpErrorMessage(type: number, code: number, info: number): stri
   if (type === IcmpType.DEST_UNREACH && code === Unreachable.FRAG_NEEDED) return `${name} (mtu = ${info & 0xffff})`;
   if (type === IcmpType.PARAMETER_PROBLEM) return `${name}: pointer = ${info >>> 24}`;
   return type === IcmpType.REDIRECT ? `${name}(New nexthop: ${formatIp(info)})` : name;
+}
+
+const unreachable6: readonly string[] = [
+  "No route",
+  "Administratively prohibited",
+  "Beyond scope of source address",
+  "Address unreachable",
+  "Port unreachable",
+];
+const timeExceeded6: readonly string[] = ["Hop limit", "Defragmentation failure"];
+const parameterProblems6: readonly string[] = ["Wrong header field", "Unknown header", "Unknown option"];
+
+/** What ping prints for an ICMPv6 error (iputils print_icmp of ping6_common.c). @param info its second word */
+export function icmp6ErrorMessage(type: number, code: number, info: number): string {
+  switch (type) {
+    case Icmp6Type.DEST_UNREACH:
+      return `Destination unreachable: ${unreachable6[code] ?? `Unknown code ${code}`}`;
+    case Icmp6Type.PKT_TOOBIG:
+      return `Packet too big: mtu=${info}${code === 0 ? "" : `, code=${code}`}`;
+    case Icmp6Type.TIME_EXCEED:
+      return `Time exceeded: ${timeExceeded6[code] ?? `code ${code}`}`;
+    case Icmp6Type.PARAMPROB:
+      return `Parameter problem: ${parameterProblems6[code] ?? `code ${code}`} at ${info}`;
+    default:
+      return `unknown icmp type: ${type}`;
+  }
 }

@@ -15,7 +15,7 @@ import type { Engine } from "../engine.ts";
 import type { NetConfig } from "../host/config.ts";
 import { type LabEvent, SECOND } from "../host/events.ts";
 import { Host } from "../host/host.ts";
-import type { PingOptions, PingResult } from "../host/ping.ts";
+import type { PingOptions, PingResult } from "../host/ping-run.ts";
 import type { ConnectOptions, ConnectOutcome } from "../host/sockets/client.ts";
 import type { ListenError, ListenOptions } from "../host/sockets/sockets.ts";
 import { describeFrame } from "../net/describe.ts";

@@ -212,6 +212,7 @@ export function device(
       secondary: false,
     })),
     forwarding6: false,
+    forwardsBroadcasts: false,
     anycast: [],
     peer: peer === null ? null : { net: peer[0], ifindex: peer[1] },
   };
@@ -230,6 +231,7 @@ export function config(
     devices: [device(1, "lo", ["127.0.0.1/8"]), ...devices],
     neighbours: [],
     prefsrcRoutes6: [],
+    onLinkRoutes6: [],
     sysctl: { ...SYSCTL, ...change },
   };
 }

@@ -4,6 +4,8 @@ import { describe, expect, test } from "vitest";
 import { parsePingCommand } from "../../src/ping-command.ts";
 import { replay } from "../../src/replay.ts";
 
+const FE80_1 = 0xfe80_0000_0000_0000_0000_0000_0000_0001n;
+
 describe("ping commands", () => {
   const defaults = { namespace: ".", device: "", source: 0, count: 1 };
   test.each([
@@ -16,6 +18,10 @@ describe("ping commands", () => {
       "ping -q -n -c3 -s 8 -Q 0x10 -m 5 -I 10.0.0.1 -I vrf 10.0.0.7",
       { destination: 0x0a000007, count: 3, size: 8, tos: 16, mark: 5, source: 0x0a000001, device: "vrf" },
     ],
+    ["ping -4 -c1 10.0.0.7", { ...defaults, destination: 0x0a000007 }],
+    ["ping -6 -c1 ::1", { ...defaults, destination: 1n, hostname: "::1", zone: "" }],
+    ["ping -c1 fe80::1%eth0", { destination: FE80_1, hostname: "fe80::1%eth0", zone: "eth0", device: "" }],
+    ["ping -c1 -I fe80::1%eth0 ff02::2", { source: FE80_1, device: "eth0", zone: "" }],
   ])("%s", (text, command) => {
     expect(parsePingCommand(text)).toMatchObject(command);
   });
@@ -23,9 +29,12 @@ describe("ping commands", () => {
     ["ping 10.0.0.7", "ping without -c never ends"],
     ["ping -c1", "ping without a destination"],
     ["ping -c1 example.org", "ping destination example.org"],
-    ["ping -c1 2001:db8::1", "ping destination 2001:db8::1"],
+    ["ping -c1 ::ffff:10.0.0.1", "ping destination ::ffff:10.0.0.1"],
+    ["ping -c1 2001:db8::1%eth0", "ping destination 2001:db8::1%eth0"],
+    ["ping -4 -c1 2001:db8::1", "ping -4 of the other family"],
+    ["ping -6 -c1 10.0.0.1", "ping -6 of the other family"],
     ["ping -c1 10.0.0.1 10.0.0.2", "ping destination 10.0.0.2"],
-    ["ping -c1 -I 2001:db8::1 10.0.0.1", "ping -I 2001:db8::1"],
+    ["ping -c1 -I 2001:db8::1 10.0.0.1", "ping -I of the other family"],
     ["ping -c1 -t 256 10.0.0.1", "ping -t 256"],
     ["ping -c0 10.0.0.1", "ping -c 0"],
     ["ping -c1 10.0.0.1 -W", "ping -W "],
@@ -46,6 +55,8 @@ describe("ping commands", () => {
       "-I",
       "-t",
       "10.0.0.1",
+      "fe80::1%eth0",
+      "-6",
       "vrf",
       "-",
       "--",

@@ -48,8 +48,8 @@ export interface RawSocket6 {
   /** sk_v6_rcv_saddr, 0: any. */
   readonly boundAddress: Ipv6;
   receive(message: Upper6): void;
-  /** @param from sender of the error @param quoted the packet inside it, from its IPv6 header on */
-  receiveError(from: Ipv6, error: Icmp6View, quoted: Uint8Array): void;
+  /** @param from sender of the error @param quoted the packet inside it, from its IPv6 header on @param receivedBy ifindex */
+  receiveError(from: Ipv6, error: Icmp6View, quoted: Uint8Array, receivedBy: number): void;
 }
 
 export interface Receivers6 {
@@ -138,7 +138,7 @@ function parameterProblem(stack: Stack6, packet: LocalPacket6, code: number, inf
 }
 
 /** inet6_iif: the device that sockets compare. */
-const inet6Iif = ({ device, receivedBy, sdif }: LocalPacket6): number => (sdif === 0 ? receivedBy : device);
+export const inet6Iif = ({ device, receivedBy, sdif }: LocalPacket6): number => (sdif === 0 ? receivedBy : device);
 
 /** icmpv6_rcv. */
 function deliverIcmp6(stack: Stack6, receivers: Receivers6, message: Upper6, wasFragment: boolean): void {
@@ -175,7 +175,8 @@ function deliverError(stack: Stack6, receivers: Receivers6, { source, packet }: 
   if (upper.protocol === IpProtocol.TCP && type !== Icmp6Type.PKT_TOOBIG) receivers.sockets.tcpError(error);
   if (upper.protocol !== IpProtocol.ICMPV6) return;
   for (const socket of receivers.raw)
-    if (takes(stack, socket, quotedSource, inetIif, inetIif)) socket.receiveError(source, icmp, data);
+    if (takes(stack, socket, quotedSource, inetIif, inetIif))
+      socket.receiveError(source, icmp, data, packet.receivedBy);
 }
 
 /** What sockets are given of a packet. */

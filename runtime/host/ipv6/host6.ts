@@ -5,11 +5,13 @@
  */
 
 import { Icmp6Type, Unreachable6 } from "../../net/icmp6.ts";
-import { Ipv6View } from "../../net/ipv6.ts";
+import type { Ipv6 } from "../../net/ip.ts";
+import { Ipv6View, isLinkLocal6 } from "../../net/ipv6.ts";
+import type { Devices } from "../devices.ts";
 import type { Judgement } from "../events.ts";
 import type { Waiting } from "../neighbours.ts";
 import type { Sockets } from "../sockets/sockets.ts";
-import { ownerOf6 } from "./addresses.ts";
+import { isAddressOf, ownerOf6 } from "./addresses.ts";
 import type { RawSocket6 } from "./deliver.ts";
 import { deliver6 } from "./deliver.ts";
 import { icmp6Send } from "./icmp6-send.ts";
@@ -34,10 +36,11 @@ export class Host6 {
     this.#raw = [...this.#raw.filter(({ isOpen }) => isOpen), socket];
   }
 
-  /** Verdict LOCAL. */
-  deliver({ ip: bytes, skbDevice: device, sdif, routeType }: Judgement, groupFrame: boolean): void {
-    const isLoopback = this.#stack.devices.get(device)?.kind === "loopback";
-    const owner = isLoopback ? ownerOf6(this.#stack.devices, new Ipv6View(bytes).destination, device) : 0;
+  /** Verdict LOCAL. @param flowDevice the device that the packet's flow was bound to or came in by, 0: none */
+  deliver({ ip: bytes, skbDevice: device, sdif, routeType }: Judgement, groupFrame: boolean, flowDevice: number): void {
+    const { devices } = this.#stack;
+    const isLoopback = devices.get(device)?.kind === "loopback";
+    const owner = isLoopback ? loopedBackBy(devices, new Ipv6View(bytes).destination, device, flowDevice) : 0;
     const packet = { bytes, device, receivedBy: sdif || owner || device, sdif, routeType, groupFrame };
     deliver6(this.#stack, { sockets: this.#sockets, raw: this.#raw, reassembly: this.#reassembly }, packet);
   }
@@ -62,6 +65,13 @@ export class Host6 {
     const [type, code] = [Icmp6Type.TIME_EXCEED, FRAGMENT_TIME];
     icmp6Send(this.#stack, { ...packet, packet: packet.bytes, type, code, info: 0 });
   }
+}
+
+/** The device of the local route (rt6i_idev); that of a link-local address is the one that the flow was bound to, else one that has it. */
+function loopedBackBy(devices: Devices, address: Ipv6, loopback: number, flowDevice: number): number {
+  if (!isLinkLocal6(address)) return ownerOf6(devices, address, loopback);
+  if (isAddressOf(devices.get(flowDevice), address)) return flowDevice;
+  return devices.all.find((device) => isAddressOf(device, address))?.ifindex ?? 0;
 }
 
 /** ICMPV6_EXC_FRAGTIME */

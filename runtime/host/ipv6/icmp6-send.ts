@@ -31,6 +31,7 @@ import {
   skipExtensionHeaders,
 } from "../../net/ipv6.ts";
 import { Verdict } from "../../verdict.ts";
+import type { Judgement } from "../events.ts";
 import { isAnycast, isOwnAddress, ownerOf6, routedOwner, selectSource6 } from "./addresses.ts";
 import { ERROR_COST } from "./peer-limit.ts";
 import type { Stack6, Upper6 } from "./stack.ts";
@@ -101,7 +102,10 @@ export function icmp6Send(stack: Stack6, cause: Icmp6Cause): void {
   const message = { type, code, rest: info, data };
   const header = { trafficClass: 0, source: errorSource(stack, ip, cause), destination };
   const isLoopback = stack.devices.get(cause.device)?.kind === "loopback";
-  if (isRateLimited(type) && !isLoopback && !allowed(stack, header, message, device)) return;
+  const question = icmp6Packet(header, icmp6Message(message, header.source, destination));
+  const found = stack.route(question, { device, flags: PacketFlag.RTM_GETROUTE });
+  if (isRateLimited(type) && !isLoopback && !allowed(stack, found, destination)) return;
+  if (isAnycastDestination(stack, found, destination)) return;
   outputIcmp6(stack, header, message, device);
 }
 
@@ -153,11 +157,13 @@ function namesSource(stack: Stack6, destination: Ipv6): boolean {
 /** net.ipv6.icmp.ratemask by default: errors but for "packet too big". */
 const isRateLimited = (type: number): boolean => isIcmp6Error(type) && type !== Icmp6Type.PKT_TOOBIG;
 
-/** icmpv6_xrlim_allow, and the anycast check of icmpv6_route_lookup. */
-function allowed(stack: Stack6, header: Addressed, message: IcmpMessage, device: number): boolean {
-  const packet = icmp6Packet(header, icmp6Message(message, header.source, header.destination));
-  const found = stack.route(packet, { device, flags: PacketFlag.RTM_GETROUTE });
-  if (found.verdict !== Verdict.FOUND || found.routeType === RouteTypeCode.anycast) return false;
+/** icmpv6_xrlim_allow. */
+function allowed(stack: Stack6, found: Judgement, destination: Ipv6): boolean {
+  if (found.verdict !== Verdict.FOUND) return false;
   if (stack.devices.get(found.outDevice)?.kind === "loopback") return true;
-  return stack.peers6.allow(header.destination, ERROR_COST);
+  return stack.peers6.allow(destination, ERROR_COST);
 }
+
+/** ipv6_anycast_destination, of icmpv6_route_lookup: the first address of an on-link prefix is its routers' (RFC 4291 section 2.6.1). */
+const isAnycastDestination = (stack: Stack6, { verdict, routeType, route }: Judgement, destination: Ipv6): boolean =>
+  verdict === Verdict.FOUND && (routeType === RouteTypeCode.anycast || stack.onLinkRoutes6.get(route) === destination);

@@ -27,7 +27,7 @@ import {
 } from "../../net/ndisc.ts";
 import { Verdict } from "../../verdict.ts";
 import { SECOND } from "../events.ts";
-import { isAddressOf, isAnycastOf, isOwnAddress, linkLocalOf, selectSource6 } from "./addresses.ts";
+import { isAddressOf, isAnycastOf, linkLocalOf, selectSource6 } from "./addresses.ts";
 import { REDIRECT_COST } from "./peer-limit.ts";
 import type { Stack6, Upper6 } from "./stack.ts";
 
@@ -117,13 +117,13 @@ function receiveRouterSolicitation(stack: Stack6, { source, payload, packet }: U
 }
 
 /**
- * ndisc_solicit: to the solicited-node group, from the waiting packet's source if that is an address here, else from the
+ * ndisc_solicit: to the solicited-node group, from the waiting packet's source if that is the device's own address, else from the
  * link-local address; without one nothing is sent.
  */
 export function ndiscSolicit(stack: Stack6, ifindex: number, target: Ipv6, packet: Uint8Array): void {
   const device = stack.devices.get(ifindex);
   const ip = new Ipv6View(packet);
-  const announce = ip.version === 6 && isOwnAddress(stack.devices, ip.source, ifindex);
+  const announce = ip.version === 6 && isAddressOf(device, ip.source);
   const source = announce ? ip.source : linkLocalOf(device);
   if (source === null || device === undefined) return;
   const ends = { source, destination: solicitedNode(target) };

@@ -1,5 +1,5 @@
 /** What the IPv6 parts of a host ask of it, beyond what IPv4's do. */
-import type { Ipv6 } from "../../net/ip.ts";
+import type { Ip, Ipv6 } from "../../net/ip.ts";
 import type { Clock, Judgement } from "../events.ts";
 import type { Neighbours } from "../neighbours.ts";
 import type { Stack } from "../stack.ts";
@@ -11,6 +11,8 @@ export interface Stack6 extends Stack {
   readonly peers6: PeerLimit;
   /** RouteId + 1 of the IPv6 routes that name a source address. */
   readonly prefsrcRoutes6: ReadonlySet<number>;
+  /** RouteId + 1 of the IPv6 routes without a gateway, of fewer than 127 bits, and the first address of each. */
+  readonly onLinkRoutes6: ReadonlyMap<number, Ip | null>;
   /** Entry.NDISC: a message of neighbour discovery leaves by `device`, without a route. */
   sendNdisc(packet: Uint8Array, device: number): Judgement;
   /** Entry.ROUTE_INPUT: by which device a received packet would go on; 0: it is refused. */

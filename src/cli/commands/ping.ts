@@ -66,10 +66,9 @@ function binding(net: Net, value: string | undefined, destination: Ip): { device
   if (deviceNamed(net, name) !== undefined) return { device: name };
   const parsed = parseIp(name);
   if (parsed.ok && familyOf(parsed.value) === familyOf(destination)) return { source: parsed.value };
+  const devices = net.devices.map((d) => d.name).join(", ");
   const why = parsed.ok
-    ? "is of another family than the destination"
-    : `is neither an address nor a device of ${devicesOf(net)}`;
-  throw new UsageError(`-I ${name} ${why}`);
+    ? "an address of another family than the destination"
+    : `namespace ${net.name} has no such device (it has ${devices}), and it is not an address`;
+  throw new UsageError(`-I ${name}: ${why}`);
 }
-
-const devicesOf = ({ name, devices }: Net): string => `namespace ${name} (${devices.map((d) => d.name).join(", ")})`;

@@ -19,6 +19,9 @@ interface Candidate {
  * @returns null: EADDRNOTAVAIL
  */
 export function ipv6_dev_get_saddr(net: NetNamespace, dst_dev: Device | undefined, daddr: bigint): bigint | null {
+  const own = preferred(net, dst_dev);
+  // Whether those will do is asked of scopedist, which only a comparison of two candidates computes: of one alone it is 0, "good enough".
+  if (own.length === 1 && !isOfLink(daddr)) return own[0].address;
   let hiscore: { readonly score: readonly number[]; readonly address: bigint } | null = null;
   for (const candidate of candidates(net, dst_dev, daddr)) {
     const score = ipv6_get_saddr_eval(candidate, dst_dev, daddr);
@@ -29,11 +32,19 @@ export function ipv6_dev_get_saddr(net: NetNamespace, dst_dev: Device | undefine
 
 /** The outgoing device's first, then its VRF's, then those of all devices of the domain: of equals the first wins. */
 function candidates(net: NetNamespace, dst_dev: Device | undefined, daddr: bigint): Candidate[] {
-  const ownLink = in6.ipv6_addr_is_multicast(daddr) || in6.ipv6_addr_src_scope(daddr) <= in6.Scope6.LINKLOCAL;
-  if (dst_dev !== undefined && ownLink) return addr_list(dst_dev);
+  if (dst_dev !== undefined && isOfLink(daddr)) return addr_list(dst_dev);
   const master = dst_dev && l3mdev_master_dev(net, dst_dev);
   const domain = net.devices.filter((dev) => l3mdev_master_ifindex(dev) === (master?.ifindex ?? 0));
-  return [...(dst_dev === undefined || master === undefined ? [] : [dst_dev, master]), ...domain].flatMap(addr_list);
+  return [...preferred(net, dst_dev), ...domain.flatMap(addr_list)];
+}
+
+const isOfLink = (daddr: bigint): boolean =>
+  in6.ipv6_addr_is_multicast(daddr) || in6.ipv6_addr_src_scope(daddr) <= in6.Scope6.LINKLOCAL;
+
+/** ipv6_get_saddr_master: in a VRF, the addresses of the outgoing device and of the VRF device (twice, when that is the outgoing one). */
+function preferred(net: NetNamespace, dst_dev: Device | undefined): Candidate[] {
+  const master = dst_dev && l3mdev_master_dev(net, dst_dev);
+  return dst_dev === undefined || master === undefined ? [] : [dst_dev, master].flatMap(addr_list);
 }
 
 const addr_list = (device: Device): Candidate[] =>

@@ -67,7 +67,8 @@ const hiscore = local("hiscore");
 
 /**
  * `ipv6_dev_get_saddr(dst_dev, daddr)`: the address, 0: there is none. `dst_dev` 0: no device is known. Rounds: the outgoing device, its VRF,
- * then every device of the domain; of equals the first wins.
+ * then every device of the domain; of equals the first wins. When the first two rounds have one candidate alone it is taken unseen: whether
+ * it will do is asked of scopedist, which only a comparison computes.
  */
 export function ipv6DevGetSaddr(context: Context): Proc {
   const nextDevice: Step[] = [
@@ -85,6 +86,7 @@ export function ipv6DevGetSaddr(context: Context): Proc {
     set(ownLink, and(ne(dstDevice, 0), or(ipv6AddrIsMulticast(daddr), le(scope, Scope6.LINKLOCAL)))),
     set(master, 0),
     when(dstDevice, [set(master, l3mdevMaster(dstDevice))]),
+    when(and(ne(master, 0), eqz(ownLink)), [when(eq(preferredCount, 1), [ret(onlyPreferred)])]),
     set(best, 0),
     set(hiscore, 0),
     set(round, 0),
@@ -100,6 +102,10 @@ export function ipv6DevGetSaddr(context: Context): Proc {
 
 /** From round 2 on the devices follow each other. */
 const deviceOffset: Expr = mul(sub(round, 2), DEVICE_BYTES);
+
+/** Candidates of the outgoing device and of its VRF; one that is itself the VRF counts twice. */
+const preferredCount = add(field(dstDevice, DEVICE.addressCount6), field(master, DEVICE.addressCount6));
+const onlyPreferred = field(select(field(dstDevice, DEVICE.addressCount6), dstDevice, master), DEVICE.addresses6);
 
 /** The address's scope when it is less than the destination's, else the better the nearer. */
 const candidateScope = field(candidate, ADDRESS6.scope);
