@@ -85,7 +85,7 @@ const UNSUPPORTED: readonly (readonly [line: string, why: string])[] = [
   ["ip vrf exec red sshd", "`ip vrf exec`"],
   ["ip -all netns delete", "`ip -all`"],
   ["ip -batch routes.txt", "the file `routes.txt` is not at hand"],
-  ["sysctl -p /etc/sysctl.conf", "`sysctl -p`"],
+  ["sysctl -p /etc/sysctl.conf", "the file `/etc/sysctl.conf` is not at hand"],
   ["echo x > /etc/motd", "writing to `/etc/motd`"],
   ["echo 1 | xargs ip", "a pipe into another program"],
   ["tc filter add dev d0 ingress bpf", "`tc filter`"],
