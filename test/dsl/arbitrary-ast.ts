@@ -151,7 +151,7 @@ const reaches = (hop: Ast.Hop) => hop.via !== undefined || hop.dev !== undefined
 const spoken = own.filter((hop) => Object.keys(hop).length > 1);
 const weighted = maybe<Ast.Hop>(
   { span: fc.constant(NO_SPAN) },
-  { via: spanned(ip), dev: name, weight: u32, onlink: truth },
+  { via: spanned(ip), dev: name, weight: u32, onlink: truth, dead: truth },
 ).filter(reaches);
 const onOwnLine = commented(weighted).map(({ blankBefore, ...hop }) => hop as Ast.Hop);
 const hops: fc.Arbitrary<Ast.Hop[]> = fc.oneof(
@@ -180,7 +180,7 @@ const route: fc.Arbitrary<Ast.Route> = commented<object>(
       { kind: kind("route"), prefix: spanned(fc.option(of, { nil: null })), hops },
       {
         ...{ type: routeType, table: name, vrf: name, metric: u32, tos: byte, scope: name, protocol: name },
-        ...{ src: spanned(ip), nhid: u32, mtu: u32 },
+        ...{ src: spanned(ip), nhid: u32, mtu: u32, append: truth },
       },
     ),
   ),
