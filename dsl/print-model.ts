@@ -12,6 +12,7 @@
  *     routes
  *       table 100 (vrf)
  *         10.0.0.0/24 dev vethr1 proto kernel scope link src 10.0.0.1        kernel: connected route of ... (line 4)
+ *     netfilter                                                              dsl/print-netfilter.ts
  */
 import { formatEndpoint, formatIp, formatPrefix } from "../runtime/net/ip.ts";
 import { formatMac } from "../runtime/net/mac.ts";
@@ -29,6 +30,7 @@ import type {
   TestCase,
   TestStep,
 } from "./model.ts";
+import { netfilterLines } from "./print-netfilter.ts";
 import type { Source } from "./span.ts";
 
 /** A line of the dump and, in the right column, where it comes from. */
@@ -93,6 +95,7 @@ function netLines(nets: readonly Net[], net: Net): Line[] {
       ),
       ...tableLines(net, family),
     ]),
+    ...netfilterLines(net),
   ];
 }
 

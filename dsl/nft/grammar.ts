@@ -282,6 +282,12 @@ export class NftParser extends EmbeddedActionsParser {
               const right = this.SUBRULE1(this.list);
               term = this.ACTION(() => ({ kind: "binary", op: "/", left: term, right, span: across(term, right) }));
             });
+            // `meta priority 1:2`
+            this.OPTION1(() => {
+              this.CONSUME(Colon);
+              const minor = this.word();
+              term = this.ACTION(() => classOf(term, minor));
+            });
             return term;
           },
         },

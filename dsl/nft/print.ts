@@ -1,6 +1,7 @@
 /** Chains, sets, maps and programs as text, in the form in which `nft list ruleset` prints them. */
 import type { Node } from "../ast.ts";
 import type {
+  BinaryOp,
   Chain,
   Clause,
   Element,
@@ -177,7 +178,8 @@ export function term(node: Term): string {
     case "concat":
       return node.parts.map(term).join(" . ");
     case "binary":
-      return `${inner(node.left)} ${node.op} ${inner(node.right)}`;
+      // Operators of one kind go from left to right.
+      return `${isSame(node.left, node.op) ? term(node.left) : inner(node.left)} ${node.op} ${inner(node.right)}`;
     case "set":
       return node.elements.length === 0 ? "{ }" : `{ ${node.elements.map(element).join(", ")} }`;
     case "ref":
@@ -187,6 +189,7 @@ export function term(node: Term): string {
   }
 }
 
+const isSame = (node: Term, op: BinaryOp): boolean => node.kind === "binary" && node.op === op && op !== "/";
 const inner = (node: Term): string => (node.kind === "binary" ? `(${term(node)})` : term(node));
 
 function element({ key, value, comment }: Element): string {

@@ -157,6 +157,8 @@ export const vocabulary: TokenType[] = [...lexed, Value, Protocol, MetaWord, Ver
 
 const lexer = new Lexer(lexed, { positionTracking: "onlyOffset", skipValidations: true });
 
+export type { IToken as NftToken } from "chevrotain";
+
 export interface NftTokens {
   readonly text: string;
   readonly all: readonly IToken[];

@@ -106,6 +106,7 @@ export const HEADERS: Readonly<Record<string, Header>> = {
       ...{ type: [0, T.icmpv6_type], code: [8, T.icmpv6_code], checksum: [16, integer(16)] },
       ...{ id: [32, integer(16), icmp(128, 129)], sequence: [48, integer(16), icmp(128, 129)] },
       ...{ mtu: [32, integer(32), icmp(2)], "parameter-problem": [32, integer(32), icmp(4)] },
+      ...{ "param-problem": [32, integer(32), icmp(4)] },
       ...{ "max-delay": [32, integer(16), icmp(130)] },
     },
     2,

@@ -29,6 +29,12 @@ export function literalSet(
   key: readonly Datatype[],
   value: Datatype | "verdict" | null,
 ): SetId | null {
+  if (term.elements.length === 0) {
+    rule.table.draft.report.error("E0408", term.span, "nothing is in an empty set", {
+      kernel: "Error: syntax error, unexpected '}'",
+    });
+    return null;
+  }
   const elements = elementsOf(rule, term.elements, key, value);
   if (elements === null) return null;
   const interval = elements.some((element) => element.key.some(({ first, last }) => first !== last));

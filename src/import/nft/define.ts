@@ -7,9 +7,8 @@
  *
  * A name is known to the end of the block it is defined in. Its value's tokens stand at the place of the `$NAME`.
  */
-import type { IToken } from "chevrotain";
 import { spanOfTokens } from "../../../dsl/nft/grammar.ts";
-import { type NftTokens, P, Separator, Variable } from "../../../dsl/nft/tokens.ts";
+import { type NftToken, type NftTokens, P, Separator, Variable } from "../../../dsl/nft/tokens.ts";
 import type { Span } from "../../../dsl/span.ts";
 
 /** Most tokens that a rule set may become: names of names of names are longer than they look. */
@@ -26,18 +25,18 @@ export function expandDefines(tokens: NftTokens, refuse: (span: Span, kernel: st
 }
 
 class Expansion {
-  private readonly from: readonly IToken[];
+  private readonly from: readonly NftToken[];
   private readonly refuse: (span: Span, kernel: string) => void;
-  private readonly out: IToken[] = [];
-  private readonly scopes: Map<string, readonly IToken[]>[] = [new Map()];
+  private readonly out: NftToken[] = [];
+  private readonly scopes: Map<string, readonly NftToken[]>[] = [new Map()];
   private length = 0;
 
-  constructor(from: readonly IToken[], refuse: (span: Span, kernel: string) => void) {
+  constructor(from: readonly NftToken[], refuse: (span: Span, kernel: string) => void) {
     this.from = from;
     this.refuse = refuse;
   }
 
-  run(): IToken[] {
+  run(): NftToken[] {
     for (let i = 0; i < this.from.length; ) i = this.startsStatement(i) ? this.statement(i) : this.token(i, this.out);
     return this.out;
   }
@@ -57,7 +56,7 @@ class Expansion {
 
   /** The value goes to the end of the line, or to the brace that ends its set. */
   private define(name: string, from: number): number {
-    const value: IToken[] = [];
+    const value: NftToken[] = [];
     let i = from;
     for (let depth = 0; i < this.from.length; ) {
       const { tokenType } = this.from[i];
@@ -72,7 +71,7 @@ class Expansion {
     return i;
   }
 
-  private token(i: number, out: IToken[]): number {
+  private token(i: number, out: NftToken[]): number {
     const token = this.from[i];
     if (token.tokenType === P.LBrace) this.scopes.push(new Map());
     else if (token.tokenType === P.RBrace && this.scopes.length > 1) this.scopes.pop();
@@ -81,7 +80,7 @@ class Expansion {
     return i + 1;
   }
 
-  private use(token: IToken, out: IToken[]): void {
+  private use(token: NftToken, out: NftToken[]): void {
     const name = token.image.slice(1);
     const value = this.scopes.findLast((scope) => scope.has(name))?.get(name);
     const span = spanOfTokens(token);

@@ -11,7 +11,6 @@
  *
  * A rule that vrfc cannot express is left out and kept as a comment, as are the comments of the text.
  */
-import type { IToken } from "chevrotain";
 import type { Node } from "../../../dsl/ast.ts";
 import type { TableItem } from "../../../dsl/chain-ast.ts";
 import { spanOfTokens } from "../../../dsl/nft/grammar.ts";
@@ -31,7 +30,7 @@ import {
   takeStatement,
   whole,
 } from "../../../dsl/nft/read.ts";
-import { K, P, tokenizeNft, wordOf } from "../../../dsl/nft/tokens.ts";
+import { K, type NftToken, P, tokenizeNft, wordOf } from "../../../dsl/nft/tokens.ts";
 import type { Span } from "../../../dsl/span.ts";
 import { Refused } from "../words.ts";
 import { expandDefines } from "./define.ts";
@@ -262,7 +261,7 @@ class ScriptRun {
   }
 
   /** `chain TABLE NAME { ... }` and its like: from the keyword on. */
-  private addItem(first: number, keyword: IToken, exclusive: boolean): void {
+  private addItem(first: number, keyword: NftToken, exclusive: boolean): void {
     const { r } = this;
     r.at++;
     const name = this.tableName();
@@ -281,7 +280,7 @@ class ScriptRun {
     return { kind: "chain", span: name.span, name, rules: [] };
   }
 
-  private blockItem(keyword: IToken): TableItem | undefined {
+  private blockItem(keyword: NftToken): TableItem | undefined {
     const { r } = this;
     if (isA(peek(r, 1), P.LBrace) || keyword.image === "set" || keyword.image === "map") {
       r.at--; // where the keyword would be
@@ -341,7 +340,7 @@ class ScriptRun {
     if (said !== undefined) set.elements.push(...said.elements);
   }
 
-  private delete(verb: IToken): void {
+  private delete(verb: NftToken): void {
     const { r } = this;
     const word = peek(r);
     const kind = kindOf(word?.image);
@@ -365,7 +364,7 @@ class ScriptRun {
     }
   }
 
-  private flush(verb: IToken): void {
+  private flush(verb: NftToken): void {
     const { r } = this;
     const word = peek(r);
     r.at++;
@@ -378,7 +377,7 @@ class ScriptRun {
     takeStatement(r);
   }
 
-  private flushItem(word: IToken): void {
+  private flushItem(word: NftToken): void {
     const { r } = this;
     const name = word.image === "table" || kindOf(word.image) !== undefined ? this.tableName() : undefined;
     if (name === undefined) {
