@@ -13,6 +13,8 @@
  *                            FIB entries, each followed by aliases   FIB_ENTRY, FIB_ALIAS
  *                            next hops                           NEXT_HOP
  *                            counters                            COUNTERS
+ *                            chain counters, limits              FILTER_COUNTER, LIMIT
+ *                            sets and maps of chains             src/netfilter/set-structure.ts
  *                            neighbour table                     NEIGHBOUR_TABLE, NEIGHBOUR
  *   heap      the host's: batches, trace region, neighbour tables that outgrew their place
  *
@@ -25,7 +27,7 @@ import { DropReason, Verdict } from "./verdict.ts";
 /** `IMAGE.magic`: "VRFC" as the bytes stand in memory. */
 export const IMAGE_MAGIC = 0x43465256;
 /** Incremented when a program and a host of different versions would misunderstand each other. */
-export const ABI_VERSION = 2;
+export const ABI_VERSION = 3;
 /** Every record and region starts at a multiple of this many bytes. */
 export const IMAGE_ALIGN = 16;
 
@@ -57,8 +59,11 @@ export const IMAGE_BYTES = 64;
  *      0          4          8          12
  *   0  devices    deviceCount tables    tableCount       first DEVICE; first TABLE
  *  16  neighbours counters   addresses  tables6           the NEIGHBOUR_TABLE in use; COUNTERS
- *  32  tableCount6                                        tables: of IPv4; tables6: of IPv6
+ *  32  tableCount6 filterState filterStateBytes           tables: of IPv4; tables6: of IPv6; filterState: first FILTER_COUNTER
+ *  48  clock (u64)
  *
+ * From `filterState` on stand the FILTER_COUNTERs and, behind them, the LIMITs: all that chains remember from packet to packet.
+ * `clock` is the host's, in nanoseconds.
  * `addresses` is a TABLE of this host's IPv4 addresses; a look-up gives the DEVICE that has the address. Those of IPv6 stand
  * with their devices.
  */
@@ -72,8 +77,19 @@ export const NET = {
   addresses: 24,
   tables6: 28,
   tableCount6: 32,
+  filterState: 36,
+  filterStateBytes: 40,
+  clock: 48,
 } as const;
-export const NET_BYTES = 48;
+export const NET_BYTES = 64;
+
+/** Of a chain's rule, or named; in the order of their ids. Both u64. */
+export const FILTER_COUNTER = { packets: 0, bytes: 8 } as const;
+export const FILTER_COUNTER_BYTES = 16;
+
+/** A token bucket: nanoseconds in it, and the clock when it was filled last. Both u64. */
+export const LIMIT = { tokens: 0, last: 8 } as const;
+export const LIMIT_BYTES = 16;
 
 /**
  *      0          4          8          12

@@ -7,7 +7,18 @@
  * from there upwards and never taken back: batches, the trace region, neighbour tables that outgrew their place. When it ends
  * the memory grows, which detaches every view; so views are made for a use and not kept.
  */
-import { COUNTERS, COUNTERS_BYTES, EXPORTS, IMAGE, IMAGE_ALIGN, NET, NET_BYTES, type ProcessExport } from "./abi.ts";
+import {
+  COUNTERS,
+  COUNTERS_BYTES,
+  EXPORTS,
+  FILTER_COUNTER,
+  FILTER_COUNTER_BYTES,
+  IMAGE,
+  IMAGE_ALIGN,
+  NET,
+  NET_BYTES,
+  type ProcessExport,
+} from "./abi.ts";
 import { batchBytes, DEFAULT_SLOT_SIZE, PacketBatch } from "./batch.ts";
 import { imageOffset } from "./brand.ts";
 import type { Engine, RuleCounter } from "./engine.ts";
@@ -143,18 +154,31 @@ class NetEngine implements Engine {
     while (!this.#runTrace(batch, region)) {
       this.#dataplane.bytes.set(before.batch, batch.base);
       this.#dataplane.bytes.set(before.counters, this.#counters);
+      this.#dataplane.bytes.set(before.filterState, this.#filterState.first);
       region = this.#reserveTrace(region.bytes * 2);
     }
     const end = this.#dataplane.word(IMAGE.traceCursor);
     return decodeTraces(new DataView(this.#dataplane.memory.buffer, region.start, end - region.start), batch.count);
   }
 
-  /** Models with chains are not compiled yet (src/supported.ts): there is nothing to count. */
   readCounters(): RuleCounter[] {
-    return [];
+    const { view, first } = this.#filterState;
+    return this.#dataplane.manifest.nets[this.#index].chains.counters.map((_, i) => {
+      const at = first + i * FILTER_COUNTER_BYTES;
+      const read = (offset: number) => view.getBigUint64(at + offset, true);
+      return { packets: read(FILTER_COUNTER.packets), bytes: read(FILTER_COUNTER.bytes) };
+    });
   }
 
-  setTime(): void {}
+  setTime(nanoseconds: bigint): void {
+    this.#filterState.view.setBigUint64(this.#record + NET.clock, nanoseconds, true);
+  }
+
+  get #filterState(): { readonly view: DataView; readonly first: number; readonly bytes: number } {
+    const view = new DataView(this.#dataplane.memory.buffer);
+    const word = (offset: number) => view.getUint32(this.#record + offset, true);
+    return { view, first: word(NET.filterState), bytes: word(NET.filterStateBytes) };
+  }
 
   setNeighbour(device: number, ip: Ip, mac: number | null): void {
     const table = this.#neighbours();
@@ -179,11 +203,13 @@ class NetEngine implements Engine {
   }
 
   /** What the program changes, but for the trace region. */
-  #snapshot(batch: PacketBatch): { readonly batch: Uint8Array; readonly counters: Uint8Array } {
+  #snapshot(batch: PacketBatch): Readonly<Record<"batch" | "counters" | "filterState", Uint8Array>> {
     const { bytes } = this.#dataplane;
+    const { first, bytes: stateBytes } = this.#filterState;
     return {
       batch: bytes.slice(batch.base, batch.base + batchBytes(batch.capacity, batch.slotSize)),
       counters: bytes.slice(this.#counters, this.#counters + COUNTERS_BYTES),
+      filterState: bytes.slice(first, first + stateBytes),
     };
   }
 

@@ -55,7 +55,7 @@ interface Shared {
 }
 
 function netManifest(own: NetLayout, index: number, { fibs, files, costs, image }: Shared): NetManifest {
-  const { net, offset, counters } = own;
+  const { net, offset, counters, netfilter } = own;
   const neighbours = new DataView(image.buffer, image.byteOffset).getUint32(offset + NET.neighbours, true);
   const origins = (items: readonly { readonly origin: Origin }[]) => items.map(({ origin }) => originOf(origin, files));
   return {
@@ -64,6 +64,10 @@ function netManifest(own: NetLayout, index: number, { fibs, files, costs, image 
     rules: origins(net.rules),
     routes: origins(net.routes),
     layout: { net: offset, neighbours, counters },
+    chains: {
+      counters: net.netfilter.counters.map(({ name }) => ({ name })),
+      sets: netfilter.sets.map(({ set, kind }) => ({ name: set.name, structure: kind, elements: set.elements.length })),
+    },
     cost: costOf(costs, index),
   };
 }

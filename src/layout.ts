@@ -12,11 +12,13 @@ import * as abi from "../runtime/abi.ts";
 import type { IfIndex, TableId } from "../runtime/brand.ts";
 import { buildLpm, chooseLpm, LPM_STRUCTURES } from "../runtime/lpm/choose.ts";
 import { type LpmImage, LpmKind } from "../runtime/lpm/lpm.ts";
-import { addressField, NeighbourTable, neighbourSlots, neighbourTableBytes } from "../runtime/neighbour.ts";
+import { NeighbourTable, neighbourSlots, neighbourTableBytes } from "../runtime/neighbour.ts";
 import { type Family, familyOf, type Ip, type Ipv6 } from "../runtime/net/ip.ts";
 import { writeMac } from "../runtime/net/mac.ts";
 import type { Fib, FibAlias, FibHop } from "./fib/fib.ts";
 import { inetSelectAddr } from "./fib/source.ts";
+import { ImageWriter, type Region } from "./image-writer.ts";
+import { layoutNetfilter, type NetfilterLayout } from "./netfilter/layout.ts";
 import * as in6 from "./reference/ipv6/in6.ts";
 import { joined_groups } from "./reference/ipv6/mcast.ts";
 
@@ -40,17 +42,12 @@ export interface NetLayout {
   /** Own IPv4 addresses -> DEVICE. */
   readonly addresses: TableLayout;
   readonly counters: number;
+  readonly netfilter: NetfilterLayout;
 }
 
 export interface TableLayout {
   readonly offset: number;
   readonly kind: LpmKind;
-}
-
-export interface Region {
-  readonly name: string;
-  readonly offset: number;
-  readonly bytes: number;
 }
 
 export interface LayoutOptions {
@@ -99,6 +96,7 @@ function layoutNet(
   }
   const addresses = layoutAddresses(image, `${name} addresses`, net, devices);
   const counters = image.reserve(`${name} counters`, abi.COUNTERS_BYTES);
+  const netfilter = layoutNetfilter(image, name, net.netfilter);
   const neighbours = layoutNeighbours(image, `${name} neighbours`, net);
   image.words(offset, abi.NET, {
     devices: firstDevice,
@@ -110,8 +108,10 @@ function layoutNet(
     addresses: addresses.offset,
     tables6: tables6.first,
     tableCount6: tables6.byId.size,
+    filterState: netfilter.counters,
+    filterStateBytes: netfilter.stateBytes,
   });
-  return { net, offset, devices, tables: tables.byId, tables6: tables6.byId, addresses, counters };
+  return { net, offset, devices, tables: tables.byId, tables6: tables6.byId, addresses, counters, netfilter };
 }
 
 const ofFamily = (fibs: readonly Fib[], family: Family): Fib[] => fibs.filter((fib) => fib.family === family);
@@ -363,55 +363,6 @@ function layoutNeighbours(image: ImageWriter, name: string, net: Net): number {
     for (const { device, address, mac } of net.neighbours) table.set({ ifindex: device, address, mac });
   });
   return offset;
-}
-
-/** The image under construction: a buffer that grows, and the regions reserved in it. */
-class ImageWriter {
-  readonly regions: Region[] = [];
-  #bytes = new Uint8Array(4096);
-  #end = 0;
-
-  /** Reserves zeroed bytes behind everything so far. Nothing is recorded for an empty region. */
-  reserve(name: string, bytes: number): number {
-    const offset = this.end();
-    this.#end = offset + bytes;
-    while (this.#bytes.length < this.#end) {
-      const larger = new Uint8Array(this.#bytes.length * 2);
-      larger.set(this.#bytes);
-      this.#bytes = larger;
-    }
-    if (bytes > 0) this.regions.push({ name, offset, bytes });
-    return offset;
-  }
-
-  /** Writes the given fields of a record whose field offsets are `fields`. */
-  words<Field extends string>(
-    offset: number,
-    fields: Readonly<Record<Field, number>>,
-    values: Partial<Record<Field, number>>,
-  ): void {
-    const view = new DataView(this.#bytes.buffer);
-    for (const field of Object.keys(values) as Field[]) view.setUint32(offset + fields[field], values[field]!, true);
-  }
-
-  /** Lets `write` fill the bytes of a reserved place. */
-  view(offset: number, bytes: number, write: (view: Uint8Array) => void): void {
-    write(this.#bytes.subarray(offset, offset + bytes));
-  }
-
-  /** An address as it stands in a record: 16 bytes, IPv4 in the first 4. */
-  address(offset: number, address: Ip): void {
-    this.#bytes.set(addressField(address), offset);
-  }
-
-  /** First aligned byte behind everything reserved. */
-  end(): number {
-    return abi.align(this.#end);
-  }
-
-  bytes(): Uint8Array {
-    return this.#bytes.slice(0, this.end());
-  }
 }
 
 /**

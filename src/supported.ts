@@ -3,13 +3,14 @@ import type { Diagnostic } from "../dsl/diagnostic.ts";
 import type { Model, Net } from "../dsl/model.ts";
 import { NO_SPAN, type Span } from "../dsl/span.ts";
 import type { EngineKind } from "./engines.ts";
+import { reached, referenceOnly } from "./netfilter/reach.ts";
 
 /** One error for each network whose packets would meet what the engine does not run. */
 export function unsupported(model: Model, engine: EngineKind = "compiled"): Diagnostic[] {
   const nets = [...model.nets, ...model.tests.flatMap((test) => test.nets ?? [])];
   const spans = new Set<number>();
   return nets.flatMap((net) => {
-    const span = engine === "reference" ? firstProgram(net) : firstHook(net);
+    const span = engine === "reference" ? firstProgram(net) : notCompiled(net);
     if (span === undefined || spans.has(span.start)) return [];
     spans.add(span.start);
     return [
@@ -19,7 +20,7 @@ export function unsupported(model: Model, engine: EngineKind = "compiled"): Diag
         message:
           engine === "reference"
             ? "programs, and `reject` at netdev hooks, are checked, but packets are not run through them yet"
-            : "chains and programs are checked, but the compiler leaves them out yet",
+            : "programs, and chains with `reject`, `fib`, `fwd`, `dup`, `type route` or IPv4 options, are checked, but not compiled yet",
         primary: { span, message: "would be left out" },
         secondary: [],
         help: [
@@ -33,9 +34,15 @@ export function unsupported(model: Model, engine: EngineKind = "compiled"): Diag
   });
 }
 
-function firstHook({ netfilter: { chains, programs } }: Net): Span | undefined {
-  const hooked = [...chains.filter((chain) => chain.base !== null), ...programs][0];
-  return hooked && (hooked.origin.span ?? NO_SPAN);
+/** Programs, and chains with statements that the compiler does not do yet. */
+function notCompiled({ netfilter }: Net): Span | undefined {
+  const { chains, hooks, programs } = netfilter;
+  const hooked = reached(
+    netfilter,
+    hooks.flatMap((hook) => hook.chains),
+  );
+  const first = [...programs, ...chains.filter((chain) => hooked.includes(chain) && referenceOnly(chain))][0];
+  return first && (first.origin.span ?? NO_SPAN);
 }
 
 /** Programs, and answers that would leave a device without a route (nft_reject_netdev_eval). */

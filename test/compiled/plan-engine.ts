@@ -57,8 +57,6 @@ export function planEngines(
       const end = view.getUint32(IMAGE.traceCursor, true);
       return decodeTraces(new DataView(memory.buffer, image.heap, end - image.heap), batch.count);
     },
-    readCounters: () => [],
-    setTime() {},
     readCounters() {
       const first = view.getUint32(record(index) + NET.filterState, true);
       return model.nets[index].netfilter.counters.map((_, i) => {

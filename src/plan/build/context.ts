@@ -91,7 +91,7 @@ export const readColumn = (column: Column): Expr => load("batch", 4, columnOffse
 export const writeColumn = (column: Column, value: Operand): Step =>
   store("batch", 4, columnOffset(column), 0, expr(value));
 
-/** A hook with nothing attached is passed: only the trace shows it. Devices are ifindexes. */
+/** Only the trace shows that a hook is passed. Devices are ifindexes. What is attached: netfilter/hook.ts. */
 export const passHook = (hook: Hook, input: Operand, output: Operand): Step =>
   trace(TraceEvent.hook, [HOOKS.indexOf(hook), input, output], hook);
 

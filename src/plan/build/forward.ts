@@ -4,10 +4,12 @@ import { TraceEvent } from "../../../runtime/abi.ts";
 import { DropReason } from "../../../runtime/verdict.ts";
 import {
   and,
+  binary,
   call,
   type Expr,
   eq,
   gt,
+  i64,
   le,
   local,
   ne,
@@ -18,15 +20,19 @@ import {
   type Step,
   select,
   set,
+  shl,
   sub,
   tail,
   trace,
+  unary,
   when,
 } from "../ir.ts";
 import { ipDecreaseTtl } from "./checksum.ts";
-import { type Context, drop, icmpSend, ifindexOf, passHook, proc, runNet } from "./context.ts";
+import { type Context, drop, icmpSend, ifindexOf, proc, runNet } from "./context.ts";
 import { IP_DST_MTU, RT_NEXTHOP } from "./dst.ts";
 import { HEADER, IP_DF, iphdr } from "./in.ts";
+import { nfHook } from "./netfilter/hook.ts";
+import { priority } from "./netfilter/registers.ts";
 import { dev, doredirect, dstDev, l3, nhAddress, nhFamily, PacketType, pktType } from "./skb.ts";
 import { ICMP_SEND_BESIDES } from "./verdict.ts";
 
@@ -46,7 +52,8 @@ export function ipForward(context: Context): Proc {
     when(exceedsMtu(mtu), icmpSend(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu)),
     ...ipDecreaseTtl(),
     when(doredirect, sendRedirect),
-    passHook("forward", ifindexOf(dev), ifindexOf(dstDev)),
+    set(priority, rtTos2priority(iphdr.tos)), // sysctl_ip_fwd_update_priority is on
+    ...nfHook(context, "forward", 4, [ifindexOf(dev), ifindexOf(dstDev)]),
     runNet(context, "dst_output"),
     ret(),
   ];
@@ -58,6 +65,11 @@ const sendRedirect: Step[] = [
   run(RT_NEXTHOP, [iphdr.daddr]),
   run(ICMP_SEND_BESIDES, [ICMP_REDIRECT, ICMP_REDIR_HOST, select(eq(nhFamily, 4), nhAddress, iphdr.daddr)]),
 ];
+
+/** TC_PRIO_* by the four TOS bits (k:net/ipv4/route.c ip_tos2prio), a digit each: best effort 0, filler 1, bulk 2, interactive 6, 4. */
+const IP_TOS2PRIO = 0x4444_6666_2222_0010n;
+const rtTos2priority = (tos: Expr): Expr =>
+  and(unary("wrap", binary("shr", i64(IP_TOS2PRIO), unary("extend", shl(and(tos, 0x1e), 1)))), 0xf);
 
 export const ICMP_DEST_UNREACH = 3;
 export const ICMP_FRAG_NEEDED = 4;

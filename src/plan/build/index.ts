@@ -12,6 +12,7 @@
  *   multipath.ts   fib_select_multipath         l3mdev.ts, devinet.ts, flow.ts, dst.ts, checksum.ts, in.ts
  *   neighbour.ts   ip_finish_output2            transmit.ts     dev_queue_xmit
  *   verdict.ts     how a packet leaves          skb.ts          the registers that all share
+ *   netfilter/     nf_hook, chains, sets and maps
  *
  * Procs that know a namespace's devices, rules or tables are built once for each, with its index behind their name
  * (`ip_rcv.0`); the others once for all.
@@ -60,6 +61,11 @@ import {
 import { l3mdevUpdateFlow } from "./l3mdev.ts";
 import { fibSelectMultipath, ipMultipathL3Keys, multipathHash } from "./multipath.ts";
 import { ip6NeighOutput, ipFinishOutput2, neighbour4, neighbour6, neighHa } from "./neighbour.ts";
+import { chainProcs } from "./netfilter/chain.ts";
+import { nftExthdrTcp, nftPayloadInnerOffset } from "./netfilter/exthdr.ts";
+import { copyBytesProc, hookProcs } from "./netfilter/hook.ts";
+import { nftCsumReplace, nftPayloadL4csumUpdate } from "./netfilter/payload_set.ts";
+import { ipv6FindHdrProc, nftSetPktinfoIpv4, nftSetPktinfoIpv6, nftSetPktinfoNetdev } from "./netfilter/pktinfo.ts";
 import {
   dstOutputProc,
   ipLocalOut,
@@ -99,7 +105,12 @@ import { l3mdevIpOut, l3mdevIpRcv, vrfOutput, vrfXmit } from "./vrf.ts";
 export function buildPlan(model: Model, layout: Layout): Plan {
   const contexts = layout.nets.map((_, index) => contextOf(model, layout, index));
   return {
-    procs: [processProc(contexts), ...contexts.flatMap(namespaceProcs), ...sharedProcs(layout)],
+    procs: [
+      processProc(contexts),
+      ...contexts.flatMap(namespaceProcs),
+      ...contexts.flatMap((context) => [...hookProcs(context), ...chainProcs(context)]),
+      ...sharedProcs(layout),
+    ],
     skb: SKB_REGS,
   };
 }
@@ -115,6 +126,7 @@ const namespaceProcs = (context: Context): Proc[] =>
       netifRx,
       ipRcv,
       ipRcvFinish,
+      ipLocalDeliver,
       l3mdevIpRcv,
     ],
     ...[ipRouteInputNoref, ipRouteInputSlow, ipRouteInputMc, brdInput, ipMkrouteInput, ipError],
@@ -124,7 +136,18 @@ const namespaceProcs = (context: Context): Proc[] =>
     ...[ip6RouteInputLookup, ip6RouteOutputFlags, vrfIp6RouteLookup, ip6CreateRt, fib6RuleLookup, ip6PolRoute],
     ...[fib6TableLookup, rt6MultipathHash, ipv6DevGetSaddr, ip6RouteInput, ip6DstLookupFlow, ip6RouteGetSaddr],
     ...[ip6Lookup, ip6DatagramDstUpdate, inet6RouteInput],
-    ...[ipv6Rcv, ip6RcvFinish, l3mdevIp6Rcv, vrfIp6InputDst, ip6Forward, ip6LocalOut, l3mdevIp6Out, dstOutput6],
+    ...[
+      ipv6Rcv,
+      ip6RcvFinish,
+      ip6Input,
+      ip6McInput,
+      l3mdevIp6Rcv,
+      vrfIp6InputDst,
+      ip6Forward,
+      ip6LocalOut,
+      l3mdevIp6Out,
+      dstOutput6,
+    ],
     ...[ip6Output, ip6FinishOutput2, ip6NeighOutput, vrfOutput6, vrfProcessV6Outbound, ndiscSendSkb, rawv6Sendmsg],
     ...[ipFinishOutput2, neighHa, neighbour4, neighbour6, devQueueXmit, devGetByIndex, ipDevFind, inetAddrType],
   ].map((build) => build(context));
@@ -134,11 +157,13 @@ function sharedProcs(layout: Layout): Proc[] {
   const kinds4 = kindsOf(layout.nets.flatMap(({ tables, addresses }) => [...tables.values(), addresses]));
   const kinds6 = kindsOf(layout.nets.flatMap(({ tables6 }) => [...tables6.values()]));
   return [
-    ...[ethTypeTrans, ipRcvCore, ipFastCsum, ipLocalDeliver, refuseHeader, socketPorts, skbFlowDissect],
+    ...[ethTypeTrans, ipRcvCore, ipFastCsum, refuseHeader, socketPorts, skbFlowDissect],
     ...[rtSetNexthop, rtNexthop, ipDstMtu, traceRoute, multipathHash, ipMultipathL3Keys, fibSelectMultipath],
     ...[isIpv6, fib6SelectPath, traceRoute6, skbFlowDissect6, socketPorts6],
-    ...[ip6RcvCore, ipv6ParseHopopts, ipv6NdiscFrame, ip6Input, ip6McInput, ipv6ChkMcastAddr, ip6PktDrop],
+    ...[ip6RcvCore, ipv6ParseHopopts, ipv6NdiscFrame, ipv6ChkMcastAddr, ip6PktDrop],
     ...[icmpv6SendProc, icmpv6SendBesides],
+    ...[nftSetPktinfoIpv4, nftSetPktinfoIpv6, nftSetPktinfoNetdev, ipv6FindHdrProc, nftExthdrTcp],
+    ...[copyBytesProc, nftPayloadInnerOffset, nftCsumReplace, nftPayloadL4csumUpdate],
     ...[kfreeSkb, icmpSendProc, icmpSendBesides, leaveProc, writeNextHop],
     ...kinds4.map((kind) => () => lpmProc(kind, 4)),
     ...kinds6.map((kind) => () => lpmProc(kind, 6)),

@@ -40,13 +40,13 @@ import {
   icmpSend,
   ifindexOf,
   KFREE_SKB,
-  passHook,
   proc,
   readColumn,
   runNet,
   writeColumn,
 } from "./context.ts";
 import { HEADER, IPHDR_BYTES, iphdr, isFragment } from "./in.ts";
+import { nfHook } from "./netfilter/hook.ts";
 import { ROUTED } from "./route_input.ts";
 import { DstInput, dev, doredirect, dstInput, dstType, iif, l3, l3slave, PacketType, pktType } from "./skb.ts";
 import { writeExtent } from "./verdict.ts";
@@ -62,7 +62,8 @@ export function ipRcv(context: Context): Proc {
     writeColumn("l3", l3),
     set(reason, call(IP_RCV_CORE, [])),
     when(ne(reason, ACCEPTED), [run(KFREE_SKB, [reason]), ret()]),
-    passHook("prerouting", ifindexOf(dev), 0),
+    guard(l3, IPHDR_BYTES, drop(DropReason.IP_INHDR)),
+    ...nfHook(context, "prerouting", 4, [ifindexOf(dev), 0]),
     runNet(context, "ip_rcv_finish"),
     ret(),
   ];
@@ -100,7 +101,7 @@ export function ipRcvFinish(context: Context): Proc {
     guard(l3, IPHDR_BYTES, drop(DropReason.IP_INHDR)),
     // Before the VRF takes over: IPv4 routes by the slave.
     set(input, dev),
-    runNet(context, "l3mdev_ip_rcv"),
+    when(callNet(context, "l3mdev_ip_rcv"), [ret()]),
     // What this host looped back to itself knows where it goes.
     when(eq(dstInput, DstInput.NONE), [
       set(reason, callNet(context, "ip_route_input_noref", input)),
@@ -131,25 +132,24 @@ const ipRcvOptions: Step[] = [
 /** dst_input */
 const dstInputSteps = (context: Context): Step[] => [
   when(eq(dstInput, DstInput.FORWARD), [runNet(context, "ip_forward"), ret()]),
-  when(eq(dstInput, DstInput.LOCAL), [run(IP_LOCAL_DELIVER), ret()]),
+  when(eq(dstInput, DstInput.LOCAL), [runNet(context, "ip_local_deliver"), ret()]),
   when(eq(dstInput, DstInput.ERROR), [runNet(context, "ip_error"), ret()]),
   ...drop(DropReason.NOT_SPECIFIED),
 ];
 
-const IP_LOCAL_DELIVER = "ip_local_deliver";
-
 /** A fragment goes to the host as it is: INPUT is passed by the whole packet. */
-export function ipLocalDeliver(): Proc {
+export function ipLocalDeliver(context: Context): Proc {
   // inet_sdif: the device below the VRF; a packet that the VRF sent to itself came in by the VRF.
   const sdif = select(l3slave, ifindexOf(iif), 0);
   const body: Step[] = [
     trace(TraceEvent.ip_local_deliver, [ifindexOf(dev), sdif]),
-    when(eqz(isFragment), [passHook("input", ifindexOf(dev), 0)]),
+    when(eqz(isFragment), nfHook(context, "input", 4, [ifindexOf(dev), 0])),
     writeColumn("verdict", Verdict.LOCAL),
     writeColumn("skbDevice", ifindexOf(dev)),
     writeColumn("sdif", sdif),
     ...writeExtent(l3),
     ret(),
   ];
-  return proc(IP_LOCAL_DELIVER, { comment: "ip_local_deliver (net/ipv4/ip_input.c)", requires: HEADER }, body);
+  const comment = "ip_local_deliver (net/ipv4/ip_input.c)";
+  return proc(context.name("ip_local_deliver"), { comment, requires: HEADER }, body);
 }

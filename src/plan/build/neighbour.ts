@@ -43,6 +43,7 @@ import {
 import { type Context, callNet, drop, field, hasFlag, ifindexOf, macHigh, macLow, proc, runNet } from "./context.ts";
 import { HEADER } from "./in.ts";
 import { ipv6AddrIsMulticast, word6 } from "./ipv6/in6.ts";
+import { macHeader, protocol } from "./netfilter/registers.ts";
 import { haHigh, haLow, l3, mac, nhAddress, nhFamily } from "./skb.ts";
 import { LEAVE, nextHopWords } from "./verdict.ts";
 
@@ -124,6 +125,8 @@ const ethHeader = (type: number): Step[] => [
   put(mac, 6, 4, macHigh(device)),
   put(mac, 10, 2, macLow(device)),
   put(mac, 12, 2, type),
+  set(protocol, type),
+  set(macHeader, 1),
 ];
 
 /**

@@ -48,7 +48,6 @@ import {
   ifindexOf,
   ifindexOrZero,
   KFREE_SKB,
-  passHook,
   proc,
   readColumn,
   runNet,
@@ -60,6 +59,8 @@ import { DISSECT, flowi4 } from "./flow.ts";
 import { exceedsMtu, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED } from "./forward.ts";
 import { HEADER, IP_OFFSET, IPHDR_BYTES, iphdr, isMulticast, Protocol, routingTos } from "./in.ts";
 import { whenIpv6 } from "./ipv6/af_inet6.ts";
+import { nfHook, nfHookClone } from "./netfilter/hook.ts";
+import { sending, skOwner } from "./netfilter/registers.ts";
 import {
   DstOutput,
   dev,
@@ -93,6 +94,7 @@ export function rawSendmsg(context: Context): Proc {
     ...socketFlow(context),
     set(err, callNet(context, "ip_route_output_key", output)),
     when(err, sendError(err)),
+    ...skbSetOwnerW,
     when(exceedsMtu(call(IP_DST_MTU, [])), sendError(Errno.EMSGSIZE)),
     // ip_copy_addrs: those that were 0.
     put(l3, 12, 4, flSaddr),
@@ -123,6 +125,12 @@ export function ipRouteConnect(context: Context): Proc {
   ];
   return proc(context.name("ip_route_connect"), { comment: "ip_route_connect (include/net/route.h)" }, body);
 }
+
+/** sock_alloc_send_skb, skb_set_owner_w: a packet of a socket, whose call to send is under way. */
+export const skbSetOwnerW: readonly Step[] = [
+  set(skOwner, eqz(and(readColumn("flags"), PacketFlag.KERNEL_SOCKET))),
+  set(sending, 1),
+];
 
 /** A send that fails before any hook, or a look-up without a route. */
 export const sendError = (error: Operand): Step[] => [
@@ -187,8 +195,8 @@ export function ipLocalOut(context: Context): Proc {
   const body: Step[] = [
     put(l3, 2, 2, sub(tail, l3)),
     ...ipSendCheck,
-    runNet(context, "l3mdev_ip_out"),
-    passHook("output", 0, ifindexOf(dstDev)),
+    when(callNet(context, "l3mdev_ip_out"), [ret()]),
+    ...nfHook(context, "output", 4, [0, ifindexOf(dstDev)]),
     runNet(context, "dst_output"),
     ret(),
   ];
@@ -201,12 +209,14 @@ export function ipLocalOut(context: Context): Proc {
 
 export function dstOutputProc(context: Context): Proc {
   const outputs = (indev: Operand): Step[] => [runNet(context, "ip_output", indev), ret()];
+  const copy = nfHookClone(context, 4, ifindexOf(dstDev));
   const body: Step[] = [
     when(eq(dstOutput, DstOutput.IP), outputs(ifindexOrZero(dev))),
     when(eq(dstOutput, DstOutput.VRF), [runNet(context, "vrf_output"), ret()]),
     // ip_mc_output: this host gets a copy, which passes POSTROUTING too. A multicast with TTL 0 must not leave.
-    passHook("postrouting", 0, ifindexOf(dstDev)),
-    writeColumn("flags", or(readColumn("flags"), PacketFlag.LOOP_BACK)),
+    set(dev, dstDev),
+    ...copy.steps,
+    when(copy.accepted, [writeColumn("flags", or(readColumn("flags"), PacketFlag.LOOP_BACK))]),
     when(eq(dstType, RouteTypeCode.multicast), [when(eqz(iphdr.ttl), drop(DropReason.NOT_SPECIFIED))]),
     ...outputs(0),
   ];
@@ -221,7 +231,7 @@ export function dstOutputProc(context: Context): Proc {
 export function ipOutput(context: Context): Proc {
   const body: Step[] = [
     set(dev, dstDev),
-    passHook("postrouting", indev, ifindexOf(dev)),
+    ...nfHook(context, "postrouting", 4, [indev, ifindexOf(dev)]),
     set(mtu, call(IP_DST_MTU, [])),
     run(RT_NEXTHOP, [iphdr.daddr]),
     when(gt(sub(tail, l3), mtu), ipFragment),

@@ -38,6 +38,7 @@ import {
 import { type Context, callNet, drop, proc, readColumn, runNet, writeColumn } from "./context.ts";
 import { IPHDR_BYTES } from "./in.ts";
 import { refuseHeader6, whenIpv6 } from "./ipv6/af_inet6.ts";
+import { macHeader, priority, sending, skOwner } from "./netfilter/registers.ts";
 import { REFUSE_HEADER } from "./output.ts";
 import {
   DstInput,
@@ -94,6 +95,8 @@ export function processNet(context: Context): Proc {
     repeat(count, "packets", [
       trace(TraceEvent.packet, [index]),
       runNet(context, "packet"),
+      writeColumn("mark", mark),
+      writeColumn("priority", priority),
       ...countVerdict(context),
       set(index, add(index, 1)),
       set(row, add(row, 4)),
@@ -148,6 +151,10 @@ const freshSkb: Step[] = [
   set(pktType, PacketType.HOST),
   set(xmitRecursion, 0),
   set(mark, readColumn("mark")),
+  set(priority, readColumn("priority")),
+  set(macHeader, 0),
+  set(skOwner, 0),
+  set(sending, 0),
   set(ignoreDf, 0),
   set(mcLoop, 1),
   set(dstInput, DstInput.NONE),

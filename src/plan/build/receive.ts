@@ -45,6 +45,8 @@ import {
 import { noteRoute, noteType } from "./dst.ts";
 import { IPHDR_BYTES, iphdr, isMulticast } from "./in.ts";
 import { refuseHeader6, whenIpv6 } from "./ipv6/af_inet6.ts";
+import { nfHook } from "./netfilter/hook.ts";
+import { macHeader, protocol, sending, skOwner } from "./netfilter/registers.ts";
 import { REFUSE_HEADER } from "./output.ts";
 import { DstInput, dev, dstIdev, dstInput, dstType, l3, mac, PacketType, pktType, xmitRecursion } from "./skb.ts";
 
@@ -70,7 +72,7 @@ export function devReceive(context: Context): Proc {
 export function netifReceiveSkb(context: Context): Proc {
   const body: Step[] = [
     run(ETH_TYPE_TRANS),
-    ...ingressHooks,
+    ...ingressHooks(context),
     when(eq(packet(mac, 12, 2), EtherType.IPV4), [runNet(context, "ip_rcv"), ret()]),
     when(eq(packet(mac, 12, 2), EtherType.IPV6), [runNet(context, "ipv6_rcv"), ret()]),
     writeColumn("verdict", Verdict.PASS),
@@ -84,10 +86,10 @@ export function netifReceiveSkb(context: Context): Proc {
   );
 }
 
-const ingressHooks: Step[] = [
+const ingressHooks = (context: Context): Step[] => [
   passHook("xdp", ifindexOf(dev), 0),
   passHook("tc ingress", ifindexOf(dev), 0),
-  passHook("netdev ingress", ifindexOf(dev), 0),
+  ...nfHook(context, "netdev ingress", null, [ifindexOf(dev), 0]),
 ];
 
 /** Entry LOOPBACK: the copy of a broadcast or multicast is for this host, and its dst says so. */
@@ -101,20 +103,22 @@ export function devLoopbackReceive(context: Context): Proc {
     whenIpv6([
       ...refuseHeader6,
       ...device,
+      set(protocol, EtherType.IPV6),
       set(dstInput, DstInput.MULTICAST),
       set(dstIdev, dev),
       noteType(RouteTypeCode.multicast),
-      ...ingressHooks,
+      ...ingressHooks(context),
       runNet(context, "ipv6_rcv"),
       ret(),
     ]),
     when(call(REFUSE_HEADER, []), [ret()]),
     guard(l3, IPHDR_BYTES, drop(DropReason.IP_INHDR)),
     ...device,
+    set(protocol, EtherType.IPV4),
     set(dstInput, DstInput.LOCAL),
     set(dstType, select(isMulticast(iphdr.daddr), RouteTypeCode.multicast, RouteTypeCode.broadcast)),
     ...noteRoute(0, dstType),
-    ...ingressHooks,
+    ...ingressHooks(context),
     runNet(context, "ip_rcv"),
     ret(),
   ];
@@ -131,6 +135,8 @@ export function ethTypeTrans(): Proc {
   const groupType = select(broadcast, PacketType.BROADCAST, PacketType.MULTICAST);
   const body: Step[] = [
     set(l3, add(mac, ETHERNET_HEADER_BYTES)),
+    set(protocol, packet(mac, 12, 2)),
+    set(macHeader, 1),
     when(or(ne(high, macHigh(dev)), ne(low, macLow(dev))), [
       set(pktType, select(group, groupType, PacketType.OTHERHOST)),
     ]),
@@ -143,8 +149,10 @@ export function ethTypeTrans(): Proc {
 /** netif_rx: what a device without a wire was given to send comes back in, with the header that was put in front. */
 export function netifRx(context: Context): Proc {
   const body: Step[] = [
-    // Queued in the kernel, so transmissions made from here are not nested in the one before.
+    // Queued in the kernel, so transmissions made from here are not nested in the one before, and no socket owns the packet (skb_orphan).
     set(xmitRecursion, 0),
+    set(skOwner, 0),
+    set(sending, 0),
     set(mac, sub(l3, ETHERNET_HEADER_BYTES)),
     guard(mac, ETHERNET_HEADER_BYTES, drop(DropReason.NOT_SPECIFIED)),
     runNet(context, "netif_receive_skb"),

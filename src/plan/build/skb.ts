@@ -7,6 +7,7 @@
  *    | Ethernet  | IP header, payload ...        |        mac and l3 are cursors; mac may be stale until a header is pushed
  */
 import { type Reg, skbReg, tail } from "../ir.ts";
+import { CHAIN_REGS } from "./netfilter/registers.ts";
 
 /** Where the batch's row of this packet begins, and the distance between two columns, in bytes. */
 export const row = skbReg("row");
@@ -104,6 +105,7 @@ export const SKB_REGS: readonly Reg[] = [
   ...[dstInput, dstOutput, dstDev, dstGateway, dstIdev, dstType, dstMtu, dstError, nhFamily, nhAddress, haHigh, haLow],
   ...[flIif, flOif, flL3mdev, flSaddr, flDaddr, flMark, flTos, flProto, flSport, flDport, flUid, flFlags],
   ...[resAlias, resHop, resType, resPrefixLength],
+  ...CHAIN_REGS,
 ];
 
 /** skb->pkt_type (linux/if_packet.h). */

@@ -8,6 +8,7 @@ import { TraceEvent } from "../../../runtime/abi.ts";
 import { DropReason, Verdict } from "../../../runtime/verdict.ts";
 import { add, eqz, gt, local, type Proc, ret, type Step, set, trace, when } from "../ir.ts";
 import { type Context, drop, hasFlag, ifindexOf, passHook, proc, writeColumn } from "./context.ts";
+import { nfHook } from "./netfilter/hook.ts";
 import { dev, mac, Next, next, xmitRecursion } from "./skb.ts";
 import { writeExtent } from "./verdict.ts";
 
@@ -20,7 +21,7 @@ const XMIT_RECURSION_LIMIT = 8;
 export function devQueueXmit(context: Context): Proc {
   const index = ifindexOf(device);
   const body: Step[] = [
-    passHook("netdev egress", 0, index),
+    ...nfHook(context, "netdev egress", null, [0, index]),
     passHook("tc egress", 0, index),
     when(eqz(hasFlag(device, "UP")), drop(DropReason.DEVICE_DOWN)),
     // loopback_xmit: back in with its dst, so not routed again.

@@ -31,12 +31,14 @@ import {
   trace,
   when,
 } from "../ir.ts";
-import { type Context, callNet, drop, field, hasFlag, ifindexOf, passHook, proc, runNet } from "./context.ts";
+import { type Context, callNet, drop, field, hasFlag, ifindexOf, proc, runNet } from "./context.ts";
 import { RT_NEXTHOP } from "./dst.ts";
 import { lookupKind } from "./fib_rules.ts";
 import { flowi4 } from "./flow.ts";
 import { HEADER, IPHDR_BYTES, iphdr, isLbcast, isMulticast, routingTos } from "./in.ts";
 import { l3mdevMaster } from "./l3mdev.ts";
+import { nfHook } from "./netfilter/hook.ts";
+import { sending } from "./netfilter/registers.ts";
 import {
   DstInput,
   DstOutput,
@@ -60,48 +62,55 @@ import {
 
 const vrf = local("vrf");
 const direct = local("direct");
+const told = local("told");
 
-/** l3mdev_ip_rcv, vrf_ip_rcv. Multicast, and what vrf_local_xmit sent, pass no second PREROUTING. */
+/** l3mdev_ip_rcv, vrf_ip_rcv: 1 when a chain ended the packet. Multicast, and what vrf_local_xmit sent, pass no second PREROUTING. */
 export function l3mdevIpRcv(context: Context): Proc {
   const body: Step[] = [
     set(vrf, l3mdevMaster(dev)),
-    when(eqz(vrf), [ret()]),
+    when(eqz(vrf), [ret(0)]),
     trace(TraceEvent.vrf_l3_rcv, [ifindexOf(dev), ifindexOf(vrf)]),
     set(dev, vrf),
     set(l3slave, 1),
-    when(isMulticast(iphdr.daddr), [ret()]),
-    when(eq(pktType, PacketType.LOOPBACK), [set(pktType, PacketType.HOST), ret()]),
-    passHook("prerouting", ifindexOf(vrf), 0),
-    ret(),
+    when(isMulticast(iphdr.daddr), [ret(0)]),
+    when(eq(pktType, PacketType.LOOPBACK), [set(pktType, PacketType.HOST), ret(0)]),
+    ...nfHook(context, "prerouting", 4, [ifindexOf(vrf), 0], [ret(1)]),
+    ret(0),
   ];
   const comment = "l3mdev_ip_rcv (include/net/l3mdev.h), vrf_ip_rcv (drivers/net/vrf.c)";
-  return proc(context.name("l3mdev_ip_rcv"), { comment, requires: HEADER }, body);
+  return proc(context.name("l3mdev_ip_rcv"), { comment, result: "i32", requires: HEADER }, body);
 }
 
-/** l3mdev_ip_out, vrf_ip_out: of a slave. Multicast and limited broadcast are not diverted. */
+/** l3mdev_ip_out, vrf_ip_out: of a slave; 1 when a chain ended the packet. Multicast and limited broadcast are not diverted. */
 export function l3mdevIpOut(context: Context): Proc {
   const body: Step[] = [
     set(vrf, field(dstDev, DEVICE.master)),
-    when(eqz(vrf), [ret()]),
-    when(or(isMulticast(iphdr.daddr), isLbcast(iphdr.daddr)), [ret()]),
+    when(eqz(vrf), [ret(0)]),
+    when(or(isMulticast(iphdr.daddr), isLbcast(iphdr.daddr)), [ret(0)]),
     set(direct, qdiscTxIsDefault(vrf)),
     trace(TraceEvent.vrf_l3_out, [ifindexOf(dstDev), ifindexOf(vrf), direct]),
-    when(direct, outDirect(vrf), outRedirect(vrf)),
-    ret(),
+    when(direct, outDirect(context, 4, vrf), outRedirect(vrf)),
+    ret(0),
   ];
   const comment = "l3mdev_ip_out (include/net/l3mdev.h), vrf_ip_out (drivers/net/vrf.c)";
-  return proc(context.name("l3mdev_ip_out"), { comment, requires: HEADER }, body);
+  return proc(context.name("l3mdev_ip_out"), { comment, result: "i32", requires: HEADER }, body);
 }
 
 /** A device that is down has the noop qdisc, which is none of its own and yet queues (dev_deactivate). */
 export const qdiscTxIsDefault = (vrf: Reg): Expr =>
   and(ne(hasFlag(vrf, "UP"), 0), ne(hasFlag(vrf, "QDISC_DEFAULT"), 0));
 
-/** vrf_ip_out_direct, vrf_ip6_out_direct */
-export const outDirect = (vrf: Reg): Step[] => [
+/**
+ * vrf_ip_out_direct, vrf_ip6_out_direct. The socket does not learn of a drop here: __ip_local_out takes what l3mdev_ip_out kept for
+ * sent.
+ */
+export const outDirect = (context: Context, family: 4 | 6, vrf: Reg): Step[] => [
   set(dev, vrf),
-  passHook("output", 0, ifindexOf(vrf)),
-  passHook("postrouting", 0, ifindexOf(vrf)),
+  set(told, sending),
+  set(sending, 0),
+  ...nfHook(context, "output", family, [0, ifindexOf(vrf)], [ret(1)]),
+  ...nfHook(context, "postrouting", family, [0, ifindexOf(vrf)], [ret(1)]),
+  set(sending, told),
 ];
 
 /** vrf_ip_out_redirect, vrf_ip6_out_redirect: the dst that leads through the VRF device (vrf_rtable_create, vrf_rt6_create). */
@@ -118,7 +127,7 @@ export const outRedirect = (vrf: Reg): Step[] => [
 export function vrfOutput(context: Context): Proc {
   const body: Step[] = [
     set(dev, dstDev),
-    passHook("postrouting", 0, ifindexOf(dev)),
+    ...nfHook(context, "postrouting", 4, [0, ifindexOf(dev)]),
     run(RT_NEXTHOP, [iphdr.daddr]),
     runNet(context, "ip_finish_output2", dstDev),
     ret(),
@@ -147,7 +156,7 @@ export function vrfXmit(context: Context): Proc {
     set(l3slave, 0),
     set(doredirect, 0),
     // vrf_ip_local_out: skb->dev is still the VRF, so POSTROUTING sees it as the in device.
-    passHook("output", 0, ifindexOf(dstDev)),
+    ...nfHook(context, "output", 4, [0, ifindexOf(dstDev)]),
     runNet(context, "dst_output"),
     ret(),
   ];

@@ -37,7 +37,8 @@ import {
   trace,
   when,
 } from "../../ir.ts";
-import { type Context, drop, field, icmpv6Send, ifindexOf, passHook, proc, runNet } from "../context.ts";
+import { type Context, drop, field, icmpv6Send, ifindexOf, proc, runNet } from "../context.ts";
+import { nfHook } from "../netfilter/hook.ts";
 import { dev, dstDev, dstError, iif, l3, nhAddress, PacketType, pktType, slot } from "../skb.ts";
 import { ICMPV6_SEND_BESIDES } from "../verdict.ts";
 import {
@@ -69,7 +70,7 @@ export function ip6Forward(context: Context): Proc {
     set(mtu, select(lt(deviceMtu, IPV6_MIN_MTU), IPV6_MIN_MTU, deviceMtu)),
     when(gt(sub(tail, l3), mtu), packetTooBig),
     put(l3, 7, 1, sub(hopLimit, 1)),
-    passHook("forward", ifindexOf(dev), ifindexOf(dstDev)),
+    ...nfHook(context, "forward", 6, [ifindexOf(dev), ifindexOf(dstDev)]),
     runNet(context, "dst_output6"),
     ret(),
   ];

@@ -31,17 +31,18 @@ import {
 } from "../../ir.ts";
 import {
   type Context,
+  callNet,
   drop,
   field,
   hasFlag,
   ifindexOf,
   ifindexOrZero,
   KFREE_SKB,
-  passHook,
   proc,
   runNet,
   writeColumn,
 } from "../context.ts";
+import { nfHook } from "../netfilter/hook.ts";
 import { DstInput, dev, dstIdev, dstInput, iif, l3, l3slave, PacketType, pktType } from "../skb.ts";
 import { writeExtent } from "../verdict.ts";
 import { IPV6_PARSE_HOPOPTS } from "./exthdrs.ts";
@@ -60,7 +61,8 @@ export function ipv6Rcv(context: Context): Proc {
   const body: Step[] = [
     writeColumn("l3", l3),
     when(eqz(call(IP6_RCV_CORE, [])), [ret()]),
-    passHook("prerouting", ifindexOf(dev), 0),
+    guard(l3, IPV6HDR_BYTES, drop(DropReason.IP_INHDR)),
+    ...nfHook(context, "prerouting", 6, [ifindexOf(dev), 0]),
     runNet(context, "ip6_rcv_finish"),
     ret(),
   ];
@@ -114,11 +116,11 @@ export const INTERFACE_SCOPE = 1;
 export function ip6RcvFinish(context: Context): Proc {
   const body: Step[] = [
     guard(l3, IPV6HDR_BYTES, drop(DropReason.IP_INHDR)),
-    runNet(context, "l3mdev_ip6_rcv"),
+    when(callNet(context, "l3mdev_ip6_rcv"), [ret()]),
     // What this host looped back to itself, and what a VRF has found a dst for, know where they go.
     when(eq(dstInput, DstInput.NONE), [runNet(context, "ip6_route_input")]),
-    when(eq(dstInput, DstInput.LOCAL), [run("ip6_input"), ret()]),
-    when(eq(dstInput, DstInput.MULTICAST), [run("ip6_mc_input"), ret()]),
+    when(eq(dstInput, DstInput.LOCAL), [runNet(context, "ip6_input"), ret()]),
+    when(eq(dstInput, DstInput.MULTICAST), [runNet(context, "ip6_mc_input"), ret()]),
     when(eq(dstInput, DstInput.FORWARD), [runNet(context, "ip6_forward"), ret()]),
     when(eq(dstInput, DstInput.ERROR), [run("ip6_pkt_drop"), ret()]),
     ...drop(DropReason.NOT_SPECIFIED),
@@ -127,30 +129,34 @@ export function ip6RcvFinish(context: Context): Proc {
 }
 
 /** For this host. All extension headers but the hop-by-hop options are the host's to read. */
-export function ip6Input(): Proc {
+export function ip6Input(context: Context): Proc {
   const sdif = select(l3slave, ifindexOrZero(iif), 0);
   const body: Step[] = [
     trace(TraceEvent.ip6_input, [ifindexOf(dev), sdif]),
-    passHook("input", ifindexOf(dev), 0),
+    ...nfHook(context, "input", 6, [ifindexOf(dev), 0]),
     writeColumn("verdict", Verdict.LOCAL),
     writeColumn("skbDevice", ifindexOf(dev)),
     writeColumn("sdif", sdif),
     ...writeExtent(l3),
     ret(),
   ];
-  return proc("ip6_input", { comment: "ip6_input (net/ipv6/ip6_input.c)", requires: HEADER6 }, body);
+  return proc(context.name("ip6_input"), { comment: "ip6_input (net/ipv6/ip6_input.c)", requires: HEADER6 }, body);
 }
 
 /** Multicast is for this host if the device that received it has joined the group. */
-export function ip6McInput(): Proc {
+export function ip6McInput(context: Context): Proc {
   const receiver = local("receiver");
   const body: Step[] = [
     set(receiver, select(l3slave, iif, dev)),
     when(eqz(call(IPV6_CHK_MCAST_ADDR, [receiver, ipv6hdr.daddr])), drop(DropReason.NOT_JOINED)),
-    run("ip6_input"),
+    runNet(context, "ip6_input"),
     ret(),
   ];
-  return proc("ip6_mc_input", { comment: "ip6_mc_input (net/ipv6/ip6_input.c)", requires: HEADER6 }, body);
+  return proc(
+    context.name("ip6_mc_input"),
+    { comment: "ip6_mc_input (net/ipv6/ip6_input.c)", requires: HEADER6 },
+    body,
+  );
 }
 
 export const IPV6_CHK_MCAST_ADDR = "ipv6_chk_mcast_addr";

@@ -42,14 +42,14 @@ import {
   icmpv6Send,
   ifindexOf,
   ifindexOrZero,
-  passHook,
   proc,
   readColumn,
   runNet,
   writeColumn,
 } from "../context.ts";
 import { lookupKind } from "../fib_rules.ts";
-import { sendError } from "../output.ts";
+import { nfHook, nfHookClone } from "../netfilter/hook.ts";
+import { sendError, skbSetOwnerW } from "../output.ts";
 import {
   DstOutput,
   dev,
@@ -96,6 +96,7 @@ export function rawv6Sendmsg(context: Context): Proc {
     ...socketFlow6(),
     set(err, callNet(context, "ip6_dst_lookup_flow", lookupKind("output"))),
     when(err, sendError(err)),
+    ...skbSetOwnerW,
     ...putAddress(l3, IPV6HDR_SADDR, flSaddr),
     ...putAddress(l3, IPV6HDR_DADDR, flDaddr),
     set(ignoreDf, 1),
@@ -109,8 +110,8 @@ export function rawv6Sendmsg(context: Context): Proc {
 export function ip6LocalOut(context: Context): Proc {
   const body: Step[] = [
     put(l3, 4, 2, sub(sub(tail, l3), IPV6HDR_BYTES)),
-    runNet(context, "l3mdev_ip6_out"),
-    passHook("output", 0, ifindexOf(dstDev)),
+    when(callNet(context, "l3mdev_ip6_out"), [ret()]),
+    ...nfHook(context, "output", 6, [0, ifindexOf(dstDev)]),
     runNet(context, "dst_output6"),
     ret(),
   ];
@@ -132,7 +133,7 @@ export function ip6Output(context: Context): Proc {
   const body: Step[] = [
     set(dev, dstDev),
     when(hasFlag(dev, "DISABLE_IPV6"), drop(DropReason.IPV6DISABLED)),
-    passHook("postrouting", indev, ifindexOf(dev)),
+    ...nfHook(context, "postrouting", 6, [indev, ifindexOf(dev)]),
     set(mtu, select(dstMtu, dstMtu, field(dstDev, DEVICE.mtu))),
     when(gt(sub(tail, l3), mtu), ip6Fragment),
     runNet(context, "ip6_finish_output2"),
@@ -155,14 +156,15 @@ const ip6Fragment: Step[] = [
 /** Of a multicast that this host has joined it gets a copy, which passes POSTROUTING too. */
 export function ip6FinishOutput2(context: Context): Proc {
   const { daddr, hopLimit } = ipv6hdr;
+  const copy = nfHookClone(context, 6, ifindexOf(dstDev));
   const wired = eqz(hasFlag(dstDev, "LOOPBACK"));
   // sk_mc_loop: not what neighbour discovery sends, nor what a VRF is sending.
   const copies = and(and(mcLoop, eqz(xmitRecursion)), call(IPV6_CHK_MCAST_ADDR, [dstDev, daddr]));
   const body: Step[] = [
     when(and(ipv6AddrIsMulticast(daddr), wired), [
       when(copies, [
-        passHook("postrouting", 0, ifindexOf(dstDev)),
-        writeColumn("flags", or(readColumn("flags"), PacketFlag.LOOP_BACK)),
+        ...copy.steps,
+        when(copy.accepted, [writeColumn("flags", or(readColumn("flags"), PacketFlag.LOOP_BACK))]),
         when(eqz(hopLimit), drop(DropReason.NOT_SPECIFIED)),
       ]),
       when(le(multicastScope(daddr), INTERFACE_SCOPE), drop(DropReason.NOT_SPECIFIED)),
@@ -188,7 +190,7 @@ export function ndiscSendSkb(context: Context): Proc {
     set(mcLoop, 0),
     set(dstGateway, 0),
     set(dstMtu, 0),
-    passHook("output", 0, ifindexOf(dstDev)),
+    ...nfHook(context, "output", 6, [0, ifindexOf(dstDev)]),
     runNet(context, "ip6_output", ifindexOf(dev)),
     ret(),
   ];

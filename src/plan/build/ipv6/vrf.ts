@@ -26,10 +26,11 @@ import {
   trace,
   when,
 } from "../../ir.ts";
-import { type Context, callNet, drop, field, ifindexOf, passHook, proc, runNet } from "../context.ts";
+import { type Context, callNet, drop, field, ifindexOf, proc, runNet } from "../context.ts";
 import { lookupKind } from "../fib_rules.ts";
 import { flowi4 } from "../flow.ts";
 import { l3mdevMaster } from "../l3mdev.ts";
+import { nfHook } from "../netfilter/hook.ts";
 import {
   DstInput,
   dev,
@@ -55,24 +56,24 @@ const ndisc = local("ndisc");
 const input = local("in");
 const icmp6 = local("icmp6");
 
-/** l3mdev_ip6_rcv, vrf_ip6_rcv */
+/** l3mdev_ip6_rcv, vrf_ip6_rcv: 1 when a chain ended the packet. */
 export function l3mdevIp6Rcv(context: Context): Proc {
   const takeOver: Step[] = [set(dev, vrf), set(l3slave, 1)];
   const body: Step[] = [
     set(vrf, l3mdevMaster(dev)),
-    when(eqz(vrf), [ret()]),
+    when(eqz(vrf), [ret(0)]),
     trace(TraceEvent.vrf_l3_rcv, [ifindexOf(dev), ifindexOf(vrf)]),
-    when(eq(pktType, PacketType.LOOPBACK), [...takeOver, set(pktType, PacketType.HOST), ret()]),
+    when(eq(pktType, PacketType.LOOPBACK), [...takeOver, set(pktType, PacketType.HOST), ret(0)]),
     set(input, dev),
     set(strict, rt6NeedStrict(ipv6hdr.daddr)),
     set(ndisc, call(IPV6_NDISC_FRAME, [])),
     when(eqz(ndisc), takeOver),
-    when(strict, [runNet(context, "vrf_ip6_input_dst", vrf, input), when(eqz(ndisc), [ret()])]),
-    passHook("prerouting", ifindexOf(vrf), 0),
-    ret(),
+    when(strict, [runNet(context, "vrf_ip6_input_dst", vrf, input), when(eqz(ndisc), [ret(0)])]),
+    ...nfHook(context, "prerouting", 6, [ifindexOf(vrf), 0], [ret(1)]),
+    ret(0),
   ];
   const comment = "l3mdev_ip6_rcv (include/net/l3mdev.h), vrf_ip6_rcv (drivers/net/vrf.c)";
-  return proc(context.name("l3mdev_ip6_rcv"), { comment, requires: HEADER6 }, body);
+  return proc(context.name("l3mdev_ip6_rcv"), { comment, result: "i32", requires: HEADER6 }, body);
 }
 
 const IPV6_NDISC_FRAME = "ipv6_ndisc_frame";
@@ -105,26 +106,26 @@ export function vrfIp6InputDst(context: Context): Proc {
   return proc(context.name("vrf_ip6_input_dst"), { comment, params: [vrf, input], requires: HEADER6 }, body);
 }
 
-/** l3mdev_ip6_out, vrf_ip6_out: of a slave. What belongs to the link is not diverted. */
+/** l3mdev_ip6_out, vrf_ip6_out: of a slave; 1 when a chain ended the packet. What belongs to the link is not diverted. */
 export function l3mdevIp6Out(context: Context): Proc {
   const body: Step[] = [
     set(vrf, field(dstDev, DEVICE.master)),
-    when(eqz(vrf), [ret()]),
-    when(rt6NeedStrict(ipv6hdr.daddr), [ret()]),
+    when(eqz(vrf), [ret(0)]),
+    when(rt6NeedStrict(ipv6hdr.daddr), [ret(0)]),
     set(direct, qdiscTxIsDefault(vrf)),
     trace(TraceEvent.vrf_l3_out, [ifindexOf(dstDev), ifindexOf(vrf), direct]),
-    when(direct, outDirect(vrf), outRedirect(vrf)),
-    ret(),
+    when(direct, outDirect(context, 6, vrf), outRedirect(vrf)),
+    ret(0),
   ];
   const comment = "l3mdev_ip6_out (include/net/l3mdev.h), vrf_ip6_out (drivers/net/vrf.c)";
-  return proc(context.name("l3mdev_ip6_out"), { comment, requires: HEADER6 }, body);
+  return proc(context.name("l3mdev_ip6_out"), { comment, result: "i32", requires: HEADER6 }, body);
 }
 
 /** vrf_output6, vrf_finish_output6: no look at the MTU. */
 export function vrfOutput6(context: Context): Proc {
   const body: Step[] = [
     set(dev, dstDev),
-    passHook("postrouting", 0, ifindexOf(dev)),
+    ...nfHook(context, "postrouting", 6, [0, ifindexOf(dev)]),
     ...setNextHop6,
     runNet(context, "ip6_neigh_output", dstDev),
     ret(),
@@ -149,7 +150,7 @@ export function vrfProcessV6Outbound(context: Context): Proc {
     set(iif, 0),
     set(l3slave, 0),
     // vrf_ip6_local_out: skb->dev is still the VRF, so POSTROUTING sees it as the in device.
-    passHook("output", 0, ifindexOf(dstDev)),
+    ...nfHook(context, "output", 6, [0, ifindexOf(dstDev)]),
     runNet(context, "dst_output6"),
     ret(),
   ];

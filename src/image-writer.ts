@@ -1,0 +1,58 @@
+/** The image under construction: a buffer that grows, and the regions reserved in it. */
+import { align } from "../runtime/abi.ts";
+import { addressField } from "../runtime/neighbour.ts";
+import type { Ip } from "../runtime/net/ip.ts";
+
+export interface Region {
+  readonly name: string;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export class ImageWriter {
+  readonly regions: Region[] = [];
+  #bytes = new Uint8Array(4096);
+  #end = 0;
+
+  /** Reserves zeroed bytes behind everything so far. Nothing is recorded for an empty region. */
+  reserve(name: string, bytes: number): number {
+    const offset = this.end();
+    this.#end = offset + bytes;
+    while (this.#bytes.length < this.#end) {
+      const larger = new Uint8Array(this.#bytes.length * 2);
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+    }
+    if (bytes > 0) this.regions.push({ name, offset, bytes });
+    return offset;
+  }
+
+  /** Writes the given fields of a record whose field offsets are `fields`. */
+  words<Field extends string>(
+    offset: number,
+    fields: Readonly<Record<Field, number>>,
+    values: Partial<Record<Field, number>>,
+  ): void {
+    const view = new DataView(this.#bytes.buffer);
+    for (const field of Object.keys(values) as Field[]) view.setUint32(offset + fields[field], values[field]!, true);
+  }
+
+  /** Lets `write` fill the bytes of a reserved place. */
+  view(offset: number, bytes: number, write: (view: Uint8Array) => void): void {
+    write(this.#bytes.subarray(offset, offset + bytes));
+  }
+
+  /** An address as it stands in a record: 16 bytes, IPv4 in the first 4. */
+  address(offset: number, address: Ip): void {
+    this.#bytes.set(addressField(address), offset);
+  }
+
+  /** First aligned byte behind everything reserved. */
+  end(): number {
+    return align(this.#end);
+  }
+
+  bytes(): Uint8Array {
+    return this.#bytes.slice(0, this.end());
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * What of chains is in memory: counters, the buckets of limits, and what sets and maps are searched by. The records are
+ * drawn in runtime/abi.ts, the structures in set-structure.ts.
+ */
+import type { Decision, Netfilter, SetDef, Value } from "../../dsl/chain-model.ts";
+import { FILTER_COUNTER, FILTER_COUNTER_BYTES, LIMIT, LIMIT_BYTES } from "../../runtime/abi.ts";
+import type { ImageWriter } from "../image-writer.ts";
+import { reached, writesPayload } from "./reach.ts";
+import { boundBytes, type SetStructure, setStructure, writeValue } from "./set-structure.ts";
+
+/** A packet, with all headers that rules can reach. */
+export const SCRATCH_BYTES = 66_000;
+
+export interface NetfilterLayout {
+  /** First FILTER_COUNTER. */
+  readonly counters: number;
+  /** First LIMIT; they follow the counters. */
+  readonly limits: number;
+  /** Of both. */
+  readonly stateBytes: number;
+  /** Room for the bytes of a packet whose copy chains write into; 0: none does. */
+  readonly scratch: number;
+  /** By SetId. */
+  readonly sets: readonly SetLayout[];
+}
+
+export interface SetLayout extends Omit<SetStructure, "bytes"> {
+  readonly set: SetDef;
+  /** Offset of the structure; 0: none. */
+  readonly offset: number;
+  /** Offset of the elements' values or decisions, by number; 0: none. */
+  readonly values: number;
+  /** Of a verdict map: what its values count in. */
+  readonly decisions: readonly Decision[];
+}
+
+export function layoutNetfilter(image: ImageWriter, name: string, netfilter: Netfilter): NetfilterLayout {
+  const counterBytes = netfilter.counters.length * FILTER_COUNTER_BYTES;
+  const counters = image.reserve(`${name} chain counters`, counterBytes);
+  image.view(counters, counterBytes, (bytes) => {
+    const view = viewOf(bytes);
+    for (const [i, { packets, bytes: sum }] of netfilter.counters.entries()) {
+      view.setBigUint64(i * FILTER_COUNTER_BYTES + FILTER_COUNTER.packets, packets, true);
+      view.setBigUint64(i * FILTER_COUNTER_BYTES + FILTER_COUNTER.bytes, sum, true);
+    }
+  });
+  const limitBytes = netfilter.limits.length * LIMIT_BYTES;
+  const limits = image.reserve(`${name} limits`, limitBytes);
+  image.view(limits, limitBytes, (bytes) => {
+    const view = viewOf(bytes);
+    for (const [i, { max }] of netfilter.limits.entries()) view.setBigUint64(i * LIMIT_BYTES + LIMIT.tokens, max, true);
+  });
+  const sets = netfilter.sets.map((set) => layoutSet(image, `${name} set ${nameOf(set)}`, set));
+  const cloned = netfilter.hooks.filter(({ hook }) => hook === "postrouting").flatMap(({ chains }) => chains);
+  const writes = writesPayload(reached(netfilter, cloned));
+  const scratch = image.reserve(`${name} bytes of a copy`, writes ? SCRATCH_BYTES : 0);
+  return { counters, limits, stateBytes: limits + limitBytes - counters, scratch: writes ? scratch : 0, sets };
+}
+
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const nameOf = (set: SetDef): string => set.name ?? `#${set.id}`;
+
+function layoutSet(image: ImageWriter, name: string, set: SetDef): SetLayout {
+  const { bytes, ...structure } = setStructure(set);
+  const offset = image.reserve(`${name} ${structure.kind}`, bytes.length);
+  image.view(offset, bytes.length, (view) => view.set(bytes));
+  const decisions: Decision[] = [];
+  const values = valuesOf(set, structure, decisions);
+  const at = image.reserve(`${name} values`, values.length);
+  image.view(at, values.length, (view) => view.set(values));
+  return {
+    ...structure,
+    set,
+    offset: bytes.length === 0 ? 0 : offset,
+    values: values.length === 0 ? 0 : at,
+    decisions,
+  };
+}
+
+/** Values by element number. @param decisions gets the different ones of a verdict map, in the order of their numbers */
+function valuesOf(set: SetDef, { kind, rows }: Omit<SetStructure, "bytes">, decisions: Decision[]): Uint8Array {
+  if (set.value === null) return new Uint8Array(0);
+  const bits = set.value === "verdict" ? 32 : set.value.bits;
+  const size = boundBytes(bits);
+  const array = kind === "array";
+  const bytes = new Uint8Array((array ? rows : set.elements.length) * size);
+  const view = new DataView(bytes.buffer);
+  const numbers = new Map<string, number>();
+  for (const [i, { key, value }] of set.elements.entries()) {
+    const at = array ? Number(key[0].first) : i;
+    if (set.value === "verdict") {
+      const text = JSON.stringify(value);
+      const number = numbers.get(text) ?? decisions.push(value as Decision) - 1;
+      numbers.set(text, number);
+      writeValue(view, at * size, number, bits);
+    } else writeValue(view, at * size, value as Value, bits);
+  }
+  return bytes;
+}

@@ -1,0 +1,179 @@
+/**
+ * A packet passes a hook: the base chains attached there judge it, one after the other, until one ends it.
+ * k:net/netfilter/core.c nf_hook_slow; include/linux/netfilter_netdev.h nf_hook_ingress, nf_hook_egress.
+ *
+ *   nf_hook.HOOK.VIEW.N(in, out) : i32      1: the packet has got its verdict
+ *
+ * A hook without chains is passed: only the trace shows it.
+ */
+import type { ChainHook, ChainId, HookChains } from "../../../../dsl/chain-model.ts";
+import { TraceEvent } from "../../../../runtime/abi.ts";
+import { PacketFlag } from "../../../../runtime/batch.ts";
+import { DropReason } from "../../../../runtime/verdict.ts";
+import { SCRATCH_BYTES } from "../../../netfilter/layout.ts";
+import { reached, usesTransport, writesPayload } from "../../../netfilter/reach.ts";
+import {
+  add,
+  call,
+  eq,
+  load,
+  local,
+  lt,
+  ne,
+  type Operand,
+  or,
+  type Proc,
+  repeat,
+  ret,
+  run,
+  type Step,
+  select,
+  set,
+  store,
+  sub,
+  tail,
+  trace,
+  when,
+} from "../../ir.ts";
+import { type Context, callNet, KFREE_SKB, passHook, proc, readColumn, writeColumn } from "../context.ts";
+import { l3, mark, pktType } from "../skb.ts";
+import { chainContext, requiresOf } from "./chain.ts";
+import { setPktinfo } from "./pktinfo.ts";
+import { hookIn, hookOut, priority, sending } from "./registers.ts";
+import { ChainResult } from "./rule.ts";
+import { isDeviceView, type View, viewOf } from "./view.ts";
+
+/** The hook's packets: of an IP version, or all frames of a device. */
+type Family = 4 | 6 | null;
+
+const attached = ({ net }: Context, hook: ChainHook, family: Family): HookChains[] =>
+  net.netfilter.hooks.filter((one) => one.hook === hook && one.family === family && one.chains.length > 0);
+
+const procName = (hook: ChainHook, view: View): string => `nf_hook.${hook.replace(" ", "_")}.${view}`;
+
+/**
+ * Passes a hook, with ifindexes.
+ * @param ended what follows for a packet that a chain ended
+ */
+export function nfHook(
+  context: Context,
+  hook: ChainHook,
+  family: Family,
+  [input, output]: readonly [Operand, Operand],
+  ended: readonly Step[] = [ret()],
+): Step[] {
+  const passed = passHook(hook, input, output);
+  if (attached(context, hook, family).length === 0) return [passed];
+  return [passed, when(callNet(context, procName(hook, viewOf({ hook, family })), input, output), ended)];
+}
+
+/** NF_HOOK for a copy of the packet: what chains change of it is put back. Not zero: the copy goes on. */
+export function nfHookClone(context: Context, family: 4 | 6, output: Operand): { steps: Step[]; accepted: Operand } {
+  const hook = "postrouting";
+  const passed = passHook(hook, 0, output);
+  if (attached(context, hook, family).length === 0) return { steps: [passed], accepted: 1 };
+  const accepted = local("copy_goes_on");
+  const cloned = `${procName(hook, viewOf({ hook, family }))}.clone`;
+  return { steps: [passed, set(accepted, callNet(context, cloned, 0, output))], accepted };
+}
+
+const result = local("result");
+const input = local("in");
+const output = local("out");
+
+/** All hooks of the namespace that have chains. */
+export function hookProcs(context: Context): Proc[] {
+  const lists = context.net.netfilter.hooks.filter(({ chains }) => chains.length > 0);
+  const names = new Set(lists.map((one) => procName(one.hook, viewOf(one))));
+  return [...names].flatMap((name) => {
+    const own = lists.filter((one) => procName(one.hook, viewOf(one)) === name);
+    const cloned = own[0].hook === "postrouting" ? [cloneProc(context, name, own[0])] : [];
+    return [hookProc(context, name, own), ...cloned];
+  });
+}
+
+function hookProc(context: Context, name: string, lists: readonly HookChains[]): Proc {
+  const [{ hook }] = lists;
+  const view = viewOf(lists[0]);
+  const device = hook === "netdev egress" ? hookOut : hookIn;
+  const body = lists.flatMap((list) => {
+    const steps = [...list.chains.flatMap((chain) => judge(context, view, hook, chain)), ret(0)];
+    return isDeviceView(view) ? [when(eq(device, list.device!), steps)] : steps;
+  });
+  const comment = `nf_hook: ${hook} (include/linux/netfilter.h)`;
+  return proc(context.name(name), { comment, params: [input, output], result: "i32", requires: requiresOf(view) }, [
+    set(hookIn, input),
+    set(hookOut, output),
+    ...body,
+    ret(0),
+  ]);
+}
+
+function judge(context: Context, view: View, hook: ChainHook, chain: ChainId): Step[] {
+  const told = hook === "output" || hook === "postrouting";
+  const dropped: Step[] = [
+    // NF_DROP_ERR(-EPERM): what nf_hook returns is what the socket's call to send returns.
+    ...(told ? [when(sending, [writeColumn("flags", or(readColumn("flags"), PacketFlag.SEND_EPERM))])] : []),
+    run(KFREE_SKB, [DropReason.NETFILTER_DROP]),
+    ret(1),
+  ];
+  return [
+    ...doChain(context, view, chain),
+    when(eq(result, ChainResult.DROP), dropped),
+    when(eq(result, ChainResult.GONE), [ret(1)]),
+  ];
+}
+
+/** nft_do_chain */
+function doChain(context: Context, view: View, chain: ChainId): Step[] {
+  const { netfilter } = context.net;
+  const { name } = netfilter.chains[chain];
+  return [
+    ...(usesTransport(reached(netfilter, [chain])) ? setPktinfo(view) : []),
+    trace(TraceEvent.nft_chain, [chain], name),
+    set(result, call(chainContext(context, view).chainProc(chain), [])),
+  ];
+}
+
+/** 1 when all chains accept the copy; nothing else of it is noted. */
+function cloneProc(context: Context, name: string, list: HookChains): Proc {
+  const view = viewOf(list);
+  const saved = [mark, priority, pktType].map((reg) => [reg, local(`saved_${reg.name}`)] as const);
+  const { scratch } = context.layout.netfilter;
+  const bytes = writesPayload(reached(context.net.netfilter, list.chains));
+  const restore = [
+    ...saved.map(([reg, before]) => set(reg, before)),
+    ...(bytes ? [run(COPY_BYTES, [scratch, l3, sub(tail, l3)])] : []),
+  ];
+  const body = list.chains.flatMap((chain) => [
+    ...doChain(context, view, chain),
+    when(ne(result, ChainResult.ACCEPT), [...restore, ret(0)]),
+  ]);
+  const comment = "nf_hook for the copy of a multicast (ip_mc_output, ip6_finish_output2)";
+  const options = { comment, params: [input, output], result: "i32" as const, requires: requiresOf(view) };
+  return proc(context.name(`${name}.clone`), options, [
+    ...saved.map(([reg, before]) => set(before, reg)),
+    ...(bytes ? [run(COPY_BYTES, [l3, scratch, sub(tail, l3)])] : []),
+    set(hookIn, input),
+    set(hookOut, output),
+    ...body,
+    ...restore,
+    ret(1),
+  ]);
+}
+
+const COPY_BYTES = "copy_bytes";
+
+/** `copy_bytes(from, to, bytes)`: of a packet, to the scratch memory or back; no header stands behind as many bytes as that holds. */
+export function copyBytesProc(): Proc {
+  const [source, target, bytes] = [local("from"), local("to"), local("bytes")];
+  const body: Step[] = [
+    repeat(select(lt(bytes, SCRATCH_BYTES), bytes, SCRATCH_BYTES), "bytes", [
+      store("image", 1, target, 0, load("image", 1, source)),
+      set(source, add(source, 1)),
+      set(target, add(target, 1)),
+    ]),
+    ret(),
+  ];
+  return proc(COPY_BYTES, { comment: "skb_clone, as far as chains write", params: [source, target, bytes] }, body);
+}

@@ -1,0 +1,31 @@
+/**
+ * Registers of the packet in flight that only chains use (`struct nft_pktinfo`, `struct nf_hook_state`).
+ */
+import { type Reg, skbReg } from "../../ir.ts";
+
+/** Ifindexes of the hook's input and output device; 0: none. */
+export const hookIn = skbReg("hook_in");
+export const hookOut = skbReg("hook_out");
+/** pkt->tprot; NO_L4PROTO: none (NFT_PKTINFO_L4PROTO is not set). */
+export const tprot = skbReg("tprot");
+export const NO_L4PROTO = 0xffffffff;
+/** Start of the transport header; NOWHERE in fragments but the first, and where there is none. */
+export const thoff = skbReg("thoff");
+/** The same, but for whoever does not ask whether the packet is a fragment. */
+export const thoffAny = skbReg("thoff_any");
+/** A cursor behind every packet: the guard of any byte fails. */
+export const NOWHERE = 0xffffffff;
+/** skb->priority. */
+export const priority = skbReg("priority");
+/** skb->protocol: EtherType. */
+export const protocol = skbReg("protocol");
+/** skb_mac_header_was_set, and the header is not empty: 1 or 0. */
+export const macHeader = skbReg("mac_header");
+/** skb->sk: a user's socket sends the packet: 1 or 0; the column `uid` says whose. */
+export const skOwner = skbReg("sk_owner");
+/** A socket's call to send is still on the stack, and learns of a drop: 1 or 0. */
+export const sending = skbReg("sending");
+
+export const CHAIN_REGS: readonly Reg[] = [
+  ...[hookIn, hookOut, tprot, thoff, thoffAny, priority, protocol, macHeader, skOwner, sending],
+];

@@ -1,0 +1,262 @@
+/**
+ * Rules as code (k:net/netfilter/nf_tables_core.c nft_do_chain).
+ *
+ *     block rule_3 {                     a test that says no breaks to the end of the block: the next rule follows
+ *       if tests fail { break rule_3 }
+ *       counters, logs, writes
+ *       trace nft_rule
+ *       return accept | jump: v = call chain.5; if v { return v } | ...
+ *     }
+ */
+import type {
+  Chain,
+  Decision,
+  Effect,
+  FilterRule,
+  Step as RuleStep,
+  Test,
+  Verdict,
+} from "../../../../dsl/chain-model.ts";
+import { FILTER_COUNTER, FILTER_COUNTER_BYTES, LIMIT, LIMIT_BYTES, NET, TraceEvent } from "../../../../runtime/abi.ts";
+import { RULE_DECISIONS, type RuleDecision } from "../../../../runtime/trace.ts";
+import {
+  add,
+  and,
+  binary,
+  block,
+  call,
+  type Expr,
+  eq,
+  eqz,
+  expr,
+  ge,
+  i64,
+  leave,
+  load,
+  local,
+  lt,
+  mul,
+  ret,
+  type Step,
+  select,
+  set,
+  store,
+  sub,
+  trace,
+  unary,
+  when,
+} from "../../ir.ts";
+import { mark, PacketType, pktType } from "../skb.ts";
+import { type ChainContext, RuleCode } from "./code.ts";
+import { evaluate, lookUp, skbLength } from "./expr.ts";
+import { writePayload } from "./payload_set.ts";
+import { priority } from "./registers.ts";
+import { elementValue, within } from "./sets.ts";
+import { below, constantOf, equal, type Wide } from "./wide.ts";
+
+/** What a chain's proc returns. */
+export const ChainResult = {
+  /** The chain's end, or `return`: the caller's next rule. A base chain never says so. */
+  CONTINUE: 0,
+  ACCEPT: 1,
+  DROP: 2,
+  /** The packet has got its verdict: it was rejected, or left by another device. */
+  GONE: 3,
+} as const;
+
+/** A rule's place, for traces and for what comes after it. */
+interface Place {
+  readonly chain: Chain;
+  readonly index: number;
+  readonly label: string;
+}
+
+const result = local("result");
+
+export function ruleSteps(context: ChainContext, chain: Chain, rule: FilterRule, index: number): Step {
+  const place: Place = { chain, index, label: `rule_${index}` };
+  const code = new RuleCode(context, place.label);
+  let decided = false;
+  for (const [at, step] of rule.steps.entries()) decided = compileStep(code, place, step, at) || decided;
+  if (!decided) code.add(traceRule(place, "continue"));
+  return block(place.label, code.steps);
+}
+
+const traceRule = ({ chain, index }: Place, decision: RuleDecision, target: number | null = null): Step =>
+  trace(
+    TraceEvent.nft_rule,
+    [chain.id, index, RULE_DECISIONS.indexOf(decision), target === null ? 0 : target + 1],
+    `${chain.name} rule ${index}: ${decision}`,
+  );
+
+/** @returns whether the step ends the rule */
+function compileStep(code: RuleCode, place: Place, step: RuleStep, at: number): boolean {
+  switch (step.kind) {
+    case "compare":
+    case "range":
+    case "lookup":
+      code.add(when(eqz(test(code, step)), code.breaks));
+      return false;
+    case "limit":
+      code.add(when(eqz(limit(code, step.limit)), code.breaks));
+      return false;
+    case "counter":
+    case "log":
+    case "set meta":
+    case "write payload":
+    case "dup":
+      effect(code, place, step, at);
+      return false;
+    default:
+      verdict(code, place, step);
+      return true;
+  }
+}
+
+// ---- tests
+
+/** 1 or 0. */
+function test(code: RuleCode, step: Test & { kind: "compare" | "range" | "lookup" }): Expr {
+  if (step.kind === "lookup") {
+    const element = lookUp(code, step.set, step.key);
+    return step.not ? eqz(element) : element;
+  }
+  const { bits } = step.left;
+  const left = evaluate(code, step.left);
+  if (step.kind === "compare")
+    return compare(step.op, bits <= 64 ? left : code.holdAll(left), constantOf(step.right, bits));
+  const inside = within(code.holdAll(left), step.first, step.last, bits);
+  return step.not ? eqz(inside) : inside;
+}
+
+function compare(op: (Test & { kind: "compare" })["op"], left: Wide, right: Wide): Expr {
+  switch (op) {
+    case "eq":
+      return equal(left, right);
+    case "ne":
+      return eqz(equal(left, right));
+    case "lt":
+      return below(left, right);
+    case "ge":
+      return eqz(below(left, right));
+    case "gt":
+      return below(right, left);
+    case "le":
+      return eqz(below(right, left));
+  }
+}
+
+/** nft_limit_eval: 1 when the packet may pass. */
+function limit(code: RuleCode, id: number): Expr {
+  const { unit, rate, per, over, max } = code.chain.context.net.netfilter.limits[id];
+  const bucket = code.chain.layout.limits + id * LIMIT_BYTES;
+  const now = local("now", "i64");
+  const tokens = local("tokens", "i64");
+  const cost = local("cost", "i64");
+  const enough = local("enough");
+  const bytes = unary("extend", skbLength(code));
+  code.add(
+    set(now, load("image", 8, code.chain.context.layout.offset, NET.clock)),
+    set(tokens, add(load("image", 8, bucket, LIMIT.tokens), sub(now, load("image", 8, bucket, LIMIT.last)))),
+    set(tokens, select(lt(tokens, i64(max)), tokens, i64(max))),
+    set(cost, unit === "packets" ? i64(per / rate) : binary("div", mul(i64(per), bytes), i64(rate))),
+    set(enough, ge(tokens, cost)),
+    store("image", 8, bucket, LIMIT.last, now),
+    store("image", 8, bucket, LIMIT.tokens, select(enough, sub(tokens, cost), tokens)),
+  );
+  return over ? eqz(enough) : expr(enough);
+}
+
+// ---- effects
+
+function effect(code: RuleCode, { chain, index }: Place, step: Effect, at: number): void {
+  switch (step.kind) {
+    case "counter": {
+      const counter = code.chain.layout.counters + step.counter * FILTER_COUNTER_BYTES;
+      const more = (offset: number, by: Expr): Step =>
+        store("image", 8, counter, offset, add(load("image", 8, counter, offset), by));
+      code.add(more(FILTER_COUNTER.packets, i64(1n)), more(FILTER_COUNTER.bytes, unary("extend", skbLength(code))));
+      break;
+    }
+    case "log":
+      code.add(trace(TraceEvent.nft_log, [chain.id, index, at], step.prefix));
+      break;
+    case "set meta": {
+      const [value] = evaluate(code, step.value);
+      code.add(...setMeta(code, step.key, value));
+      break;
+    }
+    case "write payload":
+      writePayload(code, step);
+      break;
+    case "dup":
+      throw new RangeError("dup is refused before (src/supported.ts)");
+  }
+}
+
+/** nft_meta_set_eval; a packet's type changes only between those four. */
+function setMeta(code: RuleCode, key: (Effect & { kind: "set meta" })["key"], value: Expr): Step[] {
+  if (key === "mark") return [set(mark, value)];
+  if (key === "priority") return [set(priority, value)];
+  const type = code.hold(value);
+  const ok = and(lt(type, PacketType.OTHERHOST + 1), lt(pktType, PacketType.OTHERHOST + 1));
+  return [set(pktType, select(ok, type, pktType))];
+}
+
+// ---- verdicts
+
+function verdict(code: RuleCode, place: Place, step: Verdict): void {
+  switch (step.kind) {
+    case "vmap": {
+      const layout = code.chain.layout.sets[step.map];
+      const element = code.hold(lookUp(code, step.map, step.key));
+      code.add(when(eqz(element), code.breaks));
+      const number = code.hold(elementValue(layout, element, 32)[0]);
+      for (const [i, decision] of layout.decisions.entries())
+        code.add(when(eq(number, i), decide(code, place, decision)));
+      break;
+    }
+    case "reject":
+    case "fwd":
+    case "redirect":
+      throw new RangeError(`${step.kind} is refused before (src/supported.ts)`);
+    default:
+      code.add(...decide(code, place, step));
+  }
+}
+
+function decide(code: RuleCode, place: Place, decision: Decision): Step[] {
+  const { chain, label } = place;
+  switch (decision.kind) {
+    case "accept":
+      return [traceRule(place, "accept"), ret(ChainResult.ACCEPT)];
+    case "drop":
+      return [traceRule(place, "drop"), ret(ChainResult.DROP)];
+    case "continue":
+      return [traceRule(place, "continue"), leave(label)];
+    case "return":
+      return [traceRule(place, "return"), ...chainEnd(chain)];
+    case "jump":
+    case "goto": {
+      const target = code.chain.chainProc(decision.chain);
+      return [
+        traceRule(place, decision.kind, decision.chain),
+        set(result, call(target, [])),
+        when(result, [ret(result)]),
+        ...(decision.kind === "jump" ? [leave(label)] : chainEnd(chain)),
+      ];
+    }
+    case "xdp":
+    case "tc":
+      throw new RangeError(`${decision.kind} in a chain`);
+  }
+}
+
+/** No rule decides: back to the rule behind the jump, or in a base chain its policy. */
+export function chainEnd({ id, base }: Chain): Step[] {
+  if (base === null) return [ret(ChainResult.CONTINUE)];
+  return [
+    trace(TraceEvent.nft_policy, [id, RULE_DECISIONS.indexOf(base.policy)], base.policy),
+    ret(base.policy === "accept" ? ChainResult.ACCEPT : ChainResult.DROP),
+  ];
+}

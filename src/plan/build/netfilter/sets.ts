@@ -1,0 +1,187 @@
+/**
+ * Sets and maps in rules: the number of the element that holds a key, as code over the structures of
+ * src/netfilter/set-structure.ts.
+ *
+ *   set.N.ID(pieces of the key) : i32        the element's number plus 1; 0: none holds the key
+ *
+ * Sets of few elements without values are tests in the rule itself.
+ */
+import type { KeyRange, SetDef } from "../../../../dsl/chain-model.ts";
+import type { SetLayout } from "../../../netfilter/layout.ts";
+import {
+  boundBytes,
+  paddedRows,
+  rowBytes,
+  SET_HASH_FACTOR,
+  SET_HASH_ROTATE,
+  slotBytes,
+} from "../../../netfilter/set-structure.ts";
+import {
+  add,
+  and,
+  binary,
+  call,
+  type Expr,
+  eq,
+  eqz,
+  expr,
+  i32,
+  le,
+  load,
+  local,
+  lt,
+  mul,
+  type Operand,
+  or,
+  type Proc,
+  type Reg,
+  repeat,
+  ret,
+  type Step,
+  select,
+  set,
+  shl,
+  shr,
+  sub,
+  when,
+  xor,
+} from "../../ir.ts";
+import { proc } from "../context.ts";
+import type { ChainContext } from "./code.ts";
+import { below, constantOf, equal, pieceTypes, type Wide, wordsOf } from "./wide.ts";
+
+/** @param key the parts' pieces, all in registers or constants */
+export function elementOf(chain: ChainContext, layout: SetLayout, key: readonly Wide[]): Expr {
+  const { set: def, kind, rows } = layout;
+  if (kind === "array") return select(lt(key[0][0], rows), add(key[0][0], 1), 0);
+  if (kind === "compares" && def.value === null)
+    return def.elements.length === 0 ? i32(0) : def.elements.map((element) => holds(def, element.key, key)).reduce(or);
+  return call(chain.setProc(def), key.flat());
+}
+
+/** Is the set searched by a proc of its own? */
+export const hasProc = ({ set: def, kind }: SetLayout): boolean =>
+  kind !== "array" && !(kind === "compares" && def.value === null);
+
+/** The value of an element by its number plus 1, which is not 0. */
+export function elementValue({ values }: SetLayout, element: Expr, bits: number): Wide {
+  const size = boundBytes(bits);
+  const at = mul(element, size);
+  const first = values - size;
+  if (size === 4) return [load("image", 4, at, first)];
+  return size === 8 ? [load("image", 8, at, first)] : [load("image", 8, at, first), load("image", 8, at, first + 8)];
+}
+
+/** 1 or 0: does the element hold the key? */
+function holds(def: SetDef, ranges: readonly KeyRange[], key: readonly Wide[]): Expr {
+  return ranges.map(({ first, last }, i) => within(key[i], first, last, def.key[i].bits)).reduce(and);
+}
+
+/** 1 or 0: first <= value <= last. The value's pieces are evaluated several times. */
+export function within(value: Wide, first: KeyRange["first"], last: KeyRange["last"], bits: number): Expr {
+  if (first === last) return equal(value, constantOf(first, bits));
+  const above = eqz(below(value, constantOf(first, bits)));
+  const notBeyond = eqz(below(constantOf(last, bits), value));
+  if (bits > 32) return and(above, notBeyond);
+  // One comparison: what is below `first` wraps round.
+  return le(sub(value[0], Number(first)), Number(last) - Number(first));
+}
+
+export function setProc(name: string, layout: SetLayout): Proc {
+  const { set: def, kind, why, rows } = layout;
+  const key = def.key.map(({ bits }, field) =>
+    pieceTypes(bits).map((type, piece) => local(`key${field}${piece === 0 ? "" : `_${piece}`}`, type)),
+  );
+  const wides = key.map((pieces) => pieces.map((piece) => expr(piece)));
+  const bodies: Record<string, () => Step[]> = {
+    compares: () => compares(def, wides),
+    interval: () => interval(layout, wides[0]),
+    hash: () => hash(layout, wides),
+    list: () => list(layout, wides),
+  };
+  const title = def.name === null ? "set between braces" : `set ${def.name}`;
+  const comment = `${title}: ${kind} (${why}${kind === "hash" ? `, ${rows} slots` : ""})`;
+  return proc(name, { comment, params: key.flat(), result: "i32" }, bodies[kind]());
+}
+
+const compares = (def: SetDef, key: readonly Wide[]): Step[] => [
+  ...def.elements.map((element, i) => when(holds(def, element.key, key), [ret(i + 1)])),
+  ret(0),
+];
+
+/** A bound or key piece in memory. */
+function bound(base: Operand, offset: number, bits: number): Wide {
+  const size = boundBytes(bits);
+  if (size === 4) return [load("image", 4, base, offset)];
+  return size === 8
+    ? [load("image", 8, base, offset)]
+    : [load("image", 8, base, offset), load("image", 8, base, offset + 8)];
+}
+
+/** Branchless binary search: `found` ranges start at or before the key; the last of them may hold it. */
+function interval({ set: def, offset, rows }: SetLayout, key: Wide): Step[] {
+  const [{ bits }] = def.key;
+  const size = boundBytes(bits);
+  const found = local("found");
+  const padded = paddedRows(rows);
+  const lasts = offset + padded * size;
+  const elements = lasts + rows * size;
+  const steps: Step[] = [set(found, 0)];
+  const next = local("next");
+  for (let half = padded / 2; half >= 1; half /= 2) {
+    const starts = eqz(below(key, bound(mul(next, size), offset - size, bits)));
+    steps.push(set(next, add(found, half)), set(found, select(and(le(next, rows), starts), next, found)));
+  }
+  return [
+    ...steps,
+    when(eqz(found), [ret(0)]),
+    when(below(bound(mul(found, size), lasts - size, bits), key), [ret(0)]),
+    ret(load("image", 4, shl(found, 2), elements - 4)),
+  ];
+}
+
+/** Open addressing: slots from the key's hash on, until it is found or a slot is free. */
+function hash({ set: def, offset, rows }: SetLayout, key: readonly Wide[]): Step[] {
+  const size = slotBytes(def);
+  const at = local("at");
+  const slot = local("slot");
+  const words = key.flatMap((part, i) => wordsOf(part, def.key[i].bits));
+  const held: Reg[] = words.map((_, i) => local(`word${i}`));
+  const same = held.map((word, i) => eq(word, load("image", 4, slot, 4 + 4 * i))).reduce(and);
+  return [
+    ...held.map((word, i) => set(word, words[i])),
+    set(at, 0),
+    ...held.map((word) => set(at, mul(xor(binary("rotl", at, i32(SET_HASH_ROTATE)), word), SET_HASH_FACTOR))),
+    set(at, xor(at, shr(at, 16))),
+    repeat(rows, "slots", [
+      set(slot, add(mul(and(at, rows - 1), size), offset)),
+      when(eqz(load("image", 4, slot)), [ret(0)]),
+      when(same, [ret(load("image", 4, slot))]),
+      set(at, add(at, 1)),
+    ]),
+    ret(0),
+  ];
+}
+
+/** One element after the other, in their order. */
+function list({ set: def, offset, rows }: SetLayout, key: readonly Wide[]): Step[] {
+  const row = local("row");
+  const number = local("number");
+  let at = 0;
+  const tests = def.key.map(({ bits }, i) => {
+    const first = bound(row, at, bits);
+    const last = bound(row, at + boundBytes(bits), bits);
+    at += 2 * boundBytes(bits);
+    return and(eqz(below(key[i], first)), eqz(below(last, key[i])));
+  });
+  return [
+    set(row, offset),
+    set(number, 0),
+    repeat(rows, "elements", [
+      set(number, add(number, 1)),
+      when(tests.reduce(and), [ret(number)]),
+      set(row, add(row, rowBytes(def))),
+    ]),
+    ret(0),
+  ];
+}
