@@ -61,7 +61,21 @@ export interface NetManifest extends NetConfig {
   readonly routes: readonly OriginManifest[];
   /** Offsets in memory of the namespace's records (abi.ts). */
   readonly layout: { readonly net: number; readonly neighbours: number; readonly counters: number };
+  readonly chains: ChainsManifest;
   readonly cost: CostManifest;
+}
+
+/** What chains keep in memory: names for the host, by id. Null: a rule's own. */
+export interface ChainsManifest {
+  readonly counters: readonly { readonly name: string | null }[];
+  readonly sets: readonly SetManifest[];
+}
+
+export interface SetManifest {
+  readonly name: string | null;
+  /** What it is searched by (src/netfilter/set-structure.ts). */
+  readonly structure: string;
+  readonly elements: number;
 }
 
 export interface TableManifest {
@@ -328,6 +342,10 @@ const net = record<NetManifest>({
   ),
   rules: list(origin),
   routes: list(origin),
+  chains: record<ChainsManifest>({
+    counters: list(record<ChainsManifest["counters"][number]>({ name: nullOr(text) })),
+    sets: list(record<SetManifest>({ name: nullOr(text), structure: text, elements: u32 })),
+  }),
   layout: record<NetManifest["layout"]>({ net: u32, neighbours: u32, counters: u32 }),
   cost: record<CostManifest>({ instructions: whole(0, Number.MAX_SAFE_INTEGER), tableRounds: u32 }),
 });
