@@ -7,6 +7,7 @@ import { load } from "../../runtime/dataplane.ts";
 import { main } from "../../src/cli/cli.ts";
 
 const SEED = "examples/seed.vrf";
+const SEED6 = "examples/seed6.vrf";
 let folder = "";
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "vrfc-"));
@@ -73,6 +74,10 @@ describe("wrong use exits with 2 and says what is right", () => {
     [["explain", SEED, "in vethr1 10.0.0.7"], "expected `>`"],
     [["ping", SEED, "10.0.0.7", "--from", "ns7"], "no namespace `ns7`; there are host, ns0, ns1"],
     [["ping", SEED, "10.0.0.7", "-I", "vethr9"], "-I vethr9: namespace host has no such device"],
+    [
+      ["ping", SEED6, "2001:db8::7", "-I", "10.0.0.1"],
+      "-I 10.0.0.1: an address of another family than the destination",
+    ],
     [["ping", SEED, "10.0.0"], "`10.0.0` is not an address"],
     [["ping", SEED, "10.0.0.7", "-t", "0"], "--ttl 0: expected a number from 1 to 255"],
     [["ping", SEED, "10.0.0.7", "--engine", "kernel"], "--engine kernel: expected one of compiled, reference"],
@@ -251,6 +256,30 @@ describe.each(["reference", "compiled"])("on the %s engine", (engine) => {
     expect(report).toMatchObject({ schema: "vrfc.explain/1", kernel: "6.1", namespace: "host", verdict: "ICMP_ERROR" });
     expect(report.steps.at(-1)).toMatchObject({ step: "icmp_send", detail: "11/0 Time to live exceeded" });
   });
+  test("IPv6: explain and ping", { timeout }, async () => {
+    const explained = await vrfc(
+      "explain",
+      SEED6,
+      "in vethr1 2001:db8::7 > 2001:db8:1::7 hoplimit 9",
+      "--engine",
+      engine,
+    );
+    expect(explained.status).toBe(0);
+    expect(explained.out).toContain("table 100 (vrf): 2001:db8:1::/64 dev vethr2");
+    expect(explained.out).toContain("hop limit 9 -> 8");
+    expect(explained.out).toMatch(/=> SENT\s+vethr2/);
+    const unrouted = await vrfc("ping", SEED6, "2001:db8:99::1", "--from", "ns0", "--engine", engine);
+    expect([unrouted.status, unrouted.out.trimEnd().split("\n").at(-1)]).toEqual([
+      1,
+      "unreachable net from 2001:db8::1",
+    ]);
+    const group = await vrfc("ping", SEED6, "ff02::1%veth1", "--from", "ns0", "--engine", engine);
+    expect([group.status, group.out.trimEnd().split("\n").at(-1)]).toEqual([
+      0,
+      expect.stringMatching(/^reply ttl 64 from fe80::/),
+    ]);
+  });
+
   test("ping", { timeout }, async () => {
     const reply = await vrfc("ping", SEED, "10.0.1.7", "--from", "ns0", "--engine", engine);
     expect(reply.status).toBe(0);
