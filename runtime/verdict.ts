@@ -94,6 +94,11 @@ export const Entry = {
   LOOPBACK: 5,
   /** An IPv6 packet of neighbour discovery: leaves by `device` to its destination, a neighbour, without a route (ndisc_send_skb). */
   NDISC: 6,
+  /**
+   * An IPv4 packet for this host that the host has put together from fragments, as if received by `device` (skb->dev, a VRF for its
+   * slaves): passes the INPUT hook (ip_local_deliver). LOCAL.
+   */
+  LOCAL_IN: 7,
 } as const;
 export type Entry = (typeof Entry)[keyof typeof Entry];
 

@@ -5,12 +5,15 @@
  *     an IPv6 group begins, which `fibmatch` shows from the picked one round
  *   - in packets that the router wrote itself (its own address as source): the IPv4 identification and with it the header
  *     checksum, and the IPv6 flow label
+ *   - in ICMP timestamp replies, the time of day and with it the checksum
  *   - the order of frames on different ports
  *   - hooks of neighbour discovery, MLD and router discovery
  */
 
-import { EthernetView, EtherType } from "../runtime/net/ethernet.ts";
+import { ETHERNET_HEADER_BYTES, EthernetView, EtherType } from "../runtime/net/ethernet.ts";
+import { IcmpType, IcmpView } from "../runtime/net/icmp.ts";
 import { formatIp, parseIp, readIpv4, readIpv6 } from "../runtime/net/ip.ts";
+import { IpProtocol, Ipv4View } from "../runtime/net/ipv4.ts";
 import { readU16 } from "../runtime/net/wire.ts";
 import type { Answer, Frame, FrameAnswer, HookAnswer, PingAnswer, Query, RouteAnswer, Scenario } from "./scenario.ts";
 
@@ -209,6 +212,7 @@ function maskFrame(hex: string, own: ReadonlySet<string>): string {
   if (type === EtherType.IPV4 && bytes.length >= 34 && own.has(formatIp(readIpv4(bytes, 26)))) {
     bytes.fill(0, 18, 20);
     bytes.fill(0, 24, 26);
+    maskTimestampReply(new Ipv4View(bytes.subarray(ETHERNET_HEADER_BYTES)));
   }
   const linkLocal = readU16(bytes, 22) === 0xfe80;
   if (type === EtherType.IPV6 && bytes.length >= 54 && (linkLocal || own.has(formatIp(readIpv6(bytes, 22))))) {
@@ -216,6 +220,13 @@ function maskFrame(hex: string, own: ReadonlySet<string>): string {
     bytes.fill(0, 16, 18);
   }
   return Buffer.from(bytes).toString("hex");
+}
+
+function maskTimestampReply({ protocol, fragmentOffset, payload }: Ipv4View): void {
+  if (protocol !== IpProtocol.ICMP || fragmentOffset !== 0 || new IcmpView(payload).type !== IcmpType.TIMESTAMP_REPLY)
+    return;
+  payload.fill(0, 2, 4);
+  payload.fill(0, 12, 20);
 }
 
 function compareCounters(tally: Tally, { name: scenario }: Scenario, want: Answer, got: Answer): void {

@@ -29,7 +29,7 @@ export function answerFrame(lab: Lab, model: Model, frame: Frame, scenario: Scen
   const bytes = fromHex(frame.hex);
   if (bytes === null) return { unsupported: "a frame that is not hexadecimal" };
   lab.idle(at === undefined ? BETWEEN_FRAMES : Math.max(0, at - lab.now) / SECOND);
-  const events = lab.inject(peer.net, peer.ifindex, bytes);
+  const events = [...lab.inject(peer.net, peer.ifindex, bytes), ...lab.idle(scenario.wait ?? 0)];
   const logged = new Set(scenario.hooks_in ?? []);
   const ports = new Set(scenario.ports ?? []);
   const hooks = hookWalk(events, lab.nets)

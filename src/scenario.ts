@@ -14,6 +14,8 @@ export interface Scenario {
   readonly pings?: readonly string[];
   /** Namespaces whose netfilter hooks are recorded. */
   readonly hooks_in?: readonly string[];
+  /** Seconds to listen after each frame; a fraction of one if not given. */
+  readonly wait?: number;
   /** Namespace to nftables rule set. */
   readonly nft?: Readonly<Record<string, string>>;
   /** The kernel's answers. */

@@ -1,7 +1,7 @@
 /**
  * Local delivery (ip_protocol_deliver_rcu): raw sockets first, each getting a copy; then the protocol.
  *
- *   ICMP   echo -> reply; errors -> the error queue of the socket that caused them
+ *   ICMP   echo, timestamp -> reply; errors -> the error queue of the socket that caused them
  *   UDP    its sockets (sockets/sockets.ts); none has the port: ICMP port unreachable
  *   TCP    likewise; none has the port, or it is not what they expect: reset
  *   IGMP, UDP-Lite   have a handler in the kernel, which stays silent here
@@ -13,7 +13,7 @@ import type { Ipv4 } from "../net/ip.ts";
 import { IPV4_HEADER_BYTES, IpProtocol, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
 import { TcpFlag, TcpView, tcpSegment } from "../net/tcp.ts";
 import { UdpView } from "../net/udp.ts";
-import { answerOptions, icmpReply, icmpSend, specificDestination } from "./icmp-send.ts";
+import { answerOptions, echoReply, icmpSend, specificDestination, timestampReply } from "./icmp-send.ts";
 import { withOptions } from "./options.ts";
 import { boundDeviceMatches } from "./sockets/lookup.ts";
 import type { Sockets, TransportPacket } from "./sockets/sockets.ts";
@@ -33,7 +33,6 @@ export interface RawSocket {
 
 export function deliver(stack: Stack, sockets: Sockets, packet: LocalPacket): void {
   const ip = new Ipv4View(packet.bytes);
-  if (ip.isFragment) return;
   switch (ip.protocol) {
     case IpProtocol.ICMP:
       deliverIcmp(stack, sockets, packet, ip);
@@ -72,7 +71,10 @@ function deliverIcmp(stack: Stack, sockets: Sockets, packet: LocalPacket, ip: Ip
     if (takes(stack, socket, ip.destination, packet.inetIif, packet.sdif)) socket.receive(ip);
   switch (icmp.type) {
     case IcmpType.ECHO:
-      if (!ignoresEcho(stack, packet)) icmpReply(stack, packet);
+      if (!stack.sysctl.icmpEchoIgnoreAll && !ignoresGroup(stack, packet)) echoReply(stack, packet);
+      break;
+    case IcmpType.TIMESTAMP:
+      if (!ignoresGroup(stack, packet)) timestampReply(stack, packet);
       break;
     case IcmpType.DEST_UNREACH:
     case IcmpType.TIME_EXCEEDED:
@@ -81,8 +83,9 @@ function deliverIcmp(stack: Stack, sockets: Sockets, packet: LocalPacket, ip: Ip
   }
 }
 
-const ignoresEcho = ({ sysctl }: Stack, packet: LocalPacket): boolean =>
-  sysctl.icmpEchoIgnoreAll || (isGroupRoute(packet) && sysctl.icmpEchoIgnoreBroadcasts);
+/** Echo and timestamp requests to a group. */
+const ignoresGroup = ({ sysctl }: Stack, packet: LocalPacket): boolean =>
+  isGroupRoute(packet) && sysctl.icmpEchoIgnoreBroadcasts;
 
 /** Highest code of "destination unreachable" that icmp_unreach hands on (k: NR_ICMP_UNREACH). */
 const NR_ICMP_UNREACH = 15;

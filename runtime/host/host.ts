@@ -7,19 +7,20 @@
  *        +-----------------------------  engine  -------------------------------+
  *        |               |                 |               |           |        |
  *   PASS: arp.ts   LOCAL: deliver.ts  ICMP_ERROR:     UNRESOLVED:   FRAGMENT:  TRANSMIT        IPv6: ipv6/host6.ts
- *   answers,       echo -> reply,     icmp-send.ts    neighbours.ts fragment.ts   |
- *   learns         closed port,       through         asks by ARP,  and           v
- *                  sockets            output()        NEIGHBOUR     NEIGHBOUR    wire
+ *   answers,       reassembly.ts,     icmp-send.ts    neighbours.ts fragment.ts   |
+ *   learns         echo -> reply,     through         asks by ARP,  and           v
+ *                  closed port,       output()        NEIGHBOUR     NEIGHBOUR    wire
+ *                  sockets
  *
  * Works over any `Engine`, one packet at a time; time is the clock's. Given the same calls it does the same things.
  *
- * Not here: reassembly (a fragment for this host is dropped), source routes, ICMP timestamps, neighbour ageing.
+ * Not here: source routes, neighbour ageing.
  */
 import { RouteTypeCode } from "../abi.ts";
 import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag } from "../batch.ts";
 import type { Engine, RuleCounter } from "../engine.ts";
 import { describe, describeFrame } from "../net/describe.ts";
-import { EthernetView, EtherType } from "../net/ethernet.ts";
+import { EthernetView, EtherType, withoutPriorityTags } from "../net/ethernet.ts";
 import { IcmpType, Unreachable } from "../net/icmp.ts";
 import { Icmp6Type } from "../net/icmp6.ts";
 import { type Ip, type Ipv4, type Ipv6, parseIp, readIpv4, readIpv6, writeIpv4, writeIpv6 } from "../net/ip.ts";
@@ -47,6 +48,7 @@ import { compileOptions, forwardOptions, hasOptions, type IpOptions, scanOptions
 import { Ping } from "./ping.ts";
 import type { PingDevice, PingHost, PingOptions, PingRun } from "./ping-run.ts";
 import { ErrorRateLimit } from "./rate-limit.ts";
+import { type Fragment, Reassembly } from "./reassembly.ts";
 import type { ClientHost } from "./sockets/client.ts";
 import { Sockets } from "./sockets/sockets.ts";
 import type { OutputMeta } from "./stack.ts";
@@ -87,6 +89,11 @@ interface Arrival {
   /** IP options; null: none. */
   readonly options: IpOptions | null;
 }
+/** A fragment for this host. */
+interface ReceivedFragment extends Fragment {
+  readonly sdif: number;
+  readonly arrival: Arrival;
+}
 const FROM_SOCKET: Arrival = { groupFrame: false, received: null, options: null };
 /** A broadcast of this host itself: not PACKET_HOST, so that it is not answered. */
 const LOOPED_BACK: Arrival = { ...FROM_SOCKET, groupFrame: true };
@@ -107,6 +114,7 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
   readonly #config: NetConfig;
   readonly #options: HostOptions;
   readonly #batch: PacketBatch;
+  readonly #reassembly: Reassembly<ReceivedFragment>;
   readonly sockets: Sockets;
   #identification = 0;
   #pings = 0;
@@ -124,6 +132,11 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     this.prefsrcRoutes6 = new Set(options.config.prefsrcRoutes6);
     this.onLinkRoutes6 = new Map(options.config.onLinkRoutes6.map(({ route, address }) => [route, parseIp(address)]));
     this.ipv6 = new Host6(this, this.sockets);
+    this.#reassembly = new Reassembly(
+      options.clock,
+      (device) => this.devices.l3mdevMaster(device),
+      (first, device) => this.#reassemblyExpired(first, device),
+    );
     const resolution = {
       resolved: (device: number, address: Ip, mac: Mac, queue: readonly Waiting[]) =>
         this.#neighbourResolved(device, address, mac, queue),
@@ -154,7 +167,7 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
 
   /** A frame arrives at a device. */
   receive(device: number, frame: Uint8Array): void {
-    const ethernet = new EthernetView(frame);
+    const ethernet = new EthernetView(withoutPriorityTags(frame));
     const groupFrame = isGroup(ethernet.destination);
     const ip = new Ipv4View(ethernet.payload);
     const readable = ethernet.type === EtherType.IPV4 && ip.bytes.length >= ip.headerLength && hasOptions(ip.bytes);
@@ -307,6 +320,7 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
         break;
       case Verdict.LOCAL:
         if (isIpv6(judged.ip)) this.ipv6.deliver(judged, arrival.groupFrame, device);
+        else if (new Ipv4View(judged.ip).isFragment) this.#reassemble(judged, arrival);
         else this.#deliver(judged, arrival);
         break;
       case Verdict.ICMP_ERROR:
@@ -347,6 +361,26 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     const owner = this.devices.ownerOf(new Ipv4View(bytes).destination, this.devices.l3mdevMaster(device));
     const inetIif = received === null && owner !== 0 ? owner : device;
     deliver(this, this.sockets, { bytes, device, inetIif, sdif, routeType, groupFrame, options });
+  }
+
+  /** ip_local_deliver of a fragment. The whole has the first fragment's header and sk_buff, but the last one's skb->dev and dst. */
+  #reassemble({ ip: bytes, skbDevice: device, sdif, routeType }: Judgement, arrival: Arrival): void {
+    const done = this.#reassembly.add({ bytes, device, sdif, arrival });
+    if (done === null) return;
+    const { bytes: packet, first } = done;
+    const judged = this.#judge(packet, { entry: Entry.LOCAL_IN, device });
+    // As the engine has it for a packet that was not cut: `sdif` of LOCAL is the slave, of ICMP_ERROR the receiving device.
+    const receivedBy = judged.verdict === Verdict.LOCAL ? first.sdif : first.sdif || device;
+    this.#act({ ...judged, sdif: receivedBy, routeType }, packet, device, first.arrival);
+  }
+
+  /** ip_expire: only if the fragment would still be accepted. */
+  #reassemblyExpired({ bytes: packet, arrival }: ReceivedFragment, device: number): void {
+    const { verdict, routeType } = this.#ask(packet, { entry: Entry.ROUTE_INPUT, device });
+    if (verdict !== Verdict.FOUND) return;
+    const { groupFrame, options } = arrival;
+    const error = { type: IcmpType.TIME_EXCEEDED, code: FRAGMENT_TIME, info: 0 };
+    icmpSend(this, { ...error, packet, device, routeType, groupFrame, options, received: true });
   }
 
   #icmpError(judged: Judgement, packet: Uint8Array, { groupFrame, options }: Arrival): void {
@@ -390,7 +424,7 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
   }
 
   #pass(packet: Uint8Array, device: number): void {
-    const frame = new EthernetView(packet);
+    const frame = new EthernetView(withoutPriorityTags(packet));
     if (frame.type === EtherType.ARP) arpReceive(this, device, frame);
     else this.passed++;
   }
@@ -496,6 +530,9 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
 
 const addressesOf = ({ addresses, addresses6 }: HostDevice): Ip[] =>
   [...addresses, ...addresses6].map((a) => a.address);
+
+/** ICMP_EXC_FRAGTIME */
+const FRAGMENT_TIME = 1;
 
 const isIpv6 = (packet: Uint8Array): boolean => packet.length > 0 && packet[0] >>> 4 === 6;
 

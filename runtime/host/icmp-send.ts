@@ -1,12 +1,21 @@
 /**
- * ICMP that a host sends of itself (net/ipv4/icmp.c): echo replies (icmp_reply) and errors (__icmp_send). Both leave
+ * ICMP that a host sends of itself (net/ipv4/icmp.c): answers (icmp_reply) and errors (__icmp_send). Both leave
  * through the output path, bound to the VRF that the packet came in by, so that the answer returns in that VRF.
  */
 import { RouteTypeCode } from "../abi.ts";
 import { PacketFlag } from "../batch.ts";
-import { ICMP_HEADER_BYTES, IcmpType, IcmpView, icmpMessage, isIcmpError, Unreachable } from "../net/icmp.ts";
+import {
+  ICMP_HEADER_BYTES,
+  type IcmpMessage,
+  IcmpType,
+  IcmpView,
+  icmpMessage,
+  isIcmpError,
+  Unreachable,
+} from "../net/icmp.ts";
 import type { Ipv4 } from "../net/ip.ts";
 import { IPV4_HEADER_BYTES, IpProtocol, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
+import { writeU32 } from "../net/wire.ts";
 import { Verdict } from "../verdict.ts";
 import { AddressScope } from "./devices.ts";
 import { echoOptions, type IpOptions, withOptions } from "./options.ts";
@@ -21,11 +30,28 @@ const ERROR_MAX_BYTES = 576;
 /** 192.0.0.8, the source of an error on a host that has no address (RFC 7600). */
 const INADDR_DUMMY: Ipv4 = 0xc0000008;
 
-/** icmp_reply to an echo request: its data back, its TOS kept, its mark forgotten (fwmark_reflect is off). */
-export function icmpReply(stack: Stack, request: LocalPacket): void {
+/** icmp_echo: its data back. */
+export function echoReply(stack: Stack, request: LocalPacket): void {
+  const { rest, data } = new IcmpView(new Ipv4View(request.bytes).payload);
+  icmpReply(stack, request, { type: IcmpType.ECHO_REPLY, code: 0, rest, data });
+}
+
+/** icmp_timestamp: when the request was sent, as it says itself, and twice the time of day (RFC 792: received, transmitted). */
+export function timestampReply(stack: Stack, request: LocalPacket): void {
+  const { rest, data: sent } = new IcmpView(new Ipv4View(request.bytes).payload);
+  if (sent.length < TIME_BYTES) return;
+  const data = new Uint8Array(3 * TIME_BYTES);
+  data.set(sent.subarray(0, TIME_BYTES));
+  for (const at of [TIME_BYTES, 2 * TIME_BYTES]) writeU32(data, at, stack.timestamp());
+  icmpReply(stack, request, { type: IcmpType.TIMESTAMP_REPLY, code: 0, rest, data });
+}
+
+const TIME_BYTES = 4;
+
+/** icmp_reply: the request's TOS kept, its mark forgotten (fwmark_reflect is off). */
+function icmpReply(stack: Stack, request: LocalPacket, message: IcmpMessage): void {
   const ip = new Ipv4View(request.bytes);
-  const { rest, data } = new IcmpView(ip.payload);
-  const reply = icmpMessage({ type: IcmpType.ECHO_REPLY, code: 0, rest, data });
+  const reply = icmpMessage(message);
   const header = { tos: ip.tos, source: specificDestination(stack, request), destination: ip.source };
   const device = stack.devices.l3mdevMaster(request.device);
   const options = answerOptions(stack, request.bytes, request.options, header.source, device);

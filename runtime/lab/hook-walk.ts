@@ -5,8 +5,8 @@
 import { type Hook, NETFILTER_HOOKS } from "../hooks.ts";
 import type { NetConfig } from "../host/config.ts";
 import type { LabEvent, PacketEvent } from "../host/events.ts";
-import { ETHERNET_HEADER_BYTES } from "../net/ethernet.ts";
-import { IcmpType, IcmpView } from "../net/icmp.ts";
+import { EthernetView, withoutPriorityTags } from "../net/ethernet.ts";
+import { ICMP_HEADER_BYTES, IcmpType, IcmpView } from "../net/icmp.ts";
 import { Icmp6Type } from "../net/icmp6.ts";
 import { formatIp, type Ip } from "../net/ip.ts";
 import { IpProtocol, Ipv4View } from "../net/ipv4.ts";
@@ -78,13 +78,13 @@ interface Logged {
 }
 
 function logged({ entry, before }: PacketEvent): Logged {
-  const bytes = entry === Entry.RECEIVE ? before.subarray(ETHERNET_HEADER_BYTES) : before;
+  const bytes = entry === Entry.RECEIVE ? new EthernetView(withoutPriorityTags(before)).payload : before;
   return bytes.length > 0 && bytes[0] >>> 4 === 6 ? logged6(bytes) : logged4(bytes);
 }
 
 function logged4(bytes: Uint8Array): Logged {
   const { source, destination, protocol, ttl, fragmentOffset, payload } = new Ipv4View(bytes);
-  const hasType = protocol === IpProtocol.ICMP && fragmentOffset === 0 && payload.length > 0;
+  const hasType = protocol === IpProtocol.ICMP && fragmentOffset === 0 && payload.length >= ICMP_HEADER_BYTES;
   const icmpType = hasType ? new IcmpView(payload).type : null;
   return { family: 4, source, destination, protocol, ttl, icmpType };
 }

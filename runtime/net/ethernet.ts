@@ -19,6 +19,12 @@ import { readU16, writeU16 } from "./wire.ts";
 const DESTINATION = 0;
 const SOURCE = 6;
 const TYPE = 12;
+/** Of a tag's control information, the VLAN (IEEE 802.1Q section 9.6); 0: the tag says no more than the priority. */
+export const VLAN_VID_MASK = 0xfff;
+/** k:include/linux/if_vlan.h eth_type_vlan */
+export const isVlan = (type: number): boolean => type === EtherType.VLAN || type === EtherType.VLAN_STACKED;
+const VLAN_TAG_BYTES = 4;
+
 export const ETHERNET_HEADER_BYTES = 14;
 
 export const EtherType = { IPV4: 0x0800, ARP: 0x0806, VLAN: 0x8100, VLAN_STACKED: 0x88a8, IPV6: 0x86dd } as const;
@@ -67,4 +73,18 @@ export function ethernetFrame(header: EthernetHeader, payload: Uint8Array): Uint
   emitEthernet(header, frame);
   frame.set(payload, ETHERNET_HEADER_BYTES);
   return frame;
+}
+
+/** The frame without the priority tags in front of its payload; as it is if it has none. */
+export function withoutPriorityTags(frame: Uint8Array): Uint8Array {
+  let at = TYPE;
+  const isPriorityTag = () =>
+    at + 2 + VLAN_TAG_BYTES <= frame.length &&
+    isVlan(readU16(frame, at)) &&
+    (readU16(frame, at + 2) & VLAN_VID_MASK) === 0;
+  while (isPriorityTag()) at += VLAN_TAG_BYTES;
+  if (at === TYPE) return frame;
+  const bytes = frame.slice(at - TYPE);
+  bytes.set(frame.subarray(0, TYPE));
+  return bytes;
 }

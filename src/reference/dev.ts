@@ -3,7 +3,7 @@
  * k:net/core/dev.c __netif_receive_skb_core, __dev_queue_xmit; net/ethernet/eth.c eth_type_trans; drivers/net/veth.c, loopback.c.
  */
 import type { Device } from "../../dsl/model.ts";
-import { ETHERNET_HEADER_BYTES, EthernetView, EtherType } from "../../runtime/net/ethernet.ts";
+import { ETHERNET_HEADER_BYTES, EthernetView, EtherType, isVlan, VLAN_VID_MASK } from "../../runtime/net/ethernet.ts";
 import { BROADCAST_MAC, isGroup } from "../../runtime/net/mac.ts";
 import { readU16 } from "../../runtime/net/wire.ts";
 import { DropReason, Verdict } from "../../runtime/verdict.ts";
@@ -19,6 +19,8 @@ import { kfree_skb, leave, type PacketType, type SkBuff, skb_orphan } from "./sk
 import { vrf_xmit } from "./vrf.ts";
 
 const VLAN_HLEN = 4;
+/** Of an Ethernet header, without its type. */
+const ADDRESSES_BYTES = 12;
 /** Below, the type is a length. */
 const ETH_P_802_3_MIN = 0x600;
 const ETH_P_802_3 = 1;
@@ -36,7 +38,7 @@ export function dev_receive(net: NetNamespace, skb: SkBuff, ifindex: number): Ve
   return netif_receive_skb(net, skb, dev);
 }
 
-/** The hooks of the device, then the protocol. Tagged frames and everything but IP are the host's. */
+/** The hooks of the device, then the protocol. Everything but IP is the host's. */
 export function netif_receive_skb(net: NetNamespace, skb: SkBuff, dev: Device): Verdict {
   const { type } = eth_type_trans(skb, dev);
   return netif_receive_skb_core(net, skb, dev, type);
@@ -60,29 +62,44 @@ function netif_receive_skb_core(net: NetNamespace, skb: SkBuff, dev: Device, typ
   skb.skb_iif = dev.ifindex;
   skb.protocol = type;
   net.hook("xdp", dev.ifindex, 0);
+  const vlan = isVlan(type) ? skb_vlan_untag(skb) : 0;
+  if (vlan === null) return kfree_skb(net, skb, DropReason.NOT_SPECIFIED);
   net.hook("tc ingress", dev.ifindex, 0);
-  skb_untag(skb);
+  if (skb.protocol < ETH_P_802_3_MIN) skb.protocol = lengthProtocol(skb);
   skb.network_header = skb.data;
-  return nf_hook(net, skb, "netdev ingress", dev, null) ?? deliver_skb(net, skb, dev, type);
+  return nf_hook(net, skb, "netdev ingress", dev, null) ?? deliver_skb(net, skb, dev, vlan);
 }
 
-/**
- * skb_vlan_untag: the hooks of a device see behind a VLAN tag; nothing else does, as tagged frames are the host's. A length instead of
- * a type: ETH_P_802_2, ETH_P_802_3.
- */
-function skb_untag(skb: SkBuff): void {
-  if (skb.protocol === EtherType.VLAN || skb.protocol === EtherType.VLAN_STACKED) {
-    if (skb.len < VLAN_HLEN + 2) return;
-    skb.protocol = readU16(skb.bytes, skb.data + 2);
-    skb.pull(VLAN_HLEN);
-  }
-  if (skb.protocol < ETH_P_802_3_MIN)
-    skb.protocol = skb.len >= 2 && readU16(skb.bytes, skb.data) === 0xffff ? ETH_P_802_3 : ETH_P_802_2;
+/** @returns the id of the VLAN whose tag was taken off, 0: a priority tag; null: the tag is not all there */
+function skb_vlan_untag(skb: SkBuff): number | null {
+  if (skb.len < VLAN_HLEN + 2) return null;
+  const id = readU16(skb.bytes, skb.data) & VLAN_VID_MASK;
+  skb.protocol = readU16(skb.bytes, skb.data + 2);
+  skb.pull(VLAN_HLEN);
+  return id;
 }
 
-function deliver_skb(net: NetNamespace, skb: SkBuff, dev: Device, type: number): Verdict {
-  if (type === EtherType.IPV4) return ip_rcv(net, skb, dev);
-  return type === EtherType.IPV6 ? ipv6_rcv(net, skb, dev) : Verdict.PASS;
+/** A length instead of a type. */
+const lengthProtocol = (skb: SkBuff): number =>
+  skb.len >= 2 && readU16(skb.bytes, skb.data) === 0xffff ? ETH_P_802_3 : ETH_P_802_2;
+
+/** Behind a priority tag there may be another; behind that of a VLAN, which has no device here, it does not matter. */
+function deliver_skb(net: NetNamespace, skb: SkBuff, dev: Device, outer: number): Verdict {
+  let vlan: number | null = outer;
+  while (vlan === 0 && isVlan(skb.protocol)) vlan = skb_vlan_untag(skb);
+  if (vlan === null) return kfree_skb(net, skb, DropReason.NOT_SPECIFIED);
+  if (vlan !== 0) skb.pkt_type = "OTHERHOST";
+  if (skb.protocol !== EtherType.IPV4 && skb.protocol !== EtherType.IPV6) return Verdict.PASS;
+  skb_reorder_vlan_header(skb);
+  return skb.protocol === EtherType.IPV4 ? ip_rcv(net, skb, dev) : ipv6_rcv(net, skb, dev);
+}
+
+/** Closes the gap that tags have left behind the Ethernet addresses. */
+function skb_reorder_vlan_header(skb: SkBuff): void {
+  const at = skb.data - ETHERNET_HEADER_BYTES;
+  if (skb.mac_header === null || skb.mac_header >= at) return;
+  skb.bytes.copyWithin(at, skb.mac_header, skb.mac_header + ADDRESSES_BYTES);
+  skb.mac_header = at;
 }
 
 /** Pulls the Ethernet header and says for whom the frame is; its own address leaves pkt_type as it was. */

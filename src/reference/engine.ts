@@ -10,6 +10,7 @@
  *                      LOOKUP      ip_route_connect   raw.ts
  *                      NEIGHBOUR   ip_finish_output2  ip_output.ts
  *                      ROUTE_INPUT inet_rtm_getroute  rtm_getroute.ts
+ *                      LOCAL_IN    ip_local_deliver   ip_input.ts
  *
  *   fib_lookup  fib4_rules.ts -> fib_rules_lookup  fib_rules.ts -> fib_table_lookup  fib_trie.ts
  *   fib_validate_source  fib_frontend.ts    fib_select_path  fib_semantics.ts    l3mdev.ts, vrf.ts, neighbour.ts, devinet.ts
@@ -21,7 +22,10 @@
  *                                       PKT_TOO_BIG: a veth gets more than its MTU + 14 + 4 (a VLAN tag) bytes.
  *             | netif_receive
  *   netif_receive = hook xdp in=D, hook tc ingress in=D, hook netdev ingress in=D, ip_rcv
- *                                       (EtherType 86dd: ipv6_rcv; another, as that of tagged frames: verdict PASS, nothing follows)
+ *                                       (EtherType 86dd: ipv6_rcv; another: verdict PASS, nothing follows)
+ *                                       A VLAN tag (8100, 88a8) is taken off before tc ingress: drop NOT_SPECIFIED when fewer than
+ *                                       6 bytes follow the header. Id 0: as without it, but tags behind it are taken off likewise
+ *                                       after netdev ingress. Another id: the frame is another host's (OTHERHOST)
  *   ip_rcv    = drop                    ip_rcv_core, the first that holds: OTHERHOST; IP_INHDR (below 20 bytes, ihl < 5 or version
  *                                       not 4, header not all there); IP_CSUM; PKT_TOO_SMALL (tot_len > frame); IP_INHDR (tot_len < ihl * 4)
  *             | hook prerouting in=D,
@@ -90,6 +94,7 @@
  *   ROUTE_INPUT = drop IP_INHDR | send_error ENODEV (no such device) | route_input up to its dst_input, `route`, and send_error in place of
  *               its drops (EXDEV for IP_RPFILTER, else EINVAL) and of no_route (what the look-up gave, EHOSTUNREACH if D does not forward)
  *   LOOPBACK  = drop IP_INHDR | drop DEVICE_DOWN (no such device) | netif_receive: pkt_type LOOPBACK, and with its dst
+ *   LOCAL_IN  = drop IP_INHDR | drop DEVICE_DOWN (no such device) | hook input in=device
  *   NEIGHBOUR = drop IP_INHDR | drop DEVICE_DOWN (no such device) | ip_finish_output's last two lines
  *
  *   hook      = hook, { chain }         `hook X` above is the hook and the base chains attached to it, in the order of Net.netfilter.hooks; what
@@ -131,7 +136,7 @@
  * COLUMNS, besides `verdict`; those not named are 0 (`nextHop` and `flags` then keep what they held).
  *
  *   TRANSMIT     data, length: the frame. outDevice. The redirect, if any
- *   LOCAL        data = l3, length = tot_len. skbDevice, sdif
+ *   LOCAL        data = l3, length = tot_len. skbDevice, sdif (LOCAL_IN: length as given, sdif 0; the host knows it)
  *   DROP         reason. The redirect, if any. The bytes, data and length are unspecified
  *   ICMP_ERROR   data = l3, length; error, info, skbDevice (skb->dev), sdif (the receiving device, 0: a socket's packet)
  *   UNRESOLVED   data = l3, length; outDevice, nextHop (NEXT_HOP_IN_SLOT; flag NEXT_HOP_IPV6). The redirect, if any
@@ -166,6 +171,7 @@ import { readIpv4, readIpv6 } from "../../runtime/net/ip.ts";
 import type { Trace, TraceStep } from "../../runtime/trace.ts";
 import { DropReason, Entry, Verdict } from "../../runtime/verdict.ts";
 import { dev_loopback_receive, dev_receive } from "./dev.ts";
+import { ip_local_deliver_whole } from "./ip_input.ts";
 import { ip_finish_output2 } from "./ip_output.ts";
 import { isIpv6 } from "./ipv6/af_inet6.ts";
 import { ndisc_send_skb } from "./ipv6/ndisc.ts";
@@ -232,6 +238,8 @@ function judge(net: NetNamespace, skb: SkBuff): Verdict {
       return isIpv6(skb) ? inet6_route_input(net, skb, device) : inet_rtm_getroute(net, skb, device);
     case Entry.NDISC:
       return ndisc_send_skb(net, skb, device);
+    case Entry.LOCAL_IN:
+      return ip_local_deliver_whole(net, skb, device);
     default:
       return Verdict.NONE; // not an entry
   }

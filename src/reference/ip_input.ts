@@ -10,9 +10,11 @@ import { ifIndex } from "../../runtime/brand.ts";
 import { DropReason, type Verdict } from "../../runtime/verdict.ts";
 import { ip_forward } from "./ip_forward.ts";
 import { IPHDR_BYTES, ip_fast_csum, ip_is_fragment } from "./iphdr.ts";
+import { isIpv6 } from "./ipv6/af_inet6.ts";
 import { l3mdev_ip_rcv } from "./l3mdev.ts";
 import type { NetNamespace } from "./net.ts";
 import { nf_hook } from "./netfilter/nf_hook.ts";
+import { refuse_header } from "./raw.ts";
 import { ip_error, ip_route_input_noref } from "./route.ts";
 import { deliver, icmp_send, inet_sdif, kfree_skb, type SkBuff } from "./skb.ts";
 
@@ -89,4 +91,14 @@ export function ip_local_deliver(net: NetNamespace, skb: SkBuff): Verdict {
   net.record({ step: "ip_local_deliver", device: dev.ifindex, sdif: ifIndex(inet_sdif(skb)) });
   const end = ip_is_fragment(skb.iphdr) ? null : nf_hook(net, skb, "input", dev, null);
   return end ?? deliver(skb);
+}
+
+/** Entry LOCAL_IN: the second half of ip_local_deliver, of a packet that ip_defrag has put together. */
+export function ip_local_deliver_whole(net: NetNamespace, skb: SkBuff, ifindex: number): Verdict {
+  const refused = isIpv6(skb) ? kfree_skb(net, skb, DropReason.IP_INHDR) : refuse_header(net, skb);
+  if (refused !== null) return refused;
+  const dev = net.dev_get_by_index(ifindex);
+  if (dev === undefined) return kfree_skb(net, skb, DropReason.DEVICE_DOWN);
+  skb.dev = dev;
+  return nf_hook(net, skb, "input", dev, null) ?? deliver(skb);
 }

@@ -61,6 +61,8 @@ function where(event: PacketEvent, net: Net): string {
       return `goes on: the neighbour on ${device} is known now`;
     case Entry.LOOPBACK:
       return `a copy comes back by ${device}`;
+    case Entry.LOCAL_IN:
+      return `put together from fragments, as if received by ${device}`;
     default:
       return "";
   }

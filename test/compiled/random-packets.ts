@@ -4,7 +4,7 @@ import { PacketFlag } from "../../runtime/batch.ts";
 import { checksum } from "../../runtime/net/checksum.ts";
 import { writeIpv4 } from "../../runtime/net/ip.ts";
 import { BROADCAST_MAC, writeMac } from "../../runtime/net/mac.ts";
-import { writeU16 } from "../../runtime/net/wire.ts";
+import { writeU16, writeU32 } from "../../runtime/net/wire.ts";
 import { Entry } from "../../runtime/verdict.ts";
 import { anyAddress, IFINDEXES, macOf, UNICAST } from "./random-model.ts";
 
@@ -69,10 +69,16 @@ const anyFrame = fc
     packet: anyIpPacket,
     mac: rarely("own", fc.constantFrom("broadcast", "multicast", "other"), 10),
     type: rarely(0x0800, fc.constantFrom(0x0806, 0x8100, 0x86dd)),
+    tags: rarely<number[]>(
+      [],
+      fc.array(fc.constantFrom(0x81000000, 0x8100e000, 0x88a80000, 0x81000005), { maxLength: 3 }),
+      8,
+    ),
     cut: rarely(0, fc.integer({ min: 1, max: 40 })),
   })
-  .map(({ device, packet, mac, type, cut }) => {
-    const bytes = new Uint8Array(14 + packet.length);
+  .map(({ device, packet, mac, type, tags, cut }) => {
+    const header = 14 + 4 * tags.length;
+    const bytes = new Uint8Array(header + packet.length);
     const destinations: Record<string, number> = {
       own: macOf(device),
       broadcast: BROADCAST_MAC,
@@ -80,8 +86,9 @@ const anyFrame = fc
     };
     writeMac(bytes, 0, destinations[mac] ?? 0x02ffffffffff);
     writeMac(bytes, 6, 0x020000000707);
-    writeU16(bytes, 12, type);
-    bytes.set(packet, 14);
+    for (const [k, tag] of tags.entries()) writeU32(bytes, 12 + 4 * k, tag);
+    writeU16(bytes, header - 2, type);
+    bytes.set(packet, header);
     return { entry: Entry.RECEIVE as number, device, bytes: bytes.slice(0, bytes.length - cut) };
   });
 
@@ -93,6 +100,7 @@ const anySend = fc.record({
     Entry.NEIGHBOUR,
     Entry.ROUTE_INPUT,
     Entry.LOOPBACK,
+    Entry.LOCAL_IN,
   ),
   device: fc.constantFrom(0, 0, 0, ...IFINDEXES, 99),
   bytes: anyIpPacket.map((bytes) => {
@@ -104,7 +112,7 @@ const anySend = fc.record({
 });
 
 const anyBytes = fc.record({
-  entry: fc.integer({ min: 0, max: 7 }),
+  entry: fc.integer({ min: 0, max: 8 }),
   device: fc.constantFrom(0, ...IFINDEXES),
   bytes: fc.uint8Array({ maxLength: 300, size: "max" }),
 });

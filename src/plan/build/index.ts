@@ -29,7 +29,7 @@ import { ipDstMtu, rtNexthop, rtSetNexthop, traceRoute } from "./dst.ts";
 import { fibTableLookup } from "./fib.ts";
 import { skbFlowDissect } from "./flow.ts";
 import { ipForward } from "./forward.ts";
-import { ipLocalDeliver, ipRcv, ipRcvCore, ipRcvFinish } from "./ip_input.ts";
+import { ipLocalDeliver, ipLocalDeliverWhole, ipRcv, ipRcvCore, ipRcvFinish } from "./ip_input.ts";
 import { ipv6DevGetSaddr } from "./ipv6/addrconf.ts";
 import { isIpv6 } from "./ipv6/af_inet6.ts";
 import { ip6DatagramDstUpdate, ip6DstLookupFlow, ip6RouteGetSaddr, socketPorts6 } from "./ipv6/dst_lookup.ts";
@@ -76,7 +76,15 @@ import {
   socketPorts,
 } from "./output.ts";
 import { neighUpdate, packetProc, processNet, processProc } from "./process.ts";
-import { devLoopbackReceive, devReceive, ethTypeTrans, netifReceiveSkb, netifRx } from "./receive.ts";
+import {
+  devLoopbackReceive,
+  devReceive,
+  ethTypeTrans,
+  netifReceiveSkb,
+  netifRx,
+  skbVlanUntag,
+  vlanInner,
+} from "./receive.ts";
 import {
   brdInput,
   ipError,
@@ -127,6 +135,7 @@ const namespaceProcs = (context: Context): Proc[] =>
       ipRcv,
       ipRcvFinish,
       ipLocalDeliver,
+      ipLocalDeliverWhole,
       l3mdevIpRcv,
     ],
     ...[ipRouteInputNoref, ipRouteInputSlow, ipRouteInputMc, brdInput, ipMkrouteInput, ipError],
@@ -157,7 +166,7 @@ function sharedProcs(layout: Layout): Proc[] {
   const kinds4 = kindsOf(layout.nets.flatMap(({ tables, addresses }) => [...tables.values(), addresses]));
   const kinds6 = kindsOf(layout.nets.flatMap(({ tables6 }) => [...tables6.values()]));
   return [
-    ...[ethTypeTrans, ipRcvCore, ipFastCsum, refuseHeader, socketPorts, skbFlowDissect],
+    ...[ethTypeTrans, skbVlanUntag, vlanInner, ipRcvCore, ipFastCsum, refuseHeader, socketPorts, skbFlowDissect],
     ...[rtSetNexthop, rtNexthop, ipDstMtu, traceRoute, multipathHash, ipMultipathL3Keys, fibSelectMultipath],
     ...[isIpv6, fib6SelectPath, traceRoute6, skbFlowDissect6, socketPorts6],
     ...[ip6RcvCore, ipv6ParseHopopts, ipv6NdiscFrame, ipv6ChkMcastAddr, ip6PktDrop],

@@ -19,6 +19,7 @@ import {
   local,
   lt,
   ne,
+  type Operand,
   or,
   type Proc,
   ret,
@@ -47,6 +48,7 @@ import {
 } from "./context.ts";
 import { HEADER, IPHDR_BYTES, iphdr, isFragment } from "./in.ts";
 import { nfHook } from "./netfilter/hook.ts";
+import { REFUSE_HEADER } from "./output.ts";
 import { ROUTED } from "./route_input.ts";
 import { DstInput, dev, doredirect, dstInput, dstType, iif, l3, l3slave, PacketType, pktType } from "./skb.ts";
 import { writeExtent } from "./verdict.ts";
@@ -129,6 +131,19 @@ const ipRcvOptions: Step[] = [
   when(and(readColumn("flags"), PacketFlag.OPTIONS_SOURCE_ROUTE), drop(DropReason.NOT_SPECIFIED)),
 ];
 
+/** Entry LOCAL_IN: the second half of ip_local_deliver, of a packet that ip_defrag has put together. */
+export function ipLocalDeliverWhole(context: Context): Proc {
+  const body: Step[] = [
+    when(call(REFUSE_HEADER, []), [ret()]),
+    set(dev, callNet(context, "dev_get_by_index", readColumn("device"))),
+    when(eqz(dev), drop(DropReason.DEVICE_DOWN)),
+    passHook("input", ifindexOf(dev), 0),
+    ...deliver(0),
+    ret(),
+  ];
+  return proc(context.name("ip_local_deliver_whole"), { comment: "ip_local_deliver (net/ipv4/ip_input.c)" }, body);
+}
+
 /** dst_input */
 const dstInputSteps = (context: Context): Step[] => [
   when(eq(dstInput, DstInput.FORWARD), [runNet(context, "ip_forward"), ret()]),
@@ -144,12 +159,17 @@ export function ipLocalDeliver(context: Context): Proc {
   const body: Step[] = [
     trace(TraceEvent.ip_local_deliver, [ifindexOf(dev), sdif]),
     when(eqz(isFragment), nfHook(context, "input", 4, [ifindexOf(dev), 0])),
-    writeColumn("verdict", Verdict.LOCAL),
-    writeColumn("skbDevice", ifindexOf(dev)),
-    writeColumn("sdif", sdif),
-    ...writeExtent(l3),
+    ...deliver(sdif),
     ret(),
   ];
   const comment = "ip_local_deliver (net/ipv4/ip_input.c)";
   return proc(context.name("ip_local_deliver"), { comment, requires: HEADER }, body);
 }
+
+/** Verdict LOCAL. */
+const deliver = (sdif: Operand): Step[] => [
+  writeColumn("verdict", Verdict.LOCAL),
+  writeColumn("skbDevice", ifindexOf(dev)),
+  writeColumn("sdif", sdif),
+  ...writeExtent(l3),
+];

@@ -4,25 +4,33 @@
  */
 
 import { DEVICE, RouteTypeCode } from "../../../runtime/abi.ts";
-import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
+import { ETHERNET_HEADER_BYTES, EtherType, VLAN_VID_MASK } from "../../../runtime/net/ethernet.ts";
 import { DropReason, Verdict } from "../../../runtime/verdict.ts";
 import {
   add,
   and,
   call,
+  type Expr,
   eq,
   eqz,
   gt,
   guard,
+  local,
   ne,
+  type Operand,
   or,
   type Proc,
   packet,
+  put,
+  type Reg,
+  repeat,
   ret,
   run,
   type Step,
   select,
   set,
+  shl,
+  shr,
   sub,
   tail,
   when,
@@ -68,13 +76,24 @@ export function devReceive(context: Context): Proc {
   return proc(context.name("dev_receive"), { comment: "netif_receive_skb (net/core/dev.c)" }, body);
 }
 
-/** `dev` receives the frame at `mac`: its hooks, then the protocol. Tagged frames and everything but IP are the host's. */
+/** `dev` receives the frame at `mac`: its hooks, then the protocol. Everything but IP is the host's. */
 export function netifReceiveSkb(context: Context): Proc {
   const body: Step[] = [
     run(ETH_TYPE_TRANS),
-    ...ingressHooks(context),
-    when(eq(packet(mac, 12, 2), EtherType.IPV4), [runNet(context, "ip_rcv"), ret()]),
-    when(eq(packet(mac, 12, 2), EtherType.IPV6), [runNet(context, "ipv6_rcv"), ret()]),
+    set(type, packet(mac, 12, 2)),
+    set(tagged, type),
+    passHook("xdp", ifindexOf(dev), 0),
+    when(isVlan(type), [set(tagged, call(SKB_VLAN_UNTAG, [])), whenCut]),
+    ...tcIngressHooks(context),
+    when(isVlan(type), [
+      set(tagged, call(VLAN_INNER, [tagged])),
+      whenCut,
+      when(vlanOf(tagged), [set(pktType, PacketType.OTHERHOST)]),
+      set(type, typeOf(tagged)),
+      when(or(eq(type, EtherType.IPV4), eq(type, EtherType.IPV6)), skbReorderVlanHeader),
+    ]),
+    when(eq(type, EtherType.IPV4), [runNet(context, "ip_rcv"), ret()]),
+    when(eq(type, EtherType.IPV6), [runNet(context, "ipv6_rcv"), ret()]),
     writeColumn("verdict", Verdict.PASS),
     ret(),
   ];
@@ -86,11 +105,64 @@ export function netifReceiveSkb(context: Context): Proc {
   );
 }
 
-const ingressHooks = (context: Context): Step[] => [
-  passHook("xdp", ifindexOf(dev), 0),
+const tcIngressHooks = (context: Context): Step[] => [
   passHook("tc ingress", ifindexOf(dev), 0),
   ...nfHook(context, "netdev ingress", null, [ifindexOf(dev), 0]),
 ];
+const ingressHooks: Step[] = [passHook("xdp", ifindexOf(dev), 0), ...tcIngressHooks];
+
+const type = local("type");
+/** VLAN id << 16 | EtherType of what follows a tag, or CUT. */
+const tagged = local("tagged");
+const CUT = -1;
+const vlanOf = (word: Reg): Expr => shr(word, 16);
+const typeOf = (word: Reg): Expr => and(word, 0xffff);
+const isVlan = (type: Operand): Expr => or(eq(type, EtherType.VLAN), eq(type, EtherType.VLAN_STACKED));
+const whenCut: Step = when(eq(tagged, CUT), drop(DropReason.NOT_SPECIFIED));
+
+const [addressesHigh, addressesMiddle, addressesLow] = [local("high"), local("middle"), local("low")];
+/** Closes the gap that tags have left behind the Ethernet addresses. */
+const skbReorderVlanHeader: Step[] = [
+  set(addressesHigh, packet(mac, 0, 4)),
+  set(addressesMiddle, packet(mac, 4, 4)),
+  set(addressesLow, packet(mac, 8, 4)),
+  set(mac, sub(l3, ETHERNET_HEADER_BYTES)),
+  guard(mac, ETHERNET_HEADER_BYTES, drop(DropReason.NOT_SPECIFIED)),
+  put(mac, 0, 4, addressesHigh),
+  put(mac, 4, 4, addressesMiddle),
+  put(mac, 8, 4, addressesLow),
+];
+
+const SKB_VLAN_UNTAG = "skb_vlan_untag";
+
+/** `skb_vlan_untag()`: `l3` moves behind the tag it is at; what the tag says, or CUT when it is not all there. */
+export function skbVlanUntag(): Proc {
+  const id = and(packet(l3, 0, 2), VLAN_VID_MASK);
+  const body: Step[] = [
+    guard(l3, VLAN_HLEN + 2, [ret(CUT)]),
+    set(tagged, or(shl(id, 16), packet(l3, 2, 2))),
+    set(l3, add(l3, VLAN_HLEN)),
+    ret(tagged),
+  ];
+  return proc(SKB_VLAN_UNTAG, { comment: "skb_vlan_untag (net/core/skbuff.c)", result: "i32" }, body);
+}
+
+const VLAN_INNER = "vlan_inner";
+/** More than fit into the longest frame. */
+const MAX_TAGS = 0x4000;
+
+/** `vlan_inner(tagged)`: behind a priority tag there may be another; behind that of a VLAN, which has no device here, none counts. */
+export function vlanInner(): Proc {
+  const body: Step[] = [
+    repeat(MAX_TAGS, "tags", [
+      when(or(vlanOf(tagged), eqz(isVlan(typeOf(tagged)))), [ret(tagged)]),
+      set(tagged, call(SKB_VLAN_UNTAG, [])),
+    ]),
+    ret(CUT),
+  ];
+  const comment = "check_vlan_id in __netif_receive_skb_core (net/core/dev.c)";
+  return proc(VLAN_INNER, { comment, params: [tagged], result: "i32" }, body);
+}
 
 /** Entry LOOPBACK: the copy of a broadcast or multicast is for this host, and its dst says so. */
 export function devLoopbackReceive(context: Context): Proc {
