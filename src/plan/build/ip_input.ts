@@ -137,7 +137,8 @@ export function ipLocalDeliverWhole(context: Context): Proc {
     when(call(REFUSE_HEADER, []), [ret()]),
     set(dev, callNet(context, "dev_get_by_index", readColumn("device"))),
     when(eqz(dev), drop(DropReason.DEVICE_DOWN)),
-    passHook("input", ifindexOf(dev), 0),
+    guard(l3, IPHDR_BYTES, drop(DropReason.IP_INHDR)),
+    ...nfHook(context, "input", 4, [ifindexOf(dev), 0]),
     ...deliver(0),
     ret(),
   ];

@@ -83,13 +83,14 @@ export function netifReceiveSkb(context: Context): Proc {
     set(type, packet(mac, 12, 2)),
     set(tagged, type),
     passHook("xdp", ifindexOf(dev), 0),
-    when(isVlan(type), [set(tagged, call(SKB_VLAN_UNTAG, [])), whenCut]),
+    when(isVlan(type), [set(tagged, call(SKB_VLAN_UNTAG, [])), whenCut, set(protocol, typeOf(tagged))]),
     ...tcIngressHooks(context),
     when(isVlan(type), [
       set(tagged, call(VLAN_INNER, [tagged])),
       whenCut,
       when(vlanOf(tagged), [set(pktType, PacketType.OTHERHOST)]),
       set(type, typeOf(tagged)),
+      set(protocol, type),
       when(or(eq(type, EtherType.IPV4), eq(type, EtherType.IPV6)), skbReorderVlanHeader),
     ]),
     when(eq(type, EtherType.IPV4), [runNet(context, "ip_rcv"), ret()]),
@@ -109,7 +110,7 @@ const tcIngressHooks = (context: Context): Step[] => [
   passHook("tc ingress", ifindexOf(dev), 0),
   ...nfHook(context, "netdev ingress", null, [ifindexOf(dev), 0]),
 ];
-const ingressHooks: Step[] = [passHook("xdp", ifindexOf(dev), 0), ...tcIngressHooks];
+const ingressHooks = (context: Context): Step[] => [passHook("xdp", ifindexOf(dev), 0), ...tcIngressHooks(context)];
 
 const type = local("type");
 /** VLAN id << 16 | EtherType of what follows a tag, or CUT. */
