@@ -640,7 +640,11 @@ export class NftParser extends EmbeddedActionsParser {
             this.CONSUME(K.Devices);
             this.OPTION1(() => this.CONSUME(P.Equals));
             this.CONSUME(P.LBrace);
-            this.MANY_SEP({ SEP: P.Comma, DEF: () => devices.push(this.word(3)) });
+            devices.push(this.word(3));
+            this.MANY1(() => {
+              this.CONSUME(P.Comma);
+              devices.push(this.word(5));
+            });
             this.CONSUME(P.RBrace);
           },
         },
