@@ -104,6 +104,7 @@ export type Entry = (typeof Entry)[keyof typeof Entry];
 
 /** errno values that route lookups return (asm-generic/errno.h). */
 export const Errno = {
+  EPERM: 1,
   EAGAIN: 11,
   EACCES: 13,
   EINVAL: 22,

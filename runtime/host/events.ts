@@ -1,9 +1,10 @@
 /**
  * What happened, in order: the record that walks, explanations and tests are read from. Bytes are copies.
  */
+import { PacketFlag } from "../batch.ts";
 import type { Ip, Ipv6 } from "../net/ip.ts";
 import type { Trace } from "../trace.ts";
-import type { Entry, Verdict } from "../verdict.ts";
+import { type Entry, Errno, Verdict } from "../verdict.ts";
 
 /** What an engine decided about one packet: the result columns of the batch, and the bytes as it left them. */
 export interface Judgement {
@@ -32,6 +33,12 @@ export interface Judgement {
   readonly packet: Uint8Array;
   /** From the IP header on (column `l3`), cut to the IP total length; empty when the engine found no IP header. */
   readonly ip: Uint8Array;
+}
+
+/** What the call of the socket that sent the packet returns; 0: nothing went wrong that it learns of. */
+export function sendErrno({ verdict, error, flags }: Judgement): number {
+  if ((flags & PacketFlag.SEND_EPERM) !== 0) return Errno.EPERM;
+  return verdict === Verdict.SEND_ERROR ? error : 0;
 }
 
 /** A packet given to the namespace's engine. */

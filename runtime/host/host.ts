@@ -72,6 +72,8 @@ const INADDR_BROADCAST: Ipv4 = 0xffffffff;
 
 /** Room for the largest IP packet, an Ethernet header and the headroom, in whole cache lines. */
 const SLOT_SIZE = 64 + IPV4_MAX_BYTES + 1 + 64;
+/** Copies of one packet that chains may make (`dup`); more are lost. */
+const MOST_COPIES = 3;
 
 interface EntryMeta extends OutputMeta {
   readonly entry: Entry;
@@ -123,7 +125,7 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     this.#engine = options.engine;
     this.#config = options.config;
     this.#options = options;
-    this.#batch = options.engine.createBatch(1, SLOT_SIZE);
+    this.#batch = options.engine.createBatch(1 + MOST_COPIES, SLOT_SIZE);
     this.clock = options.clock;
     this.devices = new Devices(options.config);
     this.sockets = new Sockets(this);
@@ -458,20 +460,13 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
   /** Lets the engine decide, on the record. */
   #judge(packet: Uint8Array, meta: EntryMeta): Judgement {
     this.#put(packet, meta);
-    const judged = this.#result(this.#engine.trace(this.#batch)[0]);
+    const [judged, ...copies] = this.#engine.trace(this.#batch).map((trace, i) => this.#result(trace, i));
     const { entry, device } = meta;
     const description = entry === Entry.RECEIVE ? describeFrame(packet) : describe(packet);
-    const before = packet.slice();
-    this.#options.record({
-      kind: "packet",
-      time: this.clock.now,
-      net: this.#options.net,
-      entry,
-      device,
-      before,
-      description,
-      ...judged,
-    });
+    const event = { kind: "packet", time: this.clock.now, net: this.#options.net, entry, device } as const;
+    for (const one of [judged, ...copies])
+      this.#options.record({ ...event, before: packet.slice(), description, ...one });
+    for (const copy of copies) this.#actOn(copy, packet, device, FROM_SOCKET);
     return judged;
   }
 
@@ -479,7 +474,7 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
   #ask(packet: Uint8Array, meta: EntryMeta): Judgement {
     this.#put(packet, meta);
     this.#engine.process(this.#batch);
-    return this.#result([]);
+    return this.#result([], 0);
   }
 
   #put(packet: Uint8Array, { entry, device, mark = 0, priority = 0, flags = 0, nextHop }: EntryMeta): void {
@@ -495,13 +490,13 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     batch.column("nextHop")[i] = offset;
   }
 
-  #result(trace: Trace): Judgement {
+  #result(trace: Trace, index: number): Judgement {
     const batch = this.#batch;
-    const column = (name: Parameters<PacketBatch["column"]>[0]) => batch.column(name)[0];
+    const column = (name: Parameters<PacketBatch["column"]>[0]) => batch.column(name)[index];
     const address = (offset: number, six: boolean): Ip | null =>
       offset === 0 ? null : six ? readIpv6(batch.bytes, offset) : readIpv4(batch.bytes, offset);
     const end = column("data") + column("length");
-    const packet = batch.packet(0);
+    const packet = batch.packet(index);
     // A next hop may be of the other family; a source never is.
     const sourceIsIpv6 = column("source") !== 0 && isIpv6(packet);
     const redirects = column("error") >>> 8 === Icmp6Type.REDIRECT && column("info") !== 0;

@@ -13,6 +13,7 @@ const messages: Readonly<Record<number, string>> = {
   [Errno.ENODEV]: "No such device",
   [Errno.EINVAL]: "Invalid argument",
   [Errno.EMSGSIZE]: "Message too long",
+  [Errno.EPERM]: "Operation not permitted",
   [Errno.EADDRINUSE]: "Address already in use",
   [Errno.EADDRNOTAVAIL]: "Cannot assign requested address",
   [Errno.ENETDOWN]: "Network is down",

@@ -6,8 +6,7 @@
  * A send that fails is silent, and counts as sent. The identifier and the payload are the same in every run.
  */
 import { formatIp, type Ip } from "../net/ip.ts";
-import { Verdict } from "../verdict.ts";
-import { type Clock, type Judgement, SECOND } from "./events.ts";
+import { type Clock, type Judgement, SECOND, sendErrno } from "./events.ts";
 import { strerror } from "./messages.ts";
 import type { OutputMeta } from "./stack.ts";
 
@@ -199,7 +198,7 @@ export abstract class PingRun {
     this.#sentAt.set(seq, this.host.clock.now);
     if (seq < this.count) this.host.clock.after(INTERVAL, () => this.#send(seq + 1));
     const sent = this.sendRequest(seq, data);
-    const errno = typeof sent === "number" ? sent : sent.verdict === Verdict.SEND_ERROR ? sent.error : 0;
+    const errno = typeof sent === "number" ? sent : sendErrno(sent);
     if (errno !== 0) this.#sendError ??= { kind: "error", call: "sendmsg", errno };
     if (seq === this.count) this.#scheduleExit();
   }

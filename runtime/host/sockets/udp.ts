@@ -8,7 +8,8 @@
 import type { Ip } from "../../net/ip.ts";
 import { IpProtocol } from "../../net/ipv4.ts";
 import { UDP_HEADER_BYTES, UdpView, udpDatagram } from "../../net/udp.ts";
-import { Errno, Verdict } from "../../verdict.ts";
+import { Errno } from "../../verdict.ts";
+import { sendErrno } from "../events.ts";
 import { Client } from "./client.ts";
 import type { SocketError } from "./icmp-errno.ts";
 import { type IpMessage, ipPacket } from "./packet.ts";
@@ -80,7 +81,8 @@ export class UdpClient extends Client implements UdpSocket {
       ipPacket(host, datagram(localAddress, this.localPort, remote.address, remote.port, GREETING)),
       this.meta,
     );
-    if (sent.verdict === Verdict.SEND_ERROR) this.finish({ kind: "error", call: "sendmsg", errno: sent.error });
+    const errno = sendErrno(sent);
+    if (errno !== 0) this.finish({ kind: "error", call: "sendmsg", errno });
   }
 
   protected probe(source: Ip, sourcePort: number, destination: Ip): IpMessage {

@@ -3,6 +3,7 @@
  * k:net/netfilter/nf_dup_netdev.c nf_fwd_netdev_egress, nf_dup_netdev_egress, nf_do_netdev_egress.
  */
 import type { Device } from "../../../dsl/model.ts";
+import { EtherType } from "../../../runtime/net/ethernet.ts";
 import type { TraceStep } from "../../../runtime/trace.ts";
 import { DropReason, type Verdict } from "../../../runtime/verdict.ts";
 import { dev_queue_xmit } from "../dev.ts";
@@ -41,6 +42,7 @@ function skb_clone(skb: SkBuff): SkBuff | null {
   const { pkt_type, protocol, mark, priority, sk_uid, nf_dup_recursion, xmit_recursion } = skb;
   Object.assign(clone, { pkt_type, protocol, mark, priority, sk_uid, nf_dup_recursion, xmit_recursion });
   clone.network_header = skb.network_header + moved;
+  if (protocol === EtherType.IPV4 || protocol === EtherType.IPV6) clone.set("l3", clone.network_header);
   clone.mac_header = skb.mac_header === null ? null : skb.mac_header + moved;
   return clone;
 }
