@@ -1,6 +1,7 @@
 /** Rule sets in the form of `nft -f`: recorded ones that a real kernel accepted, and each command by itself. */
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { check } from "../../dsl/check.ts";
 import { checkText } from "../../dsl/check-text.ts";
@@ -169,4 +170,75 @@ describe("commands", () => {
       block("table ip t {", "  chain c {", "    # the first", "    accept", "    drop # never", "  }", "}"),
     );
   });
+});
+
+it("never throws, whatever the text", () => {
+  const words = [
+    ...[
+      "add",
+      "insert",
+      "delete",
+      "flush",
+      "table",
+      "chain",
+      "rule",
+      "set",
+      "map",
+      "element",
+      "counter",
+      "limit",
+      "ip",
+    ],
+    ...[
+      "inet",
+      "t",
+      "c",
+      "{",
+      "}",
+      ";",
+      "\n",
+      "define",
+      "X",
+      "=",
+      "$X",
+      "index",
+      "1",
+      "ruleset",
+      "type",
+      "filter",
+      "hook",
+    ],
+    ...[
+      "input",
+      "priority",
+      "0",
+      "tcp",
+      "dport",
+      "22",
+      "accept",
+      "@s",
+      ",",
+      ":",
+      "# x\n",
+      '"',
+      "elements",
+      "rate",
+      "10/second",
+    ],
+    ...["devices", "include", "handle", "packets", "-", "(", "&", "vmap", "log", "flags", "policy"],
+  ];
+  const known = "table ip t { chain c { accept; }; set s { type ipv4_addr; }; }\n";
+  fc.assert(
+    fc.property(
+      fc.array(fc.oneof(fc.constantFrom(...words), fc.string({ maxLength: 3 })), { maxLength: 20 }),
+      (all) => {
+        const text = known + all.join(" ");
+        const { ast, diagnostics } = importNft({ name: "x", text });
+        for (const { primary } of diagnostics) expect(primary.span.end).toBeLessThanOrEqual(text.length);
+        check(ast, { name: "x", text });
+        print(ast);
+      },
+    ),
+    { numRuns: 2000 },
+  );
 });
