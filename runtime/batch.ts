@@ -68,7 +68,10 @@ export const PacketFlag = {
   LOOP_BACK: 16,
   /** OUTPUT, LOOKUP of IPv6: the flow's oif is `device`, but no socket is bound to it, so that other devices are possible. */
   OIF_UNBOUND: 32,
-  /** LOOKUP of IPv6: as `ip route get`: OIF_UNBOUND, and no second look-up with the source that was chosen. */
+  /**
+   * LOOKUP and ROUTE_INPUT of IPv6: as `ip route get`: OIF_UNBOUND, no second look-up with the source that was chosen, and ports
+   * behind the header whatever the protocol (but ICMPv6's type and code).
+   */
   RTM_GETROUTE: 64,
   /** OUTPUT: by a socket of the kernel itself, which no user owns (`meta skuid`). */
   KERNEL_SOCKET: 128,

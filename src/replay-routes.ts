@@ -61,10 +61,8 @@ export class RouteGetter {
     return null;
   }
 
-  #unaskable6({ protocol, sport, dport }: RouteQuery<bigint>): string | null {
-    const hasPorts = protocol === IPPROTO_TCP || protocol === IPPROTO_UDP;
-    if (hasPorts || (sport === 0 && (dport === 0 || protocol === IPPROTO_ICMPV6))) return null;
-    return "ports of a protocol without ports";
+  #unaskable6({ protocol, sport }: RouteQuery<bigint>): string | null {
+    return protocol === IPPROTO_ICMPV6 && sport !== 0 ? "a source port of ICMP" : null;
   }
 
   #answer6({ fibmatch, proto = 0, uid }: Query, asked: Omit<RouteQuery<bigint>, "protocol" | "uid">): RouteAnswer {

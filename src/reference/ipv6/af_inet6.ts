@@ -115,7 +115,8 @@
  *
  * FLAGS. OIF_UNBOUND: OUTPUT, LOOKUP: `device` is the flow's oif, but no socket is bound to it (what the kernel itself sends: echo replies, ICMPv6
  *   errors). Another device is then worse, not impossible, when the source is given. RTM_GETROUTE: LOOKUP as `ip route get` makes it: OIF_UNBOUND,
- *   one look-up, of :: as it stands, and `source` what the route would give, whatever the packet has. ANYSRC and the two of IPv4 options say nothing here.
+ *   one look-up, of :: as it stands, and `source` what the route would give, whatever the packet has; with ROUTE_INPUT too, ports of
+ *   any protocol. ANYSRC and the two of IPv4 options say nothing here.
  *
  * BYTES. Forwarding: hop limit - 1. Local output writes payload length, and source or destination if they are :: (destination ::1 then). Frames
  *   have type 86dd.

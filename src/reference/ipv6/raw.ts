@@ -74,13 +74,13 @@ export function socket_flow(skb: SkBuff): Flowi6 {
 const isBound = (skb: SkBuff): boolean =>
   (skb.flags & PacketFlag.OIF_UNBOUND) === 0 && skb.batch.column("device")[skb.index] !== 0;
 
-/** A flow keeps ICMPv6's type and code where others have the destination port. */
+/** A flow keeps ICMPv6's type and code where others have the destination port. One that is only asked about (inet6_rtm_getroute) has ports with any protocol. */
 function socket_ports(skb: SkBuff): { sport: number; dport: number } {
   const { nexthdr, offset, bytes } = ipv6_hdr(skb);
   const at = offset + IPV6_HEADER_BYTES;
   const left = skb.data + skb.len - at;
   if (nexthdr === IPPROTO_ICMPV6 && left >= 2) return { sport: 0, dport: readU16(bytes, at) };
-  if ((nexthdr === IPPROTO_TCP || nexthdr === IPPROTO_UDP) && left >= 4)
-    return { sport: readU16(bytes, at), dport: readU16(bytes, at + 2) };
+  const hasPorts = nexthdr === IPPROTO_TCP || nexthdr === IPPROTO_UDP || (skb.flags & PacketFlag.RTM_GETROUTE) !== 0;
+  if (hasPorts && left >= 4) return { sport: readU16(bytes, at), dport: readU16(bytes, at + 2) };
   return { sport: 0, dport: 0 };
 }

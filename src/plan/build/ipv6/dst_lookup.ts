@@ -146,13 +146,17 @@ export function socketFlow6(): Step[] {
 
 const SOCKET_PORTS6 = "socket_ports6";
 
-/** Ports of a flow of TCP or UDP; one of ICMPv6 keeps type and code where others have the destination port. */
+/**
+ * Ports of a flow of TCP or UDP; one of ICMPv6 keeps type and code where others have the destination port; one that is only asked about
+ * (inet6_rtm_getroute) has ports with any protocol.
+ */
 export function socketPorts6(): Proc {
   const l4 = local("l4");
+  const asked = ne(and(readColumn("flags"), PacketFlag.RTM_GETROUTE), 0);
   const body: Step[] = [
     set(l4, add(l3, IPV6HDR_BYTES)),
     when(eq(flProto, NEXTHDR_ICMP), [guard(l4, 2, [ret()]), set(flDport, packet(l4, 0, 2)), ret()]),
-    when(or(eq(flProto, Protocol.TCP), eq(flProto, Protocol.UDP)), [
+    when(or(or(eq(flProto, Protocol.TCP), eq(flProto, Protocol.UDP)), asked), [
       guard(l4, 4, [ret()]),
       set(flSport, packet(l4, 0, 2)),
       set(flDport, packet(l4, 2, 2)),
