@@ -223,7 +223,9 @@ function checkAddress(
   if (typeof address === "number") return;
   if (request.isTemporaryBase && length !== 64) throw new Refused(Errno.EINVAL, span);
   if (hasIpv6Off(device)) throw new Refused(Errno.EACCES, span);
-  const isNone = address === 0n || address >> 120n === 0xffn || (address === 1n && device.kind !== "loopback");
+  // A VRF may have ::1: its `lo`, as it were (netif_is_l3_master).
+  const isNoLoopback = device.kind !== "loopback" && device.kind !== "vrf";
+  const isNone = address === 0n || address >> 120n === 0xffn || (address === 1n && isNoLoopback);
   if (isNone) throw new Refused(Errno.EADDRNOTAVAIL, span);
 }
 
