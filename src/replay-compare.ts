@@ -49,6 +49,17 @@ export function compareAnswers(scenarios: readonly Scenario[], answers: readonly
       if (expect.outputs?.[k] !== undefined)
         compareFrame(tally, scenario, frame, expect.outputs[k], got.outputs?.[k], groups, own);
     compareCounters(tally, scenario, expect, got);
+    for (const [k, exchange] of (scenario.sockets ?? []).entries()) {
+      const [expected, came] = [expect.sockets?.[k], got.sockets?.[k]];
+      if (expected !== undefined)
+        tally.count(equal(expected, came), {
+          kind: "sockets",
+          scenario: scenario.name,
+          asked: exchange,
+          expected,
+          got: came?.unsupported ?? came,
+        });
+    }
     for (const [k, want] of (expect.pings ?? []).entries()) comparePing(tally, scenario, want, got.pings?.[k]);
   });
   return tally;

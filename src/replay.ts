@@ -4,6 +4,7 @@
  *
  *   setup --import, check--> Model --openLab--> Lab --ping--> exit status, output, netfilter hooks of every namespace
  *                                                   --frame-> frames out of every port, hooks; in the end the counters
+ *                                                   --exchange--> what a client came to, what servers heard
  *                                    --openEngines--> Engine --query--> the route that `ip route get` shows
  *
  * What cannot be answered exactly is answered `{"unsupported": "why"}`, never guessed.
@@ -19,7 +20,17 @@ import { openLab } from "./lab.ts";
 import { parsePingCommand } from "./ping-command.ts";
 import { answerFrame } from "./replay-frames.ts";
 import { RouteGetter } from "./replay-routes.ts";
-import type { Answer, HookAnswer, PingAnswer, Query, RouteAnswer, Scenario } from "./scenario.ts";
+import { answerExchange } from "./replay-sockets.ts";
+import type {
+  Answer,
+  Exchange,
+  ExchangeAnswer,
+  HookAnswer,
+  PingAnswer,
+  Query,
+  RouteAnswer,
+  Scenario,
+} from "./scenario.ts";
 import { unsupported } from "./supported.ts";
 
 export interface ReplayOptions {
@@ -41,7 +52,7 @@ export async function replay(scenarios: readonly Scenario[], options: ReplayOpti
 }
 
 async function answer(scenario: Scenario, options: ReplayOptions & { networks: Networks }): Promise<Answer> {
-  const { queries, frames, pings, expect } = scenario;
+  const { queries, frames, pings, sockets, expect } = scenario;
   const { model, why } = options.networks.get(scenario, options.kernel);
   if (model === null) return unanswered(scenario, why);
   const [beyond] = unsupported(model, options.engine);
@@ -55,11 +66,13 @@ async function answer(scenario: Scenario, options: ReplayOptions & { networks: N
     })));
   const logged = new Set(scenario.hooks_in ?? []);
   const pinged = pings && (await openAnd(model, options, (lab) => pings.map((cmd) => answerPing(lab, cmd, logged))));
+  const exchanged = sockets && (await answerExchanges(model, options, sockets));
   return {
     name: scenario.name,
     ...(answers && { answers }),
     ...sent,
     ...(pinged && { pings: pinged }),
+    ...(exchanged && { sockets: exchanged }),
   };
 }
 
@@ -78,6 +91,13 @@ function countersOf(model: Model, lab: Lab, namespaces: readonly string[]): NonN
 /** Each kind of question has a lab of its own. */
 async function openAnd<T>(model: Model, { engine, level }: ReplayOptions, ask: (lab: Lab) => T): Promise<T> {
   return ask(await openLab(model, engine, { rest: 0, ...(level === undefined ? {} : { level }) }));
+}
+
+/** A lab for each exchange: that is how its sockets are closed. */
+async function answerExchanges(model: Model, options: ReplayOptions, exchanges: readonly Exchange[]) {
+  const answers: ExchangeAnswer[] = [];
+  for (const exchange of exchanges) answers.push(await openAnd(model, options, (lab) => answerExchange(lab, exchange)));
+  return answers;
 }
 
 /** What set-up commands make. The root namespace is called "host". A model of null comes with the reason. */
@@ -119,11 +139,12 @@ async function answerQueries(
   return queries.map((query) => getter.answer(query));
 }
 
-const unanswered = ({ name, queries, frames, pings }: Scenario, why: string): Answer => ({
+const unanswered = ({ name, queries, frames, pings, sockets }: Scenario, why: string): Answer => ({
   name,
   ...(queries && { answers: queries.map(() => ({ unsupported: why })) }),
   ...(frames && { outputs: frames.map(() => ({ unsupported: why })) }),
   ...(pings && { pings: pings.map((cmd) => ({ cmd, unsupported: why })) }),
+  ...(sockets && { sockets: sockets.map(() => ({ unsupported: why })) }),
 });
 
 function answerPing(lab: Lab, cmd: string, logged: ReadonlySet<string>): PingAnswer {

@@ -12,6 +12,7 @@ export interface Scenario {
   /** Devices of the root namespace to listen on. */
   readonly ports?: readonly string[];
   readonly pings?: readonly string[];
+  readonly sockets?: readonly Exchange[];
   /** Namespaces whose netfilter hooks are recorded. */
   readonly hooks_in?: readonly string[];
   /** Seconds to listen after each frame; a fraction of one if not given. */
@@ -43,11 +44,33 @@ export interface Frame {
   readonly hex: string;
 }
 
+/** Servers that run meanwhile, and a client; all sockets are closed afterwards. */
+export interface Exchange {
+  /** They accept connections, or send datagrams back from the address and by the device that they came to (IP_PKTINFO). */
+  readonly servers?: readonly SocketCall[];
+  /** It connects, over UDP too, and asks for ICMP errors (IP_RECVERR); it waits for five seconds. */
+  readonly client?: SocketCall;
+}
+
+export interface SocketCall {
+  /** "." by default. */
+  readonly ns?: string;
+  readonly transport: "tcp" | "udp";
+  /** What a server binds to, "*" for any of both families; where a client connects to. */
+  readonly address: string;
+  readonly port: number;
+  /** SO_BINDTODEVICE. */
+  readonly device?: string;
+  /** A client's bind(). */
+  readonly source?: string;
+}
+
 export interface Answer {
   readonly name?: string;
   readonly answers?: readonly RouteAnswer[];
   readonly outputs?: readonly FrameAnswer[];
   readonly pings?: readonly PingAnswer[];
+  readonly sockets?: readonly ExchangeAnswer[];
   /** [packets, bytes] of each counter, in rule order. */
   readonly counters?: Readonly<Record<string, readonly (readonly [number, number])[]>>;
 }
@@ -89,6 +112,24 @@ export interface PingAnswer extends Unsupported {
   readonly hooks?: readonly HookAnswer[];
 }
 
+export interface ExchangeAnswer extends Unsupported {
+  /** For each server, the name of the error with which bind() failed. */
+  readonly servers?: readonly { readonly error?: string }[];
+  readonly client?: ClientAnswer;
+  /** What servers received: the client's address, and the device that the connection is bound to or the datagram came by. */
+  readonly heard?: readonly { readonly ns: string; readonly from: string; readonly device: string | null }[];
+}
+
+export type ClientAnswer =
+  /** TCP: the handshake is done; a TCP reset, or port unreachable. */
+  | { readonly outcome: "connected" | "refused" }
+  /** A datagram came back. */
+  | { readonly outcome: "reply"; readonly from: string }
+  | { readonly outcome: "icmp"; readonly from: string; readonly type: number; readonly code: number }
+  /** A call failed: its name, the errno's. */
+  | { readonly outcome: "error"; readonly call: string; readonly error: string }
+  | { readonly outcome: "timeout" };
+
 /** A netfilter hook that a packet passed. */
 export interface HookAnswer {
   readonly ns: string;
@@ -121,6 +162,16 @@ export function scenarioFault(value: unknown): string | null {
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 const isString = (value: unknown): boolean => typeof value === "string";
+const isSocketCall = (value: unknown): boolean =>
+  isRecord(value) &&
+  (value.transport === "tcp" || value.transport === "udp") &&
+  isString(value.address) &&
+  Number.isInteger(value.port) &&
+  ["ns", "device", "source"].every((key) => value[key] === undefined || isString(value[key]));
+const isExchange = (value: unknown): boolean =>
+  isRecord(value) &&
+  (value.client === undefined || isSocketCall(value.client)) &&
+  (value.servers === undefined || (Array.isArray(value.servers) && value.servers.every(isSocketCall)));
 const listsOfScenario: Readonly<Record<string, (value: unknown) => boolean>> = {
   setup: isString,
   netns: isString,
@@ -128,6 +179,7 @@ const listsOfScenario: Readonly<Record<string, (value: unknown) => boolean>> = {
   pings: isString,
   hooks_in: isString,
   queries: (q) => isRecord(q) && isString(q.dst),
+  sockets: isExchange,
   frames: (f) => isRecord(f) && isString(f.port) && isString(f.hex),
 };
 const listWords: Readonly<Record<string, string>> = {
@@ -136,6 +188,7 @@ const listWords: Readonly<Record<string, string>> = {
   ports: "devices",
   pings: "commands",
   hooks_in: "namespaces",
+  sockets: "exchanges with `servers` and `client`, each with `transport`, `address` and `port`",
   queries: "look-ups with a `dst`",
   frames: "frames with `port` and `hex`",
 };

@@ -5,12 +5,13 @@
                           queries  RTM_GETROUTE
                           frames   AF_PACKET out of a port; what arrives at every port; hooks
                           pings    commands; hooks
+                          sockets  servers and a client, closed again after each exchange
 
 A scenario's answer also holds `setup`, a status for every command, and with `dump` what `ip -j` shows. A frame's answer
 holds `at`: when it was sent, in microseconds of the kernel's own tick (CLOCK_MONOTONIC_COARSE, which moves with jiffies), so
 that limits in time can be replayed.
 """
-import ctypes, errno, ipaddress, json, os, re, select, socket, struct, subprocess, time, traceback
+import contextlib, ctypes, errno, ipaddress, json, os, re, select, socket, struct, subprocess, time, traceback
 
 FW_CFG = "/sys/firmware/qemu_fw_cfg/by_name/opt/vrfc/scenarios/raw"
 PORT = "/dev/vport0p1"
@@ -397,6 +398,204 @@ def answer_pings(scenario):
     return answers
 
 
+# ---- sockets -------------------------------------------------------------------------------------------------------------
+IP_PKTINFO, IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE = 8, 11, 25, 0x2000
+EXTENDED_ERROR = struct.Struct("=IBBBBII")  # struct sock_extended_err; behind it the sockaddr of who sent the error
+ORIGIN_ICMP, ORIGIN_ICMP6 = 2, 3
+PORT_UNREACHABLE = {ORIGIN_ICMP: (3, 3), ORIGIN_ICMP6: (1, 4)}
+PATIENCE = 5.0  # seconds that a client waits
+
+
+@contextlib.contextmanager
+def inside(namespace):
+    """What is made here stays in the namespace."""
+    libc, home = ctypes.CDLL(None, use_errno=True), os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    there = home if namespace == "." else os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+    try:
+        if libc.setns(there, CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
+        yield
+    finally:
+        libc.setns(home, CLONE_NEWNET)
+        for file in {there, home}:
+            os.close(file)
+
+
+def socket_for(call):
+    """An IPv6 socket takes no IPv4, unless it is for the address *."""
+    address = call["address"]
+    family = socket.AF_INET if "." in address else socket.AF_INET6
+    made = socket.socket(family, socket.SOCK_STREAM if call["transport"] == "tcp" else socket.SOCK_DGRAM)
+    made.setblocking(False)
+    if family == socket.AF_INET6:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address == "*" else 1)
+    if "device" in call:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, call["device"].encode())
+    return made
+
+
+def close(made):
+    """TCP with a reset: no port is left in TIME-WAIT."""
+    if made.type == socket.SOCK_STREAM:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, 0))
+    made.close()
+
+
+def without_zone(address):
+    return address.split("%")[0]
+
+
+class Server:
+    """Accepts connections, or sends datagrams back from the address and by the device that they came to."""
+
+    def __init__(self, call):
+        self.call, self.namespace = call, call.get("ns", ".")
+        self.error, self.connections, self.heard = None, [], []
+        with inside(self.namespace):
+            self.socket = socket_for(call)
+        if call["transport"] == "udp":
+            self.socket.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+            if self.socket.family == socket.AF_INET6:
+                self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        try:
+            self.socket.bind(("::" if call["address"] == "*" else call["address"], call["port"]))
+            if call["transport"] == "tcp":
+                self.socket.listen()
+        except OSError as error:
+            self.error = errno.errorcode[error.errno]
+
+    def serve(self):
+        if self.call["transport"] == "tcp":
+            connection, peer = self.socket.accept()
+            self.connections.append(connection)
+            device = connection.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0").decode() or None
+            self.hear(peer, device)
+        else:
+            data, control, _, peer = self.socket.recvmsg(64, 256)
+            info = next(item for _, kind, item in control if kind in (IP_PKTINFO, socket.IPV6_PKTINFO))
+            index = struct.unpack_from("=I", info, 0 if len(info) == 12 else 16)[0]
+            with inside(self.namespace):
+                self.hear(peer, device_name(index))
+            # Without the scope that a link-local address came with: in a VRF that is the VRF, which then contradicts the device.
+            with contextlib.suppress(OSError):
+                self.socket.sendmsg([data], control, 0, peer[:2])
+
+    def hear(self, peer, device):
+        self.heard.append({"ns": self.namespace, "from": without_zone(peer[0]), "device": device})
+
+    def close(self):
+        for made in [self.socket, *self.connections]:
+            close(made)
+
+
+def failure(call, error):
+    return {"outcome": "error", "call": call, "error": errno.errorcode[error.errno]}
+
+
+class Client:
+    """Sets a TCP connection up, or sends a datagram and waits for it to come back."""
+
+    def __init__(self, call):
+        with inside(call.get("ns", ".")):
+            self.socket = socket_for(call)
+        self.tcp = call["transport"] == "tcp"
+        level, option = (socket.IPPROTO_IP, IP_RECVERR) if self.socket.family == socket.AF_INET else (socket.IPPROTO_IPV6, IPV6_RECVERR)
+        self.socket.setsockopt(level, option, 1)
+        self.answer = self.begin(call)
+
+    def begin(self, call):
+        step = "bind"
+        try:
+            if "source" in call:
+                self.socket.bind((call["source"], 0))
+            step = "connect"
+            with contextlib.suppress(BlockingIOError):
+                self.socket.connect((call["address"], call["port"]))
+            step = "sendmsg"
+            if not self.tcp:
+                self.socket.send(b"Hello world")
+        except OSError as error:
+            return {"outcome": "refused"} if self.tcp and error.errno == errno.ECONNREFUSED else failure(step, error)
+
+    @property
+    def awaits(self):
+        return select.POLLOUT if self.tcp else select.POLLIN
+
+    def proceed(self, event):
+        if event & select.POLLERR:
+            self.answer = self.icmp_error()
+        if self.answer is None:
+            self.answer = self.connected() if self.tcp else self.received()
+
+    def icmp_error(self):
+        """What the error queue says, if anything."""
+        try:
+            control = self.socket.recvmsg(0, 512, MSG_ERRQUEUE)[1]
+        except BlockingIOError:
+            return None
+        found = control[-1][2]
+        _, origin, kind, code, _, _, _ = EXTENDED_ERROR.unpack_from(found)
+        if origin not in PORT_UNREACHABLE:
+            return None
+        offender = found[EXTENDED_ERROR.size:]
+        sender = socket.inet_ntop(socket.AF_INET, offender[4:8]) if origin == ORIGIN_ICMP else socket.inet_ntop(socket.AF_INET6, offender[8:24])
+        if (kind, code) == PORT_UNREACHABLE[origin]:
+            return {"outcome": "refused"}
+        return {"outcome": "icmp", "from": sender, "type": kind, "code": code}
+
+    def connected(self):
+        error = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error == 0:
+            return {"outcome": "connected"}
+        if error == errno.ECONNREFUSED:
+            return {"outcome": "refused"}
+        return failure("connect", OSError(error, ""))
+
+    def received(self):
+        try:
+            return {"outcome": "reply", "from": without_zone(self.socket.recvfrom(64)[1][0])}
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            return failure("recvmsg", error)
+
+
+def answer_exchange(exchange):
+    servers = [Server(call) for call in exchange.get("servers", [])]
+    listening = {server.socket.fileno(): server for server in servers if server.error is None}
+    poll = select.poll()
+    for fileno in listening:
+        poll.register(fileno, select.POLLIN)
+    answer = {"servers": [{"error": server.error} if server.error else {} for server in servers]}
+    if "client" in exchange:
+        client = Client(exchange["client"])
+        answer["client"] = converse(client, listening, poll)
+        close(client.socket)
+    answer["heard"] = [heard for server in servers for heard in server.heard]
+    for server in servers:
+        server.close()
+    return answer
+
+
+def converse(client, listening, poll):
+    """Until the client has its answer or no more patience, and the servers nothing left to do."""
+    until, number = time.monotonic() + PATIENCE, client.socket.fileno()
+    if client.answer is None:
+        poll.register(number, client.awaits)
+    while True:
+        left = QUIET if client.answer else until - time.monotonic()
+        ready = poll.poll(left * 1000) if left > 0 else []
+        if not ready:
+            return client.answer or {"outcome": "timeout"}
+        for fileno, event in ready:
+            if fileno in listening:
+                listening[fileno].serve()
+            else:
+                client.proceed(event)
+                if client.answer:
+                    poll.unregister(number)
+
+
 # ---- all of it -----------------------------------------------------------------------------------------------------------
 def answer(scenario):
     new_namespace()
@@ -416,6 +615,8 @@ def answer(scenario):
             result["counters"] = {namespace: counters(namespace) for namespace in rules}
     if scenario.get("pings"):
         result["pings"] = answer_pings(scenario)
+    if scenario.get("sockets"):
+        result["sockets"] = [answer_exchange(exchange) for exchange in scenario["sockets"]]
     return result
 
 

@@ -19,8 +19,11 @@ export interface Recording extends Scenario {
   readonly expect: KernelAnswer;
 }
 
-const fileOf = ({ script }: Script): URL =>
-  new URL(`recordings/${script.replace(/\.sh$/, "").replaceAll("/", "-")}.json.gz`, import.meta.url);
+/** `fcnal-test`, `fcnal-test-sockets`, `forwarding-router` */
+export const recordingName = ({ script, part }: Script): string =>
+  [script.replace(/\.sh$/, "").replaceAll("/", "-"), ...(part === undefined ? [] : [part])].join("-");
+
+const fileOf = (script: Script): URL => new URL(`recordings/${recordingName(script)}.json.gz`, import.meta.url);
 
 /** Empty when the script was never recorded. */
 export function readRecordings(script: Script): Recording[] {

@@ -3,17 +3,29 @@
  * cases, each with the outcome that the script asserts, in one line of text.
  *
  *   SelfTest = { group, name, setup, asks }         a network and what is asked of it, in order
- *   Ask      = a ping | a look-up | a frame         with `expect`, the outcome
+ *   Ask      = a ping | a look-up | a frame | an exchange over sockets       with `expect`, the outcome
  *
  *   outcome of a ping      reply from 10.0.0.1            | silence | 10.0.0.1: Time to live exceeded
  *                          connect: Network is unreachable
  *   outcome of a look-up   via 10.0.0.2 dev eth0 table 100 | unreachable table 100 | ENETUNREACH; with `fibmatch` the prefix first
  *   outcome of a frame     eth0: udp 10.0.0.1:1 > 10.0.0.2:2 ttl 63 length 8, ...  | nothing | refused ENETDOWN
+ *   outcome of an exchange listening | bind: EADDRNOTAVAIL | refused | connect: ENETUNREACH | timeout
+ *                          connected, heard from 172.16.1.2 by red
  *
  * One outcome is read from an answer in the same way, whoever gave the answer: the recorded kernel, or an engine.
  */
 import { describeFrame } from "../../runtime/net/describe.ts";
-import type { Frame, FrameAnswer, PingAnswer, Query, RouteAnswer, Scenario } from "../../src/scenario.ts";
+import type {
+  ClientAnswer,
+  Exchange,
+  ExchangeAnswer,
+  Frame,
+  FrameAnswer,
+  PingAnswer,
+  Query,
+  RouteAnswer,
+  Scenario,
+} from "../../src/scenario.ts";
 
 /** A set-up command that Linux refuses, with words of its refusal; it has no effect on what follows. */
 export interface Refused {
@@ -30,7 +42,8 @@ interface Asked {
 export type PingAsk = Asked & { readonly ping: string };
 export type QueryAsk = Asked & { readonly query: Query };
 export type FrameAsk = Asked & { readonly frame: Frame };
-export type Ask = PingAsk | QueryAsk | FrameAsk;
+export type ExchangeAsk = Asked & { readonly exchange: Exchange };
+export type Ask = PingAsk | QueryAsk | FrameAsk | ExchangeAsk;
 
 export interface SelfTest {
   /** The script's function. */
@@ -40,15 +53,22 @@ export interface SelfTest {
   readonly asks: readonly Ask[];
 }
 
-/** A script's tests; `script` is its path below tools/testing/selftests/net. */
+/** A script's tests, or some of them; `script` is its path below tools/testing/selftests/net. */
 export interface Script {
   readonly script: string;
+  /** Which of its tests: where a script has several of these. */
+  readonly part?: string;
   readonly tests: readonly SelfTest[];
 }
 
 export const ping = (about: string, command: string, expect: string): PingAsk => ({ about, ping: command, expect });
 export const query = (about: string, asked: Query, expect: string): QueryAsk => ({ about, query: asked, expect });
 export const frame = (about: string, sent: Frame, expect: string): FrameAsk => ({ about, frame: sent, expect });
+export const exchange = (about: string, sockets: Exchange, expect: string): ExchangeAsk => ({
+  about,
+  exchange: sockets,
+  expect,
+});
 export const refused = (command: string, words: string): Refused => ({ command, refused: words });
 
 export const commandOf = (command: Command): string => (typeof command === "string" ? command : command.command);
@@ -68,13 +88,14 @@ interface RecordedScenario extends Scenario {
 export function toScenario(script: Script, test: SelfTest): RecordedScenario {
   const setup = test.setup.map(commandOf);
   const netns = setup.flatMap((command) => /^ip netns add (\S+)$/.exec(command)?.[1] ?? []);
-  const { pings, queries, frames } = questions(test);
+  const { pings, queries, frames, sockets } = questions(test);
   return {
     name: titleOf(script, test),
     setup,
     netns,
     ...(queries.length > 0 ? { queries } : {}),
     ...(pings.length > 0 ? { pings } : {}),
+    ...(sockets.length > 0 ? { sockets } : {}),
     ...(frames.length > 0 ? { frames, ports: portsOf(setup) } : {}),
     ...(pings.length > 0 || frames.length > 0 ? { hooks_in: [".", ...netns] } : {}),
   };
@@ -85,10 +106,11 @@ export function withoutRefused(script: Script, test: SelfTest): Scenario {
   return toScenario(script, { ...test, setup: test.setup.filter((command) => typeof command === "string") });
 }
 
-const questions = ({ asks }: SelfTest): { pings: string[]; queries: Query[]; frames: Frame[] } => ({
+const questions = ({ asks }: SelfTest) => ({
   pings: asks.flatMap((ask) => ("ping" in ask ? [ask.ping] : [])),
   queries: asks.flatMap((ask) => ("query" in ask ? [ask.query] : [])),
   frames: asks.flatMap((ask) => ("frame" in ask ? [ask.frame] : [])),
+  sockets: asks.flatMap((ask) => ("exchange" in ask ? [ask.exchange] : [])),
 });
 
 /** The root namespace's ends of wires into other namespaces. */
@@ -100,13 +122,15 @@ export interface Answers {
   readonly answers?: readonly RouteAnswer[];
   readonly pings?: readonly PingAnswer[];
   readonly outputs?: readonly FrameAnswer[];
+  readonly sockets?: readonly ExchangeAnswer[];
 }
 
 /** Pairs asks with their answers' outcomes. */
 export function outcomes({ asks }: SelfTest, answers: Answers): string[] {
-  const next = { ping: 0, query: 0, frame: 0 };
+  const next = { ping: 0, query: 0, frame: 0, exchange: 0 };
   return asks.map((ask) => {
     if ("ping" in ask) return pingOutcome(answers.pings?.[next.ping++]);
+    if ("exchange" in ask) return exchangeOutcome(answers.sockets?.[next.exchange++]);
     if ("query" in ask) return queryOutcome(ask.query, answers.answers?.[next.query++]);
     return frameOutcome(answers.outputs?.[next.frame++]);
   });
@@ -162,4 +186,20 @@ function frameOutcome(answer: FrameAnswer | undefined): string {
   if (answer.refused !== undefined) return `refused ${answer.refused}`;
   const frames = (answer.frames ?? []).map(({ port, hex }) => `${port}: ${describeFrame(Buffer.from(hex, "hex"))}`);
   return frames.length === 0 ? "nothing" : frames.sort().join(", ");
+}
+
+function exchangeOutcome(answer: ExchangeAnswer | undefined): string {
+  if (answer === undefined) return "no answer";
+  const { unsupported, servers = [], client, heard = [] } = answer;
+  if (unsupported !== undefined) return UNSUPPORTED + unsupported;
+  const binds = servers.flatMap(({ error }) => (error === undefined ? [] : [`bind: ${error}`]));
+  const came = client === undefined ? (binds.length > 0 ? [] : ["listening"]) : [clientOutcome(client)];
+  const said = heard.map(({ from, device }) => `heard from ${from}${device === null ? "" : ` by ${device}`}`);
+  return [...binds, ...came, ...said].join(", ");
+}
+
+function clientOutcome(client: ClientAnswer): string {
+  if (client.outcome === "error") return `${client.call}: ${client.error}`;
+  if (client.outcome === "icmp") return `ICMP ${client.type}/${client.code} from ${client.from}`;
+  return client.outcome;
 }

@@ -231,8 +231,7 @@ function sendReset(stack: Stack6, { packet, source, destination }: Upper6, tcp: 
     source: destination,
     destination: source,
   };
-  const domain = stack.devices.l3mdevMaster(packet.device);
-  const device = domain === 0 && isLinkLocal6(source) ? packet.receivedBy : domain;
+  const device = isLinkLocal6(source) ? packet.receivedBy : stack.devices.l3mdevMaster(packet.device);
   const reset = ipv6Packet(header, tcpSegment(segment, destination, source));
   stack.output(reset, { device, flags: PacketFlag.OIF_UNBOUND });
 }

@@ -135,6 +135,7 @@ function errorDevice(stack: Stack6, ip: Ipv6View, { device, receivedBy, packet }
   if (!isLinkLocal6(ip.source)) return stack.devices.l3mdevMaster(device);
   const kind = stack.devices.get(device)?.kind;
   if (kind !== "loopback" && kind !== "vrf") return device;
+  if (isLinkLocal6(ip.destination)) return receivedBy;
   return ownerOf6(stack.devices, ip.destination, device) || stack.forwardDevice(packet, receivedBy) || LOOPBACK_IFINDEX;
 }
 

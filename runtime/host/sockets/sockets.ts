@@ -124,14 +124,18 @@ export class Sockets {
     const tcp = new TcpView(packet.payload);
     const by = arrived(packet, tcp, packet.inetIif);
     const domain = this.#host.devices.l3mdevMaster(packet.device);
-    const segment = { source: packet.source, destination: packet.destination, tcp, domain };
+    const { source, destination } = packet;
+    const segment = { source, destination, tcp, domain, receivedBy: packet.sdif || packet.inetIif };
     const connection = lookupEstablished(this.connections, accept, by);
     if (connection !== null) return connection.receive(segment);
     const listener = lookupListener(this.#listeners, accept, by);
     if (listener === null) return "reset";
     if (packet.toGroup) return "taken";
     const { child, verdict } = listener.accept(segment);
-    if (child !== null) this.#connections = [child, ...this.#connections];
+    if (child === null) return verdict;
+    this.#connections = [child, ...this.#connections];
+    // A client of this same host answers at once.
+    child.sendSynAck();
     return verdict;
   }
 

@@ -7,13 +7,15 @@
  *   TcpListener  LISTEN --- SYN / SYN,ACK ---> TcpChild SYN-RECEIVED --- ACK ---> ESTABLISHED
  *
  * A child is bound to the device that its listener is bound to; with tcp_l3mdev_accept, and a listener on no device, to the VRF that
- * the SYN came in by (inet_request_bound_dev_if): its segments find their way back in that VRF.
+ * the SYN came in by (inet_request_bound_dev_if): its segments find their way back in that VRF. To a link-local address they find it by
+ * the device that received the SYN.
  *
  * Segments have no options. Not here: data, closing, simultaneous open, the listener's own retransmission (the client's SYN
  * makes it answer again).
  */
 import type { Ip } from "../../net/ip.ts";
 import { IpProtocol } from "../../net/ipv4.ts";
+import { isLinkLocal6 } from "../../net/ipv6.ts";
 import { TcpFlag, type TcpSegment, type TcpView, tcpSegment } from "../../net/tcp.ts";
 import { Errno } from "../../verdict.ts";
 import { type Clock, SECOND } from "../events.ts";
@@ -29,6 +31,8 @@ export interface Segment {
   readonly tcp: TcpView;
   /** l3mdev_master_ifindex of the device that it came in by, 0: in no VRF. */
   readonly domain: number;
+  /** The device that received it: the slave, where it came in by a VRF. */
+  readonly receivedBy: number;
 }
 
 /** What becomes of a segment: taken, or answered with a reset (tcp_v4_send_reset). */
@@ -41,7 +45,10 @@ export interface TcpConnection extends Socket {
 }
 
 export interface TcpListener extends Socket {
-  /** tcp_conn_request. @returns null: not a SYN, and nothing comes of it but what `verdict` says */
+  /**
+   * tcp_conn_request. @returns a child that is still to answer, once it can be found; null: not a SYN, and nothing comes of it but
+   * what `verdict` says
+   */
   accept(segment: Segment): { readonly child: TcpChild | null; readonly verdict: TcpVerdict };
 }
 
@@ -128,12 +135,17 @@ export function tcpListener(host: TcpHost, binding: Binding): TcpListener {
       if ((flags & TcpFlag.RST) !== 0) return { child: null, verdict: "taken" };
       if ((flags & TcpFlag.ACK) !== 0) return { child: null, verdict: "reset" };
       if ((flags & TcpFlag.SYN) === 0 || (flags & TcpFlag.FIN) !== 0) return { child: null, verdict: "taken" };
-      const device = binding.device !== 0 ? binding.device : host.sysctl.tcpL3mdevAccept ? segment.domain : 0;
-      const child = new TcpChild(host, { ...binding, device }, segment);
-      child.sendSynAck();
-      return { child, verdict: "taken" };
+      const device = requestDevice(host, binding, segment);
+      return { child: new TcpChild(host, { ...binding, device }, segment), verdict: "taken" };
     },
   };
+}
+
+/** inet_request_bound_dev_if; tcp_v6_init_req: what a link-local address means only its link knows. */
+function requestDevice(host: TcpHost, { device }: Binding, { source, domain, receivedBy }: Segment): number {
+  const isOfLink = typeof source === "bigint" && isLinkLocal6(source);
+  if (isOfLink && (device === 0 || domain !== 0)) return receivedBy;
+  return device !== 0 ? device : host.sysctl.tcpL3mdevAccept ? domain : 0;
 }
 
 /** What a listener makes of a SYN: first a request, then the connection. */

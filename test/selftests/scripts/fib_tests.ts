@@ -110,7 +110,13 @@ const unregister: SelfTest[] = [
   oneDown(
     "dummy1",
     "dummy0",
-    ["ip link set dev dummy0 down", "ip link set dev dummy0 up", "ip link set dev dummy1 down"],
+    [
+      "ip link set dev dummy0 down",
+      // IPv6 addresses go when a device goes down; what is left is the link-local one of this MAC.
+      "ip link set dev dummy0 address 02:00:00:00:00:0d",
+      "ip link set dev dummy0 up",
+      "ip link set dev dummy1 down",
+    ],
     HOP0,
     HOP1,
   ),
