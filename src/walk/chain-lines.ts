@@ -2,7 +2,7 @@
 import type { Net } from "../../dsl/model.ts";
 import type { Source } from "../../dsl/span.ts";
 import type { Trace, TraceStep } from "../../runtime/trace.ts";
-import { originOf, type WalkLine } from "./walk.ts";
+import { originOf, type WalkLine } from "./line.ts";
 
 type ChainStep = Extract<TraceStep, { step: "nft_rule" | "nft_policy" | "nft_log" }>;
 

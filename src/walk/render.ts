@@ -1,7 +1,8 @@
 /** Walks as text: aligned and coloured on a terminal, plain in a pipe. */
 import { NETFILTER_HOOKS } from "../../runtime/hooks.ts";
 import type { Painter } from "../cli/colour.ts";
-import type { WalkLine, WalkOrigin, WalkStep } from "./walk.ts";
+import type { WalkLine, WalkOrigin } from "./line.ts";
+import type { WalkStep } from "./walk.ts";
 
 const TITLE_WIDTH = 31;
 

@@ -7,8 +7,8 @@
  *   WalkStep = number, title ("PREROUTING in=vethr1"), detail, lines { left, middle, right, origin }
  */
 import { deviceName, routeWords, ruleWords, tableName } from "../../dsl/iproute2.ts";
-import type { Net, Origin, Rule } from "../../dsl/model.ts";
-import { lineOf, type Source } from "../../dsl/span.ts";
+import type { Net, Rule } from "../../dsl/model.ts";
+import type { Source } from "../../dsl/span.ts";
 import type { IfIndex } from "../../runtime/brand.ts";
 import { type Hook, NETFILTER_HOOKS } from "../../runtime/hooks.ts";
 import { icmpErrorName } from "../../runtime/host/messages.ts";
@@ -16,27 +16,7 @@ import { formatIp, formatPrefix } from "../../runtime/net/ip.ts";
 import type { Flow, Selector, Trace, TraceStep } from "../../runtime/trace.ts";
 import { DropReason, Errno, nameOf } from "../../runtime/verdict.ts";
 import { chainLines, endOfChain, isChainStep } from "./chain-lines.ts";
-
-/** Where a line of a walk comes from: the text (`seed.vrf:7`), the kernel's own doing, or both. */
-export interface WalkOrigin {
-  readonly file?: string;
-  /** 1-based. */
-  readonly line?: number;
-  readonly kernel?: string;
-}
-
-/** One rule tried or one table consulted, below the step that did it. */
-export interface WalkLine {
-  readonly kind: "rule" | "table" | "suppress" | "chain rule";
-  /** Rules: the preference; tables: id; rules of chains: the chain. */
-  readonly id: number;
-  /** The rule or route in iproute2's words. */
-  readonly text: string;
-  readonly outcome: "matched" | "no match" | "found" | "nothing here" | "error" | "suppressed";
-  /** Why it did not match, or what it gave. */
-  readonly why: string;
-  readonly origin: WalkOrigin | null;
-}
+import { originOf, type WalkLine } from "./line.ts";
 
 export interface WalkStep {
   /** 1-based within the walk of one packet. */
@@ -294,11 +274,4 @@ function hookTitle(hook: Hook, input: IfIndex, output: IfIndex, net: Net): strin
     output === 0 ? "" : ` out=${deviceName(net, output)}`,
   ];
   return `${hook.toUpperCase()}${devices.join("")}`;
-}
-
-export function originOf(origin: Origin, source: Source): WalkOrigin {
-  return {
-    ...(origin.span === undefined ? {} : { file: source.name, line: lineOf(source, origin.span.start) }),
-    ...(origin.kernel === undefined ? {} : { kernel: origin.kernel }),
-  };
 }
