@@ -32,6 +32,7 @@ export function commandLine(): CAC {
     .option(...KERNEL)
     .option(...COLOUR)
     .option("--explain <code>", "Tell more about a diagnostic, e.g. E0201")
+    .option("--cost", "Print the most wasm instructions that a packet takes, whole and in each chain")
     .example("  vrfc check examples/seed.vrf")
     .action(lazy(() => import("./commands/check.ts")));
 

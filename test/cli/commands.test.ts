@@ -133,6 +133,20 @@ describe("check", () => {
       expect.objectContaining({ code: "E0103", severity: "error", line: 1, column: 11 }),
     );
   });
+  test("--cost bounds the work of a packet, whole and in each chain", async () => {
+    const chain = "chain edge { type filter hook forward priority 0; policy drop; ip protocol 17 counter accept }";
+    const { status, out } = await vrfc(
+      "check",
+      "--cost",
+      file("chain.vrf", `sysctl net.ipv4.ip_forward = 1\n${chain}\n`),
+    );
+    expect(status).toBe(0);
+    const [, packet] = /namespace host: at most (\d+) instructions a packet/.exec(out)!;
+    const [, edge] = /chain edge, forward, IPv4: at most (\d+)/.exec(out)!;
+    expect(Number(edge)).toBeGreaterThan(5);
+    expect(Number(edge)).toBeLessThan(Number(packet));
+    expect(out).toContain("chain edge, forward, IPv6: no packet comes here");
+  });
   test("--explain knows the importer's codes too", async () => {
     const { status, out } = await vrfc("check", "--explain", "W0505");
     expect(status).toBe(0);

@@ -1,6 +1,8 @@
 /** `vrfc check FILE...` */
 import { diagnosticsToJson, explainCode, renderDiagnostics } from "../../../dsl/index.ts";
+import type { Model } from "../../../dsl/model.ts";
 import { IMPORT_CODES, type ImportCode } from "../../import/codes.ts";
+import { unsupported } from "../../supported.ts";
 import { painter } from "../colour.ts";
 import { EXIT, UsageError } from "../io.ts";
 import { checkFile, colourOption, type PolicyOptions, someFiles } from "../policy.ts";
@@ -8,9 +10,10 @@ import { checkFile, colourOption, type PolicyOptions, someFiles } from "../polic
 export interface CheckOptions extends PolicyOptions {
   readonly json?: boolean;
   readonly explain?: string;
+  readonly cost?: boolean;
 }
 
-export function run(files: readonly string[], options: CheckOptions): number {
+export async function run(files: readonly string[], options: CheckOptions): Promise<number> {
   if (options.explain !== undefined) return explain(options.explain);
   const results = someFiles(files).map((file) => checkFile(file, options));
   if (options.json) {
@@ -22,7 +25,18 @@ export function run(files: readonly string[], options: CheckOptions): number {
     if (results.every((r) => r.diagnostics.length === 0))
       console.log(`${results.length === 1 ? files[0] : `${results.length} files`}: no findings`);
   }
+  if (options.cost && !options.json) for (const { model } of results) if (model !== null) await printCost(model);
   return results.some((r) => r.diagnostics.some((d) => d.severity !== "note")) ? EXIT.FINDINGS : EXIT.OK;
+}
+
+/** Of what the compiler does; the rest is said by the commands that would run it. */
+async function printCost(model: Model): Promise<void> {
+  if (unsupported(model).length > 0) {
+    process.stderr.write("no cost: not all of this is compiled yet\n");
+    return;
+  }
+  const { costReport } = await import("../../cost-report.ts");
+  process.stdout.write(costReport(model));
 }
 
 function explain(code: string): number {
