@@ -163,7 +163,8 @@ const statement = (family: Family): fc.Arbitrary<string> =>
     ...(family === "ip6" || family === "netdev"
       ? []
       : [
-          text("ip ttl set ", from("1", "9")),
+          // A higher TTL could have a packet go round for ever.
+          text("ip ttl set 1"),
           text("ip dscp set ", from("4", "0")),
           text("ip daddr set ", address),
           text("ip saddr set ", address),
@@ -171,9 +172,7 @@ const statement = (family: Family): fc.Arbitrary<string> =>
           text("tcp sport set ", port),
           text("meta mark set ip saddr map { 10.0.0.1 : 1, 10.0.0.7 : 2, 10.0.1.0/24 : 3 }"),
         ]),
-    ...(family === "ip" || family === "netdev"
-      ? []
-      : [text("ip6 daddr set ", address6), text("ip6 hoplimit set ", from("1", "9"))]),
+    ...(family === "ip" || family === "netdev" ? [] : [text("ip6 daddr set ", address6), text("ip6 hoplimit set 1")]),
   );
 
 /** @param later chains that may be jumped to */
