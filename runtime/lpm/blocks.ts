@@ -12,7 +12,7 @@
  *          +4  u8  byte      IPv6: where in the address a little-endian u16 is read; IPv4: 0
  *          +5  u8  shift     index = (word >>> shift) & (2^stride - 1); word is that u16, or the IPv4 address
  *          +6  u8  stride
- *          +7  u8  log2 of the bytes of a cell: 1 or 2
+ *          +7  u8  log2 of the bytes of a cell: 0, 1 or 2
  *   ...  level 0: one block; level k: blocks of 2^stride cells, each level 64-byte aligned, as often as is needed
  *   ...  values: u32 each, where the cells of the last level are indices: when that is smaller
  *
@@ -26,17 +26,17 @@
  * that nothing outside the 16 bytes is touched. A root of 16 bits reads bytes 0 and 1 as they lie, little endian: its
  * cells are permuted instead of the address.
  *
- * Example: 10.0.0.0/8 -> 1, 10.1.2.0/24 -> 2, strides 8-8-8, u16 cells. Level 0: one block, all 0 but cell 10, which
+ * Example: 10.0.0.0/8 -> 1, 10.1.2.0/24 -> 2, strides 8-8-8, u8 cells. Level 0: one block, all 0 but cell 10, which
  * is 1. Level 1: block 0 all 0 ("no match below"), block 1 all 1 but cell 1, which is 2. Level 2: block 0 all 0, block 1
  * all 1, block 2 all 1 but cell 2, which is 2. 10.1.2.9: cell 10 -> block 1, cell 1 -> block 2, cell 2 -> value 2.
- * 10.9.9.9: cell 10 -> block 1, cell 9 -> block 1, cell 9 -> value 1. Six blocks of 512 bytes.
+ * 10.9.9.9: cell 10 -> block 1, cell 9 -> block 1, cell 9 -> value 1. Six blocks of 256 bytes.
  */
 import type { Family, Ip } from "../net/ip.ts";
 import { bitsOf, writeIpv6 } from "../net/ip.ts";
 import { columnsOf, type PrefixColumns } from "./columns.ts";
 import { buildDag, census, type Dag, descend, marksOf } from "./dag.ts";
 import type { LpmEntry, LpmImage, LpmStructure } from "./lpm.ts";
-import { bytesOfSplit, cellBytesFor, chooseStrides } from "./strides.ts";
+import { bytesOfSplit, type CellBytes, cellBytesFor, chooseStrides } from "./strides.ts";
 
 export const BLOCKS = {
   LEVELS: 0,
@@ -49,7 +49,7 @@ export const BLOCKS = {
   LOG2: 7,
 } as const;
 const ALIGN = 64;
-/** After the last cell: code that is not specialised reads cells of 2 bytes by loads of 4. */
+/** After the last cell: code that is not specialised reads cells of any width by loads of 4. */
 const PADDING = 4;
 
 /** One level's part of a look-up, its offset apart: what code can be specialised to. */
@@ -57,7 +57,7 @@ export interface BlockLevel {
   readonly byte: number;
   readonly shift: number;
   readonly stride: number;
-  readonly cellBytes: 2 | 4;
+  readonly cellBytes: CellBytes;
 }
 
 export interface BlockShape {
@@ -81,14 +81,14 @@ export function buildBlocks(columns: PrefixColumns, options: BlockOptions = {}):
 
 interface Split {
   readonly strides: readonly number[];
-  readonly leafBytes: 2 | 4;
+  readonly leafBytes: CellBytes;
   readonly indirect: boolean;
 }
 
 /** Values in the last level's cells, or their indices when that is smaller, the value table counted. */
 function chooseSplit(family: Family, dag: Dag, forced: readonly number[] | null): Split {
   const counts = census(dag);
-  const measured = (leafBytes: 2 | 4, indirect: boolean): Split & { bytes: number } => {
+  const measured = (leafBytes: CellBytes, indirect: boolean): Split & { bytes: number } => {
     const strides = forced ?? chooseStrides(family, counts, leafBytes);
     checkStrides(family, strides, dag.bits);
     const values = indirect ? dag.values.length * 4 : 0;
@@ -112,7 +112,7 @@ interface Level extends BlockLevel {
   readonly ids: Int32Array;
 }
 
-function collectLevels(family: Family, dag: Dag, strides: readonly number[], leafBytes: 2 | 4): Level[] {
+function collectLevels(family: Family, dag: Dag, strides: readonly number[], leafBytes: CellBytes): Level[] {
   const seen = marksOf(dag);
   const levels: Level[] = [];
   let ids: Int32Array = Int32Array.of(dag.root);
@@ -156,18 +156,18 @@ function assemble(dag: Dag, levels: readonly Level[], family: Family, indirect: 
   levels.forEach((level, k) => {
     const at = BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES;
     view.setUint32(at, offsets[k], true);
-    bytes.set([level.byte, level.shift, level.stride, level.cellBytes === 2 ? 1 : 2], at + BLOCKS.BYTE);
+    bytes.set([level.byte, level.shift, level.stride, Math.log2(level.cellBytes)], at + BLOCKS.BYTE);
     const length = level.ids.length * 2 ** level.stride;
-    const cells =
-      level.cellBytes === 2
-        ? new Uint16Array(bytes.buffer, offsets[k], length)
-        : new Uint32Array(bytes.buffer, offsets[k], length);
+    const cells = new CELLS[level.cellBytes](bytes.buffer, offsets[k], length);
     const below = k + 1 < levels.length ? numbering(dag, levels[k + 1].ids) : leafCells(dag, indirect);
     fillLevel(dag, level, below, cells);
     if (family === 6 && level.stride === 16) permuteRoot(cells);
   });
   return bytes;
 }
+
+const CELLS = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array } as const;
+type Cells = Uint8Array | Uint16Array | Uint32Array;
 
 /** For each id of a level its block's number, by id. */
 function numbering(dag: Dag, ids: Int32Array): Uint32Array {
@@ -180,7 +180,7 @@ const leafCells = (dag: Dag, indirect: boolean): Uint32Array =>
   indirect ? Uint32Array.from(dag.values, (_, leaf) => leaf) : dag.values;
 
 /** @param below what a cell holds that leads to an id, by id */
-function fillLevel(dag: Dag, { ids, stride }: Level, below: Uint32Array, cells: Uint16Array | Uint32Array): void {
+function fillLevel(dag: Dag, { ids, stride }: Level, below: Uint32Array, cells: Cells): void {
   const leaves = dag.values.length;
   const { low, high } = dag;
   const expand = (id: number, bitsLeft: number, at: number): void => {
@@ -197,7 +197,7 @@ function fillLevel(dag: Dag, { ids, stride }: Level, below: Uint32Array, cells: 
 }
 
 /** Cell i moves to where the bytes of i, read the other way round, lead: 0x2001 to 0x0120. */
-function permuteRoot(cells: Uint16Array | Uint32Array): void {
+function permuteRoot(cells: Cells): void {
   const natural = cells.slice();
   for (let i = 0; i < natural.length; i++) cells[((i & 255) << 8) | (i >>> 8)] = natural[i];
 }
@@ -206,7 +206,7 @@ export function blockShape({ bytes }: LpmImage): BlockShape {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const levels = Array.from({ length: view.getUint32(BLOCKS.LEVELS, true) }, (_, k): BlockLevel => {
     const at = BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES;
-    const cellBytes = bytes[at + BLOCKS.LOG2] === 1 ? 2 : 4;
+    const cellBytes = (1 << bytes[at + BLOCKS.LOG2]) as CellBytes;
     return {
       byte: bytes[at + BLOCKS.BYTE],
       shift: bytes[at + BLOCKS.SHIFT],
@@ -218,7 +218,8 @@ export function blockShape({ bytes }: LpmImage): BlockShape {
 }
 
 function lookup(image: LpmImage, address: Ip): number {
-  const view = new DataView(image.bytes.buffer, image.bytes.byteOffset, image.bytes.byteLength);
+  const { bytes } = image;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const wire = new DataView(new ArrayBuffer(16));
   if (typeof address === "bigint") writeIpv6(new Uint8Array(wire.buffer), 0, address);
   let cell = 0;
@@ -227,7 +228,7 @@ function lookup(image: LpmImage, address: Ip): number {
     const index = (word >>> shift) & (2 ** stride - 1);
     const level = view.getUint32(BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES, true);
     const at = level + (cell * 2 ** stride + index) * cellBytes;
-    cell = cellBytes === 2 ? view.getUint16(at, true) : view.getUint32(at, true);
+    cell = cellBytes === 1 ? bytes[at] : cellBytes === 2 ? view.getUint16(at, true) : view.getUint32(at, true);
   });
   const values = view.getUint32(BLOCKS.VALUES, true);
   return values === 0 ? cell : view.getUint32(values + 4 * cell, true);

@@ -31,11 +31,14 @@ export const DIR24 = {
 
 export interface Dir24Shape {
   readonly cellBytes: 1 | 2 | 4;
+  /** There are long blocks: otherwise no cell has the flag, and nothing need look for it. */
+  readonly long: boolean;
 }
 
 export function dir24Shape({ bytes }: LpmImage): Dir24Shape {
-  const cellBytes = new DataView(bytes.buffer, bytes.byteOffset).getUint32(DIR24.CELL_BYTES, true);
-  return { cellBytes: cellBytes as 1 | 2 | 4 };
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const long = view.getUint32(DIR24.LONG_BLOCKS, true) + DIR24.PADDING < bytes.length;
+  return { cellBytes: view.getUint32(DIR24.CELL_BYTES, true) as 1 | 2 | 4, long };
 }
 
 /** The bit of a cell that says "number of a long block", as an unsigned number. */

@@ -7,30 +7,34 @@
  *   cost of a split = sum over its levels of  STEP_NS + missNs(bytes of the level) + NS_PER_MIB * bytes of the level
  *   bytes of a level from depth d with stride s = blocks[d] * 2^s * cell bytes
  *
- * Example: a full table of 2026 has 1 block at depth 0, some 43,000 at 20 and 17 at 24, where it ends. Split 20-4: 2 MB
- * + 43,000 * 16 * 2 bytes = 1.4 MB, two loads. Split 16-8 would have 30,000 * 256 * 2 bytes = 15 MB in its second level.
+ * Example: a full table of 2026 has 1 block at depth 0, some 43,000 at 20 and 17 at 24, where it ends. Split 20-4
+ * with next hops of 1 byte: 2 MB + 43,000 * 16 bytes = 0.7 MB, two loads. Split 16-8 would have 17,000 * 256 bytes = 4.3 MB
+ * in its second level.
  */
 import type { Family } from "../net/ip.ts";
 
 /**
  * Nanoseconds that one more dependent load costs a look-up among interleaved ones, by the bytes it is spread over:
- * independent random reads in WebAssembly, eight at a time (measured, Zen 5: 2437 M/s in 32 KB ... 155 M/s in 128 MB).
+ * independent random reads in WebAssembly, eight at a time (measured, Zen 5: 2437 M/s in 32 KB ... 155 M/s in 128 MB). At
+ * 4 MiB a machine of one's own says 0.9; with neighbours in the shared cache full tables are only ordered as measured
+ * (20-4 before 18-6 before 16-8) from 1.6 on: src/EXPERIMENTS.md.
  */
 const MISS_NS: readonly (readonly [bytes: number, ns: number])[] = [
   [32 << 10, 0.05],
   [256 << 10, 0.55],
   [1 << 20, 0.7],
-  [4 << 20, 0.9],
+  [4 << 20, 1.9],
   [32 << 20, 5.4],
   [128 << 20, 6.1],
 ];
-/** Shift, mask, add, load of a level that hits the first-level cache. */
-const STEP_NS = 0.36;
+/** Shift, mask, add, load of a level that hits the first-level cache; in IPv6 the load of its bits from the packet too. */
+const STEP_NS: Readonly<Record<Family, number>> = { 4: 0.36, 6: 0.6 };
 
 /** What memory costs those who share the caches; decides between splits that are as fast, and against any that explode. */
 const NS_PER_MIB = 0.02;
 
-const levelNs = (bytes: number): number => STEP_NS + missNs(bytes) + (NS_PER_MIB * bytes) / 2 ** 20;
+const levelNs = (family: Family, bytes: number): number =>
+  STEP_NS[family] + missNs(bytes) + (NS_PER_MIB * bytes) / 2 ** 20;
 
 function missNs(bytes: number): number {
   const [firstBytes, firstNs] = MISS_NS[0];
@@ -54,15 +58,17 @@ function allowed(family: Family, depth: number, stride: number): boolean {
   return (depth & 7) + stride <= 8 || (depth === 0 && stride === 16);
 }
 
+export type CellBytes = 1 | 2 | 4;
+
 /** Bytes of a cell that must tell `n` things apart. */
-export const cellBytesFor = (n: number): 2 | 4 => (n <= 0x10000 ? 2 : 4);
+export const cellBytesFor = (n: number): CellBytes => (n <= 0x100 ? 1 : n <= 0x10000 ? 2 : 4);
 
 /**
  * @param blocks different blocks at each depth 0 .. longest prefix, the DAG's census
  * @param leafBytes bytes of a cell of the last level
  * @returns bits of each level, at least one level, as many in sum as the longest prefix has (a table of 0/0: 1)
  */
-export function chooseStrides(family: Family, blocks: Uint32Array, leafBytes: 2 | 4): number[] {
+export function chooseStrides(family: Family, blocks: Uint32Array, leafBytes: CellBytes): number[] {
   const end = Math.max(blocks.length - 1, 1);
   const cost = new Float64Array(end + 1).fill(Number.POSITIVE_INFINITY);
   const best = new Uint8Array(end + 1);
@@ -70,7 +76,7 @@ export function chooseStrides(family: Family, blocks: Uint32Array, leafBytes: 2 
   for (let depth = end - 1; depth >= 0; depth--) {
     for (let stride = 1; stride <= Math.min(end - depth, MAX_ROOT_STRIDE); stride++) {
       if (!allowed(family, depth, stride)) continue;
-      const ns = levelNs(levelBytes(blocks, depth, stride, depth + stride === end, leafBytes));
+      const ns = levelNs(family, levelBytes(blocks, depth, stride, depth + stride === end, leafBytes));
       if (ns + cost[depth + stride] >= cost[depth]) continue;
       cost[depth] = ns + cost[depth + stride];
       best[depth] = stride;
@@ -82,7 +88,7 @@ export function chooseStrides(family: Family, blocks: Uint32Array, leafBytes: 2 
 }
 
 /** Bytes of all levels of a split. */
-export function bytesOfSplit(blocks: Uint32Array, strides: readonly number[], leafBytes: 2 | 4): number {
+export function bytesOfSplit(blocks: Uint32Array, strides: readonly number[], leafBytes: CellBytes): number {
   let bytes = 0;
   let depth = 0;
   strides.forEach((stride, k) => {
@@ -92,7 +98,7 @@ export function bytesOfSplit(blocks: Uint32Array, strides: readonly number[], le
   return bytes;
 }
 
-function levelBytes(blocks: Uint32Array, depth: number, stride: number, last: boolean, leafBytes: 2 | 4): number {
+function levelBytes(blocks: Uint32Array, depth: number, stride: number, last: boolean, leafBytes: CellBytes): number {
   const at = (d: number): number => blocks[Math.min(d, blocks.length - 1)];
   return at(depth) * 2 ** stride * (last ? leafBytes : cellBytesFor(at(depth + stride)));
 }

@@ -54,19 +54,21 @@ function fixedShape(family: Family, base: Reg, { levels, indirect }: BlockShape)
 
 function fixedStep(family: Family, offset: Reg, level: BlockLevel, { address, value }: Lane, root: boolean): Step {
   const { byte, stride, cellBytes } = level;
-  const log2 = cellBytes === 2 ? 1 : 2;
+  const log2 = Math.log2(cellBytes);
   const index = scaledIndex(wordOf(family, address, byte), level, log2, family === 4 ? 32 : 16);
   const at = root ? add(offset, index) : add(add(offset, shl(value, stride + log2)), index);
   return set(value, load("image", cellBytes, at));
 }
 
 /** ((word >>> shift) & (2^stride - 1)) << log2, one operation less where the shifts can meet or the mask keeps all. */
-function scaledIndex(word: Expr, { shift, stride }: BlockLevel, log2: 1 | 2, wordBits: 16 | 32): Expr {
+function scaledIndex(word: Expr, { shift, stride }: BlockLevel, log2: number, wordBits: 16 | 32): Expr {
   const mask = 2 ** stride - 1;
-  if (shift + stride === wordBits) return shl(shift === 0 ? word : shr(word, shift), log2);
+  if (shift + stride === wordBits) return scaled(shift === 0 ? word : shr(word, shift), log2);
   if (shift < log2) return shl(and(shift === 0 ? word : shr(word, shift), mask), log2);
   return and(shift === log2 ? word : shr(word, shift - log2), mask * 2 ** log2);
 }
+
+const scaled = (index: Expr, log2: number): Expr => (log2 === 0 ? index : shl(index, log2));
 
 function anyShape(family: Family, base: Reg): LookupCode {
   const [level, offset, byte, shift] = [local("level"), local("offset"), local("byte"), local("shift")];
@@ -78,7 +80,7 @@ function anyShape(family: Family, base: Reg): LookupCode {
     set(stride, load("image", 1, level, BLOCKS.STRIDE)),
     set(mask, sub(shl(1, stride), 1)),
     set(log2, load("image", 1, level, BLOCKS.LOG2)),
-    set(cellMask, shr(-1, shl(sub(2, log2), 4))), // 16 bits or 32
+    set(cellMask, shr(-1, sub(32, shl(8, log2)))), // 8, 16 or 32 bits
     set(level, add(level, BLOCKS.LEVEL_BYTES)),
   ];
   const step = ({ address, value }: Lane): Step => {

@@ -1,4 +1,7 @@
-/** Code for `dir24` (runtime/lpm/dir24.ts): one load for all lanes, then a second for each that needs it, by a branch. */
+/**
+ * Code for `dir24` (runtime/lpm/dir24.ts): one load for all lanes, then, where the table has long blocks at all,
+ * a second for each lane that needs it, by a branch.
+ */
 import { DIR24, type Dir24Shape, longFlag } from "../../runtime/lpm/dir24.ts";
 import {
   add,
@@ -19,7 +22,7 @@ import {
   when,
   xor,
 } from "../plan/ir.ts";
-import type { LookupCode } from "./lookup.ts";
+import type { Lane, LookupCode } from "./lookup.ts";
 
 /** How a cell is read: constants of a shape, or registers that hold what the image's header says. */
 interface CellCode {
@@ -31,11 +34,14 @@ interface CellCode {
 
 export function dir24Lookup(base: Reg, shape: Dir24Shape | null): LookupCode {
   const { prologue, log2, flag, cell } = shape === null ? anyCell(base) : fixedCell(shape.cellBytes);
+  const first = (lanes: readonly Lane[]): Step[] =>
+    lanes.map(({ address, value }) => set(value, cell(add(base, shl(shr(address, 8), log2)), DIR24.CELLS)));
+  if (shape !== null && !shape.long) return { prologue, body: first };
   const long = local("long");
   return {
     prologue: [...prologue, set(long, add(base, load("image", 4, base, DIR24.LONG_BLOCKS)))],
     body: (lanes) => [
-      ...lanes.map(({ address, value }) => set(value, cell(add(base, shl(shr(address, 8), log2)), DIR24.CELLS))),
+      ...first(lanes),
       ...lanes.map(({ address, value }) => {
         const index = or(shl(xor(value, flag), 8), and(address, 255));
         return when(and(value, flag), [set(value, cell(add(long, shl(index, log2)), 0))]);

@@ -3,7 +3,9 @@
  * one image, a proc specialised to all images of that shape (everything but offsets constant, no loop).
  *
  *   lpm_<kind>_<family>[_<shape>](base, address) : i32                  the value of the longest match, or 0
- *   lpm_<kind>_<family>[_<shape>]_x<lanes>(base, addresses, out, count)  `count` of them, `lanes` interleaved
+ *   lpm_<kind>_<family>[_<shape>]_x<lanes><width>(base, addresses, out, count)
+ *                                                                       `count` of them, `lanes` interleaved, results
+ *                                                                       of 1 (b), 2 (h) or 4 (w) bytes
  */
 import { type BlockShape, blockShape } from "../../runtime/lpm/blocks.ts";
 import { type Dir24Shape, dir24Shape } from "../../runtime/lpm/dir24.ts";
@@ -75,11 +77,18 @@ export function lpmProc(kind: LpmKind, family: Family, shape: LpmShape | null = 
 }
 
 /**
- * (base, addresses: offset of u32 in host order or of 16 bytes in network order each, out: offset of u32, count):
+ * (base, addresses: offset of u32 in host order or of 16 bytes in network order each, out: offset of results, count):
  * stores the value of each address, or 0. Exported.
  * @param lanes a power of two: look-ups interleaved an iteration; what is left over goes one by one
+ * @param resultBytes of a result, as many as the values need: what does not fit is cut off
  */
-export function lpmBatchProc(kind: LpmKind, family: Family, lanes: number, shape: LpmShape | null = null): Proc {
+export function lpmBatchProc(
+  kind: LpmKind,
+  family: Family,
+  lanes: number,
+  shape: LpmShape | null = null,
+  resultBytes: 1 | 2 | 4 = 4,
+): Proc {
   const [base, addresses, out, count] = [local("base"), local("addresses"), local("out"), local("count")];
   const { prologue, body } = lookupCode(kind, family, base, shape);
   const all = Array.from(
@@ -89,12 +98,12 @@ export function lpmBatchProc(kind: LpmKind, family: Family, lanes: number, shape
   const rounds = (width: readonly Lane[]): Step[] => [
     ...width.map(({ address }, i) => set(address, addressAt(family, addresses, i))),
     ...body(width),
-    ...width.map(({ value }, i) => store("image", 4, out, 4 * i, value)),
+    ...width.map(({ value }, i) => store("image", resultBytes, out, resultBytes * i, value)),
     set(addresses, add(addresses, width.length * addressBytes(family))),
-    set(out, add(out, 4 * width.length)),
+    set(out, add(out, resultBytes * width.length)),
   ];
   return {
-    name: `${lpmProcName(kind, family, shape)}_x${lanes}`,
+    name: `${lpmProcName(kind, family, shape)}_x${lanes}${CELL_LETTERS[resultBytes]}`,
     comment: `${lanes} look-ups at a time: ${kind}, IPv${family}`,
     params: [base, addresses, out, count],
     result: null,
@@ -125,16 +134,19 @@ function lookupCode(kind: LpmKind, family: Family, base: Reg, shape: LpmShape | 
   }
 }
 
-/** `lpm_blocks_4`; with a shape `lpm_linear_4_3`, `lpm_blocks_4_20h_4h_8w_values`: strides with cells of 2 (h) or 4 (w) bytes. */
+/** Widths in names. */
+const CELL_LETTERS = { 1: "b", 2: "h", 4: "w" } as const;
+
+/** `lpm_blocks_4`; with a shape `lpm_linear_4_3`, `lpm_blocks_4_20h_4h_8b_values`: strides, each with the width of its cells. */
 export function lpmProcName(kind: LpmKind, family: Family, shape: LpmShape | null = null): string {
   const parts = [`lpm_${kind}_${family}`];
   if (shape?.kind === "linear") {
     parts.push(`${shape.rows}`);
   } else if (shape?.kind === "blocks") {
-    parts.push(...shape.levels.map(({ stride, cellBytes }) => `${stride}${cellBytes === 2 ? "h" : "w"}`));
+    parts.push(...shape.levels.map(({ stride, cellBytes }) => `${stride}${CELL_LETTERS[cellBytes]}`));
     if (shape.indirect) parts.push("values");
   } else if (shape?.kind === "dir24") {
-    parts.push(`${shape.cellBytes}`);
+    parts.push(`${CELL_LETTERS[shape.cellBytes]}${shape.long ? "" : "_short"}`);
   }
   return parts.join("_");
 }

@@ -27,10 +27,18 @@ export interface Measurement {
   readonly ratio: number;
 }
 
+/** Whoever can say how long it took: a variant after its warm-up, or another process. */
+export interface Racer {
+  readonly name: string;
+  readonly bytes?: number | undefined;
+  /** Nanoseconds an operation, of one round. */
+  sample(): number | Promise<number>;
+}
+
 export interface MeasureOptions {
   readonly rounds: number;
-  /** Name of the variant that ratios are to. */
-  readonly baseline: string;
+  /** Name of the variant that ratios are to; of several the fastest at the median. */
+  readonly baseline: string | readonly string[];
 }
 
 /** A variant runs at least so often and so long before it is timed. */
@@ -40,19 +48,30 @@ const WARM_UP_MS = 40;
 const SAMPLE_MS = 2;
 
 export async function measure(variants: readonly Variant[], options: MeasureOptions): Promise<Measurement[]> {
-  const repeats: number[] = [];
-  for (const variant of variants) repeats.push(await warmUp(variant));
-  const samples = variants.map((): number[] => []);
+  const racers: Racer[] = [];
+  for (const variant of variants) racers.push(await racerOf(variant));
+  return race(racers, options);
+}
+
+/** A variant, warmed up. */
+export async function racerOf(variant: Variant): Promise<Racer> {
+  const repeats = await warmUp(variant);
+  return { name: variant.name, bytes: variant.bytes, sample: () => timeNs(variant, repeats) };
+}
+
+export async function race(racers: readonly Racer[], options: MeasureOptions): Promise<Measurement[]> {
+  const samples = racers.map((): number[] => []);
   for (let round = 0; round < options.rounds; round++) {
-    for (let k = 0; k < variants.length; k++) {
-      const v = (k + round) % variants.length; // nobody always runs after the same neighbour
-      samples[v].push(timeNs(variants[v], repeats[v]));
+    for (let k = 0; k < racers.length; k++) {
+      const v = (k + round) % racers.length; // nobody always runs after the same neighbour
+      samples[v].push(await racers[v].sample());
     }
     await setImmediate();
   }
   const medians = samples.map(median);
-  const baseline = medians[variants.findIndex((variant) => variant.name === options.baseline)];
-  return variants.map(({ name, bytes }, v) => ({
+  const baselines = [options.baseline].flat();
+  const baseline = Math.min(...medians.filter((_, v) => baselines.includes(racers[v].name)));
+  return racers.map(({ name, bytes }, v) => ({
     variant: name,
     bytes: bytes ?? null,
     ns: { median: medians[v], min: Math.min(...samples[v]), max: Math.max(...samples[v]) },

@@ -10,13 +10,14 @@ import { buildDir24 } from "../../runtime/lpm/dir24.ts";
 import { linear } from "../../runtime/lpm/linear.ts";
 import type { LpmImage } from "../../runtime/lpm/lpm.ts";
 import type { Family } from "../../runtime/net/ip.ts";
-import { prefixAt, STREAMS, type Stream } from "./generate.ts";
+import { prefixAt, type Stream } from "./generate.ts";
+import { measure } from "./harness.ts";
 import type { BenchOptions, Group, Report } from "./report.ts";
 import { type Contestant, LookupRig } from "./rig.ts";
 import { type Table, tablesOf } from "./tables.ts";
 
 /** Addresses a run: enough that a stream does not fit the first caches, except where the table does anyway. */
-const ADDRESSES = { quick: 2 ** 12, small: 2 ** 16, 6: 2 ** 18, 4: 2 ** 20 };
+export const ADDRESSES = { quick: 2 ** 12, small: 2 ** 16, 6: 2 ** 18, 4: 2 ** 20 };
 
 export const lookup = (options: BenchOptions): Promise<Report> =>
   report("lookup", tablesOf(4, options.quick ? [16, 256] : [16, 256, 65536], options), structures, options);
@@ -52,14 +53,18 @@ async function report(
     const { contestants, baseline } = fieldOf(columns);
     const size = options.quick ? "quick" : columns.lengths.length <= 16 ? "small" : columns.family;
     const rig = await LookupRig.of(columns, contestants, ADDRESSES[size]);
-    for (const stream of STREAMS) {
+    for (const stream of options.streams) {
       options.progress(`${name}, ${stream}`);
-      const results = await rig.race(stream, options.seed, { rounds: options.rounds, baseline });
+      const variants = rig.variants(stream, options.seed);
+      const results = await measure(variants, { rounds: options.rounds, baseline });
       groups.push({ table: name, family: columns.family, prefixes: columns.lengths.length, stream, baseline, results });
     }
   }
   return { bench, unit: "look-ups, batches of 256", groups };
 }
+
+/** Comparing more one by one says nothing new. */
+const LINEAR_UP_TO = 256;
 
 const wasm = (lanes: number, specialised = true) => ({ lanes, specialised });
 
@@ -72,17 +77,19 @@ const linearImage = (columns: PrefixColumns): LpmImage =>
 /** Every structure, as wasm and as JavaScript. */
 function structures(columns: PrefixColumns): Field {
   const blocks = buildBlocks(columns);
-  const row = linearImage(columns);
   const name = `blocks ${stridesOf(blocks)}`;
   const contestants: Contestant[] = [
-    { name: "linear x8", image: row, code: wasm(8) },
     { name: `${name} x1`, image: blocks, code: wasm(1) },
     { name: `${name} x8`, image: blocks, code: wasm(8) },
     { name: `${name} x16`, image: blocks, code: wasm(16) },
     { name: "blocks, any shape x8", image: blocks, code: wasm(8, false) },
-    { name: "linear, JavaScript", image: row, code: "javascript" },
     { name: "blocks, JavaScript", image: blocks, code: "javascript" },
   ];
+  if (columns.lengths.length <= LINEAR_UP_TO) {
+    const row = linearImage(columns);
+    contestants.push({ name: "linear x8", image: row, code: wasm(8) });
+    contestants.push({ name: "linear, JavaScript", image: row, code: "javascript" });
+  }
   if (columns.family === 4) {
     const image = buildDir24(columns);
     contestants.push({ name: "dir24 x8", image, code: wasm(8) });
@@ -135,7 +142,7 @@ function splits(columns: PrefixColumns): Field {
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
-const stridesOf = (image: LpmImage): string =>
+export const stridesOf = (image: LpmImage): string =>
   blockShape(image)
     .levels.map((level) => level.stride)
     .join("-");

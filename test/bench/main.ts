@@ -1,7 +1,9 @@
 /** `npm run bench -- NAME`: the one door to all benchmarks. */
 import { parseArgs } from "node:util";
+import { STREAMS, type Stream } from "./generate.ts";
 import { WrongAnswer } from "./harness.ts";
 import { lookup, lookup6, small, strides } from "./lookup.ts";
+import { peers } from "./peers.ts";
 import { type BenchOptions, type Report, toJson, toText } from "./report.ts";
 import { RoutesError } from "./routes.ts";
 
@@ -10,6 +12,7 @@ const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptio
   lookup6: { what: "the same for IPv6", run: lookup6 },
   small: { what: "tables of 1 to 16 routes: compares against blocks", run: small },
   strides: { what: "blocks: the split chosen against others", run: strides },
+  peers: { what: "look-ups of both families beside DPDK's, in turn; needs gcc, pkg-config, libdpdk-dev", run: peers },
 };
 
 const HELP = `npm run bench -- NAME [options]
@@ -22,7 +25,9 @@ ${Object.entries(BENCHES)
   --quick        small tables, few addresses: does it run and answer right?
   --rounds N     timed rounds (default 9, quick 3)
   --seed N       of tables and addresses (default 1)
-  --routes FILE  also on the routes of a file: "PREFIX NUMBER" a line, gzip or not; may be repeated
+  --routes FILE  on the routes of a file, not generated ones: "PREFIX NUMBER" a line, gzip or not; may be repeated
+  --stream NAME  only these addresses: ${STREAMS.join(", ")}; may be repeated
+  --slow         peers: also those that take minutes to build
   --help         this
 
 Answers are compared with a reference before anything is timed; a difference ends the run with status 1.`;
@@ -40,6 +45,8 @@ function parseCommandLine(args: string[]) {
         rounds: { type: "string" },
         seed: { type: "string", default: "1" },
         routes: { type: "string", multiple: true, default: [] },
+        stream: { type: "string", multiple: true, default: [] },
+        slow: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
       },
     });
@@ -53,6 +60,12 @@ function wholeNumber(name: string, text: string, least: number): number {
   if (!Number.isSafeInteger(n) || n < least)
     throw new UsageError(`--${name} takes a whole number from ${least}, not ${text}`);
   return n;
+}
+
+function streamOf(name: string): Stream {
+  const stream = STREAMS.find((each) => each === name);
+  if (stream === undefined) throw new UsageError(`no stream ${name}; there are ${STREAMS.join(", ")}`);
+  return stream;
 }
 
 async function main(args: string[]): Promise<number> {
@@ -70,6 +83,8 @@ async function main(args: string[]): Promise<number> {
     rounds: wholeNumber("rounds", values.rounds ?? (values.quick ? "3" : "9"), 1),
     seed: wholeNumber("seed", values.seed, 0),
     routes: values.routes,
+    streams: values.stream.length > 0 ? values.stream.map(streamOf) : STREAMS,
+    slow: values.slow,
     progress: process.stderr.isTTY ? (what) => process.stderr.write(`\r\x1b[K${what}`) : () => {},
   };
   const report = await bench.run(options);

@@ -9,6 +9,7 @@
 import { lookupLpm } from "../../runtime/lpm/choose.ts";
 import { type PrefixColumns, sortColumns } from "../../runtime/lpm/columns.ts";
 import { linear } from "../../runtime/lpm/linear.ts";
+import type { LpmImage } from "../../runtime/lpm/lpm.ts";
 import { type Ip, lastAddress, readIpv6 } from "../../runtime/net/ip.ts";
 import { prefixAt } from "./generate.ts";
 
@@ -58,6 +59,23 @@ function find({ starts, values }: Ranges, ip: Ip): number {
   return values[low];
 }
 
+interface Reference {
+  readonly ranges: Ranges;
+  readonly image: LpmImage;
+}
+const references = new WeakMap<PrefixColumns, Reference>();
+
+/** Built once a table: every stream asks the same. */
+function referenceOf(table: PrefixColumns): Reference {
+  let reference = references.get(table);
+  if (reference === undefined) {
+    const entries = Array.from(table.values, (value, i) => ({ ...prefixAt(table, i), value }));
+    reference = { ranges: rangesOf(table), image: linear.build(table.family, entries) };
+    references.set(table, reference);
+  }
+  return reference;
+}
+
 /** Comparisons of the sample with `linear`, in prefixes times addresses. */
 const LINEAR_BUDGET = 2 ** 24;
 
@@ -66,13 +84,11 @@ const LINEAR_BUDGET = 2 ** 24;
  * @throws Error when the reference itself disagrees with `linear`
  */
 export function referenceAnswers(table: PrefixColumns, addresses: Uint8Array): Uint32Array {
-  const ranges = rangesOf(table);
+  const { ranges, image } = referenceOf(table);
   const at = addressReader(table, addresses);
   const count = addresses.length / (table.family === 4 ? 4 : 16);
   const answers = Uint32Array.from({ length: count }, (_, i) => find(ranges, at(i)));
-  const entries = Array.from(table.values, (value, i) => ({ ...prefixAt(table, i), value }));
-  const image = linear.build(table.family, entries);
-  const sample = Math.min(count, Math.ceil(LINEAR_BUDGET / (entries.length + 1)));
+  const sample = Math.min(count, Math.ceil(LINEAR_BUDGET / (image.prefixes + 1)));
   for (let i = 0; i < sample; i++) {
     const expected = lookupLpm(image, at(i));
     if (expected !== answers[i]) throw new Error(`reference says ${answers[i]} for ${at(i)}, linear ${expected}`);

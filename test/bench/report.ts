@@ -1,4 +1,5 @@
 /** What a benchmark reports: as JSON, with a schema version, or as tables for people. */
+import type { Stream } from "./generate.ts";
 import { type Measurement, machine } from "./harness.ts";
 
 /** Goes up when a field changes its meaning or goes away. */
@@ -8,8 +9,11 @@ export interface BenchOptions {
   readonly rounds: number;
   readonly quick: boolean;
   readonly seed: number;
-  /** Files of routes to use beside the generated tables. */
+  /** Files of routes to use instead of generated tables. */
   readonly routes: readonly string[];
+  readonly streams: readonly Stream[];
+  /** Build the peers that take minutes to. */
+  readonly slow: boolean;
   /** A word on what is being measured, where somebody watches. */
   readonly progress: (what: string) => void;
 }
@@ -29,6 +33,8 @@ export interface Report {
   readonly bench: string;
   readonly unit: string;
   readonly groups: readonly Group[];
+  /** What was left out, and why. */
+  readonly notes?: readonly string[];
 }
 
 export const toJson = (report: Report, { rounds, quick, seed }: BenchOptions): string =>
@@ -37,7 +43,8 @@ export const toJson = (report: Report, { rounds, quick, seed }: BenchOptions): s
 export function toText(report: Report, { rounds, seed }: BenchOptions): string {
   const { node, cpu, cores, platform } = machine();
   const head = `${report.bench}: ${report.unit}; median of ${rounds} rounds [fastest-slowest]; seed ${seed}\n${node}, ${cpu} (${cores}), ${platform}\n`;
-  return [head, ...report.groups.map(groupText)].join("\n");
+  const notes = (report.notes ?? []).map((note) => `left out: ${note}\n`);
+  return [head, ...report.groups.map(groupText), notes.join("")].join("\n");
 }
 
 function groupText({ table, stream, baseline, results }: Group): string {

@@ -9,7 +9,7 @@ import { lpmBatchProc, shapeOf } from "../../src/lpm/emit.ts";
 import type { Proc } from "../../src/plan/ir.ts";
 import { emitModule } from "../../src/wasm/emit.ts";
 import { generateAddresses, type Stream } from "./generate.ts";
-import { type Measurement, type MeasureOptions, measure, type Variant, verify } from "./harness.ts";
+import { type Variant, verify } from "./harness.ts";
 import { referenceAnswers } from "./reference.ts";
 import { twinOf } from "./twins.ts";
 
@@ -26,6 +26,15 @@ const BATCH = 256;
 const LINEAR_COMPARES = 2 ** 26;
 const PAGE = 65536;
 
+/** Of a result: as narrow as the table's values allow. */
+const resultBytesOf = ({ values }: PrefixColumns): 1 | 2 | 4 => {
+  const greatest = values.reduce((a, b) => Math.max(a, b), 0);
+  return greatest < 2 ** 8 ? 1 : greatest < 2 ** 16 ? 2 : 4;
+};
+
+const resultsIn = (buffer: ArrayBuffer, offset: number, count: number, bytes: 1 | 2 | 4) =>
+  new ({ 1: Uint8Array, 2: Uint16Array, 4: Uint32Array })[bytes](buffer, offset, count);
+
 export class LookupRig {
   readonly #table: PrefixColumns;
   readonly #contestants: readonly Contestant[];
@@ -35,12 +44,13 @@ export class LookupRig {
   readonly #count: number;
   readonly #memory: WebAssembly.Memory;
   readonly #procs: WebAssembly.Exports;
+  readonly #resultBytes: 1 | 2 | 4;
 
   /** @param count addresses of a run, a multiple of BATCH */
   static async of(table: PrefixColumns, contestants: readonly Contestant[], count: number): Promise<LookupRig> {
     const procs = new Map<string, Proc>();
     for (const contestant of contestants) {
-      const proc = procOf(contestant);
+      const proc = procOf(contestant, resultBytesOf(table));
       if (proc !== null) procs.set(proc.name, proc);
     }
     const bases = new Map<LpmImage, number>();
@@ -79,45 +89,57 @@ export class LookupRig {
     this.#count = places.count;
     this.#memory = procs.memory as WebAssembly.Memory;
     this.#procs = procs;
+    this.#resultBytes = resultBytesOf(table);
     for (const [image, base] of this.#bases) new Uint8Array(this.#memory.buffer).set(image.bytes, base);
   }
 
-  /** All contestants on a stream; their answers are compared with the reference before any is timed. */
-  async race(stream: Stream, seed: number, options: MeasureOptions): Promise<Measurement[]> {
+  /** All contestants on a stream, their answers compared with the reference. @throws WrongAnswer */
+  variants(stream: Stream, seed: number): Variant[] {
     const addresses = generateAddresses(this.#table, stream, this.#count, seed);
     new Uint8Array(this.#memory.buffer).set(addresses, this.#addresses);
     const expected = referenceAnswers(this.#table, addresses);
-    const results = new Uint32Array(this.#memory.buffer, this.#out, this.#count);
-    const variants: Variant[] = [];
-    for (const contestant of this.#contestants) {
-      const variant = this.#variant(contestant);
-      if (variant === null) continue;
-      results.fill(0xffffffff);
-      variant.run();
-      verify(variant.name, results.subarray(0, variant.operations), expected);
-      variants.push(variant);
-    }
-    return measure(variants, options);
+    return this.#contestants.flatMap((contestant) => {
+      const variant = this.#variant(contestant, expected);
+      return variant === null ? [] : [variant];
+    });
   }
 
-  #variant({ name, image, code }: Contestant): Variant | null {
+  /** The addresses of the last stream, as batches take them. */
+  get addresses(): Uint8Array {
+    return new Uint8Array(this.#memory.buffer, this.#addresses, this.#count * this.#addressBytes);
+  }
+
+  get #addressBytes(): number {
+    return this.#table.family === 4 ? 4 : 16;
+  }
+
+  /** What is timed writes the results of every batch over those of the last, as its reader would have it. */
+  #variant({ name, image, code }: Contestant, expected: Uint32Array): Variant | null {
     const operations = this.#operations(image);
     const bytes = image.bytes.length;
-    const proc = procOf({ name, image, code });
+    const { buffer } = this.#memory;
+    const stride = this.#addressBytes;
+    const proc = procOf({ name, image, code }, this.#resultBytes);
     if (proc !== null) {
       const lookup = this.#procs[proc.name] as (base: number, addresses: number, out: number, count: number) => void;
       const base = this.#bases.get(image)!;
-      const [addresses, out, stride] = [this.#addresses, this.#out, this.#table.family === 4 ? 4 : 16];
+      const [addresses, out] = [this.#addresses, this.#out];
+      const results = resultsIn(buffer, out, operations, this.#resultBytes);
+      results.fill(-1);
+      lookup(base, addresses, out, operations);
+      verify(name, results, expected);
       const run = () => {
-        for (let i = 0; i < operations; i += BATCH) lookup(base, addresses + i * stride, out + i * 4, BATCH);
+        for (let i = 0; i < operations; i += BATCH) lookup(base, addresses + i * stride, out, BATCH);
       };
       return { name, operations, bytes, run };
     }
     const twin = twinOf(image);
     if (twin === null) return null;
-    const { buffer } = this.#memory;
-    const input = new Uint8Array(buffer, this.#addresses, operations * (this.#table.family === 4 ? 4 : 16));
+    const input = new Uint8Array(buffer, this.#addresses, operations * stride);
     const out = new Uint32Array(buffer, this.#out, operations);
+    out.fill(-1);
+    twin(input, out);
+    verify(name, out, expected);
     return { name, operations, bytes, run: () => twin(input, out) };
   }
 
@@ -128,7 +150,7 @@ export class LookupRig {
   }
 }
 
-function procOf({ image, code }: Contestant): Proc | null {
+function procOf({ image, code }: Contestant, resultBytes: 1 | 2 | 4): Proc | null {
   if (code === "javascript") return null;
-  return lpmBatchProc(image.kind, image.family, code.lanes, code.specialised ? shapeOf(image) : null);
+  return lpmBatchProc(image.kind, image.family, code.lanes, code.specialised ? shapeOf(image) : null, resultBytes);
 }

@@ -13,8 +13,9 @@ export interface Table {
 
 const NEXT_HOPS = 16;
 
+/** The files' tables of the family, or without files generated ones. */
 export function tablesOf(family: Family, sizes: readonly number[], { seed, routes, progress }: BenchOptions): Table[] {
-  const generated = sizes.map((prefixes): Table => {
+  const generated = (routes.length > 0 ? [] : sizes).map((prefixes): Table => {
     progress(`IPv${family}, ${prefixes} routes: generating`);
     const columns = generateTable({ family, prefixes, nextHops: NEXT_HOPS, seed });
     return { name: `${prefixes} ${prefixes === 1 ? "route" : "routes"}, IPv${family}`, columns };

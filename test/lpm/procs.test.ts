@@ -87,7 +87,7 @@ function checkAll(image: LpmImage, entries: readonly LpmEntry[], ips: readonly I
       return call(name, [ground.base, argument]);
     });
     expect([name, one]).toEqual([name, expected]);
-    call(`${name}_x8`, [ground.base, ground.addresses, ground.out, ground.count]);
+    call(`${name}_x8w`, [ground.base, ground.addresses, ground.out, ground.count]);
     expect([name, ground.results]).toEqual([name, expected]);
   }
   ground.expectUntouched();
@@ -151,7 +151,10 @@ test("what is not there is refused", () => {
 
 test("names tell the shape", () => {
   const image = buildLpm(4, [{ address: 0x0a000000, length: 8, value: 1 }], "blocks");
-  expect(lpmProc("blocks", 4, shapeOf(image)).name).toBe("lpm_blocks_4_8h");
-  expect(lpmBatchProc("dir24", 4, 16, { kind: "dir24", cellBytes: 2 }).name).toBe("lpm_dir24_4_2_x16");
+  expect(lpmProc("blocks", 4, shapeOf(image)).name).toBe("lpm_blocks_4_8b");
+  expect(lpmBatchProc("dir24", 4, 16, { kind: "dir24", cellBytes: 2, long: true }).name).toBe("lpm_dir24_4_h_x16w");
+  expect(lpmBatchProc("dir24", 4, 8, { kind: "dir24", cellBytes: 1, long: false }, 2).name).toBe(
+    "lpm_dir24_4_b_short_x8h",
+  );
   expect(lpmProc("linear", 6).name).toBe("lpm_linear_6");
 });

@@ -154,12 +154,16 @@ describe("cells are as wide as they must be", () => {
     );
   const leaf = (values: readonly number[]) => shapeFor(values).levels.at(-1)!.cellBytes;
 
+  test("values of 8 bits stand in cells of 1 byte", () => {
+    expect([leaf([1, 0xff]), shapeFor([1, 0xff]).indirect]).toEqual([1, false]);
+  });
   test("values of 16 bits stand in cells of 2 bytes", () => {
-    expect([leaf([1, 0xffff]), shapeFor([1, 0xffff]).indirect]).toEqual([2, false]);
+    const many = Array.from({ length: 300 }, (_, i) => i + 1);
+    expect([leaf(many), shapeFor(many).indirect]).toEqual([2, false]);
   });
   test("a few greater ones in a table beside them", () => {
     const many = Array.from({ length: 200 }, (_, i) => 0x10000 + (i & 3));
-    expect([leaf(many), shapeFor(many).indirect]).toEqual([2, true]);
+    expect([leaf(many), shapeFor(many).indirect]).toEqual([1, true]);
   });
 });
 
@@ -217,7 +221,7 @@ test("compares for a handful of routes, blocks for more", () => {
   ]);
 });
 
-type Cells = Uint16Array | Uint32Array;
+type Cells = Uint8Array | Uint16Array | Uint32Array;
 
 /** The cells of each block of each level, read by the header. */
 function blocksByLevel(image: LpmImage): Cells[][] {
@@ -228,8 +232,7 @@ function blocksByLevel(image: LpmImage): Cells[][] {
   return levels.map(({ stride, cellBytes }, k) => {
     const offset = view.getUint32(8 + 8 * k, true);
     const length = count * 2 ** stride;
-    const all: Cells =
-      cellBytes === 2 ? new Uint16Array(buffer, offset, length) : new Uint32Array(buffer, offset, length);
+    const all: Cells = new { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array }[cellBytes](buffer, offset, length);
     const level = Array.from({ length: count }, (_, j) => all.subarray(j << stride, (j + 1) << stride));
     count = greatest(all) + 1;
     return level;
