@@ -110,6 +110,12 @@ describe("echo", () => {
       "a timestamp request",
       {},
       ipv4Packet(header(), icmpMessage({ type: 13, code: 0, rest: 1, data: new Uint8Array(12) })),
+      1,
+    ],
+    [
+      "a timestamp request that is cut off",
+      {},
+      ipv4Packet(header(), icmpMessage({ type: 13, code: 0, rest: 1, data: new Uint8Array() })),
       0,
     ],
   ])("%s: %#", (_, sysctl, packet, answers) => {
