@@ -9,6 +9,7 @@ import { COMPILE_TIMEOUT } from "./recordings.ts";
 const EXAMPLES: readonly (readonly [file: string, tests: number])[] = [
   ["firewall.vrf", 4],
   ["mark-routing.vrf", 5],
+  ["rate-limit.vrf", 3],
 ];
 
 describe.each(EXAMPLES)("examples/%s", (file, tests) => {
