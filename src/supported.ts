@@ -20,7 +20,7 @@ export function unsupported(model: Model, engine: EngineKind = "compiled"): Diag
         message:
           engine === "reference"
             ? "programs, and `reject` at netdev hooks, are checked, but packets are not run through them yet"
-            : "programs, and chains with `reject`, `fib`, `fwd`, `dup`, `type route` or IPv4 options, are checked, but not compiled yet",
+            : "programs, `reject` at netdev hooks, and chains with `fib`, `fwd`, `dup`, `type route` or IPv4 options, are checked, but not compiled yet",
         primary: { span, message: "would be left out" },
         secondary: [],
         help: [
@@ -35,14 +35,14 @@ export function unsupported(model: Model, engine: EngineKind = "compiled"): Diag
 }
 
 /** Programs, and chains with statements that the compiler does not do yet. */
-function notCompiled({ netfilter }: Net): Span | undefined {
-  const { chains, hooks, programs } = netfilter;
+function notCompiled(net: Net): Span | undefined {
+  const { chains, hooks } = net.netfilter;
   const hooked = reached(
-    netfilter,
+    net.netfilter,
     hooks.flatMap((hook) => hook.chains),
   );
-  const first = [...programs, ...chains.filter((chain) => hooked.includes(chain) && referenceOnly(chain))][0];
-  return first && (first.origin.span ?? NO_SPAN);
+  const first = chains.find((chain) => hooked.includes(chain) && referenceOnly(chain));
+  return firstProgram(net) ?? (first && (first.origin.span ?? NO_SPAN));
 }
 
 /** Programs, and answers that would leave a device without a route (nft_reject_netdev_eval). */

@@ -43,7 +43,6 @@ export function* expressionsOfStep(step: Step): Generator<Expr> {
 export const usesTransport = (chains: readonly Chain[]): boolean =>
   stepsOf(chains).some(
     (step) =>
-      step.kind === "reject" ||
       (step.kind === "write payload" && (step.pseudo || isTransport(step.base))) ||
       [...expressionsOfStep(step)].some(
         (e) =>
@@ -59,11 +58,11 @@ const isTransport = (base: string): boolean => base === "transport" || base === 
 export const writesPayload = (chains: readonly Chain[]): boolean =>
   stepsOf(chains).some((step) => step.kind === "write payload");
 
-/** Does the chain hold what is run by the reference alone: answers, copies, other devices, look-ups, IPv4 options, routing anew? */
+/** Does the chain hold what is run by the reference alone: copies, other devices, look-ups, IPv4 options, routing anew? */
 export const referenceOnly = (chain: Chain): boolean =>
   chain.base?.type === "route" ||
   stepsOf([chain]).some(
     (step) =>
-      ["reject", "fwd", "dup"].includes(step.kind) ||
+      ["fwd", "dup"].includes(step.kind) ||
       [...expressionsOfStep(step)].some((e) => e.kind === "fib" || (e.kind === "exthdr" && e.op === "ipv4")),
   );

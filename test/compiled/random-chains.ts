@@ -175,14 +175,23 @@ const statement = (family: Family): fc.Arbitrary<string> =>
     ...(family === "ip" || family === "netdev" ? [] : [text("ip6 daddr set ", address6), text("ip6 hoplimit set 1")]),
   );
 
+const reject = (family: Family): fc.Arbitrary<string> =>
+  from(
+    ...["reject", "meta l4proto tcp reject with tcp reset"],
+    ...(family === "ip" ? ["reject with icmp host-unreachable"] : []),
+    ...(family === "ip6" ? ["reject with icmpv6 addr-unreachable"] : []),
+    ...(family === "inet" ? ["reject with icmpx admin-prohibited", "reject with icmp net-unreachable"] : []),
+  );
+
 /** @param later chains that may be jumped to */
-const verdict = (later: readonly string[], base: boolean): fc.Arbitrary<string> => {
+const verdict = (family: Family, later: readonly string[], base: boolean): fc.Arbitrary<string> => {
   const targets =
     later.length === 0 ? [] : [text(from("jump ", "goto "), from(...later)), text("jump ", from(...later))];
   const word = fc.oneof(from("accept", "drop", "continue", ...(base ? [] : ["return"])), ...targets);
   return fc.oneof(
     { weight: 3, arbitrary: fc.constant("") },
     { weight: 2, arbitrary: from("accept", "drop", "accept", "accept", "return") },
+    ...(family === "netdev" ? [] : [{ weight: 1, arbitrary: reject(family) }]),
     ...targets.map((arbitrary) => ({ weight: 2, arbitrary })),
     {
       weight: 1,
@@ -221,7 +230,7 @@ function rule(family: Family, hook: string | null, later: readonly string[]): fc
     .tuple(
       fc.array(matches, { maxLength: 2 }),
       fc.array(statement(family), { maxLength: 2 }),
-      verdict(later, hook !== null),
+      verdict(family, later, hook !== null),
     )
     .map(([tests, statements, decision]) => [...tests, ...statements, decision].join(" ").trim() || "counter");
 }

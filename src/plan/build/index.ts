@@ -66,6 +66,7 @@ import { nftExthdrTcp, nftPayloadInnerOffset } from "./netfilter/exthdr.ts";
 import { copyBytesProc, hookProcs } from "./netfilter/hook.ts";
 import { nftCsumReplace, nftPayloadL4csumUpdate } from "./netfilter/payload_set.ts";
 import { ipv6FindHdrProc, nftSetPktinfoIpv4, nftSetPktinfoIpv6, nftSetPktinfoNetdev } from "./netfilter/pktinfo.ts";
+import { ipv6SkipExthdr, nfChecksumOk, nfRejectVerifyCsum, rejectProcs } from "./netfilter/reject.ts";
 import {
   dstOutputProc,
   ipLocalOut,
@@ -116,7 +117,7 @@ export function buildPlan(model: Model, layout: Layout): Plan {
     procs: [
       processProc(contexts),
       ...contexts.flatMap(namespaceProcs),
-      ...contexts.flatMap((context) => [...hookProcs(context), ...chainProcs(context)]),
+      ...contexts.flatMap((context) => [...hookProcs(context), ...chainProcs(context), ...rejectProcs(context)]),
       ...sharedProcs(layout),
     ],
     skb: SKB_REGS,
@@ -172,6 +173,7 @@ function sharedProcs(layout: Layout): Proc[] {
     ...[ip6RcvCore, ipv6ParseHopopts, ipv6NdiscFrame, ipv6ChkMcastAddr, ip6PktDrop],
     ...[icmpv6SendProc, icmpv6SendBesides],
     ...[nftSetPktinfoIpv4, nftSetPktinfoIpv6, nftSetPktinfoNetdev, ipv6FindHdrProc, nftExthdrTcp],
+    ...[ipv6SkipExthdr, nfRejectVerifyCsum, nfChecksumOk],
     ...[copyBytesProc, nftPayloadInnerOffset, nftCsumReplace, nftPayloadL4csumUpdate],
     ...[kfreeSkb, icmpSendProc, icmpSendBesides, leaveProc, writeNextHop],
     ...kinds4.map((kind) => () => lpmProc(kind, 4)),

@@ -60,7 +60,7 @@ import { exceedsMtu, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED } from "./forward.ts";
 import { HEADER, IP_OFFSET, IPHDR_BYTES, iphdr, isMulticast, Protocol, routingTos } from "./in.ts";
 import { whenIpv6 } from "./ipv6/af_inet6.ts";
 import { nfHook, nfHookClone } from "./netfilter/hook.ts";
-import { sending, skOwner } from "./netfilter/registers.ts";
+import { sending, skBound, skOwner } from "./netfilter/registers.ts";
 import {
   DstOutput,
   dev,
@@ -130,6 +130,7 @@ export function ipRouteConnect(context: Context): Proc {
 export const skbSetOwnerW: readonly Step[] = [
   set(skOwner, eqz(and(readColumn("flags"), PacketFlag.KERNEL_SOCKET))),
   set(sending, 1),
+  set(skBound, select(and(readColumn("flags"), PacketFlag.OIF_UNBOUND), 0, readColumn("device"))),
 ];
 
 /** A send that fails before any hook, or a look-up without a route. */

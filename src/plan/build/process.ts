@@ -39,7 +39,7 @@ import {
 import { type Context, callNet, drop, proc, readColumn, runNet, writeColumn } from "./context.ts";
 import { IPHDR_BYTES } from "./in.ts";
 import { refuseHeader6, whenIpv6 } from "./ipv6/af_inet6.ts";
-import { macHeader, priority, sending, skOwner } from "./netfilter/registers.ts";
+import { macHeader, priority, sending, skBound, skOwner } from "./netfilter/registers.ts";
 import { REFUSE_HEADER } from "./output.ts";
 import {
   DstInput,
@@ -157,6 +157,7 @@ const freshSkb: Step[] = [
   set(macHeader, 0),
   set(skOwner, 0),
   set(sending, 0),
+  set(skBound, 0),
   set(ignoreDf, 0),
   set(mcLoop, 1),
   set(dstInput, DstInput.NONE),

@@ -54,7 +54,7 @@ import { noteRoute, noteType } from "./dst.ts";
 import { IPHDR_BYTES, iphdr, isMulticast } from "./in.ts";
 import { refuseHeader6, whenIpv6 } from "./ipv6/af_inet6.ts";
 import { nfHook } from "./netfilter/hook.ts";
-import { macHeader, protocol, sending, skOwner } from "./netfilter/registers.ts";
+import { macHeader, protocol, sending, skBound, skOwner } from "./netfilter/registers.ts";
 import { REFUSE_HEADER } from "./output.ts";
 import { DstInput, dev, dstIdev, dstInput, dstType, l3, mac, PacketType, pktType, xmitRecursion } from "./skb.ts";
 
@@ -226,6 +226,7 @@ export function netifRx(context: Context): Proc {
     set(xmitRecursion, 0),
     set(skOwner, 0),
     set(sending, 0),
+    set(skBound, 0),
     set(mac, sub(l3, ETHERNET_HEADER_BYTES)),
     guard(mac, ETHERNET_HEADER_BYTES, drop(DropReason.NOT_SPECIFIED)),
     runNet(context, "netif_receive_skb"),

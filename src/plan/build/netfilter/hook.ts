@@ -8,7 +8,6 @@
  */
 import type { ChainHook, ChainId, HookChains } from "../../../../dsl/chain-model.ts";
 import { TraceEvent } from "../../../../runtime/abi.ts";
-import { PacketFlag } from "../../../../runtime/batch.ts";
 import { DropReason } from "../../../../runtime/verdict.ts";
 import { SCRATCH_BYTES } from "../../../netfilter/layout.ts";
 import { reached, usesTransport, writesPayload } from "../../../netfilter/reach.ts";
@@ -16,12 +15,12 @@ import {
   add,
   call,
   eq,
+  ge,
   load,
   local,
   lt,
   ne,
   type Operand,
-  or,
   type Proc,
   repeat,
   ret,
@@ -35,11 +34,12 @@ import {
   trace,
   when,
 } from "../../ir.ts";
-import { type Context, callNet, KFREE_SKB, passHook, proc, readColumn, writeColumn } from "../context.ts";
+import { type Context, callNet, KFREE_SKB, passHook, proc } from "../context.ts";
 import { l3, mark, pktType } from "../skb.ts";
 import { chainContext, requiresOf } from "./chain.ts";
 import { setPktinfo } from "./pktinfo.ts";
-import { hookIn, hookOut, priority, sending } from "./registers.ts";
+import { hookIn, hookOut, priority } from "./registers.ts";
+import { nftReject, REJECT, rejects, tellSender } from "./reject.ts";
 import { ChainResult } from "./rule.ts";
 import { isDeviceView, type View, viewOf } from "./view.ts";
 
@@ -110,17 +110,13 @@ function hookProc(context: Context, name: string, lists: readonly HookChains[]):
 }
 
 function judge(context: Context, view: View, hook: ChainHook, chain: ChainId): Step[] {
-  const told = hook === "output" || hook === "postrouting";
-  const dropped: Step[] = [
-    // NF_DROP_ERR(-EPERM): what nf_hook returns is what the socket's call to send returns.
-    ...(told ? [when(sending, [writeColumn("flags", or(readColumn("flags"), PacketFlag.SEND_EPERM))])] : []),
-    run(KFREE_SKB, [DropReason.NETFILTER_DROP]),
-    ret(1),
-  ];
+  const told = hook === "output" || hook === "postrouting" ? tellSender : [];
+  const dropped: Step[] = [...told, run(KFREE_SKB, [DropReason.NETFILTER_DROP]), ret(1)];
+  const rejected: Step[] = [when(nftReject(context, view, result), [...told, ret(1)]), ...dropped];
   return [
     ...doChain(context, view, chain),
+    ...(rejects(context, chain) ? [when(ge(result, REJECT), rejected)] : []),
     when(eq(result, ChainResult.DROP), dropped),
-    when(eq(result, ChainResult.GONE), [ret(1)]),
   ];
 }
 

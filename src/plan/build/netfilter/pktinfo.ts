@@ -74,7 +74,7 @@ export const NEXTHDR = {
 } as const;
 
 /** ipv6_ext_hdr; 59, "none", is one too. */
-const isExtension = (nexthdr: Operand): Expr => {
+export const isExtension = (nexthdr: Operand): Expr => {
   const { HOP, ROUTING, FRAGMENT, AUTH, DEST } = NEXTHDR;
   return [HOP, ROUTING, FRAGMENT, AUTH, NEXTHDR.NONE, DEST].map((one) => eq(nexthdr, one)).reduce(or);
 };
@@ -86,7 +86,7 @@ const nexthdr = local("nexthdr");
 const bytes = local("bytes");
 
 /** Every header takes 8 bytes at least. */
-const mostHeaders = add(shr(sub(tail, l3), 3), 1);
+export const mostHeaders = add(shr(sub(tail, l3), 3), 1);
 
 /** Bytes of the extension header at `at`. */
 const headerBytes = (ah: Operand): Expr => select(eq(nexthdr, NEXTHDR.AUTH), ah, shl(add(packet(at, 1, 1), 1), 3));

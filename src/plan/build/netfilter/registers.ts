@@ -26,6 +26,9 @@ export const skOwner = skbReg("sk_owner");
 /** A socket's call to send is still on the stack, and learns of a drop: 1 or 0. */
 export const sending = skbReg("sending");
 
+/** sk->sk_bound_dev_if of the socket that sends: an ifindex, 0: none. */
+export const skBound = skbReg("sk_bound");
+
 export const CHAIN_REGS: readonly Reg[] = [
-  ...[hookIn, hookOut, tprot, thoff, thoffAny, priority, protocol, macHeader, skOwner, sending],
+  ...[hookIn, hookOut, tprot, thoff, thoffAny, priority, protocol, macHeader, skOwner, sending, skBound],
 ];

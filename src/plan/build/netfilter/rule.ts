@@ -51,6 +51,7 @@ import { type ChainContext, RuleCode } from "./code.ts";
 import { evaluate, lookUp, skbLength } from "./expr.ts";
 import { writePayload } from "./payload_set.ts";
 import { priority } from "./registers.ts";
+import { rejectResult } from "./reject.ts";
 import { elementValue, within } from "./sets.ts";
 import { below, constantOf, equal, type Wide } from "./wide.ts";
 
@@ -60,8 +61,7 @@ export const ChainResult = {
   CONTINUE: 0,
   ACCEPT: 1,
   DROP: 2,
-  /** The packet has got its verdict: it was rejected, or left by another device. */
-  GONE: 3,
+  /** REJECT (reject.ts) and above: dropped, and the sender is told. */
 } as const;
 
 /** A rule's place, for traces and for what comes after it. */
@@ -217,6 +217,8 @@ function verdict(code: RuleCode, place: Place, step: Verdict): void {
       break;
     }
     case "reject":
+      code.add(traceRule(place, "reject"), ret(rejectResult(step, code.chain.view) ?? ChainResult.DROP));
+      break;
     case "fwd":
     case "redirect":
       throw new RangeError(`${step.kind} is refused before (src/supported.ts)`);
