@@ -27,14 +27,25 @@ const MISS_NS: readonly (readonly [bytes: number, ns: number])[] = [
   [32 << 20, 5.4],
   [128 << 20, 6.1],
 ];
-/** Shift, mask, add, load of a level that hits the first-level cache; in IPv6 the load of its bits from the packet too. */
-const STEP_NS: Readonly<Record<Family, number>> = { 4: 0.36, 6: 0.6 };
+/**
+ * Shift, mask, add, load of a level that hits the first-level cache; in IPv6 the load of its bits from the packet too.
+ * Alone it is 0.36; but levels wait for each other, and full tables want few: 20-4-8 was 1.1 to 1.3 times as fast as
+ * 19-4-4-5, which is two thirds of its size, five levels of IPv6 up to 1.4 times as fast as seven (src/EXPERIMENTS.md).
+ */
+const STEP_NS: Readonly<Record<Family, number>> = { 4: 0.9, 6: 1.2 };
 
 /** What memory costs those who share the caches; decides between splits that are as fast, and against any that explode. */
 const NS_PER_MIB = 0.02;
 
-const levelNs = (family: Family, bytes: number): number =>
-  STEP_NS[family] + missNs(bytes) + (NS_PER_MIB * bytes) / 2 ** 20;
+/**
+ * Bytes that a table should stay within: beyond, memory is made dearer, step by step, until the cheapest split fits (a
+ * Lagrange multiplier), or costs so much that nothing smaller is left to be found.
+ */
+const BUDGET: Readonly<Record<Family, number>> = { 4: 3_500_000, 6: 8_000_000 };
+const MAX_NS_PER_MIB = 2;
+
+const levelNs = (family: Family, bytes: number, nsPerMib: number): number =>
+  STEP_NS[family] + missNs(bytes) + (nsPerMib * bytes) / 2 ** 20;
 
 function missNs(bytes: number): number {
   const [firstBytes, firstNs] = MISS_NS[0];
@@ -69,6 +80,15 @@ export const cellBytesFor = (n: number): CellBytes => (n <= 0x100 ? 1 : n <= 0x1
  * @returns bits of each level, at least one level, as many in sum as the longest prefix has (a table of 0/0: 1)
  */
 export function chooseStrides(family: Family, blocks: Uint32Array, leafBytes: CellBytes): number[] {
+  let strides = cheapestSplit(family, blocks, leafBytes, NS_PER_MIB);
+  for (let price = 1.25 * NS_PER_MIB; price < MAX_NS_PER_MIB; price *= 1.25) {
+    if (bytesOfSplit(blocks, strides, leafBytes) <= BUDGET[family]) break;
+    strides = cheapestSplit(family, blocks, leafBytes, price);
+  }
+  return strides;
+}
+
+function cheapestSplit(family: Family, blocks: Uint32Array, leafBytes: CellBytes, nsPerMib: number): number[] {
   const end = Math.max(blocks.length - 1, 1);
   const cost = new Float64Array(end + 1).fill(Number.POSITIVE_INFINITY);
   const best = new Uint8Array(end + 1);
@@ -76,7 +96,8 @@ export function chooseStrides(family: Family, blocks: Uint32Array, leafBytes: Ce
   for (let depth = end - 1; depth >= 0; depth--) {
     for (let stride = 1; stride <= Math.min(end - depth, MAX_ROOT_STRIDE); stride++) {
       if (!allowed(family, depth, stride)) continue;
-      const ns = levelNs(family, levelBytes(blocks, depth, stride, depth + stride === end, leafBytes));
+      const bytes = levelBytes(blocks, depth, stride, depth + stride === end, leafBytes);
+      const ns = levelNs(family, bytes, nsPerMib);
       if (ns + cost[depth + stride] >= cost[depth]) continue;
       cost[depth] = ns + cost[depth + stride];
       best[depth] = stride;

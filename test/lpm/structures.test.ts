@@ -162,8 +162,9 @@ describe("cells are as wide as they must be", () => {
     expect([leaf(many), shapeFor(many).indirect]).toEqual([2, false]);
   });
   test("a few greater ones in a table beside them", () => {
-    const many = Array.from({ length: 200 }, (_, i) => 0x10000 + (i & 3));
-    expect([leaf(many), shapeFor(many).indirect]).toEqual([1, true]);
+    const entries = Array.from({ length: 200 }, (_, i) => ({ address: i << 12, length: 20, value: 0x10000 + (i & 3) }));
+    const { levels, indirect } = blockShape(buildBlocks(columnsOf(4, entries), { strides: [12, 8] }));
+    expect([levels.at(-1)!.cellBytes, indirect]).toEqual([1, true]);
   });
 });
 
@@ -187,6 +188,18 @@ describe("strides are chosen by size", () => {
       const ones = new Uint32Array(bits + 1).fill(1);
       expect(chooseStrides(4, ones, 2).reduce((a, b) => a + b, 0)).toBe(bits);
     }
+  });
+
+  test("a table that would be too big is made smaller at the price of a level", () => {
+    // The census of a full IPv4 table of 1,042,325 routes with 16 next hops.
+    const counts = Uint32Array.of(
+      ...[1, 2, 4, 8, 15, 29, 57, 113, 221, 430, 817, 1519, 2697, 4729, 7867, 11195, 16075, 24439, 33962, 40296, 39009],
+      ...[24710, 7697, 289, 17],
+    );
+    expect(chooseStrides(4, counts, 1)).toHaveLength(2);
+    for (const leafBytes of [1, 2, 4] as const)
+      expect(bytesOfSplit(counts, chooseStrides(4, counts, leafBytes), leafBytes)).toBeLessThanOrEqual(3_500_000);
+    expect(chooseStrides(4, counts, 4).length).toBeGreaterThan(2);
   });
 
   test("strides that do not cover the table, or leave a byte of IPv6, are refused", () => {
