@@ -297,8 +297,8 @@ export type Effect = Spanned &
 /**
  * Writes `value` (of `8 * length` bits; bits of a byte that are not the field's have been read before) and mends the
  * checksums (nft_payload_set_eval). Breaks, and writes nothing, where `Payload` would.
- *   checksum   Internet checksum field at this offset of the same header: replaced by RFC 1624 for the changed bytes. A UDP
- *              checksum of 0 at the transport header stays 0 and the result is 0xffff instead of 0 when it becomes 0
+ *   checksum   Internet checksum field at this offset of the same header: replaced by RFC 1624 for the changed bytes, also a
+ *              UDP one of 0, which says that there is none; what becomes 0 is written as 0xffff (CSUM_MANGLED_0)
  *   pseudo     the bytes are in the pseudo header: the TCP, UDP, UDP-Lite (or ICMPv6) checksum is mended as well
  *              (nft_payload_l4csum_update), not in fragments but the first
  */
