@@ -30,7 +30,7 @@ import {
 import { ipDecreaseTtl } from "./checksum.ts";
 import { type Context, drop, icmpSend, ifindexOf, proc, runNet } from "./context.ts";
 import { IP_DST_MTU, RT_NEXTHOP } from "./dst.ts";
-import { HEADER, IP_DF, iphdr } from "./in.ts";
+import { HEADER, ICMP_DEST_UNREACH, IP_DF, iphdr } from "./in.ts";
 import { nfHook } from "./netfilter/hook.ts";
 import { priority } from "./netfilter/registers.ts";
 import { dev, doredirect, dstDev, l3, nhAddress, nhFamily, PacketType, pktType } from "./skb.ts";
@@ -71,7 +71,6 @@ const IP_TOS2PRIO = 0x4444_6666_2222_0010n;
 const rtTos2priority = (tos: Expr): Expr =>
   and(unary("wrap", binary("shr", i64(IP_TOS2PRIO), unary("extend", shl(and(tos, 0x1e), 1)))), 0xf);
 
-export const ICMP_DEST_UNREACH = 3;
 export const ICMP_FRAG_NEEDED = 4;
 
 /** ip_exceeds_mtu: larger, and may not be cut. Without DF the packet is cut on its way out. */

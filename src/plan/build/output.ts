@@ -56,8 +56,8 @@ import {
 import { IP_DST_MTU, RT_NEXTHOP } from "./dst.ts";
 import { lookupKind } from "./fib_rules.ts";
 import { DISSECT, flowi4 } from "./flow.ts";
-import { exceedsMtu, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED } from "./forward.ts";
-import { HEADER, IP_OFFSET, IPHDR_BYTES, iphdr, isMulticast, Protocol, routingTos } from "./in.ts";
+import { exceedsMtu, ICMP_FRAG_NEEDED } from "./forward.ts";
+import { HEADER, ICMP_DEST_UNREACH, IP_OFFSET, IPHDR_BYTES, iphdr, isMulticast, Protocol, routingTos } from "./in.ts";
 import { whenIpv6 } from "./ipv6/af_inet6.ts";
 import { nfHook, nfHookClone } from "./netfilter/hook.ts";
 import { sending, skBound, skOwner } from "./netfilter/registers.ts";

@@ -34,9 +34,9 @@ import { type Context, callNet, drop, field, hasFlag, icmpSend, ifindexOf, proc 
 import { localDst, loopbackDev, noteLookup, noteRoute, RT_SET_NEXTHOP, TRACE_ROUTE } from "./dst.ts";
 import { lookupKind } from "./fib_rules.ts";
 import { dissect, flowi4 } from "./flow.ts";
-import { ICMP_DEST_UNREACH } from "./forward.ts";
 import {
   HEADER,
+  ICMP_DEST_UNREACH,
   IGMP_ALL_HOSTS,
   iphdr,
   isLbcast,

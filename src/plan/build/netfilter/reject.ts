@@ -61,8 +61,7 @@ import {
 import { loopbackDev } from "../dst.ts";
 import { lookupKind } from "../fib_rules.ts";
 import { flowi4 } from "../flow.ts";
-import { ICMP_DEST_UNREACH } from "../forward.ts";
-import { HEADER, IP_OFFSET, iphdr, Protocol } from "../in.ts";
+import { HEADER, ICMP_DEST_UNREACH, IP_OFFSET, iphdr, Protocol } from "../in.ts";
 import {
   HEADER6,
   IN6ADDR_ANY,
