@@ -13,6 +13,7 @@ import { ipv6_rcv } from "./ipv6/ip6_input.ts";
 import { loopedDst6 } from "./ipv6/route.ts";
 import type { NetNamespace } from "./net.ts";
 import { nf_hook } from "./netfilter/nf_hook.ts";
+import { next_pass } from "./passes.ts";
 import { refuse_header } from "./raw.ts";
 import { loopedDst } from "./route.ts";
 import { kfree_skb, leave, type PacketType, type SkBuff, skb_orphan } from "./skb.ts";
@@ -125,11 +126,11 @@ export function dev_queue_xmit(net: NetNamespace, skb: SkBuff, dev: Device): Ver
   if (!dev.up) return kfree_skb(net, skb, DropReason.DEVICE_DOWN);
   switch (dev.kind) {
     case "loopback":
-      return netif_rx(net, skb, dev); // loopback_xmit: back in with its dst, so not routed again
+      return next_pass(skb, () => netif_rx(net, skb, dev)); // loopback_xmit: back in with its dst, so not routed again
     case "vrf":
       if (skb.xmit_recursion > XMIT_RECURSION_LIMIT) return kfree_skb(net, skb, DropReason.RECURSION);
       skb.xmit_recursion++;
-      return vrf_xmit(net, skb, dev);
+      return next_pass(skb, () => vrf_xmit(net, skb, dev));
     case "veth":
     case "dummy":
       net.record({ step: "transmit", device: dev.ifindex });

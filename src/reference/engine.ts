@@ -178,6 +178,7 @@ import { ndisc_send_skb } from "./ipv6/ndisc.ts";
 import { rawv6_sendmsg } from "./ipv6/raw.ts";
 import { inet6_route_input, ip6_lookup } from "./ipv6/rtm_getroute.ts";
 import { NetNamespace } from "./net.ts";
+import { run_passes } from "./passes.ts";
 import { ip_route_connect, raw_sendmsg, refuse_header } from "./raw.ts";
 import { inet_rtm_getroute } from "./rtm_getroute.ts";
 import { kfree_skb, SkBuff } from "./skb.ts";
@@ -218,7 +219,7 @@ function traceOne(net: NetNamespace, skb: SkBuff): Trace {
 }
 
 function settle(net: NetNamespace, skb: SkBuff): void {
-  skb.settle(judge(net, skb));
+  skb.settle(run_passes(net, skb, judge(net, skb)));
 }
 
 function judge(net: NetNamespace, skb: SkBuff): Verdict {

@@ -65,6 +65,8 @@ export class SkBuff {
   l3slave = false;
   /** IPSKB_DOREDIRECT. */
   doredirect = false;
+  /** What happens to the packet after the present pass (passes.ts). */
+  next: (() => Verdict) | null = null;
   /** Nested transmissions (kernel: softnet_data.xmit.recursion). */
   xmit_recursion = 0;
 

@@ -20,6 +20,7 @@ import { dst_output, ip_finish_output2 } from "./ip_output.ts";
 import { vrf_process_v6_outbound } from "./ipv6/vrf.ts";
 import type { NetNamespace } from "./net.ts";
 import { nf_hook } from "./netfilter/nf_hook.ts";
+import { next_pass } from "./passes.ts";
 import { ip_route_output_key } from "./route.ts";
 import type { Rtable } from "./rtable.ts";
 import { kfree_skb, type SkBuff } from "./skb.ts";
@@ -112,7 +113,7 @@ function vrf_process_v4_outbound(net: NetNamespace, skb: SkBuff, vrf_dev: Device
 export function vrf_local_xmit(net: NetNamespace, skb: SkBuff, vrf_dev: Device): Verdict {
   net.record({ step: "vrf_local_xmit", vrf: vrf_dev.ifindex });
   skb.pkt_type = "LOOPBACK";
-  return netif_rx(net, skb, vrf_dev);
+  return next_pass(skb, () => netif_rx(net, skb, vrf_dev));
 }
 
 /** skb->dev is still the VRF, so POSTROUTING sees it as the in device. */

@@ -163,8 +163,7 @@ const statement = (family: Family): fc.Arbitrary<string> =>
     ...(family === "ip6" || family === "netdev"
       ? []
       : [
-          // A higher TTL could have a packet go round for ever.
-          text("ip ttl set 1"),
+          text("ip ttl set ", from("1", "64")),
           text("ip dscp set ", from("4", "0")),
           text("ip daddr set ", address),
           text("ip saddr set ", address),

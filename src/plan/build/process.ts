@@ -12,6 +12,7 @@
 import { COUNTERS, EXPORTS, RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
 import { BATCH_HEADER, BATCH_HEADER_BYTES, PacketFlag, RESULT_COLUMNS } from "../../../runtime/batch.ts";
 import { DropReason, Entry, Verdict } from "../../../runtime/verdict.ts";
+import { MAX_PASSES } from "../../reference/passes.ts";
 import {
   add,
   and,
@@ -108,12 +109,6 @@ export function processNet(context: Context): Proc {
   const comment = `namespace ${context.net.name}: each packet of the batch`;
   return proc(context.name("process"), { comment, params: [batch, count] }, body);
 }
-
-/**
- * Passes of one packet. Each netif_rx by lo costs a TTL, and at most ten VRF transmissions nest in one (XMIT_RECURSION_LIMIT):
- * 255 * 11 and the first. The loop ends before that bound; it only says so to a reader, and to wasm.
- */
-const MAX_PASSES = 255 * 11 + 1;
 
 export function packetProc(context: Context): Proc {
   const enter = (when_: Entry, name: string): Step => when(eq(entry, when_), [runNet(context, name)]);

@@ -8,6 +8,7 @@ import type { TraceStep } from "../../../runtime/trace.ts";
 import { DropReason, type Verdict } from "../../../runtime/verdict.ts";
 import { dev_queue_xmit } from "../dev.ts";
 import type { NetNamespace } from "../net.ts";
+import { run_passes } from "../passes.ts";
 import { kfree_skb, SkBuff } from "../skb.ts";
 import type { PktInfo } from "./pktinfo.ts";
 
@@ -28,7 +29,7 @@ export function nf_dup_netdev_egress({ net, skb, hook }: PktInfo, oif: number): 
   const { trace } = net;
   const steps: TraceStep[] = [];
   if (trace !== null) net.trace = steps;
-  clone.settle(nf_do_netdev_egress(net, clone, dev, hook === "netdev ingress"));
+  clone.settle(run_passes(net, clone, nf_do_netdev_egress(net, clone, dev, hook === "netdev ingress")));
   net.trace = trace;
   if (trace !== null) net.copies.push(steps);
 }
