@@ -214,10 +214,10 @@ export interface Test extends Node {
   readonly tail?: readonly (string | null)[];
 }
 
-/** `[in NS] ping ADDR [-I DEV|ADDR] [-t TTL] [-m MARK] expect OUTCOME` */
 /** What a test does, in order. */
 export type TestStep = Ping | Listen | Connect;
 
+/** `[in NS] ping ADDR [-I DEV|ADDR] [-t TTL] [-m MARK] expect OUTCOME` */
 export interface Ping extends Node {
   readonly kind: "ping";
   /** Absent: `host`. */
