@@ -13,13 +13,13 @@ import type { IfIndex, TableId } from "../runtime/brand.ts";
 import { buildLpm, chooseLpm, LPM_STRUCTURES } from "../runtime/lpm/choose.ts";
 import { type LpmImage, LpmKind } from "../runtime/lpm/lpm.ts";
 import { NeighbourTable, neighbourSlots, neighbourTableBytes } from "../runtime/neighbour.ts";
+import * as in6 from "../runtime/net/in6.ts";
 import { type Family, familyOf, type Ip, type Ipv6 } from "../runtime/net/ip.ts";
 import { writeMac } from "../runtime/net/mac.ts";
 import type { Fib, FibAlias, FibHop } from "./fib/fib.ts";
 import { inetSelectAddr } from "./fib/source.ts";
 import { ImageWriter, type Region } from "./image-writer.ts";
 import { layoutNetfilter, type NetfilterLayout } from "./netfilter/layout.ts";
-import * as in6 from "./reference/ipv6/in6.ts";
 import { joined_groups } from "./reference/ipv6/mcast.ts";
 
 export interface Layout {

@@ -5,10 +5,10 @@
  */
 import type { Device } from "../../dsl/model.ts";
 import { ETHERNET_HEADER_BYTES, emitEthernet } from "../../runtime/net/ethernet.ts";
+import { ipv6_addr_is_multicast } from "../../runtime/net/in6.ts";
 import type { Ip } from "../../runtime/net/ip.ts";
 import { BROADCAST_MAC, type Mac } from "../../runtime/net/mac.ts";
 import { inet_addr_type_dev_table } from "./fib_frontend.ts";
-import { ipv6_addr_is_multicast } from "./ipv6/in6.ts";
 import { type NetNamespace, sendsWithoutArp } from "./net.ts";
 import type { SkBuff } from "./skb.ts";
 

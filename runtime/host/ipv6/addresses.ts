@@ -4,7 +4,8 @@
  * Source selection (RFC 6724 section 5, ipv6_get_saddr_eval) leaves out what tells apart deprecated, temporary, optimistic and home
  * addresses, of which there are none here.
  */
-import { type Ipv6, inPrefix, type Prefix, parseIp } from "../../net/ip.ts";
+import { ipv6_addr_diff, ipv6_addr_label, ipv6_addr_orchid, ipv6_addr_src_scope, Scope6 } from "../../net/in6.ts";
+import type { Ipv6 } from "../../net/ip.ts";
 import { isLinkLocal6, isMulticast6 } from "../../net/ipv6.ts";
 import type { Devices, HostAddress6, HostDevice } from "../devices.ts";
 
@@ -67,7 +68,8 @@ export function selectSource6(devices: Devices, ifindex: number, destination: Ip
   return best?.address ?? null;
 }
 
-const isOfLink = (destination: Ipv6): boolean => isMulticast6(destination) || scopeOf(destination) <= Scope6.LINKLOCAL;
+const isOfLink = (destination: Ipv6): boolean =>
+  isMulticast6(destination) || ipv6_addr_src_scope(destination) <= Scope6.LINKLOCAL;
 
 /** In a VRF: the addresses of the outgoing device and of the VRF device (ipv6_get_saddr_master). */
 function preferred(devices: Devices, ifindex: number): Candidate[] {
@@ -88,61 +90,18 @@ const addressesOf = (device: HostDevice | undefined): Candidate[] =>
 
 /** One number a rule, in the order of the rules; larger is better. */
 function evaluate({ device, address, prefixLength }: Candidate, ifindex: number, destination: Ipv6): number[] {
-  const [scope, wanted] = [scopeOf(address), scopeOf(destination)];
+  const [scope, wanted] = [ipv6_addr_src_scope(address), ipv6_addr_src_scope(destination)];
   return [
     Number(address === destination), // rule 1: the destination itself
     scope >= wanted ? -scope : scope - 128, // rule 2: the smallest scope that is wide enough, else the widest
     Number(device === ifindex), // rule 5
-    Number(labelOf(address) === labelOf(destination)), // rule 6
-    Number(isOrchid(address) === isOrchid(destination)),
-    Math.min(commonBits(address, destination), prefixLength), // rule 8: the longest common prefix
+    Number(ipv6_addr_label(address) === ipv6_addr_label(destination)), // rule 6
+    Number(ipv6_addr_orchid(address) === ipv6_addr_orchid(destination)),
+    Math.min(ipv6_addr_diff(address, destination), prefixLength), // rule 8: the longest common prefix
   ];
 }
 
 function isBetter(score: readonly number[], than: readonly number[]): boolean {
   const first = score.findIndex((value, rule) => value !== than[rule]);
   return first >= 0 && score[first] > than[first];
-}
-
-/** IPV6_ADDR_SCOPE_*: the four scope bits of a multicast address (RFC 4291 section 2.7), larger is farther. */
-const Scope6 = { LINKLOCAL: 0x2, SITELOCAL: 0x5, GLOBAL: 0xe } as const;
-
-const prefix = (text: string): Prefix => {
-  const [address, length] = text.split("/");
-  return { address: parseIp(address) ?? 0n, length: Number(length) };
-};
-const SITE_LOCAL = prefix("fec0::/10");
-const LOOPBACK: Ipv6 = 1n;
-
-/** __ipv6_addr_src_scope */
-function scopeOf(address: Ipv6): number {
-  if (address === 0n) return 0;
-  if (isMulticast6(address)) return Number((address >> 112n) & 0xfn);
-  if (isLinkLocal6(address) || address === LOOPBACK) return Scope6.LINKLOCAL;
-  return inPrefix(SITE_LOCAL, address) ? Scope6.SITELOCAL : Scope6.GLOBAL;
-}
-
-/** Overlay routable cryptographic hash identifiers (RFC 4843). */
-const ORCHID = prefix("2001:10::/28");
-const isOrchid = (address: Ipv6): boolean => inPrefix(ORCHID, address);
-
-/** The kernel's policy table, longest prefix first (net/ipv6/addrlabel.c); it differs from RFC 6724 section 2.1 in 6to4 and ULA. */
-const LABELS: readonly (readonly [Prefix, number])[] = [
-  [prefix("::1/128"), 0],
-  [prefix("::/96"), 3],
-  [prefix("::ffff:0:0/96"), 4],
-  [prefix("2001::/32"), 6],
-  [prefix("2001:10::/28"), 7],
-  [prefix("3ffe::/16"), 12],
-  [prefix("2002::/16"), 2],
-  [prefix("fec0::/10"), 11],
-  [prefix("fc00::/7"), 5],
-];
-const DEFAULT_LABEL = 1;
-const labelOf = (address: Ipv6): number =>
-  LABELS.find(([labelled]) => inPrefix(labelled, address))?.[1] ?? DEFAULT_LABEL;
-
-function commonBits(a: Ipv6, b: Ipv6): number {
-  const difference = a ^ b;
-  return difference === 0n ? 128 : 128 - difference.toString(2).length;
 }

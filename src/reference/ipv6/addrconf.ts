@@ -4,9 +4,9 @@
  * addresses, of which a model has none.
  */
 import type { Address, Device } from "../../../dsl/model.ts";
+import * as in6 from "../../../runtime/net/in6.ts";
 import { l3mdev_master_dev, l3mdev_master_ifindex } from "../l3mdev.ts";
 import type { NetNamespace } from "../net.ts";
-import * as in6 from "./in6.ts";
 
 interface Candidate {
   readonly device: Device;

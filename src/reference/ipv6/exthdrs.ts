@@ -6,13 +6,14 @@
  *   nh   | next header | length in 8 bytes, less the first 8 | option | option | ...
  *        option: Pad1 (one byte of 0) | type, length of what follows, ...
  */
+
+import { ipv6_addr_is_multicast } from "../../../runtime/net/in6.ts";
 import { IPV6_HEADER_BYTES } from "../../../runtime/net/ipv6.ts";
 import { readU32 } from "../../../runtime/net/wire.ts";
 import { DropReason, type Verdict } from "../../../runtime/verdict.ts";
 import type { NetNamespace } from "../net.ts";
 import { icmpv6_send, kfree_skb, type SkBuff } from "../skb.ts";
 import { ICMPV6_HDR_FIELD, ICMPV6_PARAMPROB, ICMPV6_UNK_OPTION } from "./icmp.ts";
-import { ipv6_addr_is_multicast } from "./in6.ts";
 import { ipv6_hdr } from "./ipv6hdr.ts";
 
 export const NEXTHDR_HOP = 0;

@@ -1,11 +1,12 @@
 /** Forwarding. k:net/ipv6/ip6_output.c ip6_forward, ip6_pkt_too_big */
+
+import { ipv6_addr_is_linklocal, ipv6_addr_is_multicast, ipv6_addr_loopback } from "../../../runtime/net/in6.ts";
 import { IPV6_MIN_MTU } from "../../../runtime/net/ipv6.ts";
 import { DropReason, type Verdict } from "../../../runtime/verdict.ts";
 import type { NetNamespace } from "../net.ts";
 import { nf_hook } from "../netfilter/nf_hook.ts";
 import { icmpv6_send, icmpv6_send_besides, kfree_skb, type SkBuff } from "../skb.ts";
 import * as icmp from "./icmp.ts";
-import { ipv6_addr_is_linklocal, ipv6_addr_is_multicast, ipv6_addr_loopback } from "./in6.ts";
 import { dst_output6, icmpv6_too_big } from "./ip6_output.ts";
 import { ipv6_hdr } from "./ipv6hdr.ts";
 

@@ -7,6 +7,12 @@
  */
 import type { Device } from "../../../dsl/model.ts";
 import { ifIndex } from "../../../runtime/brand.ts";
+import {
+  ipv6_addr_is_multicast,
+  ipv6_addr_loopback,
+  ipv6_addr_mc_scope,
+  MulticastScope,
+} from "../../../runtime/net/in6.ts";
 import { IPV6_HEADER_BYTES } from "../../../runtime/net/ipv6.ts";
 import { DropReason, type Verdict } from "../../../runtime/verdict.ts";
 import { isLoopback, type NetNamespace, netif_is_l3_master } from "../net.ts";
@@ -14,7 +20,6 @@ import { nf_hook } from "../netfilter/nf_hook.ts";
 import { deliver, inet_sdif, kfree_skb, type SkBuff } from "../skb.ts";
 import { ipv6_parse_hopopts, NEXTHDR_HOP } from "./exthdrs.ts";
 import { ICMPV6_ADM_PROHIBITED, ICMPV6_NOROUTE } from "./icmp.ts";
-import { ipv6_addr_is_multicast, ipv6_addr_loopback, ipv6_addr_mc_scope, MulticastScope } from "./in6.ts";
 import { ip6_forward } from "./ip6_forward.ts";
 import { ipv6_hdr } from "./ipv6hdr.ts";
 import { ipv6_chk_mcast_addr } from "./mcast.ts";

@@ -8,6 +8,7 @@
  */
 import type { Device } from "../../../dsl/model.ts";
 import { PacketFlag } from "../../../runtime/batch.ts";
+import { ipv6_addr_is_multicast, ipv6_addr_mc_scope, MulticastScope } from "../../../runtime/net/in6.ts";
 import { IPV6_HEADER_BYTES } from "../../../runtime/net/ipv6.ts";
 import { DropReason, Errno, Verdict } from "../../../runtime/verdict.ts";
 import type { Flowi6 } from "../flow.ts";
@@ -16,7 +17,6 @@ import { isLoopback, type NetNamespace } from "../net.ts";
 import { nf_hook, nf_hook_clone } from "../netfilter/nf_hook.ts";
 import { icmpv6_send, kfree_skb, leave, type SkBuff } from "../skb.ts";
 import { ICMPV6_PKT_TOOBIG } from "./icmp.ts";
-import { ipv6_addr_is_multicast, ipv6_addr_mc_scope, MulticastScope } from "./in6.ts";
 import { ipv6_hdr } from "./ipv6hdr.ts";
 import { ipv6_chk_mcast_addr } from "./mcast.ts";
 import { ip6_route_get_saddr, ip6_route_output_flags, noteRoute, type Rt6Info, recordRoute } from "./route.ts";

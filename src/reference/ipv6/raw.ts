@@ -4,6 +4,7 @@
  */
 import { PacketFlag } from "../../../runtime/batch.ts";
 import { EtherType } from "../../../runtime/net/ethernet.ts";
+import { IN6ADDR_LOOPBACK } from "../../../runtime/net/in6.ts";
 import { IPV6_HEADER_BYTES } from "../../../runtime/net/ipv6.ts";
 import { readU16 } from "../../../runtime/net/wire.ts";
 import { DropReason, Verdict } from "../../../runtime/verdict.ts";
@@ -11,7 +12,6 @@ import { type Flowi6, flowi6 } from "../flow.ts";
 import { IPPROTO_TCP, IPPROTO_UDP } from "../in.ts";
 import type { NetNamespace } from "../net.ts";
 import { kfree_skb, type SkBuff, send_error, skb_set_owner_w } from "../skb.ts";
-import { IN6ADDR_LOOPBACK } from "./in6.ts";
 import { ip6_dst_lookup_tail, ip6_local_out } from "./ip6_output.ts";
 import { IPPROTO_ICMPV6, ipv6_hdr } from "./ipv6hdr.ts";
 

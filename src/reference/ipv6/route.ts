@@ -13,6 +13,7 @@
  */
 import { type Device, ROUTE_TYPES, type Route } from "../../../dsl/model.ts";
 import { LOOPBACK_IFINDEX } from "../../../runtime/brand.ts";
+import * as in6 from "../../../runtime/net/in6.ts";
 import { Errno, type Verdict } from "../../../runtime/verdict.ts";
 import { fib_props, fib_rebalance } from "../fib_semantics.ts";
 import { fib_rules_require_fldissect } from "../fib4_rules.ts";
@@ -24,7 +25,6 @@ import { ipv6_chk_addr, ipv6_dev_get_saddr } from "./addrconf.ts";
 import { fib6_rule_lookup, fib6_table_answer, recordResult } from "./fib6_rules.ts";
 import { skb_flow_dissect_flow_keys6 } from "./flow_dissector.ts";
 import { ICMPV6_DEST_UNREACH } from "./icmp.ts";
-import * as in6 from "./in6.ts";
 import { type Fib6Info, fib6_nodes, fib6_siblings } from "./ip6_fib.ts";
 import { ipv6_hdr } from "./ipv6hdr.ts";
 import { rt6_multipath_hash } from "./multipath_hash.ts";

@@ -8,6 +8,7 @@
  *   out    strict                                not diverted
  */
 import type { Device } from "../../../dsl/model.ts";
+import { rt6_need_strict } from "../../../runtime/net/in6.ts";
 import { DropReason, type Verdict } from "../../../runtime/verdict.ts";
 import { FlowFlag, flowi6 } from "../flow.ts";
 import { ip_finish_output2 } from "../ip_output.ts";
@@ -17,7 +18,6 @@ import { nf_hook } from "../netfilter/nf_hook.ts";
 import { kfree_skb, type SkBuff } from "../skb.ts";
 import { qdisc_tx_is_default, vrf_ip_out_direct, vrf_local_xmit } from "../vrf.ts";
 import { isNdiscType } from "./icmp.ts";
-import { rt6_need_strict } from "./in6.ts";
 import { dst_output6, ip6_dst_lookup_tail } from "./ip6_output.ts";
 import { icmp6_type, ipv6_hdr } from "./ipv6hdr.ts";
 import { ip6_dst_alloc, vrf_ip6_input_dst } from "./route.ts";

@@ -8,6 +8,7 @@
  */
 import type { Reject } from "../../../dsl/chain-model.ts";
 import { checksum, foldChecksum, pseudoHeaderSum, wordSum } from "../../../runtime/net/checksum.ts";
+import { ipv6_addr_is_multicast } from "../../../runtime/net/in6.ts";
 import { inPrefix, parseIp } from "../../../runtime/net/ip.ts";
 import { skipExtensionHeaders } from "../../../runtime/net/ipv6.ts";
 import { readU16 } from "../../../runtime/net/wire.ts";
@@ -16,7 +17,6 @@ import { flowi4, flowi6 } from "../flow.ts";
 import * as inaddr from "../in.ts";
 import { IP_OFFSET } from "../iphdr.ts";
 import { ICMPV6_DEST_UNREACH } from "../ipv6/icmp.ts";
-import { ipv6_addr_is_multicast } from "../ipv6/in6.ts";
 import { ipv6_hdr } from "../ipv6/ipv6hdr.ts";
 import { ip6_route_output_flags, noteRoute } from "../ipv6/route.ts";
 import { l3mdev_master_ifindex } from "../l3mdev.ts";

@@ -3,13 +3,13 @@
  * k:net/netfilter/nft_chain_route.c; net/ipv4/netfilter.c ip_route_me_harder; net/ipv6/netfilter.c ip6_route_me_harder.
  */
 import { EtherType } from "../../../runtime/net/ethernet.ts";
+import { ipv6_addr_is_linklocal, ipv6_addr_is_multicast } from "../../../runtime/net/in6.ts";
 import { readU32 } from "../../../runtime/net/wire.ts";
 import { inet_addr_type_dev_table } from "../fib_frontend.ts";
 import { fib_rules_require_fldissect } from "../fib4_rules.ts";
 import { FlowFlag, flowi4, flowi6 } from "../flow.ts";
 import { skb_flow_dissect_flow_keys } from "../flow_dissector.ts";
 import { skb_flow_dissect_flow_keys6 } from "../ipv6/flow_dissector.ts";
-import { ipv6_addr_is_linklocal, ipv6_addr_is_multicast } from "../ipv6/in6.ts";
 import { ipv6_hdr } from "../ipv6/ipv6hdr.ts";
 import { ip6_route_output_flags, noteRoute, recordRoute } from "../ipv6/route.ts";
 import { l3mdev_master_ifindex } from "../l3mdev.ts";

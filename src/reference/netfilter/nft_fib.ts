@@ -7,6 +7,12 @@ import type { Fib } from "../../../dsl/chain-model.ts";
 import { type Device, ROUTE_TYPES, type RouteType } from "../../../dsl/model.ts";
 import { LOOPBACK_IFINDEX, RT_TABLE_LOCAL } from "../../../runtime/brand.ts";
 import { EtherType } from "../../../runtime/net/ethernet.ts";
+import {
+  ipv6_addr_is_linklocal,
+  ipv6_addr_is_multicast,
+  ipv6_addr_mc_scope,
+  Scope6,
+} from "../../../runtime/net/in6.ts";
 import { IPV6_HEADER_BYTES } from "../../../runtime/net/ipv6.ts";
 import { Errno } from "../../../runtime/verdict.ts";
 import { fib_info_nh_uses_dev } from "../fib_frontend.ts";
@@ -16,7 +22,6 @@ import { type Flowi6, flowi4, flowi6, INET_DSCP_MASK } from "../flow.ts";
 import * as inaddr from "../in.ts";
 import { IPHDR_BYTES } from "../iphdr.ts";
 import { ipv6_chk_addr } from "../ipv6/addrconf.ts";
-import { ipv6_addr_is_linklocal, ipv6_addr_is_multicast, ipv6_addr_mc_scope, Scope6 } from "../ipv6/in6.ts";
 import { IPPROTO_ICMPV6, ipv6_hdr } from "../ipv6/ipv6hdr.ts";
 import { ip6_route_lookup, ip6_route_output_flags, type Rt6Info } from "../ipv6/route.ts";
 import { l3mdev_fib_table, l3mdev_master_ifindex } from "../l3mdev.ts";

@@ -10,7 +10,7 @@
  */
 
 import { ADDRESS6, ADDRESS6_BYTES, DEVICE, DEVICE_BYTES, NET } from "../../../../runtime/abi.ts";
-import { Scope6 } from "../../../reference/ipv6/in6.ts";
+import { Scope6 } from "../../../../runtime/net/in6.ts";
 import {
   add,
   and,

@@ -9,8 +9,8 @@
  */
 
 import { IMAGE } from "../../../../runtime/abi.ts";
+import { LABELS, LINK_LOCAL, ORCHID, Scope6, SITE_LOCAL } from "../../../../runtime/net/in6.ts";
 import { mask6, type Prefix } from "../../../../runtime/net/ip.ts";
-import { LABELS, LINK_LOCAL, ORCHID, Scope6, SITE_LOCAL } from "../../../reference/ipv6/in6.ts";
 import {
   add,
   and,

@@ -2,7 +2,7 @@
  * Kinds and scopes of IPv6 addresses.
  * k:net/ipv6/addrconf_core.c __ipv6_addr_type, include/net/ipv6.h __ipv6_addr_src_scope, net/ipv6/addrlabel.c.
  */
-import { inPrefix, type Prefix, parseIp } from "../../../runtime/net/ip.ts";
+import { inPrefix, type Prefix, parseIp } from "./ip.ts";
 
 /** IPV6_ADDR_SCOPE_*: the four scope bits of a multicast address (RFC 4291 section 2.7), larger is farther. */
 export const Scope6 = { LINKLOCAL: 0x2, SITELOCAL: 0x5, GLOBAL: 0xe } as const;
