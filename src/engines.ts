@@ -5,10 +5,10 @@ import type { Engine } from "../runtime/engine.ts";
 export type EngineKind = "compiled" | "reference";
 
 /**
- * Opens new engines; neighbours learned by earlier ones are forgotten. A model is compiled once a level; level 1 unless
- * asked otherwise, for the few packets of a lab do not repay more.
+ * Opens new engines; neighbours learned by earlier ones are forgotten. A model is compiled once a level; level 0 unless
+ * asked otherwise, for the few packets of a lab do not repay any optimising.
  */
-export async function openEngines(model: Model, kind: EngineKind, level: Level = 1): Promise<Engine[]> {
+export async function openEngines(model: Model, kind: EngineKind, level: Level = 0): Promise<Engine[]> {
   if (kind === "reference") {
     const { referenceEngine } = await import("./reference/engine.ts");
     return model.nets.map((net) => referenceEngine(net, model.kernel));

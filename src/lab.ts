@@ -5,7 +5,7 @@ import { type EngineKind, openEngines } from "./engines.ts";
 import { netConfig } from "./net-config.ts";
 
 export interface OpenLabOptions extends LabOptions {
-  /** Of the compiled engine; 1 by default. */
+  /** Of the compiled engine; 0 by default. */
   readonly level?: 0 | 1 | 2;
 }
 
