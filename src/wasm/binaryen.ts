@@ -53,6 +53,10 @@ export interface FunctionType {
 }
 
 type Api = typeof Binaryen;
+/** What binaryen's type declarations leave out. */
+interface LoadApi {
+  readonly Load: { setSigned(load: number, signed: boolean): void };
+}
 let loaded: Promise<Api> | null = null;
 
 /** @param simd allows SIMD instructions; without it the module needs MVP, sign extension, multi-value and bulk memory */
@@ -129,12 +133,19 @@ export class WasmModule {
     return make[instruction](...operands);
   }
 
-  /** Zero-extended; 8 bytes give an i64, fewer an i32. Any alignment. */
+  /**
+   * Zero-extended; 8 bytes give an i64, fewer an i32. Any alignment.
+   *
+   * binaryen makes an i32.load "signed", which means nothing until its optimiser merges one with an i64.extend_i32_u around it: that
+   * becomes i64.load32_s then. So the flag is taken away.
+   */
   load(bytes: 1 | 2 | 4 | 8, offset: number, address: Node): Node {
     const { i32, i64 } = this.#module;
     if (bytes === 8) return i64.load(offset, 1, address) as Node;
     const make = bytes === 1 ? i32.load8_u : bytes === 2 ? i32.load16_u : i32.load;
-    return make(offset, 1, address) as Node;
+    const load = make(offset, 1, address);
+    (this.#api as unknown as LoadApi).Load.setSigned(load, false);
+    return load as Node;
   }
 
   /** The low bytes of an i32; 8 bytes take an i64. Any alignment. */

@@ -123,6 +123,14 @@ describe("operators", () => {
     await agree(planOf(proc("f", [a64, b64], typeOf(e), [ret(e)])), "f", pairs(VALUES64));
   });
 
+  it.each([1, 2, 4] as const)("extend of %i loaded bytes, the highest bit set", async (bytes) => {
+    const extended = unary("extend", load("image", bytes, a));
+    const f = proc("f", [a], "i64", [ret(extended)]);
+    expect(await agree(planOf(f), "f", [[PACKET], [PACKET + 4]])).not.toContain(0n);
+    const g = proc("f", [a], "i32", [ret(unary("wrap", binary("shr", extended, i64(32n))))]);
+    expect(await agree(planOf(g), "f", [[PACKET], [PACKET + 4]])).toEqual([0, 0]);
+  });
+
   it.each(["div", "rem"] as const)("%s by what is not 0", async (op) => {
     await agree(planOf(proc("f", [a, b], "i32", [ret(binary(op, a, or(b, 1)))])), "f", pairs(VALUES));
     const divisor = or(b64, i64(1n));
