@@ -5,15 +5,15 @@
 import { expect, test } from "vitest";
 import { replay } from "../../src/replay.ts";
 import { compareAnswers } from "../../src/replay-compare.ts";
-import { COMPILE_TIMEOUT, readScenarios } from "./recordings.ts";
+import { COMPILE_TIMEOUT, QUICK_ENGINES, readScenarios } from "./recordings.ts";
 
 const scenarios = readScenarios("frames6.json.gz");
 const total = scenarios.reduce((sum, { frames = [] }) => sum + frames.length, 0);
 
-test(
-  "sends the frames and passes the hooks that the kernel did",
-  async () => {
-    const { counts, differences } = compareAnswers(scenarios, await replay(scenarios, { engine: "reference" }));
+test.each(QUICK_ENGINES)(
+  "sends the frames and passes the hooks that the kernel did: $name",
+  async (engine) => {
+    const { counts, differences } = compareAnswers(scenarios, await replay(scenarios, engine));
     expect(differences).toEqual([]);
     expect(counts).toEqual([
       { kind: "frames", same: total, total },
