@@ -47,3 +47,6 @@ export interface DeviceConfig {
   /** The other end of a veth: namespace index and ifindex. */
   readonly peer: { readonly net: number; readonly ifindex: number } | null;
 }
+
+/** First of net.ipv4.ip_local_port_range. The kernel draws at random; here the ports are taken in order. */
+export const FIRST_EPHEMERAL_PORT = 32768;

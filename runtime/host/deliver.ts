@@ -10,8 +10,8 @@
 import { RouteTypeCode } from "../abi.ts";
 import { IcmpType, IcmpView, Unreachable } from "../net/icmp.ts";
 import type { Ipv4 } from "../net/ip.ts";
-import { IPV4_HEADER_BYTES, IpProtocol, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
-import { TcpFlag, TcpView, tcpSegment } from "../net/tcp.ts";
+import { INET_ECN_MASK, IPV4_HEADER_BYTES, IpProtocol, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
+import { TcpFlag, TcpView, tcpReset, tcpSegment } from "../net/tcp.ts";
 import { UdpView } from "../net/udp.ts";
 import { answerOptions, echoReply, icmpSend, specificDestination, timestampReply } from "./icmp-send.ts";
 import { withOptions } from "./options.ts";
@@ -135,8 +135,6 @@ function deliverUdp(stack: Stack, sockets: Sockets, packet: LocalPacket, ip: Ipv
   unreachable(stack, { ...packet, bytes: packet.bytes.subarray(0, ip.headerLength + udp.length) }, Unreachable.PORT);
 }
 
-const INET_ECN_MASK = 3;
-
 /** tcp_v4_rcv. */
 function deliverTcp(stack: Stack, sockets: Sockets, packet: LocalPacket, ip: Ipv4View): void {
   const tcp = new TcpView(ip.payload);
@@ -147,16 +145,6 @@ function deliverTcp(stack: Stack, sockets: Sockets, packet: LocalPacket, ip: Ipv
 /** tcp_v4_send_reset, which has identification 0 and DF (RFC 9293 section 3.10.7.1). */
 function sendReset(stack: Stack, packet: LocalPacket, ip: Ipv4View, tcp: TcpView): void {
   if ((tcp.flags & TcpFlag.RST) !== 0 || packet.routeType !== RouteTypeCode.local) return;
-  const acknowledges = (tcp.flags & TcpFlag.ACK) !== 0;
-  const consumed = bit(tcp.flags, TcpFlag.SYN) + bit(tcp.flags, TcpFlag.FIN) + tcp.bytes.length - tcp.headerLength;
-  const segment = {
-    sourcePort: tcp.destinationPort,
-    destinationPort: tcp.sourcePort,
-    sequence: acknowledges ? tcp.acknowledgment : 0,
-    acknowledgment: acknowledges ? 0 : tcp.sequence + consumed,
-    flags: TcpFlag.RST | (acknowledges ? 0 : TcpFlag.ACK),
-    window: 0,
-  };
   const header = {
     tos: ip.tos & ~INET_ECN_MASK,
     identification: 0,
@@ -166,10 +154,8 @@ function sendReset(stack: Stack, packet: LocalPacket, ip: Ipv4View, tcp: TcpView
     source: ip.destination,
     destination: ip.source,
   };
-  const reset = ipv4Packet(header, tcpSegment(segment, ip.destination, ip.source));
+  const reset = ipv4Packet(header, tcpSegment(tcpReset(tcp), ip.destination, ip.source));
   const device = stack.devices.l3mdevMaster(packet.device);
   const options = answerOptions(stack, packet.bytes, packet.options, header.source, device);
   if (options !== null) stack.output(withOptions(reset, options), { device });
 }
-
-const bit = (flags: number, flag: number): number => ((flags & flag) === 0 ? 0 : 1);

@@ -94,7 +94,6 @@ const INTERVAL = SECOND;
 const TIMEVAL_BYTES = 16;
 /** Port that ping's probe socket connects to, and the first of the range that the kernel takes its own port from. */
 export const PROBE_PORT = 1025;
-export const FIRST_EPHEMERAL_PORT = 32768;
 
 export abstract class PingRun {
   result: PingResult | null = null;

@@ -4,15 +4,17 @@
  *   connect() of a UDP probe socket, to learn the source: two look-ups        fails: "ping: connect: ...", exit status 2
  *   echo request 1, 2, ... one a second through the output path               ping-run.ts
  */
+
 import { RouteTypeCode } from "../abi.ts";
 import { ICMP_HEADER_BYTES, IcmpType, IcmpView, icmpMessage } from "../net/icmp.ts";
 import { formatIp, type Ipv4 } from "../net/ip.ts";
 import { IPV4_HEADER_BYTES, IpProtocol, type Ipv4View, ipv4Packet } from "../net/ipv4.ts";
 import { udpDatagram } from "../net/udp.ts";
 import { Errno, Verdict } from "../verdict.ts";
+import { FIRST_EPHEMERAL_PORT } from "./config.ts";
 import type { Judgement } from "./events.ts";
 import { icmpErrorMessage } from "./messages.ts";
-import { FIRST_EPHEMERAL_PORT, type PingHost, type PingOptions, PingRun, PROBE_PORT } from "./ping-run.ts";
+import { type PingHost, type PingOptions, PingRun, PROBE_PORT } from "./ping-run.ts";
 
 export class Ping extends PingRun {
   /** inet_rcv_saddr of the socket: set by bind() only. */

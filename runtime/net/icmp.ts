@@ -61,16 +61,11 @@ export interface IcmpMessage {
   readonly data: Uint8Array;
 }
 
-export class IcmpView {
+/** The header that ICMP and ICMPv6 share. */
+export class IcmpHeader {
   readonly bytes: Uint8Array;
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
-  }
-
-  /** Length and checksum over all of `bytes`. */
-  check(): string | null {
-    if (this.bytes.length < ICMP_HEADER_BYTES) return `${this.bytes.length} bytes hold no ICMP header`;
-    return checksum(this.bytes) === 0 ? null : "bad ICMP checksum";
   }
 
   get type(): number {
@@ -92,6 +87,14 @@ export class IcmpView {
   }
   get data(): Uint8Array {
     return this.bytes.subarray(ICMP_HEADER_BYTES);
+  }
+}
+
+export class IcmpView extends IcmpHeader {
+  /** Length and checksum over all of `bytes`. */
+  check(): string | null {
+    if (this.bytes.length < ICMP_HEADER_BYTES) return `${this.bytes.length} bytes hold no ICMP header`;
+    return checksum(this.bytes) === 0 ? null : "bad ICMP checksum";
   }
 }
 

@@ -14,10 +14,10 @@
  *   |     Data ...
  */
 import { foldChecksum, pseudoHeaderSum, wordSum } from "./checksum.ts";
-import { ICMP_HEADER_BYTES, type IcmpMessage } from "./icmp.ts";
+import { ICMP_HEADER_BYTES, IcmpHeader, type IcmpMessage } from "./icmp.ts";
 import type { Ipv6 } from "./ip.ts";
 import { IpProtocol } from "./ipv4.ts";
-import { readU16, readU32, writeU16, writeU32 } from "./wire.ts";
+import { writeU16, writeU32 } from "./wire.ts";
 
 const TYPE = 0;
 const CODE = 1;
@@ -54,6 +54,8 @@ export const Unreachable6 = {
   POLICY_FAIL: 5,
   REJECT_ROUTE: 6,
 } as const;
+/** Codes of TIME_EXCEED. */
+export const TimeExceeded6 = { HOPLIMIT: 0, FRAGMENT_TIME: 1 } as const;
 /** Codes of PARAMPROB. */
 export const ParameterProblem6 = { HDR_FIELD: 0, UNK_NEXTHDR: 1, UNK_OPTION: 2, HDR_INCOMP: 3 } as const;
 
@@ -65,39 +67,13 @@ export const isIcmp6Error = (type: number): boolean => (type & INFOMSG_MASK) ===
 export const isNeighbourDiscovery = (type: number): boolean =>
   type >= Icmp6Type.ROUTER_SOLICITATION && type <= Icmp6Type.REDIRECT;
 
-export class Icmp6View {
-  readonly bytes: Uint8Array;
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
-  }
-
+export class Icmp6View extends IcmpHeader {
   /** Length and checksum over all of `bytes`. */
   check(source: Ipv6, destination: Ipv6): string | null {
     const { bytes } = this;
     if (bytes.length < ICMP6_HEADER_BYTES) return `${bytes.length} bytes hold no ICMPv6 header`;
     const sum = pseudoHeaderSum(source, destination, IpProtocol.ICMPV6, bytes.length) + wordSum(bytes);
     return foldChecksum(sum) === 0 ? null : "bad ICMPv6 checksum";
-  }
-
-  get type(): number {
-    return this.bytes[TYPE] | 0;
-  }
-  get code(): number {
-    return this.bytes[CODE] | 0;
-  }
-  get rest(): number {
-    return readU32(this.bytes, REST);
-  }
-  /** Of an echo. */
-  get identifier(): number {
-    return readU16(this.bytes, REST);
-  }
-  /** Of an echo. */
-  get sequence(): number {
-    return readU16(this.bytes, REST + 2);
-  }
-  get data(): Uint8Array {
-    return this.bytes.subarray(ICMP6_HEADER_BYTES);
   }
 }
 

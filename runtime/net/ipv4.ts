@@ -33,6 +33,8 @@ const SOURCE = 12;
 const DESTINATION = 16;
 export const IPV4_HEADER_BYTES = 20;
 export const IPV4_MAX_BYTES = 0xffff;
+/** The two bits of TOS and traffic class that are ECN's (RFC 3168). */
+export const INET_ECN_MASK = 3;
 
 const DONT_FRAGMENT = 0x4000;
 const MORE_FRAGMENTS = 0x2000;

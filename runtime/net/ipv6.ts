@@ -28,9 +28,29 @@ export const IPV6_HEADER_BYTES = 40;
 /** Every link carries packets of this many bytes (RFC 8200 section 5). */
 export const IPV6_MIN_MTU = 1280;
 
+/** net.ipv6.conf.*.hop_limit unless it is set, and no router says otherwise (IPV6_DEFAULT_HOPLIMIT). */
+export const DEFAULT_HOP_LIMIT = 64;
+
 /** Next-header values that are not upper-layer protocols (k:include/net/ipv6.h NEXTHDR_*). */
 export const NextHeader = { HOP: 0, ROUTING: 43, FRAGMENT: 44, AUTH: 51, NONE: 59, DEST: 60 } as const;
 export const FRAGMENT_HEADER_BYTES = 8;
+
+/** Types of hop-by-hop and destination options (k:include/uapi/linux/in6.h IPV6_TLV_*). */
+export const Ipv6Option = {
+  PAD1: 0,
+  PADN: 1,
+  ROUTERALERT: 0x05,
+  CALIPSO: 0x07,
+  IOAM: 0x31,
+  JUMBO: 0xc2,
+  HOME_ADDRESS: 0xc9,
+} as const;
+/** Bytes of padding in a row: more would be a whole unit of 8 bytes of nothing (ip6_parse_tlv). */
+export const MAX_OPTION_PADDING = 7;
+/** net.ipv6.max_hbh_opts_number, max_dst_opts_number: options in one header that are not padding. */
+export const MAX_OPTIONS = 8;
+/** What the payload length holds; longer is a jumbogram (RFC 2675). */
+export const IPV6_MAX_PAYLOAD = 0xffff;
 
 export interface Ipv6Header {
   readonly trafficClass: number;

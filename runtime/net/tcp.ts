@@ -99,3 +99,14 @@ export function tcpSegment(segment: TcpSegment, source: Ip, destination: Ip): Ui
   writeU16(bytes, CHECKSUM, foldChecksum(sum));
   return bytes;
 }
+
+/** The segment that refuses another (RFC 9293 section 3.10.7.1; tcp_v4_send_reset, tcp_v6_send_response, nf_reject_ip_tcphdr_put). */
+export function tcpReset(tcp: TcpView): TcpSegment {
+  const { sourcePort, destinationPort, sequence, acknowledgment, flags, headerLength, bytes } = tcp;
+  const has = (flag: number) => ((flags & flag) === 0 ? 0 : 1);
+  const consumed = has(TcpFlag.SYN) + has(TcpFlag.FIN) + bytes.length - headerLength;
+  const ports = { sourcePort: destinationPort, destinationPort: sourcePort, window: 0 };
+  return has(TcpFlag.ACK) === 1
+    ? { ...ports, sequence: acknowledgment, acknowledgment: 0, flags: TcpFlag.RST }
+    : { ...ports, sequence: 0, acknowledgment: (sequence + consumed) >>> 0, flags: TcpFlag.RST | TcpFlag.ACK };
+}

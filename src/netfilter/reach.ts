@@ -66,3 +66,7 @@ export const referenceOnly = (chain: Chain): boolean =>
       ["fwd", "dup"].includes(step.kind) ||
       [...expressionsOfStep(step)].some((e) => e.kind === "fib" || (e.kind === "exthdr" && e.op === "ipv4")),
   );
+
+/** Can a packet leave with another mark than it came with? */
+export const setsMark = ({ chains }: Netfilter): boolean =>
+  stepsOf(chains).some((step) => step.kind === "set meta" && step.key === "mark");

@@ -18,8 +18,9 @@ import {
   Unreachable6,
 } from "../../net/icmp6.ts";
 import type { Ipv6 } from "../../net/ip.ts";
-import { IpProtocol } from "../../net/ipv4.ts";
+import { INET_ECN_MASK, IpProtocol } from "../../net/ipv4.ts";
 import {
+  DEFAULT_HOP_LIMIT,
   extensionHeaderBytes,
   IPV6_HEADER_BYTES,
   Ipv6View,
@@ -29,13 +30,13 @@ import {
   NextHeader,
   skipExtensionHeaders,
 } from "../../net/ipv6.ts";
-import { TcpFlag, TcpView, tcpSegment } from "../../net/tcp.ts";
+import { TcpFlag, TcpView, tcpReset, tcpSegment } from "../../net/tcp.ts";
 import { UdpView } from "../../net/udp.ts";
 import { boundDeviceMatches } from "../sockets/lookup.ts";
 import type { Sockets, TransportPacket } from "../sockets/sockets.ts";
 import { selectSource6 } from "./addresses.ts";
 import { destinationOptions, type HeaderResult, problem, routingHeader } from "./exthdrs.ts";
-import { DEFAULT_HOP_LIMIT, icmp6Reply, icmp6Send } from "./icmp6-send.ts";
+import { icmp6Reply, icmp6Send } from "./icmp6-send.ts";
 import { ndiscReceive } from "./ndisc.ts";
 import type { Reassembly } from "./reassembly.ts";
 import type { LocalPacket6, Stack6, Upper6 } from "./stack.ts";
@@ -200,8 +201,6 @@ function deliverUdp(stack: Stack6, sockets: Sockets, message: Upper6): void {
   icmp6Send(stack, { ...packet, packet: bytes, type, code, info: 0 });
 }
 
-const INET_ECN_MASK = 3;
-
 /** tcp_v6_rcv. */
 function deliverTcp(stack: Stack6, sockets: Sockets, message: Upper6): void {
   const { source, destination, payload, packet } = message;
@@ -213,16 +212,6 @@ function deliverTcp(stack: Stack6, sockets: Sockets, message: Upper6): void {
 /** tcp_v6_send_reset (RFC 9293 section 3.10.7.1). */
 function sendReset(stack: Stack6, { packet, source, destination }: Upper6, tcp: TcpView): void {
   if ((tcp.flags & TcpFlag.RST) !== 0 || packet.routeType !== RouteTypeCode.local) return;
-  const acknowledges = (tcp.flags & TcpFlag.ACK) !== 0;
-  const consumed = bit(tcp.flags, TcpFlag.SYN) + bit(tcp.flags, TcpFlag.FIN) + tcp.bytes.length - tcp.headerLength;
-  const segment = {
-    sourcePort: tcp.destinationPort,
-    destinationPort: tcp.sourcePort,
-    sequence: acknowledges ? tcp.acknowledgment : 0,
-    acknowledgment: acknowledges ? 0 : tcp.sequence + consumed,
-    flags: TcpFlag.RST | (acknowledges ? 0 : TcpFlag.ACK),
-    window: 0,
-  };
   const header = {
     trafficClass: new Ipv6View(packet.bytes).trafficClass & ~INET_ECN_MASK,
     flowLabel: 0,
@@ -232,8 +221,6 @@ function sendReset(stack: Stack6, { packet, source, destination }: Upper6, tcp: 
     destination: source,
   };
   const device = isLinkLocal6(source) ? packet.receivedBy : stack.devices.l3mdevMaster(packet.device);
-  const reset = ipv6Packet(header, tcpSegment(segment, destination, source));
+  const reset = ipv6Packet(header, tcpSegment(tcpReset(tcp), destination, source));
   stack.output(reset, { device, flags: PacketFlag.OIF_UNBOUND });
 }
-
-const bit = (flags: number, flag: number): number => ((flags & flag) === 0 ? 0 : 1);

@@ -6,7 +6,14 @@
  *   routing header        nobody's turn any more: skipped; else reported, or dropped where Linux could but is not told to (types 2, 3, 4)
  */
 import { ParameterProblem6 } from "../../net/icmp6.ts";
-import { extensionHeaderBytes, isMulticast6, NextHeader } from "../../net/ipv6.ts";
+import {
+  extensionHeaderBytes,
+  Ipv6Option,
+  isMulticast6,
+  MAX_OPTION_PADDING,
+  MAX_OPTIONS,
+  NextHeader,
+} from "../../net/ipv6.ts";
 
 /** What comes of a header: the next one, an error for the sender, or silence. */
 export type HeaderResult =
@@ -35,11 +42,6 @@ export function routingHeader(
   return segmentsLeft === 0 ? { kind: "next", offset: end } : problem(ParameterProblem6.HDR_FIELD, offset + 2);
 }
 
-const OptionType = { PAD1: 0, PADN: 1, HOME_ADDRESS: 201 } as const;
-/** net.ipv6.max_dst_opts_number */
-const MAX_OPTIONS = 8;
-const MAX_PADDING = 7;
-
 /** ipv6_destopt_rcv and ip6_parse_tlv. */
 export function destinationOptions(packet: Uint8Array, offset: number, destination: bigint): HeaderResult {
   const end = offset + extensionHeaderBytes(packet, offset, NextHeader.DEST);
@@ -47,11 +49,11 @@ export function destinationOptions(packet: Uint8Array, offset: number, destinati
   let [options, padding] = [0, 0];
   for (let at = offset + 2; at < end; ) {
     const type = packet[at];
-    const length = type === OptionType.PAD1 ? 1 : at + 1 < end ? packet[at + 1] + 2 : Number.POSITIVE_INFINITY;
+    const length = type === Ipv6Option.PAD1 ? 1 : at + 1 < end ? packet[at + 1] + 2 : Number.POSITIVE_INFINITY;
     if (at + length > end) return DROP;
-    if (type === OptionType.PAD1 || type === OptionType.PADN) {
+    if (type === Ipv6Option.PAD1 || type === Ipv6Option.PADN) {
       padding += length;
-      if (padding > MAX_PADDING || packet.subarray(at + 2, at + length).some((byte) => byte !== 0)) return DROP;
+      if (padding > MAX_OPTION_PADDING || packet.subarray(at + 2, at + length).some((byte) => byte !== 0)) return DROP;
     } else {
       padding = 0;
       options++;
@@ -66,7 +68,7 @@ export function destinationOptions(packet: Uint8Array, offset: number, destinati
 
 /** ip6_tlvopt_unknown: the two highest bits of the type say what to do. Null: skip it. A home address is nobody's here. */
 function unknownOption(type: number, at: number, destination: bigint): HeaderResult | null {
-  if (type === OptionType.HOME_ADDRESS) return DROP;
+  if (type === Ipv6Option.HOME_ADDRESS) return DROP;
   switch (type >>> 6) {
     case 0:
       return null;

@@ -22,6 +22,7 @@ import {
 import type { Ipv6 } from "../../net/ip.ts";
 import { IpProtocol } from "../../net/ipv4.ts";
 import {
+  DEFAULT_HOP_LIMIT,
   IPV6_HEADER_BYTES,
   IPV6_MIN_MTU,
   Ipv6View,
@@ -36,8 +37,6 @@ import { isAnycast, isOwnAddress, ownerOf6, routedOwner, selectSource6 } from ".
 import { ERROR_COST } from "./peer-limit.ts";
 import type { Stack6, Upper6 } from "./stack.ts";
 
-/** conf.hop_limit by default. */
-export const DEFAULT_HOP_LIMIT = 64;
 const LOOPBACK: Ipv6 = 1n;
 
 interface Addressed {

@@ -7,19 +7,27 @@
  * iputils 20221126 asks for no route to a link-local destination: it fills in the family of the address that it connects to only
  * when that is not link-local, and connect() to AF_UNSPEC dissolves the association. So such a ping starts always, "from ::".
  */
+
 import { PacketFlag } from "../../batch.ts";
 import { Icmp6Type, Icmp6View, icmp6Message } from "../../net/icmp6.ts";
 import { formatIp, type Ipv6 } from "../../net/ip.ts";
 import { IpProtocol } from "../../net/ipv4.ts";
-import { Ipv6View, ipv6Packet, isLinkLocal6, isMulticast6, skipExtensionHeaders } from "../../net/ipv6.ts";
+import {
+  DEFAULT_HOP_LIMIT,
+  Ipv6View,
+  ipv6Packet,
+  isLinkLocal6,
+  isMulticast6,
+  skipExtensionHeaders,
+} from "../../net/ipv6.ts";
 import { udpDatagram } from "../../net/udp.ts";
 import { Errno, Verdict } from "../../verdict.ts";
+import { FIRST_EPHEMERAL_PORT } from "../config.ts";
 import type { Judgement } from "../events.ts";
 import { icmp6ErrorMessage } from "../messages.ts";
-import { FIRST_EPHEMERAL_PORT, isNamed, type PingHost, type PingOptions, PingRun, PROBE_PORT } from "../ping-run.ts";
+import { isNamed, type PingHost, type PingOptions, PingRun, PROBE_PORT } from "../ping-run.ts";
 import type { OutputMeta } from "../stack.ts";
 import { inet6Iif, type RawSocket6 } from "./deliver.ts";
-import { DEFAULT_HOP_LIMIT } from "./icmp6-send.ts";
 import type { Upper6 } from "./stack.ts";
 
 /** IPV6_DEFAULT_MCASTHOPS */

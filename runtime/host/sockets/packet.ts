@@ -1,7 +1,7 @@
 /** IP packets of sockets, of the family that their addresses are of. */
 import type { Ip } from "../../net/ip.ts";
 import { ipv4Packet } from "../../net/ipv4.ts";
-import { ipv6Packet } from "../../net/ipv6.ts";
+import { DEFAULT_HOP_LIMIT, ipv6Packet } from "../../net/ipv6.ts";
 import type { Stack } from "../stack.ts";
 
 export interface IpMessage {
@@ -20,8 +20,6 @@ export function ipPacket(stack: Stack, { protocol, source, destination, payload 
     const { ipDefaultTtl: ttl } = stack.sysctl;
     return ipv4Packet({ tos: 0, identification, dontFragment: true, ttl, protocol, source, destination }, payload);
   }
-  const header = { trafficClass: 0, flowLabel: 0, nextHeader: protocol, hopLimit: IPV6_DEFAULT_HOPLIMIT };
+  const header = { trafficClass: 0, flowLabel: 0, nextHeader: protocol, hopLimit: DEFAULT_HOP_LIMIT };
   return ipv6Packet({ ...header, source: BigInt(source), destination: BigInt(destination) }, payload);
 }
-
-const IPV6_DEFAULT_HOPLIMIT = 64;

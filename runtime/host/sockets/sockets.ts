@@ -6,10 +6,12 @@
  *
  * Listeners live as long as the host does, and so do connections; a UDP client closes when it has its answer.
  */
+
 import type { Ip } from "../../net/ip.ts";
 import { TcpView } from "../../net/tcp.ts";
 import { UdpView } from "../../net/udp.ts";
 import type { Errno } from "../../verdict.ts";
+import { FIRST_EPHEMERAL_PORT } from "../config.ts";
 import type { RawSocket } from "../deliver.ts";
 import { bindError } from "./bind.ts";
 import type { ClientHost, ConnectOptions } from "./client.ts";
@@ -189,9 +191,6 @@ export class Sockets {
     return client;
   }
 }
-
-/** First of net.ipv4.ip_local_port_range. The kernel draws at random; here the ports are taken in order. */
-const FIRST_EPHEMERAL_PORT = 32768;
 
 const one = <T>(found: T | null): readonly T[] => (found === null ? [] : [found]);
 

@@ -12,6 +12,7 @@
 import { COUNTERS, EXPORTS, RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
 import { BATCH_HEADER, BATCH_HEADER_BYTES, PacketFlag, RESULT_COLUMNS } from "../../../runtime/batch.ts";
 import { DropReason, Entry, Verdict } from "../../../runtime/verdict.ts";
+import { setsMark } from "../../netfilter/reach.ts";
 import { MAX_PASSES } from "../../reference/passes.ts";
 import {
   add,
@@ -97,7 +98,7 @@ export function processNet(context: Context): Proc {
     repeat(count, "packets", [
       trace(TraceEvent.packet, [index]),
       runNet(context, "packet"),
-      writeColumn("mark", mark),
+      ...(setsMark(context.net.netfilter) ? [writeColumn("mark", mark)] : []),
       writeColumn("priority", priority),
       ...countVerdict(context),
       set(index, add(index, 1)),

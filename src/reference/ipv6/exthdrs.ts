@@ -7,23 +7,21 @@
  *        option: Pad1 (one byte of 0) | type, length of what follows, ...
  */
 
+import { Icmp6Type, ParameterProblem6 } from "../../../runtime/net/icmp6.ts";
 import { ipv6_addr_is_multicast } from "../../../runtime/net/in6.ts";
-import { IPV6_HEADER_BYTES } from "../../../runtime/net/ipv6.ts";
+import {
+  IPV6_HEADER_BYTES,
+  IPV6_MAX_PAYLOAD,
+  Ipv6Option,
+  MAX_OPTION_PADDING,
+  MAX_OPTIONS,
+} from "../../../runtime/net/ipv6.ts";
 import { readU32 } from "../../../runtime/net/wire.ts";
 import { DropReason, type Verdict } from "../../../runtime/verdict.ts";
 import type { NetNamespace } from "../net.ts";
 import { icmpv6_send, kfree_skb, type SkBuff } from "../skb.ts";
-import { ICMPV6_HDR_FIELD, ICMPV6_PARAMPROB, ICMPV6_UNK_OPTION } from "./icmp.ts";
 import { ipv6_hdr } from "./ipv6hdr.ts";
 
-export const NEXTHDR_HOP = 0;
-
-const Tlv = { PAD1: 0, PADN: 1, ROUTERALERT: 0x05, CALIPSO: 0x07, IOAM: 0x31, JUMBO: 0xc2 } as const;
-/** Padding is there to align the header to 8 bytes. */
-const MAX_PADDING = 7;
-/** net.ipv6.max_hbh_opts_number. */
-const IP6_DEFAULT_MAX_HBH_OPTS_CNT = 8;
-const IPV6_MAXPLEN = 0xffff;
 /** Of the two highest bits of an unknown option's type: what to do (RFC 8200 section 4.2). */
 const Unknown = { SKIP: 0, DISCARD: 1, REPORT: 2, REPORT_UNLESS_MULTICAST: 3 } as const;
 
@@ -43,21 +41,21 @@ function ip6_parse_tlv(net: NetNamespace, skb: SkBuff, first: number, end: numbe
   let padlen = 0;
   let optlen: number;
   for (let off = first; off < end; off += optlen) {
-    if (nh[off] === Tlv.PAD1) {
+    if (nh[off] === Ipv6Option.PAD1) {
       optlen = 1;
-      if (++padlen > MAX_PADDING) return bad();
+      if (++padlen > MAX_OPTION_PADDING) return bad();
       continue;
     }
     if (end - off < 2) return bad();
     optlen = nh[off + 1] + 2;
     if (off + optlen > end) return bad();
-    if (nh[off] === Tlv.PADN) {
+    if (nh[off] === Ipv6Option.PADN) {
       padlen += optlen;
-      if (padlen > MAX_PADDING || nh.subarray(off + 2, off + optlen).some((byte) => byte !== 0)) return bad();
+      if (padlen > MAX_OPTION_PADDING || nh.subarray(off + 2, off + optlen).some((byte) => byte !== 0)) return bad();
       continue;
     }
     padlen = 0;
-    if (++tlv_count > IP6_DEFAULT_MAX_HBH_OPTS_CNT) return bad();
+    if (++tlv_count > MAX_OPTIONS) return bad();
     const verdict = hop_option(net, skb, off);
     if (verdict !== null) return verdict;
   }
@@ -67,13 +65,13 @@ function ip6_parse_tlv(net: NetNamespace, skb: SkBuff, first: number, end: numbe
 function hop_option(net: NetNamespace, skb: SkBuff, at: number): Verdict | null {
   const optoff = at - skb.network_header;
   switch (skb.bytes[at]) {
-    case Tlv.ROUTERALERT: // no socket asks for those (ip6_call_ra_chain)
+    case Ipv6Option.ROUTERALERT: // no socket asks for those (ip6_call_ra_chain)
       return skb.bytes[at + 1] === 2 ? null : kfree_skb(net, skb, DropReason.IP_INHDR);
-    case Tlv.IOAM:
+    case Ipv6Option.IOAM:
       return (optoff & 3) === 0 ? null : kfree_skb(net, skb, DropReason.IP_INHDR);
-    case Tlv.JUMBO:
+    case Ipv6Option.JUMBO:
       return ipv6_hop_jumbo(net, skb, at, optoff);
-    case Tlv.CALIPSO:
+    case Ipv6Option.CALIPSO:
       return ipv6_hop_calipso(skb, at) ? null : kfree_skb(net, skb, DropReason.IP_INHDR);
     default:
       return ip6_tlvopt_unknown(net, skb, skb.bytes[at] >>> 6, optoff);
@@ -88,8 +86,10 @@ const ipv6_hop_calipso = ({ bytes }: SkBuff, at: number): boolean =>
 function ipv6_hop_jumbo(net: NetNamespace, skb: SkBuff, at: number, optoff: number): Verdict | null {
   if (skb.bytes[at + 1] !== 4 || (optoff & 3) !== 2) return kfree_skb(net, skb, DropReason.IP_INHDR);
   const pkt_len = readU32(skb.bytes, at + 2);
-  if (pkt_len <= IPV6_MAXPLEN) return icmpv6_send(net, skb, ICMPV6_PARAMPROB, ICMPV6_HDR_FIELD, optoff + 2);
-  if (ipv6_hdr(skb).payload_len !== 0) return icmpv6_send(net, skb, ICMPV6_PARAMPROB, ICMPV6_HDR_FIELD, optoff);
+  if (pkt_len <= IPV6_MAX_PAYLOAD)
+    return icmpv6_send(net, skb, Icmp6Type.PARAMPROB, ParameterProblem6.HDR_FIELD, optoff + 2);
+  if (ipv6_hdr(skb).payload_len !== 0)
+    return icmpv6_send(net, skb, Icmp6Type.PARAMPROB, ParameterProblem6.HDR_FIELD, optoff);
   if (pkt_len > skb.len - IPV6_HEADER_BYTES) return kfree_skb(net, skb, DropReason.PKT_TOO_SMALL);
   skb.len = pkt_len + IPV6_HEADER_BYTES;
   return null;
@@ -102,5 +102,5 @@ function ip6_tlvopt_unknown(net: NetNamespace, skb: SkBuff, action: number, opto
     (action === Unknown.REPORT_UNLESS_MULTICAST && ipv6_addr_is_multicast(ipv6_hdr(skb).daddr));
   return silent
     ? kfree_skb(net, skb, DropReason.UNHANDLED_PROTO)
-    : icmpv6_send(net, skb, ICMPV6_PARAMPROB, ICMPV6_UNK_OPTION, optoff);
+    : icmpv6_send(net, skb, Icmp6Type.PARAMPROB, ParameterProblem6.UNK_OPTION, optoff);
 }

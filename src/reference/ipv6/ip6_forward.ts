@@ -1,12 +1,12 @@
 /** Forwarding. k:net/ipv6/ip6_output.c ip6_forward, ip6_pkt_too_big */
 
+import { Icmp6Type, TimeExceeded6, Unreachable6 } from "../../../runtime/net/icmp6.ts";
 import { ipv6_addr_is_linklocal, ipv6_addr_is_multicast, ipv6_addr_loopback } from "../../../runtime/net/in6.ts";
 import { IPV6_MIN_MTU } from "../../../runtime/net/ipv6.ts";
 import { DropReason, type Verdict } from "../../../runtime/verdict.ts";
 import type { NetNamespace } from "../net.ts";
 import { nf_hook } from "../netfilter/nf_hook.ts";
 import { icmpv6_send, icmpv6_send_besides, kfree_skb, type SkBuff } from "../skb.ts";
-import * as icmp from "./icmp.ts";
 import { dst_output6, icmpv6_too_big } from "./ip6_output.ts";
 import { ipv6_hdr } from "./ipv6hdr.ts";
 
@@ -17,7 +17,7 @@ export function ip6_forward(net: NetNamespace, skb: SkBuff): Verdict {
   const hdr = ipv6_hdr(skb);
   const { dev } = skb.dst6!;
   net.record({ step: "ip6_forward", hopLimit: hdr.hop_limit });
-  if (hdr.hop_limit <= 1) return icmpv6_send(net, skb, icmp.ICMPV6_TIME_EXCEED, icmp.ICMPV6_EXC_HOPLIMIT, 0);
+  if (hdr.hop_limit <= 1) return icmpv6_send(net, skb, Icmp6Type.TIME_EXCEED, TimeExceeded6.HOPLIMIT, 0);
   // Back out where it came from: the sender could have done so itself. Then its address is not looked at.
   if (skb.iif === dev.ifindex) ndisc_send_redirect(net, skb);
   else {
@@ -33,7 +33,7 @@ export function ip6_forward(net: NetNamespace, skb: SkBuff): Verdict {
 /** The target is the better next hop: the gateway, or the destination itself. */
 function ndisc_send_redirect(net: NetNamespace, skb: SkBuff): void {
   const target = skb.writeRedirectTarget(skb.dst6!.gateway ?? ipv6_hdr(skb).daddr);
-  icmpv6_send_besides(net, skb, icmp.NDISC_REDIRECT, 0, target);
+  icmpv6_send_besides(net, skb, Icmp6Type.REDIRECT, 0, target);
 }
 
 /** What is from nobody, or from one link alone, stays on its link. */
@@ -42,5 +42,5 @@ function refuse_source(net: NetNamespace, skb: SkBuff): Verdict | null {
   if (saddr === 0n || ipv6_addr_is_multicast(saddr) || ipv6_addr_loopback(saddr))
     return kfree_skb(net, skb, DropReason.IP_INADDRERRORS);
   if (!ipv6_addr_is_linklocal(saddr)) return null;
-  return icmpv6_send(net, skb, icmp.ICMPV6_DEST_UNREACH, icmp.ICMPV6_NOT_NEIGHBOUR, 0);
+  return icmpv6_send(net, skb, Icmp6Type.DEST_UNREACH, Unreachable6.NOT_NEIGHBOUR, 0);
 }

@@ -5,21 +5,22 @@
  *
  *   ipv6_rcv -> ip6_rcv_core -> PREROUTING -> ip6_rcv_finish -> l3mdev_ip6_rcv -> ip6_route_input -> dst_input
  */
+
 import type { Device } from "../../../dsl/model.ts";
 import { ifIndex } from "../../../runtime/brand.ts";
+import { Unreachable6 } from "../../../runtime/net/icmp6.ts";
 import {
   ipv6_addr_is_multicast,
   ipv6_addr_loopback,
   ipv6_addr_mc_scope,
   MulticastScope,
 } from "../../../runtime/net/in6.ts";
-import { IPV6_HEADER_BYTES } from "../../../runtime/net/ipv6.ts";
+import { IPV6_HEADER_BYTES, NextHeader } from "../../../runtime/net/ipv6.ts";
 import { DropReason, type Verdict } from "../../../runtime/verdict.ts";
 import { isLoopback, type NetNamespace, netif_is_l3_master } from "../net.ts";
 import { nf_hook } from "../netfilter/nf_hook.ts";
 import { deliver, inet_sdif, kfree_skb, type SkBuff } from "../skb.ts";
-import { ipv6_parse_hopopts, NEXTHDR_HOP } from "./exthdrs.ts";
-import { ICMPV6_ADM_PROHIBITED, ICMPV6_NOROUTE } from "./icmp.ts";
+import { ipv6_parse_hopopts } from "./exthdrs.ts";
 import { ip6_forward } from "./ip6_forward.ts";
 import { ipv6_hdr } from "./ipv6hdr.ts";
 import { ipv6_chk_mcast_addr } from "./mcast.ts";
@@ -30,7 +31,7 @@ export function ipv6_rcv(net: NetNamespace, skb: SkBuff, dev: Device): Verdict {
   skb.set_network_header();
   const reason = ip6_rcv_core(skb, dev);
   if (reason !== null) return kfree_skb(net, skb, reason);
-  const refused = ipv6_hdr(skb).nexthdr === NEXTHDR_HOP ? ipv6_parse_hopopts(net, skb) : null;
+  const refused = ipv6_hdr(skb).nexthdr === NextHeader.HOP ? ipv6_parse_hopopts(net, skb) : null;
   if (refused !== null) return refused;
   return nf_hook(net, skb, "prerouting", dev, null) ?? ip6_rcv_finish(net, skb);
 }
@@ -47,7 +48,7 @@ function ip6_rcv_core(skb: SkBuff, dev: Device): DropReason | null {
   const reason = refuse_addresses(skb, dev);
   if (reason !== null) return reason;
   // A length of 0 may be that of a jumbogram.
-  if (hdr.payload_len === 0 && hdr.nexthdr === NEXTHDR_HOP) return null;
+  if (hdr.payload_len === 0 && hdr.nexthdr === NextHeader.HOP) return null;
   if (hdr.payload_len + IPV6_HEADER_BYTES > skb.len) return DropReason.PKT_TOO_SMALL;
   skb.len = hdr.payload_len + IPV6_HEADER_BYTES;
   return null;
@@ -83,9 +84,9 @@ function dst_input(net: NetNamespace, skb: SkBuff): Verdict {
     case "ip6_forward":
       return ip6_forward(net, skb);
     case "ip6_pkt_discard":
-      return ip6_pkt_drop(net, skb, ICMPV6_NOROUTE);
+      return ip6_pkt_drop(net, skb, Unreachable6.NOROUTE);
     case "ip6_pkt_prohibit":
-      return ip6_pkt_drop(net, skb, ICMPV6_ADM_PROHIBITED);
+      return ip6_pkt_drop(net, skb, Unreachable6.ADM_PROHIBITED);
     case "dst_discard":
       return kfree_skb(net, skb, DropReason.BLACKHOLE);
   }

@@ -6,8 +6,10 @@
  *   __ip6_local_out -> l3mdev_ip6_out -> LOCAL_OUT -> dst_output -> ip6_output -> POSTROUTING -> __ip6_finish_output
  *   -> ip6_finish_output2 -> neighbour -> __dev_queue_xmit
  */
+
 import type { Device } from "../../../dsl/model.ts";
 import { PacketFlag } from "../../../runtime/batch.ts";
+import { Icmp6Type } from "../../../runtime/net/icmp6.ts";
 import { ipv6_addr_is_multicast, ipv6_addr_mc_scope, MulticastScope } from "../../../runtime/net/in6.ts";
 import { IPV6_HEADER_BYTES } from "../../../runtime/net/ipv6.ts";
 import { DropReason, Errno, Verdict } from "../../../runtime/verdict.ts";
@@ -16,7 +18,6 @@ import { ip_finish_output2 as neigh_finish } from "../ip_output.ts";
 import { isLoopback, type NetNamespace } from "../net.ts";
 import { nf_hook, nf_hook_clone } from "../netfilter/nf_hook.ts";
 import { icmpv6_send, kfree_skb, leave, type SkBuff } from "../skb.ts";
-import { ICMPV6_PKT_TOOBIG } from "./icmp.ts";
 import { ipv6_hdr } from "./ipv6hdr.ts";
 import { ipv6_chk_mcast_addr } from "./mcast.ts";
 import { ip6_route_get_saddr, ip6_route_output_flags, noteRoute, type Rt6Info, recordRoute } from "./route.ts";
@@ -91,7 +92,7 @@ function ip6_fragment(net: NetNamespace, skb: SkBuff, mtu: number): Verdict {
 /** The outgoing device's address is to be the error's source. */
 export function icmpv6_too_big(net: NetNamespace, skb: SkBuff, mtu: number): Verdict {
   skb.dev = skb.dst6!.dev;
-  return icmpv6_send(net, skb, ICMPV6_PKT_TOOBIG, 0, mtu);
+  return icmpv6_send(net, skb, Icmp6Type.PKT_TOOBIG, 0, mtu);
 }
 
 /** @param nexthop gateway, or the destination itself */

@@ -3,13 +3,14 @@
  * k:net/ipv6/route.c rt6_multipath_hash, ip6_multipath_l3_keys. Policy 2 looks into tunnels, which we do not: it is policy 0. Policy 3
  * has its default fields: addresses and protocol.
  */
+
 import { multipathHash } from "../../../runtime/multipath.ts";
+import { Icmp6Type } from "../../../runtime/net/icmp6.ts";
 import { IPV6_HEADER_BYTES } from "../../../runtime/net/ipv6.ts";
 import type { Flowi6 } from "../flow.ts";
 import type { NetNamespace } from "../net.ts";
 import type { SkBuff } from "../skb.ts";
 import { skb_flow_dissect_flow_keys6 } from "./flow_dissector.ts";
-import { icmpv6_is_err } from "./icmp.ts";
 import { ICMP6HDR_BYTES, Ipv6hdr, icmp6_type, ipv6_hdr } from "./ipv6hdr.ts";
 
 /** @param skb null: a packet of this host, of which only the flow is known */
@@ -32,6 +33,9 @@ export function rt6_multipath_hash(net: NetNamespace, fl6: Flowi6, skb: SkBuff |
     }
   }
 }
+
+/** include/linux/icmpv6.h: the types that are in use, not all below 128. */
+const icmpv6_is_err = (type: number): boolean => type >= Icmp6Type.DEST_UNREACH && type <= Icmp6Type.PARAMPROB;
 
 /** The header of the packet that an ICMPv6 error quotes, so that it takes the path of the flow it is about; else its own. */
 function ip6_multipath_l3_keys(skb: SkBuff): Ipv6hdr {

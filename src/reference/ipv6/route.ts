@@ -11,8 +11,10 @@
  * Every next hop counts as reachable: the kernel passes over a gateway only after its resolution failed, and not at all where it
  * forwards (RT6_LOOKUP_F_REACHABLE). Not here: path MTU exceptions and redirects; link state.
  */
+
 import { type Device, ROUTE_TYPES, type Route } from "../../../dsl/model.ts";
 import { LOOPBACK_IFINDEX } from "../../../runtime/brand.ts";
+import { Icmp6Type } from "../../../runtime/net/icmp6.ts";
 import * as in6 from "../../../runtime/net/in6.ts";
 import { Errno, type Verdict } from "../../../runtime/verdict.ts";
 import { fib_props, fib_rebalance } from "../fib_semantics.ts";
@@ -24,7 +26,6 @@ import { icmpv6_send, type SkBuff } from "../skb.ts";
 import { ipv6_chk_addr, ipv6_dev_get_saddr } from "./addrconf.ts";
 import { fib6_rule_lookup, fib6_table_answer, recordResult } from "./fib6_rules.ts";
 import { skb_flow_dissect_flow_keys6 } from "./flow_dissector.ts";
-import { ICMPV6_DEST_UNREACH } from "./icmp.ts";
 import { type Fib6Info, fib6_nodes, fib6_siblings } from "./ip6_fib.ts";
 import { ipv6_hdr } from "./ipv6hdr.ts";
 import { rt6_multipath_hash } from "./multipath_hash.ts";
@@ -118,7 +119,7 @@ export function ip6_route_input_lookup(net: NetNamespace, fl6: Flowi6, skb: SkBu
 
 /** The end of a packet without a route. */
 export function ip6_pkt_drop(net: NetNamespace, skb: SkBuff, code: number): Verdict {
-  return icmpv6_send(net, skb, ICMPV6_DEST_UNREACH, code, 0);
+  return icmpv6_send(net, skb, Icmp6Type.DEST_UNREACH, code, 0);
 }
 
 /** The dst that a multicast of this host has when it comes back in: the one it was sent by. */

@@ -7,7 +7,9 @@
  *          all else                              as IPv4
  *   out    strict                                not diverted
  */
+
 import type { Device } from "../../../dsl/model.ts";
+import { isNeighbourDiscovery } from "../../../runtime/net/icmp6.ts";
 import { rt6_need_strict } from "../../../runtime/net/in6.ts";
 import { DropReason, type Verdict } from "../../../runtime/verdict.ts";
 import { FlowFlag, flowi6 } from "../flow.ts";
@@ -17,7 +19,6 @@ import { type NetNamespace, netif_is_l3_slave } from "../net.ts";
 import { nf_hook } from "../netfilter/nf_hook.ts";
 import { kfree_skb, type SkBuff } from "../skb.ts";
 import { qdisc_tx_is_default, vrf_ip_out_direct, vrf_local_xmit } from "../vrf.ts";
-import { isNdiscType } from "./icmp.ts";
 import { dst_output6, ip6_dst_lookup_tail } from "./ip6_output.ts";
 import { icmp6_type, ipv6_hdr } from "./ipv6hdr.ts";
 import { ip6_dst_alloc, vrf_ip6_input_dst } from "./route.ts";
@@ -49,7 +50,7 @@ function vrf_ip6_rcv(net: NetNamespace, vrf_dev: Device, skb: SkBuff): Verdict |
 
 function ipv6_ndisc_frame(skb: SkBuff): boolean {
   const type = icmp6_type(skb);
-  return type !== null && isNdiscType(type);
+  return type !== null && isNeighbourDiscovery(type);
 }
 
 /** A packet of this host that leaves by a slave passes through the VRF first. */

@@ -6,17 +6,18 @@
  * Nothing is told of a fragment but the first, of a packet whose transport checksum is wrong, or, at prerouting, where no route leads
  * back to the source: that route is looked up outside of VRFs.
  */
+
 import type { Reject } from "../../../dsl/chain-model.ts";
 import { checksum, foldChecksum, pseudoHeaderSum, wordSum } from "../../../runtime/net/checksum.ts";
+import { Icmp6Type } from "../../../runtime/net/icmp6.ts";
 import { ipv6_addr_is_multicast } from "../../../runtime/net/in6.ts";
 import { inPrefix, parseIp } from "../../../runtime/net/ip.ts";
-import { skipExtensionHeaders } from "../../../runtime/net/ipv6.ts";
+import { NextHeader, skipExtensionHeaders } from "../../../runtime/net/ipv6.ts";
 import { readU16 } from "../../../runtime/net/wire.ts";
 import { DropReason, Verdict } from "../../../runtime/verdict.ts";
 import { flowi4, flowi6 } from "../flow.ts";
 import * as inaddr from "../in.ts";
 import { IP_OFFSET } from "../iphdr.ts";
-import { ICMPV6_DEST_UNREACH } from "../ipv6/icmp.ts";
 import { ipv6_hdr } from "../ipv6/ipv6hdr.ts";
 import { ip6_route_output_flags, noteRoute } from "../ipv6/route.ts";
 import { l3mdev_master_ifindex } from "../l3mdev.ts";
@@ -87,7 +88,7 @@ function nf_send_unreach6(pkt: PktInfo, code: number): Verdict | null {
   if (!reject6_csum_ok(skb)) return null;
   if (hook === "output" && skb.dev === null) skb.dev = net.loopback_dev;
   if (skb.dst6 === null && !nf_reject6_fill_skb_dst(pkt)) return null;
-  return icmpv6_send(net, skb, ICMPV6_DEST_UNREACH, code, 0);
+  return icmpv6_send(net, skb, Icmp6Type.DEST_UNREACH, code, 0);
 }
 
 function reject6_csum_ok(skb: SkBuff): boolean {
@@ -104,10 +105,9 @@ function upper_layer(skb: SkBuff): { protocol: number; offset: number; fragment:
   return {
     protocol: upper.protocol,
     offset: skb.network_header + upper.offset,
-    fragment: upper.protocol === NEXTHDR_FRAGMENT,
+    fragment: upper.protocol === NextHeader.FRAGMENT,
   };
 }
-const NEXTHDR_FRAGMENT = 44;
 
 function nf_reject6_fill_skb_dst({ net, skb }: PktInfo): boolean {
   const rt = ip6_route_output_flags(net, "output", flowi6({ saddr: 0n, daddr: ipv6_hdr(skb).saddr, iif: 0 }), false);

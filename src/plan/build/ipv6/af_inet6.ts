@@ -1,10 +1,11 @@
 /** Where the host's IPv6 packets enter: whose packet it is, and whether its header is all there. */
 
+import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
 import { DropReason } from "../../../../runtime/verdict.ts";
 import { call, eq, guard, type Proc, ret, run, type Step, set, when } from "../../ir.ts";
 import { KFREE_SKB, proc, readColumn, writeColumn } from "../context.ts";
 import { l3 } from "../skb.ts";
-import { IPV6HDR_BYTES, ipv6hdr } from "./in6.ts";
+import { ipv6hdr } from "./in6.ts";
 
 const IS_IPV6 = "is_ipv6";
 
@@ -20,6 +21,6 @@ export const whenIpv6 = (steps: readonly Step[]): Step => when(call(IS_IPV6, [])
 /** First steps of an entry of IPv6: afterwards 40 bytes are there. */
 export const refuseHeader6: readonly Step[] = [
   set(l3, readColumn("data")),
-  guard(l3, IPV6HDR_BYTES, [run(KFREE_SKB, [DropReason.IP_INHDR]), ret()]),
+  guard(l3, IPV6_HEADER_BYTES, [run(KFREE_SKB, [DropReason.IP_INHDR]), ret()]),
   writeColumn("l3", l3),
 ];

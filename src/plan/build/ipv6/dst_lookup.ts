@@ -8,6 +8,8 @@
 
 import { FIB_ALIAS, NEXT_HOP } from "../../../../runtime/abi.ts";
 import { PacketFlag, SOURCE_IN_SLOT } from "../../../../runtime/batch.ts";
+import { IpProtocol } from "../../../../runtime/net/ipv4.ts";
+import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
 import { Errno, Verdict } from "../../../../runtime/verdict.ts";
 import {
   add,
@@ -54,16 +56,7 @@ import {
 } from "../skb.ts";
 import { WRITE_NEXT_HOP } from "../verdict.ts";
 import { refuseHeader6 } from "./af_inet6.ts";
-import {
-  HEADER6,
-  IN6ADDR_LOOPBACK,
-  IPV6HDR_BYTES,
-  ipv6AddrAny,
-  ipv6hdr,
-  NEXTHDR_ICMP,
-  routingTclass,
-  storeAddress,
-} from "./in6.ts";
+import { HEADER6, IN6ADDR_LOOPBACK, ipv6AddrAny, ipv6hdr, routingTclass, storeAddress } from "./in6.ts";
 import { rt6Nexthop, TRACE_ROUTE6 } from "./route.ts";
 
 const kind = local("kind");
@@ -154,8 +147,8 @@ export function socketPorts6(): Proc {
   const l4 = local("l4");
   const asked = ne(and(readColumn("flags"), PacketFlag.RTM_GETROUTE), 0);
   const body: Step[] = [
-    set(l4, add(l3, IPV6HDR_BYTES)),
-    when(eq(flProto, NEXTHDR_ICMP), [guard(l4, 2, [ret()]), set(flDport, packet(l4, 0, 2)), ret()]),
+    set(l4, add(l3, IPV6_HEADER_BYTES)),
+    when(eq(flProto, IpProtocol.ICMPV6), [guard(l4, 2, [ret()]), set(flDport, packet(l4, 0, 2)), ret()]),
     when(or(or(eq(flProto, Protocol.TCP), eq(flProto, Protocol.UDP)), asked), [
       guard(l4, 4, [ret()]),
       set(flSport, packet(l4, 0, 2)),

@@ -10,8 +10,15 @@
  * 00 skip the option, 01 drop, 10 drop and tell the sender, 11 tell the sender unless the destination is multicast.
  */
 
+import { Icmp6Type, ParameterProblem6 } from "../../../../runtime/net/icmp6.ts";
+import {
+  IPV6_HEADER_BYTES,
+  IPV6_MAX_PAYLOAD,
+  Ipv6Option,
+  MAX_OPTION_PADDING,
+  MAX_OPTIONS,
+} from "../../../../runtime/net/ipv6.ts";
 import { DropReason } from "../../../../runtime/verdict.ts";
-import { ICMPV6_HDR_FIELD, ICMPV6_PARAMPROB, ICMPV6_UNK_OPTION } from "../../../reference/ipv6/icmp.ts";
 import {
   add,
   and,
@@ -42,17 +49,10 @@ import {
 import { ICMPV6_SEND, KFREE_SKB, proc } from "../context.ts";
 import { l3 } from "../skb.ts";
 
-import { HEADER6, IPV6HDR_BYTES, ipv6AddrIsMulticast, ipv6hdr } from "./in6.ts";
-
-const Option = { PAD1: 0, PADN: 1, ROUTERALERT: 5, CALIPSO: 7, IOAM: 0x31, JUMBO: 0xc2 } as const;
+import { HEADER6, ipv6AddrIsMulticast, ipv6hdr } from "./in6.ts";
 
 /** An options header is at most this long: 8 bytes, and 8 for each that its length counts. */
 const HOPOPTS_MAX_BYTES = 8 + 255 * 8;
-/** IP6_DEFAULT_MAX_HBH_OPTS_CNT: options that are not padding. */
-const MAX_OPTIONS = 8;
-/** Padding in a row: more would be a whole unit of 8 bytes of nothing. */
-const MAX_PADDING = 7;
-const IPV6_MAXPLEN = 65535;
 
 const option = local("option");
 const rest = local("rest");
@@ -67,7 +67,7 @@ const fail = (reason: DropReason): Step[] => [run(KFREE_SKB, [reason]), ret(0)];
 const bad = fail(DropReason.IP_INHDR);
 const offset = sub(option, l3);
 const paramProb = (code: number, pointer: Operand): Step[] => [
-  run(ICMPV6_SEND, [ICMPV6_PARAMPROB, code, pointer]),
+  run(ICMPV6_SEND, [Icmp6Type.PARAMPROB, code, pointer]),
   ret(0),
 ];
 
@@ -76,7 +76,7 @@ export const IPV6_PARSE_HOPOPTS = "ipv6_parse_hopopts";
 /** 1, or 0 when the packet has got its verdict. A jumbo option may cut the packet. */
 export function ipv6ParseHopopts(): Proc {
   const body: Step[] = [
-    set(option, add(l3, IPV6HDR_BYTES)),
+    set(option, add(l3, IPV6_HEADER_BYTES)),
     guard(option, 8, fail(DropReason.NOT_SPECIFIED)),
     set(rest, shl(add(packet(option, 1, 1), 1), 3)),
     when(lt(sub(tail, option), rest), fail(DropReason.NOT_SPECIFIED)),
@@ -87,7 +87,7 @@ export function ipv6ParseHopopts(): Proc {
       guard(option, 1, bad),
       set(type, packet(option, 0, 1)),
       when(
-        eq(type, Option.PAD1),
+        eq(type, Ipv6Option.PAD1),
         [...pad(1), ...skip(1)],
         [
           when(lt(rest, 2), bad),
@@ -95,7 +95,7 @@ export function ipv6ParseHopopts(): Proc {
           set(length, add(packet(option, 1, 1), 2)),
           when(gt(length, rest), bad),
           when(
-            eq(type, Option.PADN),
+            eq(type, Ipv6Option.PADN),
             [...pad(length), ...zeros],
             [set(known, add(known, 1)), when(gt(known, MAX_OPTIONS), bad), ...read, set(padding, 0)],
           ),
@@ -114,13 +114,13 @@ function skip(bytes: Operand): Step[] {
 }
 
 function pad(bytes: Operand): Step[] {
-  return [set(padding, add(padding, bytes)), when(gt(padding, MAX_PADDING), bad)];
+  return [set(padding, add(padding, bytes)), when(gt(padding, MAX_OPTION_PADDING), bad)];
 }
 
 /** PadN hides nothing: its bytes are 0. */
 const zeros: Step[] = [
   set(at, add(option, 2)),
-  repeat(MAX_PADDING, "zeros", [
+  repeat(MAX_OPTION_PADDING, "zeros", [
     when(eq(at, add(option, length)), [leave("zeros")]),
     guard(at, 1, bad),
     when(packet(at, 0, 1), bad),
@@ -133,11 +133,11 @@ const readJumbo: Step[] = [
   when(or(ne(length, 6), ne(and(offset, 3), 2)), bad),
   guard(option, 6, bad),
   set(jumbo, packet(option, 2, 4)),
-  when(le(jumbo, IPV6_MAXPLEN), paramProb(ICMPV6_HDR_FIELD, add(offset, 2))),
-  when(ipv6hdr.payloadLength, paramProb(ICMPV6_HDR_FIELD, offset)),
-  when(gt(jumbo, sub(sub(tail, l3), IPV6HDR_BYTES)), fail(DropReason.PKT_TOO_SMALL)),
-  set(tail, add(add(l3, IPV6HDR_BYTES), jumbo)),
-  guard(l3, IPV6HDR_BYTES, bad),
+  when(le(jumbo, IPV6_MAX_PAYLOAD), paramProb(ParameterProblem6.HDR_FIELD, add(offset, 2))),
+  when(ipv6hdr.payloadLength, paramProb(ParameterProblem6.HDR_FIELD, offset)),
+  when(gt(jumbo, sub(sub(tail, l3), IPV6_HEADER_BYTES)), fail(DropReason.PKT_TOO_SMALL)),
+  set(tail, add(add(l3, IPV6_HEADER_BYTES), jumbo)),
+  guard(l3, IPV6_HEADER_BYTES, bad),
 ];
 
 const unknownAction = shr(type, 6);
@@ -147,7 +147,7 @@ const readUnknown: Step[] = [
       or(eq(unknownAction, 1), and(eq(unknownAction, 3), ipv6AddrIsMulticast(ipv6hdr.daddr))),
       fail(DropReason.UNHANDLED_PROTO),
     ),
-    ...paramProb(ICMPV6_UNK_OPTION, offset),
+    ...paramProb(ParameterProblem6.UNK_OPTION, offset),
   ]),
 ];
 
@@ -158,12 +158,18 @@ const readCalipso: Step[] = [
   when(gt(add(shl(packet(option, 6, 1), 2), 10), length), bad),
 ];
 
-const notJumbo: Step[] = [when(eq(type, Option.CALIPSO), readCalipso, readUnknown)];
+const notJumbo: Step[] = [when(eq(type, Ipv6Option.CALIPSO), readCalipso, readUnknown)];
 
 const read: Step[] = [
   when(
-    eq(type, Option.ROUTERALERT),
+    eq(type, Ipv6Option.ROUTERALERT),
     [when(ne(length, 4), bad)],
-    [when(eq(type, Option.IOAM), [when(and(offset, 3), bad)], [when(eq(type, Option.JUMBO), readJumbo, notJumbo)])],
+    [
+      when(
+        eq(type, Ipv6Option.IOAM),
+        [when(and(offset, 3), bad)],
+        [when(eq(type, Ipv6Option.JUMBO), readJumbo, notJumbo)],
+      ),
+    ],
   ),
 ];

@@ -1,11 +1,11 @@
 /** Protocol and ports of an IPv6 packet behind its extension headers (k:net/core/flow_dissector.c __skb_flow_dissect). */
 
-import { FRAGMENT_HEADER_BYTES, NextHeader } from "../../../../runtime/net/ipv6.ts";
+import { FRAGMENT_HEADER_BYTES, IPV6_HEADER_BYTES, NextHeader } from "../../../../runtime/net/ipv6.ts";
 import { add, eq, guard, local, or, type Proc, packet, repeat, ret, type Step, set, shl, when } from "../../ir.ts";
 import { proc } from "../context.ts";
 import { flowPorts } from "../flow.ts";
 import { flDport, flProto, flSport, l3 } from "../skb.ts";
-import { HEADER6, IPV6HDR_BYTES, ipv6hdr } from "./in6.ts";
+import { HEADER6, ipv6hdr } from "./in6.ts";
 
 const MAX_FLOW_DISSECT_HDRS = 15;
 
@@ -38,7 +38,7 @@ export function skbFlowDissect6(): Proc {
     set(flProto, ipv6hdr.nexthdr),
     set(flSport, 0),
     set(flDport, 0),
-    set(at, add(l3, IPV6HDR_BYTES)),
+    set(at, add(l3, IPV6_HEADER_BYTES)),
     repeat(MAX_FLOW_DISSECT_HDRS, "headers", [when(isOptions, skipOptions, upperLayer)]),
     ret(),
   ];

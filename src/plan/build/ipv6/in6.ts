@@ -11,6 +11,7 @@
 import { IMAGE } from "../../../../runtime/abi.ts";
 import { LABELS, LINK_LOCAL, ORCHID, Scope6, SITE_LOCAL } from "../../../../runtime/net/in6.ts";
 import { mask6, type Prefix } from "../../../../runtime/net/ip.ts";
+import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
 import {
   add,
   and,
@@ -118,10 +119,6 @@ export const storeAddress = (to: Operand, at: number, address: Operand): Step[] 
 export const putAddress = (cursor: Reg, at: number, address: Operand): Step[] =>
   [0, 4, 8, 12].map((part) => put(cursor, at + part, 4, word6(address, part)));
 
-export const NEXTHDR_HOP = 0;
-export const NEXTHDR_ICMP = 58;
-
-export const IPV6HDR_BYTES = 40;
 /** Of the header's addresses. */
 export const IPV6HDR_SADDR = 8;
 export const IPV6HDR_DADDR = 24;
@@ -143,4 +140,4 @@ export const ipv6hdr = {
 export const routingTclass: Expr = and(ipv6hdr.tclass, 0xfc);
 
 /** What a proc that reads the header asks of its callers. */
-export const HEADER6: Proc["requires"] = [{ cursor: l3, bytes: IPV6HDR_BYTES }];
+export const HEADER6: Proc["requires"] = [{ cursor: l3, bytes: IPV6_HEADER_BYTES }];

@@ -2,20 +2,12 @@
  * Forwarding an IPv6 packet. Hop limit, source and MTU are tested, and their errors sent, before the FORWARD hook sees the packet.
  * k:net/ipv6/ip6_output.c ip6_forward; net/ipv6/ndisc.c ndisc_send_redirect; net/ipv6/route.c ip6_pkt_drop.
  */
+
 import { DEVICE, TraceEvent } from "../../../../runtime/abi.ts";
 import { REDIRECT_IN_SLOT } from "../../../../runtime/batch.ts";
+import { Icmp6Type, TimeExceeded6, Unreachable6 } from "../../../../runtime/net/icmp6.ts";
 import { IPV6_MIN_MTU } from "../../../../runtime/net/ipv6.ts";
 import { DropReason, Errno } from "../../../../runtime/verdict.ts";
-import {
-  ICMPV6_ADM_PROHIBITED,
-  ICMPV6_DEST_UNREACH,
-  ICMPV6_EXC_HOPLIMIT,
-  ICMPV6_NOROUTE,
-  ICMPV6_NOT_NEIGHBOUR,
-  ICMPV6_PKT_TOOBIG,
-  ICMPV6_TIME_EXCEED,
-  NDISC_REDIRECT,
-} from "../../../reference/ipv6/icmp.ts";
 import {
   add,
   eq,
@@ -58,14 +50,13 @@ export function ip6Forward(context: Context): Proc {
   const { saddr, hopLimit } = ipv6hdr;
   const deviceMtu = field(dstDev, DEVICE.mtu);
   const invalid = drop(DropReason.IP_INADDRERRORS);
-  const body: Step[] = [
-    when(context.net.sysctl.ipv6Forwarding ? 0 : 1, invalid),
+  const forward: Step[] = [
     when(ne(pktType, PacketType.HOST), drop(DropReason.NOT_SPECIFIED)),
     trace(TraceEvent.ip6_forward, [hopLimit]),
-    when(le(hopLimit, 1), icmpv6Send(ICMPV6_TIME_EXCEED, ICMPV6_EXC_HOPLIMIT, 0)),
+    when(le(hopLimit, 1), icmpv6Send(Icmp6Type.TIME_EXCEED, TimeExceeded6.HOPLIMIT, 0)),
     when(eq(dstDev, iif), redirect, [
       when(or(or(ipv6AddrAny(saddr), ipv6AddrLoopback(saddr)), ipv6AddrIsMulticast(saddr)), invalid),
-      when(ipv6AddrIsLinklocal(saddr), icmpv6Send(ICMPV6_DEST_UNREACH, ICMPV6_NOT_NEIGHBOUR, 0)),
+      when(ipv6AddrIsLinklocal(saddr), icmpv6Send(Icmp6Type.DEST_UNREACH, Unreachable6.NOT_NEIGHBOUR, 0)),
     ]),
     set(mtu, select(lt(deviceMtu, IPV6_MIN_MTU), IPV6_MIN_MTU, deviceMtu)),
     when(gt(sub(tail, l3), mtu), packetTooBig),
@@ -74,25 +65,26 @@ export function ip6Forward(context: Context): Proc {
     runNet(context, "dst_output6"),
     ret(),
   ];
+  const body = context.net.sysctl.ipv6Forwarding ? forward : invalid;
   return proc(context.name("ip6_forward"), { comment: "ip6_forward (net/ipv6/ip6_output.c)", requires: HEADER6 }, body);
 }
 
 /** The error is about the device that the packet does not fit. */
-const packetTooBig: Step[] = [set(dev, dstDev), ...icmpv6Send(ICMPV6_PKT_TOOBIG, 0, mtu)];
+const packetTooBig: Step[] = [set(dev, dstDev), ...icmpv6Send(Icmp6Type.PKT_TOOBIG, 0, mtu)];
 
 /** ndisc_send_redirect: the sender is told of the better next hop, which the host finds in the slot. */
 const redirect: Step[] = [
   ...setNextHop6,
   ...storeAddress(slot, REDIRECT_IN_SLOT, nhAddress),
-  run(ICMPV6_SEND_BESIDES, [NDISC_REDIRECT, 0, add(slot, REDIRECT_IN_SLOT)]),
+  run(ICMPV6_SEND_BESIDES, [Icmp6Type.REDIRECT, 0, add(slot, REDIRECT_IN_SLOT)]),
 ];
 
 /** `ip6_pkt_drop`: the end of a packet whose route refuses, or that has none. */
 export function ip6PktDrop(): Proc {
   const body: Step[] = [
     when(eq(dstError, Errno.EINVAL), drop(DropReason.BLACKHOLE)),
-    when(eq(dstError, Errno.EACCES), icmpv6Send(ICMPV6_DEST_UNREACH, ICMPV6_ADM_PROHIBITED, 0)),
-    ...icmpv6Send(ICMPV6_DEST_UNREACH, ICMPV6_NOROUTE, 0),
+    when(eq(dstError, Errno.EACCES), icmpv6Send(Icmp6Type.DEST_UNREACH, Unreachable6.ADM_PROHIBITED, 0)),
+    ...icmpv6Send(Icmp6Type.DEST_UNREACH, Unreachable6.NOROUTE, 0),
   ];
   return proc("ip6_pkt_drop", { comment: "ip6_pkt_drop (net/ipv6/route.c)", requires: HEADER6 }, body);
 }

@@ -5,7 +5,9 @@
  *   ipv6_rcv -> ip6_rcv_core -> options -> PREROUTING -> l3mdev_ip6_rcv -> ip6_route_input -> dst_input
  *                                                                  ip6_input | ip6_mc_input | ip6_forward | ip6_pkt_drop
  */
+
 import { DEVICE, GROUP6_BYTES, TraceEvent } from "../../../../runtime/abi.ts";
+import { IPV6_HEADER_BYTES, NextHeader } from "../../../../runtime/net/ipv6.ts";
 import { DropReason, Verdict } from "../../../../runtime/verdict.ts";
 import {
   add,
@@ -46,22 +48,13 @@ import { nfHook } from "../netfilter/hook.ts";
 import { DstInput, dev, dstIdev, dstInput, iif, l3, l3slave, PacketType, pktType } from "../skb.ts";
 import { writeExtent } from "../verdict.ts";
 import { IPV6_PARSE_HOPOPTS } from "./exthdrs.ts";
-import {
-  HEADER6,
-  IPV6HDR_BYTES,
-  ipv6AddrEqual,
-  ipv6AddrIsMulticast,
-  ipv6AddrLoopback,
-  ipv6hdr,
-  multicastScope,
-  NEXTHDR_HOP,
-} from "./in6.ts";
+import { HEADER6, ipv6AddrEqual, ipv6AddrIsMulticast, ipv6AddrLoopback, ipv6hdr, multicastScope } from "./in6.ts";
 
 export function ipv6Rcv(context: Context): Proc {
   const body: Step[] = [
     writeColumn("l3", l3),
     when(eqz(call(IP6_RCV_CORE, [])), [ret()]),
-    guard(l3, IPV6HDR_BYTES, drop(DropReason.IP_INHDR)),
+    guard(l3, IPV6_HEADER_BYTES, drop(DropReason.IP_INHDR)),
     ...nfHook(context, "prerouting", 6, [ifindexOf(dev), 0]),
     runNet(context, "ip6_rcv_finish"),
     ret(),
@@ -78,14 +71,14 @@ export function ip6RcvCore(): Proc {
   const { saddr, daddr } = ipv6hdr;
   const hasNoWire = or(hasFlag(dev, "LOOPBACK"), hasFlag(dev, "VRF"));
   const group = or(eq(pktType, PacketType.BROADCAST), eq(pktType, PacketType.MULTICAST));
-  const end = add(add(l3, IPV6HDR_BYTES), ipv6hdr.payloadLength);
+  const end = add(add(l3, IPV6_HEADER_BYTES), ipv6hdr.payloadLength);
   const body: Step[] = [
     when(eq(pktType, PacketType.OTHERHOST), refuse(DropReason.OTHERHOST)),
     when(hasFlag(dev, "DISABLE_IPV6"), refuse(DropReason.IPV6DISABLED)),
     // IP6CB(skb)->iif. What was looped back with its dst has the device of its address there.
     set(iif, select(eq(dstInput, DstInput.NONE), dev, dstIdev)),
     set(l3slave, 0),
-    guard(l3, IPV6HDR_BYTES, invalid),
+    guard(l3, IPV6_HEADER_BYTES, invalid),
     when(ne(ipv6hdr.version, 6), refuse(DropReason.UNHANDLED_PROTO)),
     when(and(eqz(hasNoWire), or(ipv6AddrLoopback(saddr), ipv6AddrLoopback(daddr))), invalid),
     when(ipv6AddrIsMulticast(daddr), [
@@ -99,12 +92,12 @@ export function ip6RcvCore(): Proc {
     when(and(ipv6AddrIsMulticast(daddr), eqz(multicastScope(daddr))), invalid),
     when(ipv6AddrIsMulticast(saddr), invalid),
     // Without a payload length there is a jumbo option, or nothing.
-    when(or(ne(ipv6hdr.payloadLength, 0), ne(ipv6hdr.nexthdr, NEXTHDR_HOP)), [
+    when(or(ne(ipv6hdr.payloadLength, 0), ne(ipv6hdr.nexthdr, NextHeader.HOP)), [
       when(gt(end, tail), refuse(DropReason.PKT_TOO_SMALL)),
       set(tail, end),
-      guard(l3, IPV6HDR_BYTES, invalid),
+      guard(l3, IPV6_HEADER_BYTES, invalid),
     ]),
-    when(eq(ipv6hdr.nexthdr, NEXTHDR_HOP), [ret(call(IPV6_PARSE_HOPOPTS, []))]),
+    when(eq(ipv6hdr.nexthdr, NextHeader.HOP), [ret(call(IPV6_PARSE_HOPOPTS, []))]),
     ret(1),
   ];
   return proc(IP6_RCV_CORE, { comment: "ip6_rcv_core (net/ipv6/ip6_input.c)", result: "i32" }, body);
@@ -115,7 +108,7 @@ export const INTERFACE_SCOPE = 1;
 
 export function ip6RcvFinish(context: Context): Proc {
   const body: Step[] = [
-    guard(l3, IPV6HDR_BYTES, drop(DropReason.IP_INHDR)),
+    guard(l3, IPV6_HEADER_BYTES, drop(DropReason.IP_INHDR)),
     when(callNet(context, "l3mdev_ip6_rcv"), [ret()]),
     // What this host looped back to itself, and what a VRF has found a dst for, know where they go.
     when(eq(dstInput, DstInput.NONE), [runNet(context, "ip6_route_input")]),

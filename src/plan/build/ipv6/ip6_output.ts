@@ -6,10 +6,12 @@
  *   rawv6_sendmsg -> ip6_dst_lookup_flow -> ip6_local_out -> l3mdev_ip6_out -> LOCAL_OUT -> dst_output -> ip6_output
  *   -> POSTROUTING -> ip6_finish_output -> ip6_finish_output2 -> neighbour -> dev_queue_xmit
  */
+
 import { DEVICE, TraceEvent } from "../../../../runtime/abi.ts";
 import { PacketFlag } from "../../../../runtime/batch.ts";
+import { Icmp6Type } from "../../../../runtime/net/icmp6.ts";
+import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
 import { DropReason, Verdict } from "../../../../runtime/verdict.ts";
-import { ICMPV6_PKT_TOOBIG } from "../../../reference/ipv6/icmp.ts";
 import {
   and,
   call,
@@ -71,7 +73,6 @@ import { refuseHeader6 } from "./af_inet6.ts";
 import { socketFlow6 } from "./dst_lookup.ts";
 import {
   HEADER6,
-  IPV6HDR_BYTES,
   IPV6HDR_DADDR,
   IPV6HDR_SADDR,
   ipv6AddrIsMulticast,
@@ -109,7 +110,7 @@ export function rawv6Sendmsg(context: Context): Proc {
 /** A packet of this host, routed: header finished, VRF passed through, LOCAL_OUT, and out. */
 export function ip6LocalOut(context: Context): Proc {
   const body: Step[] = [
-    put(l3, 4, 2, sub(sub(tail, l3), IPV6HDR_BYTES)),
+    put(l3, 4, 2, sub(sub(tail, l3), IPV6_HEADER_BYTES)),
     when(callNet(context, "l3mdev_ip6_out"), [ret()]),
     ...nfHook(context, "output", 6, [0, ifindexOf(dstDev)]),
     runNet(context, "dst_output6"),
@@ -145,7 +146,7 @@ export function ip6Output(context: Context): Proc {
 
 /** Larger than the route takes: the host cuts its own packets; a router cuts none. */
 const ip6Fragment: Step[] = [
-  when(eqz(ignoreDf), icmpv6Send(ICMPV6_PKT_TOOBIG, 0, mtu)),
+  when(eqz(ignoreDf), icmpv6Send(Icmp6Type.PKT_TOOBIG, 0, mtu)),
   trace(TraceEvent.ip6_fragment, [ifindexOf(dstDev), mtu]),
   ...setNextHop6,
   writeColumn("info", mtu),
@@ -181,7 +182,7 @@ export function ip6FinishOutput2(context: Context): Proc {
 export function ndiscSendSkb(context: Context): Proc {
   const body: Step[] = [
     set(l3, readColumn("data")),
-    guard(l3, IPV6HDR_BYTES, drop(DropReason.IP_INHDR)),
+    guard(l3, IPV6_HEADER_BYTES, drop(DropReason.IP_INHDR)),
     when(ne(ipv6hdr.version, 6), drop(DropReason.IP_INHDR)),
     writeColumn("l3", l3),
     set(dstDev, callNet(context, "dev_get_by_index", readColumn("device"))),

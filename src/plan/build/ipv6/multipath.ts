@@ -3,6 +3,8 @@
  * ip6_multipath_l3_keys). Drawn in runtime/multipath.ts; an address takes part as the exclusive or of its four words.
  */
 
+import { IpProtocol } from "../../../../runtime/net/ipv4.ts";
+import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
 import {
   add,
   and,
@@ -28,7 +30,7 @@ import { type Context, proc } from "../context.ts";
 import { HASH } from "../multipath.ts";
 import { flDaddr, flDport, flProto, flSaddr, flSport, l3 } from "../skb.ts";
 import { DISSECT6 } from "./flow_dissector.ts";
-import { IPV6HDR_BYTES, IPV6HDR_DADDR, IPV6HDR_SADDR, ipv6hdr, NEXTHDR_ICMP, words6 } from "./in6.ts";
+import { IPV6HDR_DADDR, IPV6HDR_SADDR, ipv6hdr, words6 } from "./in6.ts";
 
 const received = local("received");
 const inner = local("inner");
@@ -47,7 +49,7 @@ const flowHash = (sport: Operand, dport: Operand, protocol: Operand): Expr =>
  * in any case.
  */
 export function rt6MultipathHash(context: Context): Proc {
-  const body: Step[] = [guard(l3, IPV6HDR_BYTES, [ret(0)]), ...steps(context)];
+  const body: Step[] = [guard(l3, IPV6_HEADER_BYTES, [ret(0)]), ...steps(context)];
   const comment = "rt6_multipath_hash (net/ipv6/route.c)";
   return proc(context.name("rt6_multipath_hash"), { comment, params: [received], result: "i32" }, body);
 }
@@ -88,12 +90,12 @@ const headerHash = (at: Reg): Expr => {
 
 /** The header that an ICMPv6 error (types 1 to 4) quotes, so that it takes the path of the flow it is about; else the packet's own. */
 const l3Keys: Step[] = [
-  when(eq(ipv6hdr.nexthdr, NEXTHDR_ICMP), [
-    set(icmp6, add(l3, IPV6HDR_BYTES)),
+  when(eq(ipv6hdr.nexthdr, IpProtocol.ICMPV6), [
+    set(icmp6, add(l3, IPV6_HEADER_BYTES)),
     guard(icmp6, ICMP6HDR_BYTES, [ret(headerHash(l3))]),
     when(le(sub(packet(icmp6, 0, 1), 1), 3), [
       set(inner, add(icmp6, ICMP6HDR_BYTES)),
-      guard(inner, IPV6HDR_BYTES, [ret(headerHash(l3))]),
+      guard(inner, IPV6_HEADER_BYTES, [ret(headerHash(l3))]),
       ret(headerHash(inner)),
     ]),
   ]),

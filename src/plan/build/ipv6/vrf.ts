@@ -5,9 +5,12 @@
  * What belongs to a link (multicast, link-local) is routed by the device that received it, in the VRF's table without rules; what
  * neighbour discovery sends and receives stays with that device altogether.
  */
+
 import { DEVICE, TraceEvent } from "../../../../runtime/abi.ts";
+import { Icmp6Type } from "../../../../runtime/net/icmp6.ts";
+import { IpProtocol } from "../../../../runtime/net/ipv4.ts";
+import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
 import { DropReason } from "../../../../runtime/verdict.ts";
-import { NDISC_REDIRECT, NDISC_ROUTER_SOLICITATION } from "../../../reference/ipv6/icmp.ts";
 import {
   add,
   call,
@@ -46,7 +49,7 @@ import {
   resAlias,
 } from "../skb.ts";
 import { outDirect, outRedirect, qdiscTxIsDefault, vrfLocalXmit } from "../vrf.ts";
-import { HEADER6, IPV6HDR_BYTES, ipv6hdr, NEXTHDR_ICMP, routingTclass, rt6NeedStrict } from "./in6.ts";
+import { HEADER6, ipv6hdr, routingTclass, rt6NeedStrict } from "./in6.ts";
 import { setNextHop6 } from "./ip6_output.ts";
 
 const vrf = local("vrf");
@@ -81,10 +84,12 @@ const IPV6_NDISC_FRAME = "ipv6_ndisc_frame";
 /** Router and neighbour solicitations and advertisements, and redirects, directly behind the IPv6 header. */
 export function ipv6NdiscFrame(): Proc {
   const body: Step[] = [
-    when(ne(ipv6hdr.nexthdr, NEXTHDR_ICMP), [ret(0)]),
-    set(icmp6, add(l3, IPV6HDR_BYTES)),
+    when(ne(ipv6hdr.nexthdr, IpProtocol.ICMPV6), [ret(0)]),
+    set(icmp6, add(l3, IPV6_HEADER_BYTES)),
     guard(icmp6, 8, [ret(0)]),
-    ret(le(sub(packet(icmp6, 0, 1), NDISC_ROUTER_SOLICITATION), NDISC_REDIRECT - NDISC_ROUTER_SOLICITATION)),
+    ret(
+      le(sub(packet(icmp6, 0, 1), Icmp6Type.ROUTER_SOLICITATION), Icmp6Type.REDIRECT - Icmp6Type.ROUTER_SOLICITATION),
+    ),
   ];
   return proc(
     IPV6_NDISC_FRAME,
@@ -142,7 +147,7 @@ export function vrfProcessV6Outbound(context: Context): Proc {
       ? { oif: ifindexOf(dev), flags: FlowFlag.ANYSRC | FlowFlag.SKIP_NH_OIF }
       : { l3mdev: dev, flags: FlowFlag.ANYSRC };
   const body: Step[] = [
-    guard(l3, IPV6HDR_BYTES, drop(DropReason.IP_INHDR)),
+    guard(l3, IPV6_HEADER_BYTES, drop(DropReason.IP_INHDR)),
     trace(TraceEvent.vrf_xmit, [ifindexOf(dev)]),
     ...flowi4({ ...flow, ...domain }),
     when(callNet(context, "ip6_dst_lookup_flow", lookupKind("vrf_xmit")), drop(DropReason.IP_OUTNOROUTES)),

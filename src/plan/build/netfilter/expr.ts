@@ -2,10 +2,12 @@
  * Expressions of rules. What `evaluate` adds to a rule breaks out of it where the expression has no value (NFT_BREAK).
  * k:net/netfilter/nft_payload.c nft_payload_eval, nft_exthdr.c, nft_meta.c nft_meta_get_eval, nft_bitwise.c, nft_lookup.c.
  */
+
 import type { Expr as ChainExpr, MetaKey, Payload } from "../../../../dsl/chain-model.ts";
 import { DEVICE } from "../../../../runtime/abi.ts";
 import { LOOPBACK_IFINDEX } from "../../../../runtime/brand.ts";
 import { EtherType } from "../../../../runtime/net/ethernet.ts";
+import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
 import {
   call,
   type Expr,
@@ -26,7 +28,6 @@ import {
 } from "../../ir.ts";
 import { callNet, field, hasFlag, ifindexOrZero, readColumn } from "../context.ts";
 import { IPHDR_BYTES, iphdr, isMulticast } from "../in.ts";
-import { IPV6HDR_BYTES } from "../ipv6/in6.ts";
 import { dev, iif, l3, l3slave, mac, mark, PacketType, pktType } from "../skb.ts";
 import type { RuleCode } from "./code.ts";
 import { INNER_OFFSET, tcpFindOption } from "./exthdr.ts";
@@ -104,7 +105,7 @@ export function payloadCursor(
       code.add(when(eqz(macHeader), code.breaks), guard(mac, end, code.breaks));
       return mac;
     case "network":
-      if (isDeviceView(view) || end > (view === "ip" ? IPHDR_BYTES : IPV6HDR_BYTES))
+      if (isDeviceView(view) || end > (view === "ip" ? IPHDR_BYTES : IPV6_HEADER_BYTES))
         code.add(guard(l3, end, code.breaks));
       return l3;
     case "transport":
@@ -143,7 +144,7 @@ function findHeader(code: RuleCode, { op, type, offset, length }: ChainExpr & { 
   const { view } = code.chain;
   switch (op) {
     case "ipv6":
-      if (view !== "ip6") ofEtherType(code, EtherType.IPV6, IPV6HDR_BYTES);
+      if (view !== "ip6") ofEtherType(code, EtherType.IPV6, IPV6_HEADER_BYTES);
       return ipv6FindHdr(type);
     case "tcp":
       return tcpFindOption(type, offset + length);

@@ -5,7 +5,9 @@
  * RFC 1624: check' = ~(~check + ~m + m') over the changed 16-bit words m. Added up as numbers, not as one's complements:
  * ~x is 0xffff - x, nothing is negative, and 20 words of 16 bits do not overflow. 0 becomes 0xffff.
  */
+
 import type { PayloadWrite } from "../../../../dsl/chain-model.ts";
+import { IpProtocol } from "../../../../runtime/net/ipv4.ts";
 import {
   add,
   and,
@@ -32,7 +34,6 @@ import {
 } from "../../ir.ts";
 import { proc } from "../context.ts";
 import { Protocol } from "../in.ts";
-import { NEXTHDR_ICMP } from "../ipv6/in6.ts";
 import type { RuleCode } from "./code.ts";
 import { evaluate, payloadCursor } from "./expr.ts";
 import { NOWHERE, thoff, tprot } from "./registers.ts";
@@ -114,7 +115,7 @@ export function nftPayloadL4csumUpdate(): Proc {
       set(at, add(thoff, 6)),
     ]),
     when(eq(tprot, UDPLITE), [set(at, add(thoff, 6))]),
-    when(eq(tprot, NEXTHDR_ICMP), [set(at, add(thoff, 2))]),
+    when(eq(tprot, IpProtocol.ICMPV6), [set(at, add(thoff, 2))]),
     when(eq(at, 0), [ret(0)]),
     guard(at, 2, [ret(1)]),
     put(at, 0, 2, call(CSUM_REPLACE, [packet(at, 0, 2), change])),

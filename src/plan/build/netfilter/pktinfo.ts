@@ -3,7 +3,9 @@
  * k:include/net/netfilter/nf_tables_ipv4.h nft_set_pktinfo_ipv4, nft_set_pktinfo_ipv4_validate; nf_tables_ipv6.h
  * nft_set_pktinfo_ipv6, nft_set_pktinfo_ipv6_validate; net/ipv6/exthdrs_core.c ipv6_find_hdr.
  */
+
 import { EtherType } from "../../../../runtime/net/ethernet.ts";
+import { IPV6_HEADER_BYTES, NextHeader } from "../../../../runtime/net/ipv6.ts";
 import {
   add,
   and,
@@ -34,7 +36,7 @@ import {
 } from "../../ir.ts";
 import { proc } from "../context.ts";
 import { HEADER, IP_OFFSET, IPHDR_BYTES, iphdr, Protocol } from "../in.ts";
-import { HEADER6, IPV6HDR_BYTES, ipv6hdr, NEXTHDR_HOP } from "../ipv6/in6.ts";
+import { HEADER6, ipv6hdr } from "../ipv6/in6.ts";
 import { l3, mac } from "../skb.ts";
 import { NO_L4PROTO, NOWHERE, protocol, thoff, thoffAny, tprot } from "./registers.ts";
 import type { View } from "./view.ts";
@@ -65,7 +67,7 @@ export function nftSetPktinfoIpv4(): Proc {
 }
 
 export const NEXTHDR = {
-  HOP: NEXTHDR_HOP,
+  HOP: NextHeader.HOP,
   ROUTING: 43,
   FRAGMENT: 44,
   AUTH: Protocol.AH,
@@ -106,7 +108,7 @@ export function nftSetPktinfoIpv6(): Proc {
   const found = [set(tprot, nexthdr), set(thoff, at), set(thoffAny, at), ret()];
   const body: Step[] = [
     ...unspec,
-    set(at, add(l3, IPV6HDR_BYTES)),
+    set(at, add(l3, IPV6_HEADER_BYTES)),
     set(nexthdr, ipv6hdr.nexthdr),
     repeat(mostHeaders, "headers", [
       when(endsChain(nexthdr), found),
@@ -144,9 +146,9 @@ export function nftSetPktinfoNetdev(): Proc {
       ret(),
     ]),
     when(eq(protocol, EtherType.IPV6), [
-      guard(l3, IPV6HDR_BYTES, [ret()]),
+      guard(l3, IPV6_HEADER_BYTES, [ret()]),
       when(ne(ipv6hdr.version, 6), [ret()]),
-      when(gt(add(ipv6hdr.payloadLength, IPV6HDR_BYTES), rest), [ret()]),
+      when(gt(add(ipv6hdr.payloadLength, IPV6_HEADER_BYTES), rest), [ret()]),
       run(SET_IPV6),
       ret(),
     ]),
@@ -165,7 +167,7 @@ export const ipv6FindHdr = (number: number): Expr => call(FIND, [number]);
 export function ipv6FindHdrProc(): Proc {
   const none = [ret(0)];
   const body: Step[] = [
-    set(at, add(l3, IPV6HDR_BYTES)),
+    set(at, add(l3, IPV6_HEADER_BYTES)),
     set(nexthdr, ipv6hdr.nexthdr),
     repeat(mostHeaders, "headers", [
       when(endsChain(nexthdr), [ret(select(eq(nexthdr, target), at, 0))]),

@@ -8,13 +8,15 @@
  * A chain says with its result what is to be told, and the hook tells it: of a copy of a multicast nobody is told.
  * The look-up of the way back takes the registers of flow and result, which the packet needs no more.
  */
+
 import type { ChainId, Reject } from "../../../../dsl/chain-model.ts";
 import { RouteTypeCode, TraceEvent } from "../../../../runtime/abi.ts";
 import { PacketFlag } from "../../../../runtime/batch.ts";
+import { Icmp6Type } from "../../../../runtime/net/icmp6.ts";
 import { type Prefix, parseIp } from "../../../../runtime/net/ip.ts";
+import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
 import { DropReason, Verdict } from "../../../../runtime/verdict.ts";
 import { reached, stepsOf } from "../../../netfilter/reach.ts";
-import { ICMPV6_DEST_UNREACH } from "../../../reference/ipv6/icmp.ts";
 import {
   add,
   and,
@@ -65,7 +67,6 @@ import { HEADER, ICMP_DEST_UNREACH, IP_OFFSET, iphdr, Protocol } from "../in.ts"
 import {
   HEADER6,
   IN6ADDR_ANY,
-  IPV6HDR_BYTES,
   ipv6AddrAny,
   ipv6AddrIsMulticast,
   ipv6hdr,
@@ -197,7 +198,7 @@ function nfSendUnreach6(context: Context): Proc {
     // At OUTPUT no device has touched the packet yet.
     when(eqz(dev), [set(dev, loopbackDev(context.layout))]),
     when(noDst, [when(eqz(callNet(context, "nf_reject6_fill_skb_dst")), silent)]),
-    run(ICMPV6_SEND, [ICMPV6_DEST_UNREACH, code, 0]),
+    run(ICMPV6_SEND, [Icmp6Type.DEST_UNREACH, code, 0]),
     ...told,
   ];
   const comment = "nf_send_unreach6 (net/ipv6/netfilter/nf_reject_ipv6.c)";
@@ -250,7 +251,7 @@ export function ipv6SkipExthdr(): Proc {
   const length = packet(thoff, 1, 1);
   const body: Step[] = [
     set(tprot, ipv6hdr.nexthdr),
-    set(thoff, add(l3, IPV6HDR_BYTES)),
+    set(thoff, add(l3, IPV6_HEADER_BYTES)),
     repeat(mostHeaders, "headers", [
       when(eqz(isExtension(tprot)), [ret()]),
       when(eq(tprot, NEXTHDR.NONE), none),
