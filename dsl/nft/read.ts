@@ -13,7 +13,8 @@ import type { Chain, FilterItem, FilterRule, FilterTable, Program, SetDecl, Tabl
 import { attachComments, type Comments } from "../comments.ts";
 import type { Span } from "../span.ts";
 import type { SyntaxCode } from "../syntax-codes.ts";
-import { type NftParser, nftParser, type Property, spanOfTokens } from "./grammar.ts";
+import { type NftParser, nftParser, type Property } from "./grammar.ts";
+import { spanOfTokens } from "./terms.ts";
 import { K, type NftTokens, P, Separator, tokenizeNft, Value, wordOf } from "./tokens.ts";
 
 /** Says what is wrong: dsl/syntax-report.ts, or an importer's own. */

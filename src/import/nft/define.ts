@@ -7,7 +7,7 @@
  *
  * A name is known to the end of the block it is defined in. Its value's tokens stand at the place of the `$NAME`.
  */
-import { spanOfTokens } from "../../../dsl/nft/grammar.ts";
+import { spanOfTokens } from "../../../dsl/nft/terms.ts";
 import { type NftToken, type NftTokens, P, Separator, Variable } from "../../../dsl/nft/tokens.ts";
 import type { Span } from "../../../dsl/span.ts";
 

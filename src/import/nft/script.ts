@@ -13,7 +13,6 @@
  */
 import type { Node } from "../../../dsl/ast.ts";
 import type { TableItem } from "../../../dsl/chain-ast.ts";
-import { spanOfTokens } from "../../../dsl/nft/grammar.ts";
 import {
   block,
   isA,
@@ -30,6 +29,7 @@ import {
   takeStatement,
   whole,
 } from "../../../dsl/nft/read.ts";
+import { spanOfTokens } from "../../../dsl/nft/terms.ts";
 import { K, type NftToken, P, tokenizeNft, wordOf } from "../../../dsl/nft/tokens.ts";
 import type { Span } from "../../../dsl/span.ts";
 import { Refused } from "../words.ts";
