@@ -164,11 +164,14 @@ export const DeviceFlag = {
 /**
  *      0          4          8          12
  *   0  id         kind       image      prefixes         kind: LpmKind; image: offset of the look-up structure
+ *  16  shape      network    mask                        shape: for which the module has straight-line code, from 1; 0: it has none;
+ *                                                        IPv4: no prefix matches an address with (address ^ network) & mask
  *
- * A look-up gives the offset of a FIB entry, or 0.
+ * A look-up gives the offset of a FIB entry, or 0. Whoever gives a table a structure of another shape stores 0 there, and whoever
+ * adds a prefix makes `mask` as much shorter as it needs.
  */
-export const TABLE = { id: 0, kind: 4, image: 8, prefixes: 12 } as const;
-export const TABLE_BYTES = 16;
+export const TABLE = { id: 0, kind: 4, image: 8, prefixes: 12, shape: 16, network: 20, mask: 24 } as const;
+export const TABLE_BYTES = 32;
 
 /**
  * One prefix of one table; its aliases follow, in the order in which fib_table_lookup tries them.

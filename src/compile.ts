@@ -4,8 +4,8 @@
  *   Source -> parse, check (checkText) -> Model -> buildFib -> Fib[] -> layout -> Layout -> buildPlan, validatePlan -> Plan
  *          -> optimize, validatePlan -> Plan -> emitModule -> wasm -> buildManifest, writeArtifact -> artifact
  *
- * One plan is built; the module holds it twice: without its trace steps as `process`, with them as `trace`, so that a trace
- * cannot differ from what it explains. Each form has a printer (`Compiled.print`, `vrfc dump`).
+ * The module holds the plan twice: without its trace steps as `process`, with them as `trace`, so that a trace cannot differ
+ * from what it explains. The first has a short way besides (plan/build/fast_forward.ts). Each form has a printer (`Compiled.print`, `vrfc dump`).
  */
 
 import type { CheckOptions } from "../dsl/check.ts";
@@ -79,9 +79,10 @@ export async function compileModel(model: Model, { level = 2, lpm }: BackEndOpti
   const built = valid(buildPlan(model, image));
   // Traces are taken of single packets: inlining them would cost more than it ever saves.
   const plan = valid(optimize(built, level === 0 ? 0 : 1));
-  const hot = valid(optimize(withoutTrace(built), level));
+  const untraced = withoutTrace(valid(buildPlan(model, image, { fast: true })));
+  const hot = valid(optimize(untraced, level));
   const module = await emitModule(units(hot, plan), emitOptions(image, level));
-  const manifest = await buildManifest({ model, fibs, layout: image, plan: withoutTrace(built) });
+  const manifest = await buildManifest({ model, fibs, layout: image, plan: untraced });
   const artifact = writeArtifact(module.wasm, manifest);
   const print = (stage: Stage): string => {
     switch (stage) {

@@ -14,11 +14,12 @@ import { buildLpm, chooseLpm, LPM_STRUCTURES } from "../runtime/lpm/choose.ts";
 import { type LpmImage, LpmKind } from "../runtime/lpm/lpm.ts";
 import { NeighbourTable, neighbourSlots, neighbourTableBytes } from "../runtime/neighbour.ts";
 import * as in6 from "../runtime/net/in6.ts";
-import { type Family, familyOf, type Ip, type Ipv6 } from "../runtime/net/ip.ts";
+import { type Family, familyOf, type Ip, type Ipv6, mask4 } from "../runtime/net/ip.ts";
 import { writeMac } from "../runtime/net/mac.ts";
 import type { Fib, FibAlias, FibHop } from "./fib/fib.ts";
 import { inetSelectAddr } from "./fib/source.ts";
 import { ImageWriter, type Region } from "./image-writer.ts";
+import { type LpmShape, lpmProcName, shapeOf } from "./lpm/emit.ts";
 import { layoutNetfilter, type NetfilterLayout } from "./netfilter/layout.ts";
 import { joined_groups } from "./reference/ipv6/mcast.ts";
 
@@ -28,6 +29,8 @@ export interface Layout {
   /** First byte after the image: the host's. */
   readonly heap: number;
   readonly nets: readonly NetLayout[];
+  /** Of IPv4 tables, those that most have: `TABLE.shape` is the place here plus 1. */
+  readonly shapes: readonly LpmShape[];
   readonly regions: readonly Region[];
 }
 
@@ -48,6 +51,8 @@ export interface NetLayout {
 export interface TableLayout {
   readonly offset: number;
   readonly kind: LpmKind;
+  /** Of its structure as it was built; null: not worth code of its own. */
+  readonly shape: LpmShape | null;
 }
 
 export interface LayoutOptions {
@@ -63,6 +68,7 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
     const own = fibs.filter((fib) => fib.net === net.index);
     return layoutNet(image, net, records + i * abi.NET_BYTES, own, options);
   });
+  const shapes = commonShapes(image, nets);
   const heap = image.end();
   image.words(0, abi.IMAGE, {
     magic: abi.IMAGE_MAGIC,
@@ -74,7 +80,25 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
     traceEnd: heap,
   });
   image.address(abi.IMAGE.loopback, 1n);
-  return { image: image.bytes(), heap, nets, regions: image.regions };
+  return { image: image.bytes(), heap, nets, shapes, regions: image.regions };
+}
+
+/** More shapes than these are looked up by the code that reads any. */
+const MOST_SHAPES = 4;
+
+/** Writes `TABLE.shape` of every IPv4 table. */
+function commonShapes(image: ImageWriter, nets: readonly NetLayout[]): LpmShape[] {
+  const tables = nets.flatMap(({ tables }) => [...tables.values()]);
+  const byName = new Map<string, TableLayout[]>();
+  for (const table of tables) {
+    if (table.shape === null) continue;
+    const name = lpmProcName(table.kind, 4, table.shape);
+    byName.set(name, [...(byName.get(name) ?? []), table]);
+  }
+  const common = [...byName.values()].sort((a, b) => b.length - a.length).slice(0, MOST_SHAPES);
+  for (const [i, same] of common.entries())
+    for (const { offset } of same) image.words(offset, abi.TABLE, { shape: i + 1 });
+  return common.map(([{ shape }]) => shape!);
 }
 
 function layoutNet(
@@ -129,9 +153,9 @@ function layoutTables(
   const byId = new Map<TableId, TableLayout>();
   for (const [i, fib] of fibs.entries()) {
     const forced = lpm !== undefined && LPM_STRUCTURES[lpm].families.includes(fib.family) ? lpm : undefined;
-    const table = { offset: first + i * abi.TABLE_BYTES, kind: forced ?? chooseLpm(fib.entries.length) };
-    layoutTable(image, `${name} ${fib.table}`, fib, table, devices);
-    byId.set(fib.table, table);
+    const offset = first + i * abi.TABLE_BYTES;
+    const kind = forced ?? chooseLpm(fib.entries.length);
+    byId.set(fib.table, layoutTable(image, `${name} ${fib.table}`, fib, { offset, kind }, devices));
   }
   return { first, byId };
 }
@@ -231,9 +255,9 @@ function layoutTable(
   image: ImageWriter,
   name: string,
   fib: Fib,
-  { offset, kind }: TableLayout,
+  { offset, kind }: Omit<TableLayout, "shape">,
   devices: ReadonlyMap<IfIndex, number>,
-): void {
+): TableLayout {
   const lists = layoutHops(image, `${name} next hops`, fib.hopLists, devices);
   const aliasBytes = fib.family === 4 ? abi.FIB_ALIAS_BYTES : abi.FIB_ALIAS6_BYTES;
   const entries = reserveEntries(image, `${name} entries`, fib, aliasBytes);
@@ -249,13 +273,25 @@ function layoutTable(
   }
   const prefixes = fib.entries.map(({ prefix }, i) => ({ ...prefix, value: entries[i] }));
   const lpm = buildLpm(fib.family, prefixes, kind);
-  writeTable(image, name, offset, fib.table, lpm);
+  if (fib.family === 4) image.words(offset, abi.TABLE, commonPrefix(fib));
+  return writeTable(image, name, offset, fib.table, lpm);
 }
 
-function writeTable(image: ImageWriter, name: string, offset: number, id: number, lpm: LpmImage): void {
+/** The longest prefix that contains all of a table's. */
+function commonPrefix({ entries }: Fib): { network: number; mask: number } {
+  const [first] = entries;
+  const network = (first?.prefix.address ?? 0) as number;
+  const differ = entries.reduce((bits, { prefix }) => bits | ((prefix.address as number) ^ network), 0);
+  const length = Math.min(Math.clz32(differ), ...entries.map(({ prefix }) => prefix.length));
+  const mask = mask4(length);
+  return { network: (network & mask) >>> 0, mask };
+}
+
+function writeTable(image: ImageWriter, name: string, offset: number, id: number, lpm: LpmImage): TableLayout {
   const structure = image.reserve(`${name} ${lpm.kind}`, lpm.bytes.length);
   image.view(structure, lpm.bytes.length, (bytes) => bytes.set(lpm.bytes));
   image.words(offset, abi.TABLE, { id, kind: LpmKind[lpm.kind], image: structure, prefixes: lpm.prefixes });
+  return { offset, kind: lpm.kind, shape: shapeOf(lpm) };
 }
 
 /** The namespace's own addresses; of devices that share one, the first has it (inet_lookup_ifaddr_rcu finds one). */
@@ -273,8 +309,7 @@ function layoutAddresses(
   const offset = image.reserve(name, abi.TABLE_BYTES);
   const entries = [...owners].map(([address, value]) => ({ address, length: 32, value }));
   const lpm = buildLpm(4, entries);
-  writeTable(image, name, offset, 0, lpm);
-  return { offset, kind: lpm.kind };
+  return writeTable(image, name, offset, 0, lpm);
 }
 
 /** @returns the offset of each entry; its aliases follow it */

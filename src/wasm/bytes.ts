@@ -93,6 +93,11 @@ export function networkOrder(context: ByteContext, bytes: 1 | 2 | 4 | 8, e: Expr
   return (bytes === 2 ? bswap16 : bswap32)(context, context.value(e));
 }
 
+/** `bswap32(e)` where that undoes the turning of `e`; null elsewhere. */
+export function turned(context: ByteContext, e: Expr): Node | null {
+  return context.turned && readsNetworkOrder(e) ? (turn(context, 4, e)?.() ?? null) : null;
+}
+
 /** `left == right` or its contrary over turned operands, or null when that saves nothing. */
 export function turnedEquality(context: ByteContext, left: Expr, right: Expr): readonly [Node, Node] | null {
   if (!context.turned) return null;

@@ -16,7 +16,16 @@ import type { BinaryOp, Expr, Plan, Proc, Reg, Step, UnaryOp, ValueType } from "
 import { tail, typeOf } from "../plan/ir.ts";
 import { hasCall, regKey } from "../plan/visit.ts";
 import { beginModules, type Instruction, type Node, type Segment, type WasmModule } from "./binaryen.ts";
-import { type ByteContext, bswap16, bswap32, networkOrder, readPacket, turnedEquality, zeroOrNot } from "./bytes.ts";
+import {
+  type ByteContext,
+  bswap16,
+  bswap32,
+  networkOrder,
+  readPacket,
+  turned,
+  turnedEquality,
+  zeroOrNot,
+} from "./bytes.ts";
 
 /** A plan and what is put behind its names, so that several builds of one plan stand in one module. */
 export interface Unit {
@@ -204,7 +213,7 @@ class ProcEmitter implements ByteContext {
 
   #unary(op: UnaryOp, operand: Expr): Node {
     if (op === "bswap16") return bswap16(this, this.value(operand));
-    if (op === "bswap32") return bswap32(this, this.value(operand));
+    if (op === "bswap32") return turned(this, operand) ?? bswap32(this, this.value(operand));
     const value = op === "eqz" ? zeroOrNot(this, operand) : this.value(operand);
     const type = op === "wrap" ? "i32" : op === "extend" || op === "extend_s" ? "i64" : typeOf(operand);
     return this.module.numeric(type, UNARY[op]!, value);

@@ -26,7 +26,7 @@ export function planEngines(
   const image = layout(model, buildFib(model), lpm === undefined ? {} : { lpm });
   const built = buildPlan(model, image);
   const traced = optimize(built, level);
-  const hot = optimize(withoutTrace(built), level);
+  const hot = optimize(withoutTrace(buildPlan(model, image, { fast: true })), level);
   for (const plan of [built, traced, hot]) {
     const violations = validatePlan(plan);
     if (violations.length > 0) throw new Error(violations.join("\n"));

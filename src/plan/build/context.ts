@@ -33,13 +33,21 @@ export interface Context {
   readonly kernel: KernelProfile;
   readonly net: Net;
   readonly layout: NetLayout;
+  /** Layout.shapes */
+  readonly shapes: Layout["shapes"];
   /** Name of the namespace's own proc for a kernel function. */
   name(kernelFunction: string): string;
 }
 
 export function contextOf(model: Model, layout: Layout, index: number): Context {
   const own = layout.nets[index];
-  return { kernel: model.kernel, net: own.net, layout: own, name: (kernelFunction) => `${kernelFunction}.${index}` };
+  return {
+    kernel: model.kernel,
+    net: own.net,
+    layout: own,
+    shapes: layout.shapes,
+    name: (kernelFunction) => `${kernelFunction}.${index}`,
+  };
 }
 
 /** Calls the namespace's proc as an expression, or as a step. */

@@ -1,18 +1,20 @@
 /** Devices and their addresses: by index, by address, and what kind of address it is to a device. */
 
-import { DEVICE, NEXT_HOP, RouteTypeCode, TABLE } from "../../../runtime/abi.ts";
+import { DEVICE, DEVICE_BYTES, NEXT_HOP, RouteTypeCode, TABLE } from "../../../runtime/abi.ts";
 import { RT_TABLE_LOCAL } from "../../../runtime/brand.ts";
 import { LpmKind } from "../../../runtime/lpm/lpm.ts";
 import type { Family } from "../../../runtime/net/ip.ts";
 import type { TableLayout } from "../../layout.ts";
 import { lpmProcName } from "../../lpm/emit.ts";
 import {
+  add,
   call,
   type Expr,
   eq,
   i32,
   local,
   lt,
+  mul,
   type Operand,
   or,
   type Proc,
@@ -21,6 +23,7 @@ import {
   type Step,
   select,
   set,
+  sub,
   when,
 } from "../ir.ts";
 import { type Context, callNet, field, proc } from "./context.ts";
@@ -34,9 +37,11 @@ const device = local("device");
 const table = local("table");
 const entry = local("entry");
 
-/** `dev_get_by_index(ifindex)`: the DEVICE, or 0; a balanced tree of compares, as the set of devices is fixed. */
+/** `dev_get_by_index(ifindex)`: the DEVICE, or 0; by its place where ifindexes have no gaps, else by a balanced tree of compares: the set is fixed. */
 export function devGetByIndex(context: Context): Proc {
   const devices = [...context.layout.devices].sort(([a], [b]) => a - b);
+  const [[, first]] = devices;
+  const inRow = devices.every(([number, offset], i) => number === i + 1 && offset === first + i * DEVICE_BYTES);
   const search = (from: number, to: number): Step[] => {
     if (to - from === 1) return [ret(select(eq(ifindex, devices[from][0]), devices[from][1], 0))];
     const middle = (from + to) >>> 1;
@@ -46,7 +51,9 @@ export function devGetByIndex(context: Context): Proc {
   return proc(
     context.name("dev_get_by_index"),
     { comment, params: [ifindex], result: "i32" },
-    search(0, devices.length),
+    inRow
+      ? [ret(select(lt(sub(ifindex, 1), devices.length), add(mul(ifindex, DEVICE_BYTES), first - DEVICE_BYTES), 0))]
+      : search(0, devices.length),
   );
 }
 
@@ -108,4 +115,34 @@ export function switchKind(
     return others.length === 0 ? found : [when(eq(field(table, TABLE.kind), LpmKind[kind]), found, look(others))];
   };
   return look([...kinds].filter((kind) => kind !== undefined));
+}
+
+/**
+ * Sets `entry` by straight-line code where the module has it for the table's shape, as switchKind elsewhere.
+ * @param layouts of the tables that it may be
+ */
+export function switchShape(
+  context: Context,
+  entry: Reg,
+  table: Operand,
+  layouts: readonly TableLayout[],
+  address: Operand,
+): Step[] {
+  const names = new Set(layouts.map(({ kind, shape }) => (shape === null ? null : lpmProcName(kind, 4, shape))));
+  const kinds = [...new Set(layouts.map(({ kind }) => kind))];
+  const image = field(table, TABLE.image);
+  const any = ([kind, ...others]: readonly LpmKind[]): Step[] => {
+    if (kind === undefined) return [];
+    const found = [set(entry, lpmLookup(kind, 4, table, address))];
+    return others.length === 0 ? found : [when(eq(field(table, TABLE.kind), LpmKind[kind]), found, any(others))];
+  };
+  return context.shapes
+    .map((shape, i) => ({ id: i + 1, name: lpmProcName(shape.kind, 4, shape) }))
+    .filter(({ name }) => names.has(name))
+    .reduceRight<Step[]>(
+      (otherwise, { id, name }) => [
+        when(eq(field(table, TABLE.shape), id), [set(entry, call(name, [image, address]))], otherwise),
+      ],
+      any(kinds),
+    );
 }

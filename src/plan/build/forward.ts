@@ -68,7 +68,7 @@ const sendRedirect: Step[] = [
 
 /** TC_PRIO_* by the four TOS bits (k:net/ipv4/route.c ip_tos2prio), a digit each: best effort 0, filler 1, bulk 2, interactive 6, 4. */
 const IP_TOS2PRIO = 0x4444_6666_2222_0010n;
-const rtTos2priority = (tos: Expr): Expr =>
+export const rtTos2priority = (tos: Expr): Expr =>
   and(unary("wrap", binary("shr", i64(IP_TOS2PRIO), unary("extend", shl(and(tos, 0x1e), 1)))), 0xf);
 
 export const ICMP_FRAG_NEEDED = 4;

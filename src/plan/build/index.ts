@@ -2,6 +2,7 @@
  * buildPlan: the packet path of each namespace as plan procs, one file for each area of the kernel.
  *
  *   process.ts     the batch loop, one packet's passes, Entry NEIGHBOUR
+ *   fast_forward.ts the short way of a packet that is forwarded and that nothing on its way objects to
  *   receive.ts     netif_receive_skb            ip_input.ts     ip_rcv, ip_local_deliver
  *   route_input.ts ip_route_input, ip_error     source.ts       fib_validate_source
  *   rtm_getroute.ts inet_rtm_getroute
@@ -26,6 +27,7 @@ import { ipFastCsum } from "./checksum.ts";
 import { type Context, contextOf } from "./context.ts";
 import { devGetByIndex, inetAddrType, ipDevFind } from "./devinet.ts";
 import { ipDstMtu, rtNexthop, rtSetNexthop, traceRoute } from "./dst.ts";
+import { fastForward, hasFastForward } from "./fast_forward.ts";
 import { fibTableLookup } from "./fib.ts";
 import { skbFlowDissect } from "./flow.ts";
 import { ipForward } from "./forward.ts";
@@ -111,12 +113,20 @@ import {
 } from "./verdict.ts";
 import { l3mdevIpOut, l3mdevIpRcv, vrfOutput, vrfXmit } from "./vrf.ts";
 
-export function buildPlan(model: Model, layout: Layout): Plan {
+export interface PlanOptions {
+  /** With the short way of fast_forward.ts, which says nothing to a trace. */
+  readonly fast?: boolean;
+}
+
+export function buildPlan(model: Model, layout: Layout, { fast = false }: PlanOptions = {}): Plan {
   const contexts = layout.nets.map((_, index) => contextOf(model, layout, index));
   return {
     procs: [
       processProc(contexts),
-      ...contexts.flatMap(namespaceProcs),
+      ...contexts.flatMap((context) => {
+        const short = fast && hasFastForward(context);
+        return [processNet(context, short), ...(short ? [fastForward(context)] : []), ...namespaceProcs(context)];
+      }),
       ...contexts.flatMap((context) => [...hookProcs(context), ...chainProcs(context), ...rejectProcs(context)]),
       ...sharedProcs(layout),
     ],
@@ -127,7 +137,6 @@ export function buildPlan(model: Model, layout: Layout): Plan {
 const namespaceProcs = (context: Context): Proc[] =>
   [
     ...[
-      processNet,
       packetProc,
       devReceive,
       devLoopbackReceive,
@@ -177,6 +186,7 @@ function sharedProcs(layout: Layout): Proc[] {
     ...[copyBytesProc, nftPayloadInnerOffset, nftCsumReplace, nftPayloadL4csumUpdate],
     ...[kfreeSkb, icmpSendProc, icmpSendBesides, leaveProc, writeNextHop],
     ...kinds4.map((kind) => () => lpmProc(kind, 4)),
+    ...layout.shapes.map((shape) => () => lpmProc(shape.kind, 4, shape)),
     ...kinds6.map((kind) => () => lpmProc(kind, 6)),
   ].map((build) => build());
 }

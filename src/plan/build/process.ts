@@ -86,7 +86,14 @@ export function processProc(contexts: readonly Context[]): Proc {
   return { ...proc(EXPORTS.process, { comment, params: [net, batch, count] }, [...body, ret()]), exported: true };
 }
 
-export function processNet(context: Context): Proc {
+/** @param fast packets that fast_forward knows go that way */
+export function processNet(context: Context, fast: boolean): Proc {
+  const long: Step[] = [
+    runNet(context, "packet"),
+    ...(setsMark(context.net.netfilter) ? [writeColumn("mark", mark)] : []),
+    writeColumn("priority", priority),
+    ...countVerdict(context),
+  ];
   const body: Step[] = [
     // No register is read before it is set, even where only the packet's way tells that it is.
     ...SKB_REGS.map((reg) => set(reg, 0)),
@@ -97,10 +104,7 @@ export function processNet(context: Context): Proc {
     set(index, 0),
     repeat(count, "packets", [
       trace(TraceEvent.packet, [index]),
-      runNet(context, "packet"),
-      ...(setsMark(context.net.netfilter) ? [writeColumn("mark", mark)] : []),
-      writeColumn("priority", priority),
-      ...countVerdict(context),
+      ...(fast ? [when(eqz(callNet(context, "fast_forward", row, stride)), long)] : long),
       set(index, add(index, 1)),
       set(row, add(row, 4)),
       set(slot, add(slot, slotSize)),
