@@ -27,7 +27,7 @@
  * a JavaScript number to 32 bits, a bigint above (Ethernet addresses too). Bits beyond the width are zero.
  */
 import type { Brand, IfIndex } from "../runtime/brand.ts";
-import type { Hook } from "../runtime/hooks.ts";
+import type { Hook, ProgramHook } from "../runtime/hooks.ts";
 import type { Origin } from "./model.ts";
 import type { Span } from "./span.ts";
 
@@ -444,11 +444,16 @@ export interface Limit {
 export interface Program {
   readonly id: ProgramId;
   readonly name: string;
-  readonly hook: Extract<Hook, "xdp" | "tc ingress" | "tc egress">;
+  readonly hook: ProgramHook;
   readonly device: IfIndex;
+  /** tc: programs of a hook run in this order, lower first, equal ones as they stand in the text. XDP: 0, there is one a device. */
+  readonly priority: number;
   readonly rules: readonly FilterRule[];
-  /** When no rule decides: PASS or OK, unless `policy` says otherwise. `return` ends the program with it. */
-  readonly policy: Decision;
+  /**
+   * When no rule decides; `return` ends the program with it. Null: not said, which is PASS of an XDP program, and nothing of a
+   * tc program (TC_ACT_UNSPEC): the next one is asked, and after the last the packet goes on.
+   */
+  readonly policy: Decision | null;
   readonly origin: Origin;
 }
 

@@ -144,8 +144,10 @@ const baseText = (net: Net, { type, hook, devices, priority, policy }: BaseChain
     `priority ${priority} policy ${policy}`,
   ]);
 
-function programLines(net: Net, { name, hook, device, rules, policy, origin }: Program): Line[] {
-  const head = `    program ${name}: ${hook} ${deviceName(net, device)} policy ${decisionText(net, policy)}`;
+function programLines(net: Net, { name, hook, device, priority, rules, policy, origin }: Program): Line[] {
+  const order = hook === "xdp" ? "" : ` priority ${priority}`;
+  const otherwise = policy === null ? "" : ` policy ${decisionText(net, policy)}`;
+  const head = `    program ${name}: ${hook} ${deviceName(net, device)}${order}${otherwise}`;
   return [{ text: head, origin }, ...rules.flatMap((rule) => ruleLines(net, rule))];
 }
 

@@ -357,6 +357,14 @@ export const TraceEvent = {
   /** chain, rule, place of the step in the rule. */
   nft_log: 31,
   nf_send_reset: 32,
+  /** hook, device, program. */
+  program: 33,
+  /** program, rule, decision (index in RULE_DECISIONS), target + 1 (0: none). */
+  program_rule: 34,
+  /** program, rule, place of the step in the rule. */
+  program_log: 35,
+  /** program, decision (index in RULE_DECISIONS). */
+  program_end: 36,
 } as const;
 export type TraceEvent = (typeof TraceEvent)[keyof typeof TraceEvent];
 

@@ -33,6 +33,8 @@ export const HOOKS = [
   "tc egress",
 ] as const;
 export type Hook = (typeof HOOKS)[number];
+/** Where programs stand. */
+export type ProgramHook = Extract<Hook, "xdp" | "tc ingress" | "tc egress">;
 
 /** The five netfilter hooks of the IP layer, as the kernel's recordings name them. */
 export const NETFILTER_HOOKS: readonly Hook[] = ["prerouting", "input", "forward", "output", "postrouting"];

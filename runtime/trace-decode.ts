@@ -1,12 +1,13 @@
 /**
  * Trace records (abi.ts) -> the steps that every engine gives. The trace build of a program writes one run of records for a
- * batch; a `packet` record starts each packet's.
+ * batch; a `packet` record starts each packet's. An XDP program's run stands before that of the IP layer: a frame that it lets
+ * pass has a `packet` record in both, and `hook xdp` in both.
  */
 import { TRACE_WORD_BYTES, TraceEvent, traceArgsOf, traceEventOf } from "./abi.ts";
 import { type IfIndex, ifIndex, type RouteId, type RuleId, routeId, ruleId, tableId } from "./brand.ts";
-import { HOOKS } from "./hooks.ts";
+import { HOOKS, type ProgramHook } from "./hooks.ts";
 import type { Ip } from "./net/ip.ts";
-import { LOOKUPS, RULE_DECISIONS, SELECTORS, type Trace, type TraceStep } from "./trace.ts";
+import { LOOKUPS, type ProgramDecision, RULE_DECISIONS, SELECTORS, type Trace, type TraceStep } from "./trace.ts";
 import type { DropReason, Errno } from "./verdict.ts";
 
 /**
@@ -24,10 +25,21 @@ export function decodeTraces(records: DataView, packets: number): Trace[] {
     );
     const event = traceEventOf(header) as TraceEvent;
     if (event === TraceEvent.packet) current = traces[words[0]];
-    else current.push(decodeStep(event, words));
+    else {
+      const step = decodeStep(event, words);
+      if (!(isXdpHook(step) && passedXdp(current))) current.push(step);
+    }
     at += (1 + words.length) * TRACE_WORD_BYTES;
   }
   return traces;
+}
+
+const isXdpHook = (step: TraceStep): boolean => step.step === "hook" && step.hook === "xdp";
+
+/** Its last step so far is an XDP program's PASS; none but they end with it. */
+function passedXdp(steps: readonly TraceStep[]): boolean {
+  const last = steps.at(-1);
+  return last?.step === "program_end" && last.decision === "PASS";
 }
 
 /** The words of a record, one field after the other. */
@@ -162,6 +174,20 @@ function decodeStep(event: StepEvent, words: readonly number[]): TraceStep {
       return { step: "nft_log", chain: f.number(), rule: f.number(), at: f.number() };
     case TraceEvent.nf_send_reset:
       return { step: "nf_send_reset" };
+    case TraceEvent.program:
+      return { step: "program", hook: HOOKS[f.number()] as ProgramHook, device: f.device(), program: f.number() };
+    case TraceEvent.program_rule:
+      return {
+        step: "program_rule",
+        program: f.number(),
+        rule: f.number(),
+        decision: RULE_DECISIONS[f.number()],
+        target: f.numberOrNull(),
+      };
+    case TraceEvent.program_log:
+      return { step: "program_log", program: f.number(), rule: f.number(), at: f.number() };
+    case TraceEvent.program_end:
+      return { step: "program_end", program: f.number(), decision: RULE_DECISIONS[f.number()] as ProgramDecision };
     default:
       return event satisfies never;
   }

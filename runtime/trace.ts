@@ -6,7 +6,7 @@
  * Steps are named for the kernel function that takes them.
  */
 import type { IfIndex, RouteId, RuleId, TableId } from "./brand.ts";
-import type { Hook } from "./hooks.ts";
+import type { Hook, ProgramHook } from "./hooks.ts";
 import type { Ip } from "./net/ip.ts";
 import type { DropReason, Errno } from "./verdict.ts";
 
@@ -46,9 +46,35 @@ export interface Flow {
   readonly uid: number;
 }
 
-/** What a rule of a chain decides. `continue`: the next rule. */
-export const RULE_DECISIONS = ["continue", "accept", "drop", "return", "jump", "goto", "reject", "fwd"] as const;
+/**
+ * What a rule of a chain or program decides, and a program on the whole. `continue`: the next rule. In capitals: XDP_* and
+ * TC_ACT_*, of programs and of the chains that only they lead to.
+ */
+export const RULE_DECISIONS = [
+  "continue",
+  "accept",
+  "drop",
+  "return",
+  "jump",
+  "goto",
+  "reject",
+  "fwd",
+  "PASS",
+  "DROP",
+  "TX",
+  "REDIRECT",
+  "ABORTED",
+  "OK",
+  "SHOT",
+  "UNSPEC",
+] as const;
 export type RuleDecision = (typeof RULE_DECISIONS)[number];
+
+/** How a program ends. UNSPEC: a tc program says nothing, the next one is asked. */
+export type ProgramDecision = Extract<
+  RuleDecision,
+  "PASS" | "DROP" | "TX" | "REDIRECT" | "ABORTED" | "OK" | "SHOT" | "UNSPEC"
+>;
 
 export type TraceStep =
   /** A hook is passed with these devices; 0 where the hook has no such device. What is attached to it follows. */
@@ -106,6 +132,21 @@ export type TraceStep =
   /** nf_log_packet: `at` is the place of the `log` among the steps of the rule. */
   | { readonly step: "nft_log"; readonly chain: number; readonly rule: number; readonly at: number }
   /** nf_send_reset, nf_send_reset6: the host answers with a TCP reset. */
-  | { readonly step: "nf_send_reset" };
+  | { readonly step: "nf_send_reset" }
+  // -- programs; `program` is the id of a program in the model. Chains that they lead to have the nft_ steps
+  /** bpf_prog_run_xdp, cls_bpf_classify: a program begins, behind the `hook` that it stands on. */
+  | { readonly step: "program"; readonly hook: ProgramHook; readonly device: IfIndex; readonly program: number }
+  /** As nft_rule. `target`: of jump and goto the chain, of REDIRECT the ifindex. */
+  | {
+      readonly step: "program_rule";
+      readonly program: number;
+      readonly rule: number;
+      readonly decision: RuleDecision;
+      readonly target: number | null;
+    }
+  /** As nft_log. */
+  | { readonly step: "program_log"; readonly program: number; readonly rule: number; readonly at: number }
+  /** The program has ended with this, by a rule or because none decided. */
+  | { readonly step: "program_end"; readonly program: number; readonly decision: ProgramDecision };
 
 export type Trace = readonly TraceStep[];

@@ -56,6 +56,11 @@ export const DropReason = {
   IP_INADDRERRORS: 14,
   /** net.ipv6.conf.DEV.disable_ipv6. */
   IPV6DISABLED: 15,
+  /** An XDP program: XDP_DROP, or XDP_REDIRECT to a device that cannot take the frame. */
+  XDP: 16,
+  /** A tc program at ingress or egress: TC_ACT_SHOT. */
+  TC_INGRESS: 17,
+  TC_EGRESS: 18,
   // -- no name in 6.1: what the packet failed
   /** fib_validate_source found no acceptable reverse route (martian source). */
   MARTIAN_SOURCE: 32,
@@ -69,6 +74,8 @@ export const DropReason = {
   NOT_JOINED: 37,
   /** Passed through this host more often than a TTL allows (a bound, not a kernel counter). */
   RECURSION: 38,
+  /** An XDP program gave up: XDP_ABORTED. */
+  XDP_ABORTED: 39,
 } as const;
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];
 
@@ -99,6 +106,8 @@ export const Entry = {
    * slaves): passes the INPUT hook (ip_local_deliver). LOCAL.
    */
   LOCAL_IN: 7,
+  /** An XDP program has judged the frame: its verdict and the columns beside it stand, nothing is done. */
+  JUDGED: 8,
 } as const;
 export type Entry = (typeof Entry)[keyof typeof Entry];
 

@@ -16,7 +16,6 @@ import {
   type Chain,
   type ChainHook,
   chainId,
-  type Decision,
   EMPTY_NETFILTER,
   type HookChains,
   type Netfilter,
@@ -208,6 +207,9 @@ function declareState(scope: TableScope, item: Nft.TableItem): void {
 
 // Programs.
 
+/** What tc gives the first filter without a `prio` (tcf_auto_prio). */
+const TC_PRIORITY = 0xc000;
+
 const programKind = (node: Nft.Program): "xdp" | "tc" => (node.hook.value === "xdp" ? "xdp" : "tc");
 
 function addProgram(scope: TableScope, family: TableFamily, node: Nft.Program): void {
@@ -229,12 +231,21 @@ function addProgram(scope: TableScope, family: TableFamily, node: Nft.Program): 
   const device = requireDevice(net, node.device, report);
   const rule: RuleScope = { table: scope, family, hooks: new Set([hook]), base: true, program: programKind(node) };
   const rules = node.rules.map((one) => filterRule(rule, one));
-  const otherwise: Decision = hook === "xdp" ? { kind: "xdp", action: "PASS" } : { kind: "tc", action: "OK" };
-  const policy = node.policy === undefined ? otherwise : decision(rule, { word: node.policy, span: node.policy.span });
-  if (device === undefined || policy === null) return;
+  const policy = node.policy === undefined ? null : decision(rule, { word: node.policy, span: node.policy.span });
+  if (device === undefined) return;
   const { value: name } = node.name;
   const origin = { span: node.span };
-  programs.push({ id: programId(programs.length), name, hook, device: ifIndex(device.ifindex), rules, policy, origin });
+  const priority = hook === "xdp" ? 0 : TC_PRIORITY;
+  programs.push({
+    id: programId(programs.length),
+    name,
+    hook,
+    device: ifIndex(device.ifindex),
+    priority,
+    rules,
+    policy,
+    origin,
+  });
 }
 
 // Hooks.

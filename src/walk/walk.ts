@@ -15,7 +15,7 @@ import { icmpErrorName } from "../../runtime/host/messages.ts";
 import { formatIp, formatPrefix } from "../../runtime/net/ip.ts";
 import type { Flow, Selector, Trace, TraceStep } from "../../runtime/trace.ts";
 import { DropReason, Errno, nameOf } from "../../runtime/verdict.ts";
-import { chainLines, endOfChain, isChainStep } from "./chain-lines.ts";
+import { chainLines, chainTitle, endOfChain, isChainStep } from "./chain-lines.ts";
 import { originOf, type WalkLine } from "./line.ts";
 
 export interface WalkStep {
@@ -50,11 +50,10 @@ export function walk(trace: Trace, net: Net, source: Source): WalkStep[] {
         end: null,
       });
       i = last;
-    } else if (step.step === "nft_chain" || isChainStep(step)) {
+    } else if (step.step === "nft_chain" || step.step === "program" || isChainStep(step)) {
       const last = endOfChain(trace, i);
-      const detail = `chain ${net.netfilter.chains[step.chain].name}${step.step === "nft_chain" ? "" : ", on"}`;
       const lines = chainLines(trace.slice(i, last + 1), net, source);
-      steps.push({ n, step: "nft_chain", title: "nft_do_chain", detail, lines, end: null });
+      steps.push({ n, ...chainTitle(step, net), lines, end: null });
       i = last;
     } else {
       const [title, detail, end] = tell(step, net);
@@ -262,6 +261,10 @@ function tell(step: Exclude<TraceStep, { step: "lookup" }>, net: Net): [string, 
     case "nft_rule":
     case "nft_policy":
     case "nft_log":
+    case "program":
+    case "program_rule":
+    case "program_log":
+    case "program_end":
       return [step.step, "", null];
   }
 }

@@ -208,6 +208,17 @@ export function stepText(net: Net, step: TraceStep): string {
       return `log ${net.netfilter.chains[step.chain].name}[${step.rule}].${step.at}`;
     case "nf_send_reset":
       return step.step;
+    case "program":
+      return `program ${net.netfilter.programs[step.program].name} ${step.hook} ${dev(step.device)}`;
+    case "program_rule": {
+      const redirect = step.decision === "REDIRECT" && step.target !== null ? ` ${dev(step.target)}` : "";
+      const target = step.target === null || redirect !== "" ? redirect : ` ${net.netfilter.chains[step.target].name}`;
+      return `${net.netfilter.programs[step.program].name}[${step.rule}] ${step.decision}${target}`;
+    }
+    case "program_log":
+      return `log ${net.netfilter.programs[step.program].name}[${step.rule}].${step.at}`;
+    case "program_end":
+      return `${net.netfilter.programs[step.program].name} ${step.decision}`;
     case "fib":
       return `fib ${step.table} ${[step.route === null ? "" : route(step.route), step.error === 0 ? "" : errno(step.error)].join(" ").trim()}`;
     case "suppress":
