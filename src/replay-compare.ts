@@ -5,15 +5,16 @@
  *     an IPv6 group begins, which `fibmatch` shows from the picked one round
  *   - in packets that the router wrote itself (its own address as source): the IPv4 identification and with it the header
  *     checksum, and the IPv6 flow label
- *   - in ICMP timestamp replies, the time of day and with it the checksum
+ *   - in ICMP timestamp replies, the time of day and with it the checksum; likewise in IP timestamp options, the last one written
  *   - the order of frames on different ports
  *   - hooks of neighbour discovery, MLD and router discovery
  */
 
+import { IPOPT_END, IPOPT_NOOP, IPOPT_TIMESTAMP } from "../runtime/host/options.ts";
 import { ETHERNET_HEADER_BYTES, EthernetView, EtherType } from "../runtime/net/ethernet.ts";
 import { IcmpType, IcmpView } from "../runtime/net/icmp.ts";
 import { formatIp, parseIp, readIpv4, readIpv6 } from "../runtime/net/ip.ts";
-import { IpProtocol, Ipv4View } from "../runtime/net/ipv4.ts";
+import { IPV4_HEADER_BYTES, IpProtocol, Ipv4View } from "../runtime/net/ipv4.ts";
 import { readU16 } from "../runtime/net/wire.ts";
 import type { Answer, Frame, FrameAnswer, HookAnswer, PingAnswer, Query, RouteAnswer, Scenario } from "./scenario.ts";
 
@@ -138,8 +139,13 @@ const hopKey = (gateway: string | undefined, device: string | undefined): string
 
 function multipathGroups({ setup = [] }: Scenario): Groups {
   const groups = new Map<string, Set<string>>();
+  const objects = new Map<string, string>();
   for (const command of setup) {
+    const object = command.match(/nexthop (?:add|replace) id (\d+) via (\S+) dev (\S+)/);
+    if (object !== null) objects.set(object[1], hopKey(object[2], object[3]));
+    const members = command.match(/nexthop (?:add|replace) id \d+ group (\S+)/)?.[1].split("/") ?? [];
     const hops = [...command.matchAll(/nexthop via (\S+) dev (\S+)/g)].map(([, via, dev]) => hopKey(via, dev));
+    hops.push(...members.map((member) => objects.get(member.split(",")[0]) ?? ""));
     for (const hop of hops) groups.set(hop, new Set([...(groups.get(hop) ?? []), ...hops]));
   }
   return groups;
@@ -225,12 +231,27 @@ function maskFrame(hex: string, own: ReadonlySet<string>): string {
     bytes.fill(0, 24, 26);
     maskTimestampReply(new Ipv4View(bytes.subarray(ETHERNET_HEADER_BYTES)));
   }
+  if (type === EtherType.IPV4) maskTimestampOption(bytes);
   const linkLocal = readU16(bytes, 22) === 0xfe80;
   if (type === EtherType.IPV6 && bytes.length >= 54 && (linkLocal || own.has(formatIp(readIpv6(bytes, 22))))) {
     bytes[15] &= 0xf0;
     bytes.fill(0, 16, 18);
   }
   return Buffer.from(bytes).toString("hex");
+}
+
+/** The time last written to a timestamp option: it stands before the pointer, which is 5 while there is none. */
+function maskTimestampOption(frame: Uint8Array): void {
+  const { headerLength } = new Ipv4View(frame.subarray(ETHERNET_HEADER_BYTES));
+  const end = Math.min(ETHERNET_HEADER_BYTES + headerLength, frame.length);
+  for (let at = ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES; at < end && frame[at] !== IPOPT_END; ) {
+    const length = frame[at] === IPOPT_NOOP ? 1 : frame[at + 1];
+    if (frame[at] === IPOPT_TIMESTAMP && frame[at + 2] > 5) {
+      frame.fill(0, at + frame[at + 2] - 5, at + frame[at + 2] - 1);
+      frame.fill(0, 24, 26);
+    }
+    at += Math.max(1, length);
+  }
 }
 
 function maskTimestampReply({ protocol, fragmentOffset, payload }: Ipv4View): void {

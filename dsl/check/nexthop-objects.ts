@@ -69,8 +69,11 @@ function singleOf(net: NetDraft, object: NextHopObject, report: Reporter): NextH
     return undefined;
   }
   const nexthop = checkHop({ net, family, table, scope, report, span: object.span }, hop);
-  return nexthop && { ...base, family, nexthops: [nexthop], blackhole: false };
+  return nexthop && { ...base, family, nexthops: [family === 6 ? onLink(nexthop) : nexthop], blackhole: false };
 }
+
+/** Kernel: `nexthop_create` starts with scope link, and only IPv4 sets its own: an IPv4 route asks the IPv6 gateway for its link. */
+const onLink = (nexthop: NextHop): NextHop => ({ ...nexthop, scope: Scope.LINK });
 
 function groupOf(net: NetDraft, object: NextHopObject, report: Reporter): NextHopObjectDraft | undefined {
   const members = object.group!.map(({ id, weight }) => ({ id, weight, member: net.nexthops.get(id.value) }));

@@ -29,6 +29,8 @@ const CIPSO = 134;
 const CIPSO_LEAST_BYTES = 8;
 const ROUTER_ALERT = 148;
 
+export { END as IPOPT_END, NOOP as IPOPT_NOOP, TIMESTAMP as IPOPT_TIMESTAMP };
+
 /** Low four bits of a timestamp option's fourth byte. */
 const TimestampFlag = { TIME: 0, ADDRESS: 1, PRESPECIFIED: 3 } as const;
 

@@ -7,10 +7,18 @@ import type { NetConfig } from "../host/config.ts";
 import type { LabEvent, PacketEvent } from "../host/events.ts";
 import { EthernetView, withoutPriorityTags } from "../net/ethernet.ts";
 import { ICMP_HEADER_BYTES, IcmpType, IcmpView } from "../net/icmp.ts";
-import { Icmp6Type } from "../net/icmp6.ts";
+import { ICMP6_HEADER_BYTES, Icmp6Type } from "../net/icmp6.ts";
 import { formatIp, type Ip } from "../net/ip.ts";
 import { IpProtocol, Ipv4View } from "../net/ipv4.ts";
-import { Ipv6View, NextHeader, skipExtensionHeaders } from "../net/ipv6.ts";
+import {
+  extensionHeaderBytes,
+  FRAGMENT_HEADER_BYTES,
+  IPV6_HEADER_BYTES,
+  Ipv6View,
+  isExtensionHeader,
+  NextHeader,
+} from "../net/ipv6.ts";
+import { readU16 } from "../net/wire.ts";
 import type { TraceStep } from "../trace.ts";
 import { Entry } from "../verdict.ts";
 
@@ -71,7 +79,8 @@ interface Logged {
   readonly family: 4 | 6;
   readonly source: Ip;
   readonly destination: Ip;
-  readonly protocol: number;
+  /** Null: the log does not come to it. */
+  readonly protocol: number | null;
   readonly ttl: number;
   /** Null: not ICMP, or not to be seen. */
   readonly icmpType: number | null;
@@ -89,14 +98,39 @@ function logged4(bytes: Uint8Array): Logged {
   return { family: 4, source, destination, protocol, ttl, icmpType };
 }
 
-/** dump_ipv6_packet: the protocol behind the extension headers, also of a later fragment. */
+/** dump_ipv6_packet. */
 function logged6(bytes: Uint8Array): Logged {
-  const { source, destination, nextHeader, hopLimit: ttl } = new Ipv6View(bytes);
-  const upper = skipExtensionHeaders(bytes);
-  const isLater = upper?.protocol === NextHeader.FRAGMENT;
-  const protocol = isLater ? bytes[upper.offset] : (upper?.protocol ?? nextHeader);
-  const hasType = protocol === IpProtocol.ICMPV6 && upper !== null && !isLater && upper.offset < bytes.length;
-  return { family: 6, source, destination, protocol, ttl, icmpType: hasType ? bytes[upper.offset] : null };
+  const { source, destination, hopLimit: ttl } = new Ipv6View(bytes);
+  const upper = loggedUpper6(bytes);
+  const hasType =
+    upper?.protocol === IpProtocol.ICMPV6 && !upper.isLater && bytes.length >= upper.offset + ICMP6_HEADER_BYTES;
+  const icmpType = hasType ? bytes[upper.offset] : null;
+  return { family: 6, source, destination, protocol: upper?.protocol ?? null, ttl, icmpType };
+}
+
+interface LoggedUpper6 {
+  readonly protocol: number;
+  readonly offset: number;
+  /** Of a fragment that is not the first. */
+  readonly isLater: boolean;
+}
+
+/**
+ * The protocol behind the extension headers, also where a later fragment says it; null: the log stops before, at ESP, at a header
+ * that is cut short, and at options or a routing header behind a later fragment's.
+ */
+function loggedUpper6(bytes: Uint8Array): LoggedUpper6 | null {
+  let [protocol, offset, isLater] = [new Ipv6View(bytes).nextHeader, IPV6_HEADER_BYTES, false];
+  while (protocol !== NextHeader.NONE && (isExtensionHeader(protocol) || protocol === IpProtocol.ESP)) {
+    const isFragment = protocol === NextHeader.FRAGMENT;
+    if (bytes.length < offset + (isFragment ? FRAGMENT_HEADER_BYTES : 2) || protocol === IpProtocol.ESP) return null;
+    if (isFragment) isLater ||= readU16(bytes, offset + 2) >>> 3 !== 0;
+    else if (isLater && protocol !== NextHeader.AUTH) return null;
+    const next = bytes[offset];
+    offset += isFragment ? FRAGMENT_HEADER_BYTES : extensionHeaderBytes(bytes, offset, protocol);
+    protocol = next;
+  }
+  return { protocol, offset, isLater };
 }
 
 /** Neighbour and router discovery (but redirects), and multicast listener discovery: what hosts say among themselves unasked. */
@@ -139,7 +173,7 @@ function packetHooks(event: PacketEvent, packet: Logged, net: NetConfig): { hook
       oif: name(step.out),
       saddr: formatIp(source),
       daddr: formatIp(packet.destination),
-      proto: packet.family === 6 && packet.protocol === IpProtocol.ESP ? null : protocolName(packet.protocol),
+      proto: packet.protocol === null ? null : protocolName(packet.protocol),
       ttl,
       ...(packet.icmpType === null ? {} : { icmp_type: packet.icmpType }),
     });

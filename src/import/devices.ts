@@ -94,7 +94,7 @@ export function setUp(device: Device, up: boolean): void {
   }
   if (up) {
     reviveHops(device.ns, device);
-    placePrefixRoutes(device);
+    placePrefixRoutes(device, device.addresses);
   } else downed(device);
 }
 
@@ -186,7 +186,7 @@ export function addAddress(device: Device, node: AddressProperty, replace = fals
   else device.addresses.push(address);
   if (family === 4 && !same && device.isUp) {
     reviveHops(device.ns, device);
-    placePrefixRoutes(device);
+    placePrefixRoutes(device, [address]);
   }
   return address;
 }
@@ -264,10 +264,18 @@ export function flushNextHops(ns: NetNs, isGone: (entry: NextHopEntry) => boolea
     const members = entry.node.group?.filter((member) => !gone.has(member.id.value));
     if (gone.has(entry.node.id.value) || members?.length === 0) gone.add(entry.node.id.value);
     else if (members === undefined || members.length === entry.node.group?.length) kept.push(entry);
-    else kept.push(new NextHopEntry(entry.device, { ...entry.node, group: members }, entry.family));
+    else kept.push(withMembers(ns, entry, members));
   }
   ns.nexthops = kept;
   ns.routes.keep(({ node }) => node.nhid === undefined || !gone.has(node.nhid.value));
+}
+
+/** The group without the members that are gone, where it was written: routes that name it stand behind. */
+function withMembers(ns: NetNs, old: NextHopEntry, members: NextHopEntry["node"]["group"]): NextHopEntry {
+  const entry = new NextHopEntry(old.device, { ...old.node, group: members }, old.family);
+  entry.inherit(old);
+  ns.entered[ns.entered.indexOf(old)] = entry;
+  return entry;
 }
 
 // ---- look-ups by name -------------------------------------------------------------------------------------------

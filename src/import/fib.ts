@@ -212,19 +212,23 @@ export function addRoute(request: RouteRequest, action: RouteAction): Route {
 }
 
 /**
- * fib_magic: a connected route is appended, so that it stands behind routes of commands that are there already (through
- * other devices) when its device comes up or gets its address.
+ * fib_magic: a connected route is appended, so that it stands behind the routes of commands and of other devices that are
+ * there already when its device comes up or gets its address. kernelRoutes lists devices in the order of their creation.
  */
-export function placePrefixRoutes(device: Device): void {
+export function placePrefixRoutes(device: Device, addresses: readonly Address[]): void {
   const { ns } = device;
-  for (const made of kernelRoutes(ns, 4)) {
-    if (made.address?.device !== device || made.type !== "unicast") continue;
-    if (ns.routes.at(4, made.table, made.prefix).some((other) => shadows(other, made)))
-      takePrefixRoute(ns, made, made.address);
+  const before = kernelRoutes(ns, 4);
+  for (const [i, made] of before.entries()) {
+    const { address } = made;
+    if (!address || !addresses.includes(address) || made.type !== "unicast") continue;
+    const isLate =
+      ns.routes.at(4, made.table, made.prefix).some((other) => shadows(other, made)) ||
+      before.slice(i + 1).some((other) => other.hops[0].device !== device && shadows(other, made));
+    if (isLate) takePrefixRoute(ns, made, address);
   }
 }
 
-/** A connected route that has routes of commands before it becomes one like those, behind them. */
+/** A connected route that came after others of its key becomes a route like those of commands, behind them. */
 function takePrefixRoute(ns: NetNs, made: FibRoute, address: Address): Route {
   const { family, table, scope, prefix, metric } = made;
   const { device, local, node } = address;

@@ -87,6 +87,21 @@ ip link set d0 name e0\nip link set e0 up\nip route add 10.8.0.0/16 dev e0`,
     "namespace host {\n  interface d0 { type dummy; address 10.0.0.1/24 }\n\n  route 10.9.0.0/16 via 10.0.0.4\n}\n",
   ],
   [
+    "a connected route stands behind that of a later device which was there before it",
+    `${RED}${D0}ip link set d0 master red\nip link add d1 up type dummy\nip addr add 10.0.0.1/24 dev d0\nip addr add 10.0.0.2/24 dev d1\nip link set d0 nomaster`,
+    "namespace host {\n  vrf red { table 10 }\n  interface d0 { type dummy; address 10.0.0.1/24 noprefixroute }\n  interface d1 { type dummy; address 10.0.0.2/24 }\n\n  route append 10.0.0.0/24 dev d0 proto kernel scope link src 10.0.0.1\n}\n",
+  ],
+  [
+    "a next-hop group loses the member whose device went down, and keeps its routes",
+    `${D0}ip link add d1 up type dummy\nip addr add 10.0.0.1/24 dev d0\nip addr add 10.0.1.1/24 dev d1\nip nexthop add id 1 via 10.0.0.2 dev d0\nip nexthop add id 2 via 10.0.1.2 dev d1\nip nexthop add id 3 group 1,5/2\nip route add 10.9.0.0/16 nhid 3\nip link set d0 down`,
+    "namespace host {\n  interface d0 { type dummy; address 10.0.0.1/24; down }\n  interface d1 { type dummy; address 10.0.1.1/24 }\n\n  nexthop 2 via 10.0.1.2 dev d1\n  nexthop 3 group 2\n  route 10.9.0.0/16 nhid 3\n}\n",
+  ],
+  [
+    "a further address of the device leaves the order of the others",
+    `${D0}ip link add d1 up type dummy\nip addr add 10.0.0.1/24 dev d0\nip addr add 10.0.0.2/24 dev d1\nip addr add 10.0.9.1/24 dev d0`,
+    "namespace host {\n  interface d0 { type dummy; address 10.0.0.1/24; address 10.0.9.1/24 }\n  interface d1 { type dummy; address 10.0.0.2/24 }\n}\n",
+  ],
+  [
     "a deleted connected route is one that the address does not make",
     `${D0}ip addr add 10.0.0.1/24 dev d0\nip route del 10.0.0.0/24`,
     "namespace host {\n  interface d0 { type dummy; address 10.0.0.1/24 noprefixroute }\n}\n",

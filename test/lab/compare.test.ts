@@ -33,6 +33,14 @@ describe("look-ups", () => {
     const lines = same({ setup, queries: [{ dst: "1.2.3.4" }] }, { answers: [expected] }, { answers: [got] });
     expect(lines).toEqual([`routes v4: ${equal ? 1 : 0} of 1`]);
   });
+  test("a next-hop object of a group", () => {
+    const objects = ["ip nexthop add id 1 via 10.0.0.7 dev a", "ip -n r nexthop add id 2 via 10.0.1.7 dev b"];
+    const asked = { queries: [{ dst: "1.2.3.4" }] };
+    const [expected, got] = [{ answers: [base] }, { answers: [{ ...base, dev: "b", gateway: "10.0.1.7" }] }];
+    const setup = [...objects, "ip nexthop add id 3 group 1/2,4"];
+    expect(same({ ...asked, setup }, expected, got)).toEqual(["routes v4: 1 of 1"]);
+    expect(same({ ...asked, setup: objects }, expected, got)).toEqual(["routes v4: 0 of 1"]);
+  });
   test("families are counted apart; missing answers count as different", () => {
     const lines = same(
       { queries: [{ dst: "1.2.3.4" }, { dst: "2001:db8::1" }] },
@@ -49,6 +57,8 @@ describe("frames", () => {
   const packet = (id: string, checksum: string, source: string, ttl = "40") =>
     `${ethernet}4500001c${id}0000${ttl}01${checksum}${source}0a0000070000000000000000`;
   const own = "0a000001";
+  const stamped = (address: string, time: string, checksum: string) =>
+    `${ethernet}48000028000100004001${checksum}0a0000090a000007440c0d01${address}${time}0000000000000000`;
   const compare = (expected: Frame[] | undefined, got: Frame[] | undefined) =>
     same(
       { setup, frames: [{ port: "p0", hex: "00" }] },
@@ -74,6 +84,13 @@ describe("frames", () => {
       "a forwarded packet's identification",
       [on("p0", packet("0001", "aaaa", "0a000009"))],
       [on("p0", packet("0002", "bbbb", "0a000009"))],
+      false,
+    ],
+    ["a time", [on("p0", stamped(own, "009d2071", "01c9"))], [on("p0", stamped(own, "0000023c", "22d7"))], true],
+    [
+      "a time's host",
+      [on("p0", stamped(own, "009d2071", "01c9"))],
+      [on("p0", stamped("0a000002", "009d2071", "01c8"))],
       false,
     ],
     ["a TTL", [on("p0", packet("0001", "aaaa", own))], [on("p0", packet("0001", "aaaa", own, "3f"))], false],

@@ -6,6 +6,48 @@ import { replay } from "../../src/replay.ts";
 
 const FE80_1 = 0xfe80_0000_0000_0000_0000_0000_0000_0001n;
 
+describe.each(["reference", "compiled"] as const)("frames, %s", (engine) => {
+  const setup = [
+    "ip netns add r",
+    ...[0, 1].flatMap((i) => [
+      `ip link add w${i} type veth peer name p${i} address 02:00:00:00:00:1${i} netns r`,
+      `ip link set w${i} up`,
+      `ip -n r link set p${i} up`,
+      `ip -n r addr add 10.0.${i}.1/24 dev p${i}`,
+    ]),
+    "ip netns exec r sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1",
+    "ip -n r neigh replace fe80::700 lladdr 02:bb:00:00:00:07 dev p1 nud permanent",
+  ];
+  const header = "450000140000000040fd65e20a0000020a090001";
+  const frame = { port: "w0", hex: `02000000001002000000000a0800${header}` };
+  test.each([
+    ["a next-hop object", ["ip -n r nexthop add id 1 via fe80::700 dev p1"], "nhid 1"],
+    ["a group", ["ip -n r nexthop add id 1 via fe80::700 dev p1", "ip -n r nexthop add id 2 group 1"], "nhid 2"],
+    ["the route itself", [], "via inet6 fe80::700 dev p1"],
+  ])("an IPv4 route asks for the IPv6 gateway of %s", async (_, objects, way) => {
+    const commands = [...setup, ...objects, `ip -n r route add 10.9.0.0/16 ${way}`];
+    const [{ outputs }] = await replay([{ name: "s", setup: commands, ports: ["w1"], frames: [frame] }], { engine });
+    expect(outputs?.[0].frames?.map(({ hex }) => hex.slice(0, 28))).toEqual(["02bb000000070200000000110800"]);
+  });
+
+  const addresses = `20010db8ff000000000000000000001420010db80001000000000000000000d7`;
+  const later = (next: string) => `${next}000800cc98880f`;
+  test.each<[string, string, string, string | null]>([
+    ["a later fragment", "2c", `${later("3a")}0102030405060708`, "ICMPv6"],
+    ["the same behind another", "2c", `${later("2c")}${later("3a")}0102030405060708`, "ICMPv6"],
+    ["options behind a later fragment", "2c", `${later("00")}3a00050200000100`, null],
+    ["no next header behind options", "00", "3b00050200000100", "59"],
+    ["options that are cut short", "3c", "3a", null],
+    ["ESP", "32", "0102030405060708", null],
+  ])("the protocol that the log shows: %s", async (_, next, payload, proto) => {
+    const length = (payload.length / 2).toString(16).padStart(4, "0");
+    const hex = `0200000000100200000000aa86dd60000000${length}${next}40${addresses}${payload}`;
+    const asked = { name: "s", setup, hooks_in: ["r"], frames: [{ port: "w0", hex }] };
+    const [{ outputs }] = await replay([asked], { engine });
+    expect(outputs?.[0].hooks?.[0]).toMatchObject({ hook: "prerouting", iif: "p0", proto });
+  });
+});
+
 describe("ping commands", () => {
   const defaults = { namespace: ".", device: "", source: 0, count: 1 };
   test.each([
