@@ -89,8 +89,10 @@ function checkGateway6({ ns }: HopRequest, hop: Hop, gateway: bigint, oif: Devic
 /** fib_check_nh_v4_gw: with onlink, too, a gateway is somebody else's address (inet_addr_type_dev_table). */
 function checkOnlink4({ ns }: HopRequest, hop: Hop, gateway: number, oif: Device): void {
   const isNoUnicast = gateway >>> 28 === 0xe || gateway >>> 24 === 0 || gateway === 0xffffffff;
-  const [best] = routesCovering(ns, 4, oif.l3mdevTable || RT_TABLE_LOCAL, gateway);
-  if (isNoUnicast || (best !== undefined && best.type !== "unicast"))
+  const flow = { family: 4, destination: gateway, oif: null, scope: Scope.UNIVERSE } as const;
+  const type = lookupTable(ns, oif.l3mdevTable || RT_TABLE_LOCAL, flow)?.route.type ?? "unicast";
+  // A route that refuses is to __inet_dev_addr_type as good as none.
+  if (isNoUnicast || (hasHops(type) && type !== "unicast"))
     throw new Refused("Error: Nexthop has invalid gateway.", hop.via?.span);
 }
 

@@ -97,6 +97,11 @@ ip link set d0 name e0\nip link set e0 up\nip route add 10.8.0.0/16 dev e0`,
     "namespace host {\n  interface d0 { type dummy; address 10.0.0.1/24; down }\n  interface d1 { type dummy; address 10.0.1.1/24 }\n\n  nexthop 2 via 10.0.1.2 dev d1\n  nexthop 3 group 2\n  route 10.9.0.0/16 nhid 3\n}\n",
   ],
   [
+    "onlink: a route that refuses does not make the gateway one of another kind",
+    `${RED}${D0}ip link set d0 master red\nip addr add 10.0.0.1/24 dev d0\nip route add unreachable default metric 9 table 10\nip route add 10.9.0.0/16 via 203.0.113.8 dev d0 onlink table 10`,
+    "namespace host {\n  vrf red { table 10 }\n  interface d0 { type dummy; master red; address 10.0.0.1/24 }\n\n  table 10 {\n    route unreachable default metric 9\n    route 10.9.0.0/16 via 203.0.113.8 dev d0 onlink\n  }\n}\n",
+  ],
+  [
     "a further address of the device leaves the order of the others",
     `${D0}ip link add d1 up type dummy\nip addr add 10.0.0.1/24 dev d0\nip addr add 10.0.0.2/24 dev d1\nip addr add 10.0.9.1/24 dev d0`,
     "namespace host {\n  interface d0 { type dummy; address 10.0.0.1/24; address 10.0.9.1/24 }\n  interface d1 { type dummy; address 10.0.0.2/24 }\n}\n",
