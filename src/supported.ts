@@ -1,6 +1,6 @@
 /** What the checker understands and an engine does not run yet: said before anything is run, so that nothing is left out. */
 import type { Diagnostic } from "../dsl/diagnostic.ts";
-import type { Model, Net } from "../dsl/model.ts";
+import type { Model, Net, Origin } from "../dsl/model.ts";
 import { NO_SPAN, type Span } from "../dsl/span.ts";
 import type { EngineKind } from "./engines.ts";
 import { reached, referenceOnly } from "./netfilter/reach.ts";
@@ -10,7 +10,7 @@ export function unsupported(model: Model, engine: EngineKind = "compiled"): Diag
   const nets = [...model.nets, ...model.tests.flatMap((test) => test.nets ?? [])];
   const spans = new Set<number>();
   return nets.flatMap((net) => {
-    const span = engine === "reference" ? firstProgram(net) : notCompiled(net);
+    const span = engine === "reference" ? rejectsOnDevice(net) : notCompiled(net);
     if (span === undefined || spans.has(span.start)) return [];
     spans.add(span.start);
     return [
@@ -19,14 +19,14 @@ export function unsupported(model: Model, engine: EngineKind = "compiled"): Diag
         severity: "error" as const,
         message:
           engine === "reference"
-            ? "programs, and `reject` at netdev hooks, are checked, but packets are not run through them yet"
+            ? "`reject` at netdev hooks is checked, but packets are not run through it yet"
             : "programs, `reject` at netdev hooks, and chains with `fib`, `fwd`, `dup`, `type route` or IPv4 options, are checked, but not compiled yet",
         primary: { span, message: "would be left out" },
         secondary: [],
         help: [
           {
             message:
-              "`vrfc check`, `fmt` and `dump --stage model` understand them, and `--engine reference` runs chains",
+              "`vrfc check`, `fmt` and `dump --stage model` understand them, and `--engine reference` runs all but `reject` at netdev hooks",
           },
         ],
       },
@@ -42,15 +42,19 @@ function notCompiled(net: Net): Span | undefined {
     hooks.flatMap((hook) => hook.chains),
   );
   const first = chains.find((chain) => hooked.includes(chain) && referenceOnly(chain));
-  return firstProgram(net) ?? (first && (first.origin.span ?? NO_SPAN));
+  const [program] = net.netfilter.programs;
+  return spanOf(program) ?? rejectsOnDevice(net) ?? spanOf(first);
 }
 
-/** Programs, and answers that would leave a device without a route (nft_reject_netdev_eval). */
-function firstProgram({ netfilter: { chains, programs, tables } }: Net): Span | undefined {
-  const rejecting = chains.filter(
-    ({ table, rules }) =>
-      tables[table].family === "netdev" && rules.some(({ steps }) => steps.some(({ kind }) => kind === "reject")),
+/** Answers that would leave a device without a route (nft_reject_netdev_eval). */
+function rejectsOnDevice({ netfilter: { chains, tables } }: Net): Span | undefined {
+  return spanOf(
+    chains.find(
+      ({ table, rules }) =>
+        tables[table].family === "netdev" && rules.some(({ steps }) => steps.some(({ kind }) => kind === "reject")),
+    ),
   );
-  const first = [...programs, ...rejecting][0];
-  return first && (first.origin.span ?? NO_SPAN);
 }
+
+const spanOf = (found: { readonly origin: Origin } | undefined): Span | undefined =>
+  found && (found.origin.span ?? NO_SPAN);

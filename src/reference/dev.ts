@@ -1,12 +1,11 @@
 /**
  * Devices: a frame comes in, a frame goes out.
- * k:net/core/dev.c __netif_receive_skb_core, __dev_queue_xmit; net/ethernet/eth.c eth_type_trans; drivers/net/veth.c, loopback.c.
+ * k:net/core/dev.c __netif_receive_skb_core, __dev_queue_xmit, dev_hard_start_xmit; drivers/net/veth.c, loopback.c.
  */
 import type { Device } from "../../dsl/model.ts";
-import { ETHERNET_HEADER_BYTES, EthernetView, EtherType, isVlan, VLAN_VID_MASK } from "../../runtime/net/ethernet.ts";
-import { BROADCAST_MAC, isGroup } from "../../runtime/net/mac.ts";
-import { readU16 } from "../../runtime/net/wire.ts";
+import { ETHERNET_HEADER_BYTES, EtherType, isVlan } from "../../runtime/net/ethernet.ts";
 import { DropReason, Verdict } from "../../runtime/verdict.ts";
+import { eth_proto, eth_type_trans, skb_reorder_vlan_header, skb_vlan_untag, VLAN_HLEN } from "./eth.ts";
 import { ip_rcv } from "./ip_input.ts";
 import { isIpv6 } from "./ipv6/af_inet6.ts";
 import { ipv6_rcv } from "./ipv6/ip6_input.ts";
@@ -14,20 +13,15 @@ import { loopedDst6 } from "./ipv6/route.ts";
 import type { NetNamespace } from "./net.ts";
 import { nf_hook } from "./netfilter/nf_hook.ts";
 import { next_pass } from "./passes.ts";
+import { sch_handle_egress, sch_handle_ingress } from "./programs/tc.ts";
+import { do_xdp } from "./programs/xdp.ts";
 import { refuse_header } from "./raw.ts";
 import { loopedDst } from "./route.ts";
-import { kfree_skb, leave, type PacketType, type SkBuff, skb_orphan } from "./skb.ts";
+import { kfree_skb, leave, type SkBuff, skb_orphan } from "./skb.ts";
 import { vrf_xmit } from "./vrf.ts";
 
-const VLAN_HLEN = 4;
-/** Of an Ethernet header, without its type. */
-const ADDRESSES_BYTES = 12;
-/** Below, the type is a length. */
-const ETH_P_802_3_MIN = 0x600;
-const ETH_P_802_3 = 1;
-const ETH_P_802_2 = 4;
 /** k:include/linux/netdevice.h: transmissions nested deeper than this are a loop of virtual devices. */
-const XMIT_RECURSION_LIMIT = 8;
+export const XMIT_RECURSION_LIMIT = 8;
 
 /** Entry RECEIVE: the wire delivers a frame (veth: __dev_forward_skb), if the device takes it at all. */
 export function dev_receive(net: NetNamespace, skb: SkBuff, ifindex: number): Verdict {
@@ -36,13 +30,7 @@ export function dev_receive(net: NetNamespace, skb: SkBuff, ifindex: number): Ve
   if (skb.len < ETHERNET_HEADER_BYTES) return kfree_skb(net, skb, DropReason.PKT_TOO_SMALL);
   const limit = dev.mtu + ETHERNET_HEADER_BYTES + VLAN_HLEN;
   if (dev.kind === "veth" && skb.len > limit) return kfree_skb(net, skb, DropReason.PKT_TOO_BIG);
-  return netif_receive_skb(net, skb, dev);
-}
-
-/** The hooks of the device, then the protocol. Everything but IP is the host's. */
-export function netif_receive_skb(net: NetNamespace, skb: SkBuff, dev: Device): Verdict {
-  const { type } = eth_type_trans(skb, dev);
-  return netif_receive_skb_core(net, skb, dev, type);
+  return do_xdp(net, skb, dev) ?? netif_receive_skb_core(net, skb, dev, eth_type_trans(skb, dev));
 }
 
 /** Entry LOOPBACK: dev_loopback_xmit. The copy is for this host, and its dst says so. */
@@ -53,36 +41,27 @@ export function dev_loopback_receive(net: NetNamespace, skb: SkBuff, ifindex: nu
   if (dev === undefined) return kfree_skb(net, skb, DropReason.DEVICE_DOWN);
   skb.pkt_type = "LOOPBACK";
   skb.mac_header = skb.data;
+  net.hook("xdp", dev.ifindex, 0);
   if (isIpv6(skb)) skb.dst6 = loopedDst6(skb, dev);
   else skb.dst = loopedDst(net, skb);
   return netif_receive_skb_core(net, skb, dev, skb.protocol);
 }
 
+/** The hooks of the device, then the protocol. Everything but IP is the host's. */
 function netif_receive_skb_core(net: NetNamespace, skb: SkBuff, dev: Device, type: number): Verdict {
   skb.dev = dev;
   skb.skb_iif = dev.ifindex;
   skb.protocol = type;
-  net.hook("xdp", dev.ifindex, 0);
   const vlan = isVlan(type) ? skb_vlan_untag(skb) : 0;
   if (vlan === null) return kfree_skb(net, skb, DropReason.NOT_SPECIFIED);
-  net.hook("tc ingress", dev.ifindex, 0);
-  if (skb.protocol < ETH_P_802_3_MIN) skb.protocol = lengthProtocol(skb);
   skb.network_header = skb.data;
-  return nf_hook(net, skb, "netdev ingress", dev, null) ?? deliver_skb(net, skb, dev, vlan);
+  skb.protocol = eth_proto(skb, skb.protocol);
+  return (
+    sch_handle_ingress(net, skb, dev) ??
+    nf_hook(net, skb, "netdev ingress", dev, null) ??
+    deliver_skb(net, skb, dev, vlan)
+  );
 }
-
-/** @returns the id of the VLAN whose tag was taken off, 0: a priority tag; null: the tag is not all there */
-function skb_vlan_untag(skb: SkBuff): number | null {
-  if (skb.len < VLAN_HLEN + 2) return null;
-  const id = readU16(skb.bytes, skb.data) & VLAN_VID_MASK;
-  skb.protocol = readU16(skb.bytes, skb.data + 2);
-  skb.pull(VLAN_HLEN);
-  return id;
-}
-
-/** A length instead of a type. */
-const lengthProtocol = (skb: SkBuff): number =>
-  skb.len >= 2 && readU16(skb.bytes, skb.data) === 0xffff ? ETH_P_802_3 : ETH_P_802_2;
 
 /** Behind a priority tag there may be another; behind that of a VLAN, which has no device here, it does not matter. */
 function deliver_skb(net: NetNamespace, skb: SkBuff, dev: Device, outer: number): Verdict {
@@ -95,34 +74,12 @@ function deliver_skb(net: NetNamespace, skb: SkBuff, dev: Device, outer: number)
   return skb.protocol === EtherType.IPV4 ? ip_rcv(net, skb, dev) : ipv6_rcv(net, skb, dev);
 }
 
-/** Closes the gap that tags have left behind the Ethernet addresses. */
-function skb_reorder_vlan_header(skb: SkBuff): void {
-  const at = skb.data - ETHERNET_HEADER_BYTES;
-  if (skb.mac_header === null || skb.mac_header >= at) return;
-  skb.bytes.copyWithin(at, skb.mac_header, skb.mac_header + ADDRESSES_BYTES);
-  skb.mac_header = at;
-}
-
-/** Pulls the Ethernet header and says for whom the frame is; its own address leaves pkt_type as it was. */
-function eth_type_trans(skb: SkBuff, dev: Device): EthernetView {
-  const eth = new EthernetView(skb.bytes.slice(skb.data, skb.data + ETHERNET_HEADER_BYTES));
-  skb.mac_header = skb.data;
-  skb.pull(ETHERNET_HEADER_BYTES);
-  if (eth.destination !== dev.mac) skb.pkt_type = packetType(eth.destination);
-  return eth;
-}
-
-function packetType(destination: number): PacketType {
-  if (!isGroup(destination)) return "OTHERHOST";
-  return destination === BROADCAST_MAC ? "BROADCAST" : "MULTICAST";
-}
-
 /** `data` stands at the Ethernet header. */
 export function dev_queue_xmit(net: NetNamespace, skb: SkBuff, dev: Device): Verdict {
   skb.mac_header = skb.data;
-  const end = nf_hook(net, skb, "netdev egress", null, dev);
+  const end = nf_hook_egress(net, skb, dev) ?? sch_handle_egress(net, skb, dev);
   if (end !== null) return end;
-  net.hook("tc egress", 0, dev.ifindex);
+  skb.nf_skip_egress = false;
   if (!dev.up) return kfree_skb(net, skb, DropReason.DEVICE_DOWN);
   switch (dev.kind) {
     case "loopback":
@@ -133,9 +90,18 @@ export function dev_queue_xmit(net: NetNamespace, skb: SkBuff, dev: Device): Ver
       return next_pass(skb, () => vrf_xmit(net, skb, dev));
     case "veth":
     case "dummy":
-      net.record({ step: "transmit", device: dev.ifindex });
-      return leave(skb, Verdict.TRANSMIT, dev);
+      return dev_hard_start_xmit(net, skb, dev);
   }
+}
+
+function nf_hook_egress(net: NetNamespace, skb: SkBuff, dev: Device): Verdict | null {
+  return skb.nf_skip_egress ? null : nf_hook(net, skb, "netdev egress", null, dev);
+}
+
+/** The frame is on the wire. */
+export function dev_hard_start_xmit(net: NetNamespace, skb: SkBuff, dev: Device): Verdict {
+  net.record({ step: "transmit", device: dev.ifindex });
+  return leave(skb, Verdict.TRANSMIT, dev);
 }
 
 /** Queued in the kernel, so transmissions made from there are not nested in this one. */
@@ -143,5 +109,6 @@ export function netif_rx(net: NetNamespace, skb: SkBuff, dev: Device): Verdict {
   skb.xmit_recursion = 0;
   skb.nf_dup_recursion = 0;
   skb_orphan(skb);
-  return netif_receive_skb(net, skb, dev);
+  net.hook("xdp", dev.ifindex, 0);
+  return netif_receive_skb_core(net, skb, dev, eth_type_trans(skb, dev));
 }

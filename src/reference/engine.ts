@@ -5,7 +5,7 @@
  *
  * This header says it of IPv4; that of ipv6/af_inet6.ts continues it for IPv6.
  *
- *   runtime/engine.ts  RECEIVE     netif_receive_skb  dev.ts  -> ip_rcv  ip_input.ts -> ip_route_input_noref  route.ts
+ *   runtime/engine.ts  RECEIVE     dev_receive  dev.ts  -> ip_rcv  ip_input.ts -> ip_route_input_noref  route.ts
  *                      OUTPUT      raw_sendmsg        raw.ts  -> ip_route_output_flow  route.ts -> ip_local_out  ip_output.ts
  *                      LOOKUP      ip_route_connect   raw.ts
  *                      NEIGHBOUR   ip_finish_output2  ip_output.ts
@@ -20,8 +20,8 @@
  *
  *   RECEIVE   = drop                    DEVICE_DOWN: no such device, or it is down. PKT_TOO_SMALL: below 14 bytes.
  *                                       PKT_TOO_BIG: a veth gets more than its MTU + 14 + 4 (a VLAN tag) bytes.
- *             | netif_receive
- *   netif_receive = hook xdp in=D, hook tc ingress in=D, hook netdev ingress in=D, ip_rcv
+ *             | hook xdp in=D, [ program, ( drop XDP | drop XDP_ABORTED | transmit ) ], netif_receive
+ *   netif_receive = hook tc ingress in=D, hook netdev ingress in=D, ip_rcv
  *                                       (EtherType 86dd: ipv6_rcv; another: verdict PASS, nothing follows)
  *                                       A VLAN tag (8100, 88a8) is taken off before tc ingress: drop NOT_SPECIFIED when fewer than
  *                                       6 bytes follow the header. Id 0: as without it, but tags behind it are taken off likewise
@@ -76,10 +76,11 @@
  *   xmit      = hook netdev egress out=O, hook tc egress out=O,
  *               ( drop DEVICE_DOWN      O is down
  *               | transmit O            veth, dummy
- *               | netif_receive with D = O                       lo: back in with its dst
+ *               | hook xdp in=O, netif_receive with D = O        lo: back in with its dst
  *               | drop RECURSION        O a VRF, the tenth transmission nested in VRF transmissions (XMIT_RECURSION_LIMIT)
- *               | vrf_xmit O, fib(vrf_xmit)*, ( drop IP_OUTNOROUTES
- *                   | route, vrf_local_xmit O, netif_receive with D = O        the route's device is O again: back in with its dst
+ *               | vrf_xmit O, drop NOT_SPECIFIED                 not IP, or too short for its header: by `fwd` or REDIRECT
+               | vrf_xmit O, fib(vrf_xmit)*, ( drop IP_OUTNOROUTES
+ *                   | route, vrf_local_xmit O, hook xdp in=O, netif_receive with D = O     the route's device is O again: back in with its dst
  *                   | route, hook output in=0 out=O', ip_output with skb->dev = O ) )
  *
  *   OUTPUT    = drop IP_INHDR           the host gave no IPv4 header that is all there
@@ -93,13 +94,17 @@
  *   LOOKUP    = OUTPUT up to `route` or send_error
  *   ROUTE_INPUT = drop IP_INHDR | send_error ENODEV (no such device) | route_input up to its dst_input, `route`, and send_error in place of
  *               its drops (EXDEV for IP_RPFILTER, else EINVAL) and of no_route (what the look-up gave, EHOSTUNREACH if D does not forward)
- *   LOOPBACK  = drop IP_INHDR | drop DEVICE_DOWN (no such device) | netif_receive: pkt_type LOOPBACK, and with its dst
+ *   LOOPBACK  = drop IP_INHDR | drop DEVICE_DOWN (no such device) | hook xdp in=D, netif_receive: pkt_type LOOPBACK, and with its dst
  *   LOCAL_IN  = drop IP_INHDR | drop DEVICE_DOWN (no such device) | hook input in=device
  *   NEIGHBOUR = drop IP_INHDR | drop DEVICE_DOWN (no such device) | ip_finish_output's last two lines
  *
  *   hook      = hook, { chain }         `hook X` above is the hook and the base chains attached to it, in the order of Net.netfilter.hooks; what
- *               stands behind it only follows when none of them ends the packet. The hooks in and out of a device are
- *               `netdev ingress`, `netdev egress`; xdp and tc run nothing yet.
+ *               stands behind it only follows when none of them ends the packet. At xdp, tc ingress and tc egress it is followed by
+ *               programs instead, in the order of AttachedPrograms (programs/bpf_prog.ts), at xdp of what the wire delivers only
+ *   program   = program, { program_log | program_rule | the nft_ steps of chains that it leads to }, program_end
+ *               tc: UNSPEC: the next program. OK: the packet goes on. SHOT: drop TC_INGRESS | drop TC_EGRESS
+ *               REDIRECT: drop NOT_SPECIFIED (no such device, or no Ethernet header) | drop RECURSION (as a VRF's) | xmit with that O,
+ *               but without its netdev egress (programs/tc.ts)
  *   chain     = nft_chain, { nft_log | fib(nft_fib) | nft_rule }, ( nft_policy | the last nft_rule decides )
  *               dsl/chain-model.ts says what is evaluated. Rules that do not match leave no step (but the nft_log, and the look-ups, of those
  *               of their steps that were done). nft_rule stands behind all steps of its rule. nft_policy: the base chain ended, or returned.
@@ -194,12 +199,14 @@ export function referenceEngine(net: Net, kernel: KernelProfile): Engine {
     },
     process(batch) {
       const given = batch.count; // copies are appended
-      for (let i = 0; i < given; i++) settle(namespace, new SkBuff(batch, i));
+      for (let i = 0; i < given; i++) if (!isJudged(batch, i)) settle(namespace, new SkBuff(batch, i));
     },
     trace(batch) {
       const given = batch.count;
       namespace.copies = [];
-      const traces = Array.from({ length: given }, (_, i) => traceOne(namespace, new SkBuff(batch, i)));
+      const traces = Array.from({ length: given }, (_, i) =>
+        isJudged(batch, i) ? [] : traceOne(namespace, new SkBuff(batch, i)),
+      );
       return [...traces, ...namespace.copies];
     },
     setNeighbour: (device, ip, mac) => namespace.setNeighbour(device, ip, mac),
@@ -217,6 +224,9 @@ function traceOne(net: NetNamespace, skb: SkBuff): Trace {
   net.trace = null;
   return steps;
 }
+
+/** A frame that an XDP program has judged keeps the results that it came with. */
+const isJudged = (batch: PacketBatch, index: number): boolean => batch.column("entry")[index] === Entry.JUDGED;
 
 function settle(net: NetNamespace, skb: SkBuff): void {
   skb.settle(run_passes(net, skb, judge(net, skb)));

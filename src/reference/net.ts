@@ -9,6 +9,7 @@ import type { Ip } from "../../runtime/net/ip.ts";
 import type { Mac } from "../../runtime/net/mac.ts";
 import type { TraceStep } from "../../runtime/trace.ts";
 import { NetfilterState } from "./netfilter/state.ts";
+import { AttachedPrograms } from "./programs/bpf_prog.ts";
 
 /** RT_TABLE_UNSPEC as a rule's table: fib_get_table takes main for it. */
 export const RT_TABLE_UNSPEC = 0;
@@ -21,6 +22,7 @@ export class NetNamespace {
   /** IPv6 rules likewise. */
   readonly rules6: readonly Rule[];
   readonly netfilter: NetfilterState;
+  readonly programs: AttachedPrograms;
   /** Null while nobody wants a trace. */
   trace: TraceStep[] | null = null;
   /** Traces of the copies that chains made since the last call, in their order in the batch. */
@@ -34,6 +36,7 @@ export class NetNamespace {
     this.rules = model.rules.filter((rule) => rule.family === 4);
     this.rules6 = model.rules.filter((rule) => rule.family === 6);
     this.netfilter = new NetfilterState(model.netfilter);
+    this.programs = new AttachedPrograms(model.netfilter.programs);
     for (const route of model.routes) {
       const tables = this.#tables[route.family];
       const table = tables.get(route.table);
@@ -86,6 +89,8 @@ export class NetNamespace {
 
 const neighbourKey = (device: number, address: Ip): string => `${device} ${typeof address} ${address}`;
 
+/** Frames come in by it from outside. */
+export const hasWire = (dev: Device): boolean => dev.kind === "veth" || dev.kind === "dummy";
 export const isLoopback = (dev: Device): boolean => dev.kind === "loopback";
 export const netif_is_l3_master = (dev: Device): boolean => dev.kind === "vrf";
 export const netif_is_l3_slave = (dev: Device): boolean => dev.master !== 0;

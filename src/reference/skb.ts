@@ -50,6 +50,8 @@ export class SkBuff {
   sending = false;
   /** Transmissions by `fwd` and `dup` nested in each other (kernel: nf_dup_skb_recursion). */
   nf_dup_recursion = 0;
+  /** tc has the packet: netfilter, a layer above, is not asked at egress. */
+  nf_skip_egress = false;
   /** EtherType. */
   protocol: number = EtherType.IPV4;
   /** An IPv4 packet's; an IPv6 one has `dst6`. */

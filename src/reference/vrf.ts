@@ -10,13 +10,15 @@
  *                       -> vrf_ip_local_out               LOCAL_OUT of the slave, and out
  */
 import { type Device, Scope } from "../../dsl/model.ts";
-import { EtherType } from "../../runtime/net/ethernet.ts";
+import { ETHERNET_HEADER_BYTES, EtherType } from "../../runtime/net/ethernet.ts";
+import { IPV6_HEADER_BYTES } from "../../runtime/net/ipv6.ts";
 import { DropReason, type Verdict } from "../../runtime/verdict.ts";
 import { netif_rx } from "./dev.ts";
 import { inet_select_addr } from "./devinet.ts";
 import { FlowFlag, flowi4 } from "./flow.ts";
 import { ipv4_is_lbcast, ipv4_is_multicast } from "./in.ts";
 import { dst_output, ip_finish_output2 } from "./ip_output.ts";
+import { IPHDR_BYTES } from "./iphdr.ts";
 import { vrf_process_v6_outbound } from "./ipv6/vrf.ts";
 import type { NetNamespace } from "./net.ts";
 import { nf_hook } from "./netfilter/nf_hook.ts";
@@ -83,10 +85,20 @@ export function vrf_output(net: NetNamespace, skb: SkBuff): Verdict {
 
 export function vrf_xmit(net: NetNamespace, skb: SkBuff, vrf_dev: Device): Verdict {
   net.record({ step: "vrf_xmit", vrf: vrf_dev.ifindex });
-  return skb.protocol === EtherType.IPV6
-    ? vrf_process_v6_outbound(net, skb, vrf_dev)
-    : vrf_process_v4_outbound(net, skb, vrf_dev);
+  switch (skb.protocol) {
+    case EtherType.IPV4:
+      return may_pull(skb, IPHDR_BYTES) ? vrf_process_v4_outbound(net, skb, vrf_dev) : vrf_tx_error(net, skb);
+    case EtherType.IPV6:
+      return may_pull(skb, IPV6_HEADER_BYTES) ? vrf_process_v6_outbound(net, skb, vrf_dev) : vrf_tx_error(net, skb);
+    default:
+      return vrf_tx_error(net, skb);
+  }
 }
+
+/** Chains and programs can send any frame by a VRF device. */
+const may_pull = (skb: SkBuff, header: number): boolean => skb.len >= ETHERNET_HEADER_BYTES + header;
+
+const vrf_tx_error = (net: NetNamespace, skb: SkBuff): Verdict => kfree_skb(net, skb, DropReason.NOT_SPECIFIED);
 
 /** The flow has neither mark nor ports nor uid. */
 function vrf_process_v4_outbound(net: NetNamespace, skb: SkBuff, vrf_dev: Device): Verdict {

@@ -3,7 +3,8 @@
  * k:net/netfilter/nf_tables_core.c nft_do_chain; nft_cmp.c, nft_range.c, nft_lookup.c, nft_counter.c, nft_limit.c, nft_log.c, nft_meta.c
  * nft_meta_set_eval.
  *
- *   nft_do_chain   base chain -> rule -> steps; a jump remembers the next rule on a stack, a goto does not
+ *   nft_do_chain   base chain -> nft_do_rules -> policy
+ *   nft_do_rules   rule -> steps; a jump remembers the next rule on a stack, a goto does not. Programs run by it too (programs/bpf_prog.ts)
  */
 import type {
   Chain,
@@ -11,12 +12,16 @@ import type {
   Decision,
   MetaSetKey,
   Verdict as NftVerdict,
+  Program,
   Reject,
   Step,
+  TcAction,
+  XdpAction,
 } from "../../../dsl/chain-model.ts";
+import type { RuleDecision } from "../../../runtime/trace.ts";
 import type { SkBuff } from "../skb.ts";
 import { nf_dup_netdev_egress } from "./nf_dup_netdev.ts";
-import { evaluate, nft_lookup_eval, PACKET_TYPES } from "./nft_expr.ts";
+import { evaluate, meta_length, nft_lookup_eval, PACKET_TYPES } from "./nft_expr.ts";
 import { nft_payload_set_eval } from "./nft_payload_set.ts";
 import type { PktInfo } from "./pktinfo.ts";
 
@@ -26,39 +31,60 @@ export type ChainVerdict =
   | Reject
   | { readonly kind: "fwd"; readonly device: number };
 
+/** How a program ends a packet's stay, or a chain that only programs lead to. `device`: ifindex. */
+export type ProgramVerdict =
+  | { readonly kind: "xdp"; readonly action: XdpAction }
+  | { readonly kind: "tc"; readonly action: TcAction }
+  | { readonly kind: "redirect"; readonly device: number };
+
 /** How a rule ends. */
 type RuleVerdict =
   | ChainVerdict
+  | ProgramVerdict
   | { readonly kind: "continue" | "return" }
   | { readonly kind: "jump" | "goto"; readonly chain: ChainId };
 
+/** What has rules, one after the other. */
+type RuleList = Chain | Program;
+const isChain = (list: RuleList): list is Chain => "base" in list;
+
 interface Place {
-  readonly chain: Chain;
+  readonly list: RuleList;
   readonly next: number;
 }
 
 export function nft_do_chain(base: Chain, pkt: PktInfo): ChainVerdict {
+  pkt.net.record({ step: "nft_chain", chain: base.id });
+  const verdict = nft_do_rules(base, pkt) ?? policy(base, pkt);
+  if (isOfProgram(verdict)) throw new RangeError(`${verdict.kind} in a chain of a hook`);
+  return verdict;
+}
+
+const isOfProgram = (verdict: ChainVerdict | ProgramVerdict): verdict is ProgramVerdict =>
+  verdict.kind === "xdp" || verdict.kind === "tc" || verdict.kind === "redirect";
+
+/** From the first rule of `root` on. @returns null: no rule decided */
+export function nft_do_rules(root: RuleList, pkt: PktInfo): ChainVerdict | ProgramVerdict | null {
   const { chains } = pkt.net.netfilter.model;
   const stack: Place[] = [];
-  let place: Place = { chain: base, next: 0 };
-  pkt.net.record({ step: "nft_chain", chain: base.id });
+  let place: Place = { list: root, next: 0 };
   for (;;) {
-    const { chain, next } = place;
-    const verdict = next < chain.rules.length ? nft_do_rule(chain, next, pkt) : RETURN;
+    const { list, next } = place;
+    const verdict = next < list.rules.length ? nft_do_rule(list, next, pkt) : RETURN;
     switch (verdict.kind) {
       case "continue":
-        place = { chain, next: next + 1 };
+        place = { list, next: next + 1 };
         break;
       case "jump":
-        stack.push({ chain, next: next + 1 });
-        place = { chain: chains[verdict.chain], next: 0 };
+        stack.push({ list, next: next + 1 });
+        place = { list: chains[verdict.chain], next: 0 };
         break;
       case "goto":
-        place = { chain: chains[verdict.chain], next: 0 };
+        place = { list: chains[verdict.chain], next: 0 };
         break;
       case "return": {
         const back = stack.pop();
-        if (back === undefined) return policy(base, pkt);
+        if (back === undefined) return null;
         place = back;
         break;
       }
@@ -77,19 +103,35 @@ function policy({ id, base }: Chain, pkt: PktInfo): ChainVerdict {
 }
 
 /** The steps of a rule, one after the other; a rule that one of them ends leaves no trace, but its effects. */
-function nft_do_rule(chain: Chain, rule: number, pkt: PktInfo): RuleVerdict {
+function nft_do_rule(list: RuleList, rule: number, pkt: PktInfo): RuleVerdict {
   let verdict: RuleVerdict = CONTINUE;
-  for (const [at, step] of chain.rules[rule].steps.entries()) {
-    if (step.kind === "log") pkt.net.record({ step: "nft_log", chain: chain.id, rule, at });
+  for (const [at, step] of list.rules[rule].steps.entries()) {
+    if (step.kind === "log") nf_log_packet(list, rule, at, pkt);
     const outcome = nft_do_step(step, pkt);
     if (outcome === false) return CONTINUE;
     if (outcome === true) continue;
     verdict = outcome;
     break;
   }
-  const target = "chain" in verdict ? verdict.chain : null;
-  pkt.net.record({ step: "nft_rule", chain: chain.id, rule, decision: verdict.kind, target });
+  record_rule(list, rule, verdict, pkt);
   return verdict;
+}
+
+function nf_log_packet(list: RuleList, rule: number, at: number, { net }: PktInfo): void {
+  if (isChain(list)) net.record({ step: "nft_log", chain: list.id, rule, at });
+  else net.record({ step: "program_log", program: list.id, rule, at });
+}
+
+function record_rule(list: RuleList, rule: number, verdict: RuleVerdict, { net }: PktInfo): void {
+  const decision = decisionOf(verdict);
+  const target = verdict.kind === "redirect" ? verdict.device : "chain" in verdict ? verdict.chain : null;
+  if (isChain(list)) net.record({ step: "nft_rule", chain: list.id, rule, decision, target });
+  else net.record({ step: "program_rule", program: list.id, rule, decision, target });
+}
+
+function decisionOf(verdict: RuleVerdict): RuleDecision {
+  if (verdict.kind === "redirect") return "REDIRECT";
+  return verdict.kind === "xdp" || verdict.kind === "tc" ? verdict.action : verdict.kind;
 }
 
 /** @returns true: go on; false: NFT_BREAK, the rule ends here */
@@ -110,9 +152,9 @@ function nft_do_step(step: Step, pkt: PktInfo): boolean | RuleVerdict {
       return element !== "break" && (element !== null) !== step.not;
     }
     case "limit":
-      return netfilter.take(step.limit, skb.len);
+      return netfilter.take(step.limit, meta_length(pkt));
     case "counter":
-      netfilter.count(step.counter, skb.len);
+      netfilter.count(step.counter, meta_length(pkt));
       return true;
     case "log":
       return true;
@@ -139,24 +181,19 @@ function nft_verdict(step: NftVerdict, pkt: PktInfo): boolean | RuleVerdict {
   switch (step.kind) {
     case "vmap": {
       const element = nft_lookup_eval(step.map, step.key, pkt);
-      return element !== "break" && element !== null && decide(element.value as Decision);
+      return element !== "break" && element !== null && (element.value as Decision);
     }
     case "fwd": {
       const device = evaluate(step.device, pkt);
       return device !== null && { kind: "fwd", device: Number(device) };
     }
-    case "reject":
-      return step;
-    case "redirect":
-      throw new RangeError("redirect in a chain");
+    case "redirect": {
+      const device = evaluate(step.device, pkt);
+      return device !== null && { kind: "redirect", device: Number(device) };
+    }
     default:
-      return decide(step);
+      return step;
   }
-}
-
-function decide(decision: Decision): RuleVerdict {
-  if (decision.kind === "xdp" || decision.kind === "tc") throw new RangeError(`${decision.kind} in a chain`);
-  return decision;
 }
 
 const COMPARE = {

@@ -8,12 +8,12 @@ import type { Expr, ExtensionHeader, MetaKey, Payload, SetElement, SetId } from 
 import type { Device } from "../../../dsl/model.ts";
 import { LOOPBACK_IFINDEX } from "../../../runtime/brand.ts";
 import { scanOptions } from "../../../runtime/host/options.ts";
-import { EtherType } from "../../../runtime/net/ethernet.ts";
+import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
 import { IPPROTO_TCP, IPPROTO_UDP, ipv4_is_multicast } from "../in.ts";
 import { IPHDR_BYTES } from "../iphdr.ts";
 import { inet_sdif, type PacketType, type SkBuff } from "../skb.ts";
 import { nft_fib_eval } from "./nft_fib.ts";
-import { ipv6_find_hdr, NfProto, network_length, type PktInfo } from "./pktinfo.ts";
+import { ipv6_find_hdr, isProgramHook, NfProto, network_length, type PktInfo } from "./pktinfo.ts";
 
 export function evaluate(expr: Expr, pkt: PktInfo): bigint | null {
   switch (expr.kind) {
@@ -121,7 +121,7 @@ function exthdr_offset(expr: ExtensionHeader, pkt: PktInfo): number | null | "br
     case "ipv6":
       return pkt.skb.protocol === EtherType.IPV6 ? (ipv6_find_hdr(pkt.skb, expr.type)?.offset ?? null) : "break";
     case "ipv4":
-      return pkt.skb.protocol === EtherType.IPV4 ? ipv4_find_option(pkt.skb, expr.type) : "break";
+      return pkt.skb.protocol === EtherType.IPV4 ? ipv4_find_option(pkt, expr.type) : "break";
     case "tcp":
       return nft_exthdr_tcp_eval(expr, pkt);
   }
@@ -131,12 +131,14 @@ function exthdr_offset(expr: ExtensionHeader, pkt: PktInfo): number | null | "br
 const IpOption = { END: 0, NOP: 1, RR: 7, LSRR: 131, SSRR: 137, RA: 148 } as const;
 const FINDABLE: ReadonlySet<number> = new Set([IpOption.RR, IpOption.LSRR, IpOption.SSRR, IpOption.RA]);
 
-/** In options that are all good (__ip_options_compile); they always stand at the front of what the hook sees. */
-function ipv4_find_option(skb: SkBuff, type: number): number | null {
-  const end = skb.data + skb.iphdr.ihl * 4;
+/** In options that are all good (__ip_options_compile); for chains they always stand at the front of what the hook sees. */
+function ipv4_find_option({ skb, hook }: PktInfo, type: number): number | null {
+  const start = isProgramHook(hook) ? skb.network_header : skb.data;
+  if (start + IPHDR_BYTES > packet_end(skb)) return null;
+  const end = start + skb.iphdr.ihl * 4;
   if (!FINDABLE.has(type) || end > packet_end(skb)) return null;
-  if (scanOptions(skb.bytes.slice(skb.data, end)).problem !== null) return null;
-  for (let at = skb.data + IPHDR_BYTES; at < end && skb.bytes[at] !== IpOption.END; ) {
+  if (scanOptions(skb.bytes.slice(start, end)).problem !== null) return null;
+  for (let at = start + IPHDR_BYTES; at < end && skb.bytes[at] !== IpOption.END; ) {
     if (skb.bytes[at] === type) return at;
     at += skb.bytes[at] === IpOption.NOP ? 1 : skb.bytes[at + 1];
   }
@@ -173,7 +175,7 @@ function nft_meta_get_eval(key: MetaKey, pkt: PktInfo): bigint | null {
   const device = (dev: Device | null, value: (dev: Device) => number) => (dev === null ? null : BigInt(value(dev)));
   switch (key) {
     case "length":
-      return BigInt(skb.len);
+      return BigInt(meta_length(pkt));
     case "protocol":
       return BigInt(skb.protocol);
     case "nfproto":
@@ -207,6 +209,12 @@ function nft_meta_get_eval(key: MetaKey, pkt: PktInfo): bigint | null {
     case "skgid":
       return skb.sk_uid === null ? null : 0n;
   }
+}
+
+/** skb->len; at tc ingress, where cls_bpf_classify pushes the Ethernet header, without a VLAN tag that is held aside. */
+export function meta_length({ hook, skb }: PktInfo): number {
+  if (hook !== "tc ingress") return skb.len;
+  return network_length(skb) + (skb.mac_len === 0 ? 0 : ETHERNET_HEADER_BYTES);
 }
 
 const arphrd = (dev: Device): number => (dev.ifindex === LOOPBACK_IFINDEX ? ArpHrd.LOOPBACK : ArpHrd.ETHER);

@@ -6,6 +6,7 @@
 
 import type { ChainHook } from "../../../dsl/chain-model.ts";
 import type { Device } from "../../../dsl/model.ts";
+import type { Hook, ProgramHook } from "../../../runtime/hooks.ts";
 import { EtherType } from "../../../runtime/net/ethernet.ts";
 import { IPV6_HEADER_BYTES, isExtensionHeader, NextHeader } from "../../../runtime/net/ipv6.ts";
 import { readU16 } from "../../../runtime/net/wire.ts";
@@ -16,10 +17,13 @@ import type { SkBuff } from "../skb.ts";
 /** NFPROTO_*. */
 export const NfProto = { IPV4: 2, NETDEV: 5, IPV6: 10 } as const;
 
+export const isProgramHook = (hook: Hook): hook is ProgramHook =>
+  hook === "xdp" || hook === "tc ingress" || hook === "tc egress";
+
 export interface PktInfo {
   readonly net: NetNamespace;
   readonly skb: SkBuff;
-  readonly hook: ChainHook;
+  readonly hook: ChainHook | ProgramHook;
   readonly in: Device | null;
   readonly out: Device | null;
   readonly pf: (typeof NfProto)[keyof typeof NfProto];
@@ -44,7 +48,7 @@ export function nft_set_pktinfo(
 export function nft_set_pktinfo_netdev(
   net: NetNamespace,
   skb: SkBuff,
-  hook: ChainHook,
+  hook: ChainHook | ProgramHook,
   input: Device | null,
   output: Device | null,
 ): PktInfo {
