@@ -37,6 +37,8 @@ export interface BackEndOptions {
   readonly level?: Level;
   /** Forces one look-up structure for all tables; absent: chosen by size. */
   readonly lpm?: LpmKind;
+  /** false: without the short way (plan/build/fast_forward.ts), to be held against. */
+  readonly fast?: boolean;
 }
 
 export interface CompileOptions extends CheckOptions, BackEndOptions {}
@@ -73,13 +75,16 @@ export async function compile(source: Source, options: CompileOptions = {}): Pro
 }
 
 /** The stages behind the checker. */
-export async function compileModel(model: Model, { level = 2, lpm }: BackEndOptions = {}): Promise<CompiledModel> {
+export async function compileModel(
+  model: Model,
+  { level = 2, lpm, fast = true }: BackEndOptions = {},
+): Promise<CompiledModel> {
   const fibs = buildFib(model);
   const image = layout(model, fibs, lpm === undefined ? {} : { lpm });
   const built = valid(buildPlan(model, image));
   // Traces are taken of single packets: inlining them would cost more than it ever saves.
   const plan = valid(optimize(built, level === 0 ? 0 : 1));
-  const untraced = withoutTrace(valid(buildPlan(model, image, { fast: true })));
+  const untraced = withoutTrace(valid(buildPlan(model, image, { fast })));
   const hot = valid(optimize(untraced, level));
   const module = await emitModule(units(hot, plan), emitOptions(image, level));
   const manifest = await buildManifest({ model, fibs, layout: image, plan: untraced });

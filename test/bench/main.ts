@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { STREAMS, type Stream } from "./generate.ts";
 import { WrongAnswer } from "./harness.ts";
 import { lookup, lookup6, small, strides } from "./lookup.ts";
+import { packets } from "./packets.ts";
 import { peers } from "./peers.ts";
 import { type BenchOptions, type Report, toJson, toText } from "./report.ts";
 import { RoutesError } from "./routes.ts";
@@ -12,6 +13,7 @@ const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptio
   lookup6: { what: "the same for IPv6", run: lookup6 },
   small: { what: "tables of 1 to 16 routes: compares against blocks", run: small },
   strides: { what: "blocks: the split chosen against others", run: strides },
+  packets: { what: "whole packets: 64-byte frames forwarded between the slaves of 4 VRFs, hot and cold", run: packets },
   peers: { what: "look-ups of both families beside DPDK's, in turn; needs gcc, pkg-config, libdpdk-dev", run: peers },
 };
 

@@ -1,0 +1,176 @@
+/**
+ * `packets`: whole packets through `process`, from the Ethernet header of one slave to that of another: link-layer address, IPv4
+ * checks with checksum, VRF, rules, longest match, source validation, TTL, checksum, addresses, counters.
+ *
+ * A frame that was forwarded is good to be forwarded again: the next hop's link-layer address is that of the device where the
+ * frame came in, so only its TTL runs down. Every LIVES runs all frames are put back as they were; that is within the time.
+ *
+ *   hot     4,096 slots of 128 bytes          cold     65,536 slots of 2 KiB: none is in a cache when its turn comes
+ */
+import { checkText } from "../../dsl/check-text.ts";
+import type { Model } from "../../dsl/model.ts";
+import type { PacketBatch } from "../../runtime/batch.ts";
+import { type Dataplane, load } from "../../runtime/dataplane.ts";
+import type { Engine } from "../../runtime/engine.ts";
+import type { PrefixColumns } from "../../runtime/lpm/columns.ts";
+import { EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
+import { formatIp, parseIp } from "../../runtime/net/ip.ts";
+import { ipv4Packet } from "../../runtime/net/ipv4.ts";
+import { formatMac } from "../../runtime/net/mac.ts";
+import { Entry, Verdict } from "../../runtime/verdict.ts";
+import { type BackEndOptions, compileModel } from "../../src/compile.ts";
+import { referenceEngine } from "../../src/reference/engine.ts";
+import { generateAddresses, generateTable, prefixAt } from "./generate.ts";
+import { measure, type Variant, WrongAnswer } from "./harness.ts";
+import type { BenchOptions, Group, Report } from "./report.ts";
+
+const VRFS = 4;
+const NEXT_HOPS = 16;
+const BATCH = 256;
+/** Runs until frames are put back; they start with a TTL of 255. */
+const LIVES = 250;
+/** 64 bytes with the frame check sequence. */
+const PAYLOAD = 60 - 14 - 20;
+/** Packets of a batch that the reference judges too. */
+const VERIFIED = 64;
+
+const PLACES = [
+  { name: "hot", slots: 4096, slotSize: 128 },
+  { name: "cold", slots: 65536, slotSize: 2048 },
+] as const;
+
+const VARIANTS: readonly { name: string; options: BackEndOptions }[] = [
+  { name: "wasm", options: {} },
+  { name: "wasm, the long way", options: { fast: false } },
+];
+
+export async function packets(options: BenchOptions): Promise<Report> {
+  const groups: Group[] = [];
+  for (const routes of options.quick ? [16] : [16, 4096]) {
+    const tables = Array.from({ length: VRFS }, (_, vrf) => tableOf(routes, options.seed + vrf));
+    const model = modelOf(tables);
+    const dataplanes: { name: string; dataplane: Dataplane }[] = [];
+    for (const { name, options: backEnd } of VARIANTS) {
+      options.progress(`${routes} routes: compiling ${name}`);
+      dataplanes.push({ name, dataplane: await load((await compileModel(model, backEnd)).artifact) });
+    }
+    for (const { name: place, slots, slotSize } of options.quick ? PLACES.slice(0, 1) : PLACES)
+      for (const stream of options.streams.filter((each) => each !== "uniform")) {
+        options.progress(`${routes} routes, ${place}, ${stream}`);
+        const frames = framesOf(tables, stream, slots, options.seed);
+        const variants = dataplanes.map(({ name, dataplane }) => variant(name, dataplane, model, frames, slotSize));
+        const results = await measure(variants, { rounds: options.rounds, baseline: "wasm, the long way" });
+        const table = `${VRFS} VRFs of ${routes} routes, ${place}`;
+        groups.push({ table, family: 4, prefixes: VRFS * routes, stream, baseline: "wasm, the long way", results });
+      }
+  }
+  const notes = ["uniform addresses: most have no route in a small table, and an ICMP error is no forwarding"];
+  return { bench: "packets", unit: "64-byte frames forwarded, batches of 256", groups, notes };
+}
+
+/** Without what the devices' own subnets and the loopback are in. */
+function tableOf(prefixes: number, seed: number): PrefixColumns {
+  const drawn = generateTable({ family: 4, prefixes, nextHops: NEXT_HOPS, seed });
+  const kept = [...drawn.lengths.keys()].filter((i) => ![10, 127].includes(drawn.words[i] >>> 24));
+  const pick = <T extends Uint32Array | Uint8Array>(column: T) => column.filter((_, i) => kept.includes(i)) as T;
+  return { ...drawn, words: pick(drawn.words), lengths: pick(drawn.lengths), values: pick(drawn.values) };
+}
+
+/** In by `inV`, out by `outV` and one of its next hops. */
+function modelOf(tables: readonly PrefixColumns[]): Model {
+  const vrfs = tables.map((table, v) => {
+    const routes = Array.from(table.values, (hop, i) => {
+      const { address, length } = prefixAt(table, i);
+      return `route ${formatIp(address)}/${length} via 10.${v}.1.${1 + hop}`;
+    });
+    return `vrf red${v} { table ${100 + v} }
+      interface in${v} { index ${11 + 2 * v}; master red${v}; address 10.${v}.0.1/24; lladdr ${formatMac(inMac(v))} }
+      interface out${v} { index ${12 + 2 * v}; master red${v}; address 10.${v}.1.1/24 }
+      table ${100 + v} { ${routes.join("\n")}
+        route unreachable default metric 4278198272 }
+      ${Array.from({ length: NEXT_HOPS }, (_, hop) => `neighbour 10.${v}.1.${2 + hop} dev out${v} lladdr ${formatMac(inMac(v))}`).join("\n")}`;
+  });
+  const { model, diagnostics } = checkText(`sysctl net.ipv4.ip_forward = 1\n${vrfs.join("\n")}`);
+  if (model === null) throw new Error(diagnostics.map(({ message }) => message).join("\n"));
+  return model;
+}
+const inMac = (vrf: number): number => 0x0200_0000_1000 + vrf;
+
+interface Frame {
+  readonly device: number;
+  readonly bytes: Uint8Array;
+}
+
+function framesOf(
+  tables: readonly PrefixColumns[],
+  stream: "in-prefix" | "zipf" | "uniform",
+  count: number,
+  seed: number,
+): Frame[] {
+  const each = Math.ceil(count / VRFS);
+  const addresses = tables.map((table) => new Uint32Array(generateAddresses(table, stream, each, seed).buffer));
+  return Array.from({ length: count }, (_, i): Frame => {
+    const vrf = i % VRFS;
+    const source = (parseIp(`10.${vrf}.0.0`) as number) + 2 + (i % 200);
+    const destination = addresses[vrf][Math.floor(i / VRFS)];
+    const header = {
+      tos: 0,
+      identification: i & 0xffff,
+      dontFragment: true,
+      ttl: 255,
+      protocol: 17,
+      source,
+      destination,
+    };
+    const ethernet = { destination: inMac(vrf), source: 0x0200_0000_0002, type: EtherType.IPV4 };
+    return { device: 11 + 2 * vrf, bytes: ethernetFrame(ethernet, ipv4Packet(header, new Uint8Array(PAYLOAD))) };
+  });
+}
+
+function variant(
+  name: string,
+  dataplane: Dataplane,
+  model: Model,
+
+  frames: readonly Frame[],
+  slotSize: number,
+): Variant {
+  const engine = dataplane.net(0);
+  const batches = Array.from({ length: frames.length / BATCH }, () => engine.createBatch(BATCH, slotSize));
+  const restore = () => {
+    for (const [b, batch] of batches.entries()) put(batch, frames.slice(b * BATCH, (b + 1) * BATCH));
+  };
+  restore();
+  for (const [b, batch] of batches.entries())
+    check(name, engine, referenceEngine(model.nets[0], model.kernel), batch, b === 0);
+  let runs = 1;
+  const run = () => {
+    if (++runs % LIVES === 0) restore();
+    for (const batch of batches) engine.process(batch);
+  };
+  return { name, operations: frames.length, run };
+}
+
+function put(batch: PacketBatch, frames: readonly Frame[]): void {
+  batch.count = 0;
+  for (const { device, bytes } of frames) batch.put(bytes, { entry: Entry.RECEIVE, device });
+}
+
+/** Every packet is forwarded, the first ones as the reference forwards them. @throws WrongAnswer */
+function check(name: string, engine: Engine, reference: Engine, batch: PacketBatch, deep: boolean): void {
+  const twin = reference.createBatch(VERIFIED, batch.slotSize);
+  if (deep)
+    for (let i = 0; i < VERIFIED; i++)
+      twin.put(batch.packet(i), { entry: Entry.RECEIVE, device: batch.column("device")[i] });
+  engine.process(batch);
+  const verdicts = batch.column("verdict").subarray(0, batch.count);
+  const lost = verdicts.findIndex((verdict) => verdict !== Verdict.TRANSMIT);
+  if (lost >= 0) throw new WrongAnswer(`${name}: packet ${lost} has verdict ${verdicts[lost]}`);
+  reference.process(twin);
+  for (let i = 0; i < twin.count; i++)
+    if (
+      Buffer.compare(twin.packet(i), batch.packet(i)) !== 0 ||
+      twin.column("outDevice")[i] !== batch.column("outDevice")[i]
+    )
+      throw new WrongAnswer(`${name}: packet ${i} is not what the reference makes of it`);
+}
