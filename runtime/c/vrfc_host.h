@@ -1,0 +1,138 @@
+/*
+ * What every C host does with a module's memory: batches, counters, neighbours. The twin of runtime/batch.ts and
+ * runtime/neighbour.ts; no allocation, no dependency but vrfc.h.
+ *
+ *   uint8_t *memory   linear memory, as the host's wasm engine gives it; may move when it grows, so it is asked for anew each time
+ *   offsets           u32, from the start of linear memory
+ */
+#ifndef VRFC_HOST_H
+#define VRFC_HOST_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "vrfc.h"
+
+/* Memory is little-endian, and so must the host be. */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "vrfc_host.h reads linear memory as it lies: little-endian hosts only"
+#endif
+
+static inline uint32_t vrfc_word(const uint8_t *memory, uint32_t offset) {
+  uint32_t value;
+  memcpy(&value, memory + offset, 4);
+  return value;
+}
+
+static inline void vrfc_set_word(uint8_t *memory, uint32_t offset, uint32_t value) { memcpy(memory + offset, &value, 4); }
+
+static inline uint64_t vrfc_word64(const uint8_t *memory, uint32_t offset) {
+  uint64_t value;
+  memcpy(&value, memory + offset, 8);
+  return value;
+}
+
+/* Whether the memory is that of a module which this header describes. */
+static inline int vrfc_fits(const uint8_t *memory) {
+  return vrfc_word(memory, VRFC_IMAGE_MAGIC) == VRFC_MAGIC &&
+         vrfc_word(memory, VRFC_IMAGE_VERSION) == VRFC_ABI_VERSION;
+}
+
+/* First byte that is the host's, rounded up to a cache line. */
+static inline uint32_t vrfc_heap(const uint8_t *memory) { return (vrfc_word(memory, VRFC_IMAGE_HEAP) + 63u) & ~63u; }
+
+/* ---- batches */
+
+static inline uint32_t vrfc_slots_offset(uint32_t capacity) {
+  return (VRFC_BATCH_HEADER_SIZE + VRFC_COLUMNS * capacity * 4u + 63u) & ~63u;
+}
+
+/* Bytes that a batch occupies. */
+static inline uint32_t vrfc_batch_bytes(uint32_t capacity, uint32_t slot_size) {
+  return vrfc_slots_offset(capacity) + capacity * slot_size;
+}
+
+/* `batch` with vrfc_batch_bytes of room behind it. */
+static inline void vrfc_batch_init(uint8_t *memory, uint32_t batch, uint32_t capacity, uint32_t slot_size) {
+  memset(memory + batch, 0, vrfc_slots_offset(capacity));
+  vrfc_set_word(memory, batch + VRFC_BATCH_HEADER_CAPACITY, capacity);
+  vrfc_set_word(memory, batch + VRFC_BATCH_HEADER_SLOT_SIZE, slot_size);
+  vrfc_set_word(memory, batch + VRFC_BATCH_HEADER_SLOTS, batch + vrfc_slots_offset(capacity));
+}
+
+/* Offset of packet `i`'s field in a column, VRFC_COLUMN_*. */
+static inline uint32_t vrfc_cell(const uint8_t *memory, uint32_t batch, uint32_t column, uint32_t i) {
+  return batch + VRFC_BATCH_HEADER_SIZE + (column * vrfc_word(memory, batch + VRFC_BATCH_HEADER_CAPACITY) + i) * 4u;
+}
+
+static inline uint32_t vrfc_get(const uint8_t *memory, uint32_t batch, uint32_t column, uint32_t i) {
+  return vrfc_word(memory, vrfc_cell(memory, batch, column, i));
+}
+
+static inline void vrfc_set(uint8_t *memory, uint32_t batch, uint32_t column, uint32_t i, uint32_t value) {
+  vrfc_set_word(memory, vrfc_cell(memory, batch, column, i), value);
+}
+
+/* Where the bytes of packet `i` are to be put: room for slot_size - VRFC_HEADROOM of them. */
+static inline uint32_t vrfc_packet_room(const uint8_t *memory, uint32_t batch, uint32_t i) {
+  return vrfc_word(memory, batch + VRFC_BATCH_HEADER_SLOTS) + i * vrfc_word(memory, batch + VRFC_BATCH_HEADER_SLOT_SIZE) +
+         VRFC_HEADROOM;
+}
+
+/* A frame of `length` bytes at vrfc_packet_room, received by the device with this ifindex: packet `i`. */
+static inline void vrfc_received(uint8_t *memory, uint32_t batch, uint32_t i, uint32_t ifindex, uint32_t length) {
+  for (uint32_t column = 0; column < VRFC_COLUMN_VERDICT; column++) vrfc_set(memory, batch, column, i, 0);
+  vrfc_set(memory, batch, VRFC_COLUMN_ENTRY, i, VRFC_ENTRY_RECEIVE);
+  vrfc_set(memory, batch, VRFC_COLUMN_DEVICE, i, ifindex);
+  vrfc_set(memory, batch, VRFC_COLUMN_DATA, i, vrfc_packet_room(memory, batch, i));
+  vrfc_set(memory, batch, VRFC_COLUMN_LENGTH, i, length);
+}
+
+/* ---- counters and neighbours of a namespace, by its number in the manifest */
+
+static inline uint32_t vrfc_net(const uint8_t *memory, uint32_t net) {
+  return vrfc_word(memory, VRFC_IMAGE_NETS_OFFSET) + net * VRFC_NET_SIZE;
+}
+
+static inline uint64_t vrfc_verdicts(const uint8_t *memory, uint32_t net, enum vrfc_verdict verdict) {
+  return vrfc_word64(memory, vrfc_word(memory, vrfc_net(memory, net) + VRFC_NET_COUNTERS) + VRFC_COUNTERS_VERDICTS + verdict * 8u);
+}
+
+static inline uint64_t vrfc_drops(const uint8_t *memory, uint32_t net, enum vrfc_drop_reason reason) {
+  return vrfc_word64(memory, vrfc_word(memory, vrfc_net(memory, net) + VRFC_NET_COUNTERS) + VRFC_COUNTERS_REASONS + reason * 8u);
+}
+
+/*
+ * Learns a link-layer address. `address`: 16 bytes as on the wire, IPv4 in the first 4, the rest 0; `family`: 4 or 6.
+ * Returns 0 when half of the slots are taken: searches would grow long, and the host gives the table more room elsewhere.
+ */
+static inline int vrfc_set_neighbour(uint8_t *memory, uint32_t net, uint32_t ifindex, uint32_t family,
+                                     const uint8_t address[16], const uint8_t mac[6]) {
+  const uint32_t table = vrfc_word(memory, vrfc_net(memory, net) + VRFC_NET_NEIGHBOURS);
+  const uint32_t mask = vrfc_word(memory, table + VRFC_NEIGHBOUR_TABLE_MASK);
+  const uint32_t used = vrfc_word(memory, table + VRFC_NEIGHBOUR_TABLE_USED);
+  uint32_t hash = ifindex;
+  for (int i = 0; i < 4; i++) {
+    uint32_t word;
+    memcpy(&word, address + 4 * i, 4);
+    hash ^= word;
+  }
+  hash *= VRFC_NEIGHBOUR_HASH_FACTOR;
+  for (uint32_t at = hash ^ (hash >> 16);; at++) {
+    const uint32_t slot = table + VRFC_NEIGHBOUR_TABLE_SLOTS + (at & mask) * VRFC_NEIGHBOUR_SIZE;
+    const uint32_t owner = vrfc_word(memory, slot + VRFC_NEIGHBOUR_DEVICE);
+    const int same = owner == ifindex && vrfc_word(memory, slot + VRFC_NEIGHBOUR_FAMILY) == family &&
+                     memcmp(memory + slot + VRFC_NEIGHBOUR_ADDRESS, address, 16) == 0;
+    if (owner != 0 && !same) continue;
+    if (owner == 0 && (used + 1) * 2 > mask + 1) return 0;
+    vrfc_set_word(memory, slot + VRFC_NEIGHBOUR_FAMILY, family);
+    memcpy(memory + slot + VRFC_NEIGHBOUR_MAC, mac, 6);
+    memcpy(memory + slot + VRFC_NEIGHBOUR_ADDRESS, address, 16);
+    if (owner == 0) vrfc_set_word(memory, table + VRFC_NEIGHBOUR_TABLE_USED, used + 1);
+    /* The device comes last: from here on searches find it. */
+    vrfc_set_word(memory, slot + VRFC_NEIGHBOUR_DEVICE, ifindex);
+    return 1;
+  }
+}
+
+#endif
