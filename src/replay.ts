@@ -17,12 +17,15 @@ import { type EngineKind, openEngines } from "./engines.ts";
 import { importForReplay } from "./import/replay.ts";
 import { ROOT } from "./import/state.ts";
 import { openLab } from "./lab.ts";
+import { reportEffects } from "./listener-reports.ts";
 import { parsePingCommand } from "./ping-command.ts";
 import { answerFrame } from "./replay-frames.ts";
 import { RouteGetter } from "./replay-routes.ts";
 import { answerExchange } from "./replay-sockets.ts";
 import type {
   Answer,
+  Counters,
+  CounterValue,
   Exchange,
   ExchangeAnswer,
   HookAnswer,
@@ -62,7 +65,7 @@ async function answer(scenario: Scenario, options: ReplayOptions & { networks: N
     frames &&
     (await openAnd(model, options, (lab) => ({
       outputs: frames.map((frame, i) => answerFrame(lab, model, frame, scenario, expect?.outputs?.[i]?.at)),
-      ...(scenario.nft && { counters: countersOf(model, lab, Object.keys(scenario.nft)) }),
+      ...(scenario.nft && answerCounters(model, lab, Object.keys(scenario.nft), expect?.counters)),
     })));
   const logged = new Set(scenario.hooks_in ?? []);
   const pinged = pings && (await openAnd(model, options, (lab) => pings.map((cmd) => answerPing(lab, cmd, logged))));
@@ -76,9 +79,16 @@ async function answer(scenario: Scenario, options: ReplayOptions & { networks: N
   };
 }
 
+function answerCounters(model: Model, lab: Lab, namespaces: readonly string[], expected: Counters | undefined) {
+  const read = () => countersOf(model, lab, namespaces);
+  const counters = read();
+  const isRecorded = expected === undefined || JSON.stringify(expected) === JSON.stringify(counters);
+  return { counters, ...(isRecorded ? {} : { reports: reportEffects(lab, model, read) }) };
+}
+
 /** The counters of rules as `nft list ruleset` has them, in the order of the text; named ones are listed elsewhere. */
-function countersOf(model: Model, lab: Lab, namespaces: readonly string[]): NonNullable<Answer["counters"]> {
-  const read = (namespace: string): [number, number][] => {
+function countersOf(model: Model, lab: Lab, namespaces: readonly string[]): Counters {
+  const read = (namespace: string): CounterValue[] => {
     const net = model.nets[lab.netNamed(namespace === "." ? ROOT : namespace)];
     const counted = lab.hosts[net.index].readCounters();
     return net.netfilter.counters

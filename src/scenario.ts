@@ -71,8 +71,23 @@ export interface Answer {
   readonly outputs?: readonly FrameAnswer[];
   readonly pings?: readonly PingAnswer[];
   readonly sockets?: readonly ExchangeAnswer[];
-  /** [packets, bytes] of each counter, in rule order. */
-  readonly counters?: Readonly<Record<string, readonly (readonly [number, number])[]>>;
+  readonly counters?: Counters;
+  /** Of a replay whose counters are not the recorded ones: what each of the kernel's own listener reports would have counted. */
+  readonly reports?: readonly ReportEffect[];
+}
+
+/** Packets, bytes. */
+export type CounterValue = readonly [number, number];
+/** Of each namespace, in rule order. */
+export type Counters = Readonly<Record<string, readonly CounterValue[]>>;
+
+/** A multicast listener report that a kernel may have sent, and what it adds to the counters. */
+export interface ReportEffect {
+  /** Namespace and device that sends it. */
+  readonly device: string;
+  /** Groups that it names. */
+  readonly records: number;
+  readonly counted: Counters;
 }
 
 /** Says why a question is not answered; an answer with it holds nothing else but the question. */

@@ -249,8 +249,8 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     return judged.verdict === Verdict.FOUND ? judged.outDevice : 0;
   }
 
-  sendNdisc(packet: Uint8Array, device: number): Judgement {
-    const judged = this.#judge(packet, { entry: Entry.NDISC, device });
+  sendNdisc(packet: Uint8Array, device: number, mark = 0): Judgement {
+    const judged = this.#judge(packet, { entry: Entry.NDISC, device, mark });
     this.#act(judged, packet, device, FROM_SOCKET);
     return judged;
   }

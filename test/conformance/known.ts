@@ -11,12 +11,6 @@ interface Known {
 
 const KNOWN: readonly Known[] = [
   {
-    recording: "test/kernel/chains.json.gz",
-    kind: "counters",
-    differences: 2,
-    why: "multicast listener reports that the kernel sends by itself",
-  },
-  {
     recording: "test/kernel/pings.json.gz",
     kind: "hooks of pings",
     differences: 1,

@@ -600,10 +600,10 @@ def converse(client, listening, poll):
 def answer(scenario):
     new_namespace()
     result = {"name": scenario["name"], "setup": set_up(scenario.get("setup", []))}
+    time.sleep(scenario.get("settle", 0))
     rules = scenario.get("nft", {})
     if rules:
         result["nft"] = {namespace: load_rules(namespace, text) for namespace, text in rules.items()}
-    time.sleep(scenario.get("settle", 0))
     if scenario.get("dump"):
         result["dump"] = dumps([".", *scenario.get("netns", [])])
     if scenario.get("queries"):

@@ -14,7 +14,7 @@ export interface Stack6 extends Stack {
   /** RouteId + 1 of the IPv6 routes without a gateway, of fewer than 127 bits, and the first address of each. */
   readonly onLinkRoutes6: ReadonlyMap<number, Ip | null>;
   /** Entry.NDISC: a message of neighbour discovery leaves by `device`, without a route. */
-  sendNdisc(packet: Uint8Array, device: number): Judgement;
+  sendNdisc(packet: Uint8Array, device: number, mark?: number): Judgement;
   /** Entry.ROUTE_INPUT: by which device a received packet would go on; 0: it is refused. */
   forwardDevice(packet: Uint8Array, device: number): number;
 }
