@@ -21,8 +21,8 @@ import { IpProtocol } from "../runtime/net/ipv4.ts";
 import { ipv6Packet, isLinkLocal6, NextHeader, solicitedNode } from "../runtime/net/ipv6.ts";
 import type { Counters, CounterValue, ReportEffect } from "./scenario.ts";
 
-/** One report of changes goes before anything is counted, or two; one of all groups too (mc_qrv is 2, in mc_ifc_count and mc_dad_count). */
-export const REPORTS_OF_A_DEVICE = 3;
+/** Two of all groups (mc_dad_count), and two of changes after each of two bursts of joins, the addresses' and forwarding's (mc_ifc_count). */
+export const REPORTS_OF_A_DEVICE = 6;
 
 /** ff02::16, all MLDv2-capable routers. */
 const MLD2_ROUTERS: Ipv6 = (0xff02n << 112n) | 0x16n;

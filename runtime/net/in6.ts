@@ -12,6 +12,8 @@ const prefix = (text: string): Prefix => {
   return { address: parseIp(address)!, length: Number(length) };
 };
 
+/** IPv4-mapped, ::ffff:0:0/96. */
+export const V4MAPPED: Prefix = { address: 0xffffn << 32n, length: 96 };
 export const LINK_LOCAL = prefix("fe80::/10");
 export const SITE_LOCAL = prefix("fec0::/10");
 export const IN6ADDR_LOOPBACK = 1n;

@@ -111,10 +111,10 @@ describe("reportsBetween", () => {
       3,
     ],
     [
-      "no device sends four of them",
+      "no device sends seven of them",
       [
-        [4, 344],
-        [4, 344],
+        [7, 7 * 116],
+        [7, 7 * 116],
       ],
       null,
     ],

@@ -30,6 +30,24 @@ describe.each(["reference", "compiled"] as const)("frames, %s", (engine) => {
     expect(outputs?.[0].frames?.map(({ hex }) => hex.slice(0, 28))).toEqual(["02bb000000070200000000110800"]);
   });
 
+  test("a VRF device does not send what comes from an IPv4-mapped address to an IPv6 one", async () => {
+    const mapped = "00000000000000000000ffff0a000001";
+    const vrf = ["ip -n r link add red type vrf table 10", "ip -n r link set red up", "ip -n r link set p0 master red"];
+    const commands = [...setup, ...vrf, "ip -n r -6 route add 2001:db8:c::/64 dev red table 10"];
+    const hex = (source: string) =>
+      `0200000000100200000000aa86dd6000000000081140${source}20010db8000c000000000000000000d70035003500080000`;
+    const frames = [mapped, "20010db800ff00000000000000000001"].map((source) => ({ port: "w0", hex: hex(source) }));
+    const [{ outputs }] = await replay([{ name: "s", setup: commands, hooks_in: ["r"], frames }], { engine });
+    expect(outputs?.[0].hooks?.map(({ hook, iif, oif }) => [hook, iif, oif])).toEqual([
+      ["prerouting", "p0", null],
+      ["prerouting", "red", null],
+      ["forward", "red", "red"],
+      ["postrouting", "red", "red"],
+    ]);
+    // Any other goes round until its hop limit is used up.
+    expect(outputs?.[1].hooks?.length).toBeGreaterThan(100);
+  });
+
   const addresses = `20010db8ff000000000000000000001420010db80001000000000000000000d7`;
   const later = (next: string) => `${next}000800cc98880f`;
   test.each<[string, string, string, string | null]>([

@@ -10,7 +10,8 @@
 
 import type { Device } from "../../../dsl/model.ts";
 import { isNeighbourDiscovery } from "../../../runtime/net/icmp6.ts";
-import { rt6_need_strict } from "../../../runtime/net/in6.ts";
+import { rt6_need_strict, V4MAPPED } from "../../../runtime/net/in6.ts";
+import { inPrefix } from "../../../runtime/net/ip.ts";
 import { DropReason, type Verdict } from "../../../runtime/verdict.ts";
 import { FlowFlag, flowi6 } from "../flow.ts";
 import { ip_finish_output2 } from "../ip_output.ts";
@@ -85,7 +86,9 @@ export function vrf_process_v6_outbound(net: NetNamespace, skb: SkBuff, vrf_dev:
     fl6.flags |= FlowFlag.SKIP_NH_OIF;
   } else fl6.l3mdev = vrf_dev.ifindex;
   const rt = ip6_dst_lookup_tail(net, skb, "vrf_xmit", fl6, false);
-  if (typeof rt === "number") return kfree_skb(net, skb, DropReason.IP_OUTNOROUTES);
+  // The end of ip6_dst_lookup_tail, EAFNOSUPPORT; only what is forwarded has such a source.
+  const isMixed = inPrefix(V4MAPPED, saddr) && !inPrefix(V4MAPPED, daddr) && daddr !== 0n;
+  if (typeof rt === "number" || isMixed) return kfree_skb(net, skb, DropReason.IP_OUTNOROUTES);
   skb.dst6 = rt;
   if (rt.dev === vrf_dev) return vrf_local_xmit(net, skb, vrf_dev);
 

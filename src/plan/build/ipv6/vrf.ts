@@ -8,11 +8,13 @@
 
 import { DEVICE, TraceEvent } from "../../../../runtime/abi.ts";
 import { Icmp6Type } from "../../../../runtime/net/icmp6.ts";
+import { V4MAPPED } from "../../../../runtime/net/in6.ts";
 import { IpProtocol } from "../../../../runtime/net/ipv4.ts";
 import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
 import { DropReason } from "../../../../runtime/verdict.ts";
 import {
   add,
+  and,
   call,
   eq,
   eqz,
@@ -20,6 +22,7 @@ import {
   le,
   local,
   ne,
+  or,
   type Proc,
   packet,
   ret,
@@ -49,7 +52,7 @@ import {
   resAlias,
 } from "../skb.ts";
 import { outDirect, outRedirect, qdiscTxIsDefault, vrfLocalXmit } from "../vrf.ts";
-import { HEADER6, ipv6hdr, routingTclass, rt6NeedStrict } from "./in6.ts";
+import { HEADER6, ipv6AddrAny, ipv6hdr, ipv6PrefixEqual, routingTclass, rt6NeedStrict } from "./in6.ts";
 import { setNextHop6 } from "./ip6_output.ts";
 
 const vrf = local("vrf");
@@ -151,6 +154,11 @@ export function vrfProcessV6Outbound(context: Context): Proc {
     trace(TraceEvent.vrf_xmit, [ifindexOf(dev)]),
     ...flowi4({ ...flow, ...domain }),
     when(callNet(context, "ip6_dst_lookup_flow", lookupKind("vrf_xmit")), drop(DropReason.IP_OUTNOROUTES)),
+    // The end of ip6_dst_lookup_tail, EAFNOSUPPORT; only what is forwarded has such a source.
+    when(
+      and(ipv6PrefixEqual(saddr, V4MAPPED), eqz(or(ipv6PrefixEqual(daddr, V4MAPPED), ipv6AddrAny(daddr)))),
+      drop(DropReason.IP_OUTNOROUTES),
+    ),
     when(eq(dstDev, dev), vrfLocalXmit),
     set(iif, 0),
     set(l3slave, 0),
