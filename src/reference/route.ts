@@ -257,12 +257,12 @@ function __mkroute_output(
   if (inaddr.ipv4_is_zeronet(daddr)) return Errno.EINVAL;
 
   const lbcast = inaddr.ipv4_is_lbcast(daddr);
-  const multicast = inaddr.ipv4_is_multicast(daddr);
-  const type: RouteType = lbcast ? "broadcast" : multicast ? "multicast" : found;
+  const type: RouteType = lbcast ? "broadcast" : inaddr.ipv4_is_multicast(daddr) ? "multicast" : found;
+  const multicast = type === "multicast";
   const joined = multicast && ip_check_mc(dev_out, daddr);
   const loopsBack = type === "broadcast" || joined;
   const local = loopsBack || (!multicast && (isLoopback(dev_out) || found === "local"));
-  // A multicast without a route of its own takes the default route's device, but not its gateway.
+  // A multicast without a route of its own takes the default route's device, but not its gateway; likewise by a route of that type.
   const noGateway = lbcast || (multicast && res !== null && res.route.prefix.length < 4);
   noteType(skb, type);
   return {

@@ -30,6 +30,19 @@ describe.each(["reference", "compiled"] as const)("frames, %s", (engine) => {
     expect(outputs?.[0].frames?.map(({ hex }) => hex.slice(0, 28))).toEqual(["02bb000000070200000000110800"]);
   });
 
+  test.each([
+    ["multicast 0.0.0.0/0", undefined],
+    ["multicast 10.8.0.0/14", "10.0.1.9"],
+    ["broadcast 0.0.0.0/0", "10.0.1.9"],
+    ["unicast 0.0.0.0/0", "10.0.1.9"],
+  ])("the gateway of a route of type %s", async (route, gateway) => {
+    const commands = ["ip link add d0 type dummy", "ip link set d0 up", "ip addr add 10.0.1.1/24 dev d0"];
+    commands.push("ip nexthop add id 1 via 10.0.1.9 dev d0", `ip route add ${route} nhid 1`);
+    const [{ answers }] = await replay([{ name: "s", setup: commands, queries: [{ dst: "10.9.0.1" }] }], { engine });
+    expect(answers?.[0]).toMatchObject({ dev: "d0", prefsrc: "10.0.1.1" });
+    expect(answers?.[0].gateway).toBe(gateway);
+  });
+
   test("a VRF device does not send what comes from an IPv4-mapped address to an IPv6 one", async () => {
     const mapped = "00000000000000000000ffff0a000001";
     const vrf = ["ip -n r link add red type vrf table 10", "ip -n r link set red up", "ip -n r link set p0 master red"];

@@ -33,7 +33,7 @@ import {
 } from "../../net/ipv6.ts";
 import { Verdict } from "../../verdict.ts";
 import type { Judgement } from "../events.ts";
-import { isAnycast, isOwnAddress, ownerOf6, routedOwner, selectSource6 } from "./addresses.ts";
+import { isAnycast, isOwnAddress, routedOwner, selectSource6 } from "./addresses.ts";
 import { ERROR_COST } from "./peer-limit.ts";
 import type { Stack6, Upper6 } from "./stack.ts";
 
@@ -135,7 +135,9 @@ function errorDevice(stack: Stack6, ip: Ipv6View, { device, receivedBy, packet }
   const kind = stack.devices.get(device)?.kind;
   if (kind !== "loopback" && kind !== "vrf") return device;
   if (isLinkLocal6(ip.destination)) return receivedBy;
-  return ownerOf6(stack.devices, ip.destination, device) || stack.forwardDevice(packet, receivedBy) || LOOPBACK_IFINDEX;
+  return (
+    routedOwner(stack.devices, ip.destination, device) || stack.forwardDevice(packet, receivedBy) || LOOPBACK_IFINDEX
+  );
 }
 
 function errorSource(stack: Stack6, ip: Ipv6View, { device, receivedBy, groupFrame }: Icmp6Cause): Ipv6 {
@@ -164,6 +166,12 @@ function allowed(stack: Stack6, found: Judgement, destination: Ipv6): boolean {
   return stack.peers6.allow(destination, ERROR_COST);
 }
 
-/** ipv6_anycast_destination, of icmpv6_route_lookup: the first address of an on-link prefix is its routers' (RFC 4291 section 2.6.1). */
-const isAnycastDestination = (stack: Stack6, { verdict, routeType, route }: Judgement, destination: Ipv6): boolean =>
-  verdict === Verdict.FOUND && (routeType === RouteTypeCode.anycast || stack.onLinkRoutes6.get(route) === destination);
+/**
+ * ipv6_anycast_destination, of icmpv6_route_lookup: the first address of an on-link prefix is its routers' (RFC 4291 section 2.6.1). A
+ * command's route of type anycast is none (RTF_ANYCAST).
+ */
+function isAnycastDestination(stack: Stack6, found: Judgement, destination: Ipv6): boolean {
+  if (found.verdict !== Verdict.FOUND) return false;
+  const isJoined = found.routeType === RouteTypeCode.anycast && isAnycast(stack.devices, destination, found.outDevice);
+  return isJoined || stack.onLinkRoutes6.get(found.route) === destination;
+}

@@ -165,19 +165,17 @@ export function mkrouteOutput(context: Context): Proc {
   const ownLoopback = or(hasFlag(out, "LOOPBACK"), hasFlag(out, "VRF"));
   const joined = and(eq(flDaddr, IGMP_ALL_HOSTS), ne(hasFlag(out, "UP"), 0));
   const ownRoute = or(hasFlag(out, "LOOPBACK"), eq(found, RouteTypeCode.local));
-  const isLocal = select(isMulticast(flDaddr), loopsBack, or(ownRoute, loopsBack));
+  const isGroup = eq(type, RouteTypeCode.multicast);
+  const isLocal = select(isGroup, loopsBack, or(ownRoute, loopsBack));
   const body: Step[] = [
     when(and(confined, eqz(ownLoopback)), fails(Errno.EINVAL)),
     when(isZeronet(flDaddr), fails(Errno.EINVAL)),
     set(type, found),
-    set(loopsBack, 0),
-    // A multicast without a route of its own takes the default route's device, but not its gateway.
-    when(isMulticast(flDaddr), [
-      set(type, RouteTypeCode.multicast),
-      set(loopsBack, joined),
-      when(alias, [when(lt(resPrefixLength, 4), [set(alias, 0)])]),
-    ]),
+    when(isMulticast(flDaddr), [set(type, RouteTypeCode.multicast)]),
     when(isLbcast(flDaddr), [set(type, RouteTypeCode.broadcast), set(alias, 0)]),
+    set(loopsBack, 0),
+    // A multicast without a route of its own takes the default route's device, but not its gateway; likewise by a route of that type.
+    when(isGroup, [set(loopsBack, joined), when(alias, [when(lt(resPrefixLength, 4), [set(alias, 0)])])]),
     when(eq(type, RouteTypeCode.broadcast), [set(loopsBack, 1)]),
     noteType(type),
     set(dstDev, out),
