@@ -3,7 +3,7 @@ import type { Diagnostic } from "../dsl/diagnostic.ts";
 import type { Model, Net, Origin } from "../dsl/model.ts";
 import { NO_SPAN, type Span } from "../dsl/span.ts";
 import type { EngineKind } from "./engines.ts";
-import { reached, referenceOnly } from "./netfilter/reach.ts";
+import { leadsTo, reached, referenceOnly } from "./netfilter/reach.ts";
 
 /** One error for each network whose packets would meet what the engine does not run. */
 export function unsupported(model: Model, engine: EngineKind = "compiled"): Diagnostic[] {
@@ -20,7 +20,7 @@ export function unsupported(model: Model, engine: EngineKind = "compiled"): Diag
         message:
           engine === "reference"
             ? "`reject` at netdev hooks is checked, but packets are not run through it yet"
-            : "programs, `reject` at netdev hooks, and chains with `fib`, `fwd`, `dup`, `type route` or IPv4 options, are checked, but not compiled yet",
+            : "`reject` at netdev hooks, and chains and programs with `fib`, `fwd`, `dup`, `type route` or IPv4 options, are checked, but not compiled yet",
         primary: { span, message: "would be left out" },
         secondary: [],
         help: [
@@ -34,16 +34,15 @@ export function unsupported(model: Model, engine: EngineKind = "compiled"): Diag
   });
 }
 
-/** Programs, and chains with statements that the compiler does not do yet. */
+/** Chains and programs with statements that the compiler does not do yet. */
 function notCompiled(net: Net): Span | undefined {
-  const { chains, hooks } = net.netfilter;
-  const hooked = reached(
-    net.netfilter,
-    hooks.flatMap((hook) => hook.chains),
-  );
-  const first = chains.find((chain) => hooked.includes(chain) && referenceOnly(chain));
-  const [program] = net.netfilter.programs;
-  return spanOf(program) ?? rejectsOnDevice(net) ?? spanOf(first);
+  const { hooks, programs } = net.netfilter;
+  const roots = [
+    ...hooks.flatMap((hook) => hook.chains),
+    ...programs.flatMap(({ rules }) => leadsTo(net.netfilter, rules)),
+  ];
+  const first = [...reached(net.netfilter, roots), ...programs].find(referenceOnly);
+  return rejectsOnDevice(net) ?? spanOf(first);
 }
 
 /** Answers that would leave a device without a route (nft_reject_netdev_eval). */

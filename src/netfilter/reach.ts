@@ -1,20 +1,30 @@
 /** What chains lead to, and what their rules do: so that nothing is compiled, nor done for a packet, that no rule needs. */
-import type { Chain, ChainId, Expr, Netfilter, Step } from "../../dsl/chain-model.ts";
+import type { Chain, ChainId, Expr, FilterRule, Netfilter, Step } from "../../dsl/chain-model.ts";
 
 /** The chains, and all that their rules and verdict maps lead to, in the order of ids. */
-export function reached({ chains, sets }: Netfilter, from: readonly ChainId[]): Chain[] {
+export function reached(netfilter: Netfilter, from: readonly ChainId[]): Chain[] {
   const ids = new Set(from);
-  for (const id of ids)
-    for (const step of chains[id].rules.flatMap(({ steps }) => steps)) {
-      if (step.kind === "jump" || step.kind === "goto") ids.add(step.chain);
-      if (step.kind !== "vmap") continue;
-      for (const { value } of sets[step.map].elements)
-        if (typeof value === "object" && value !== null && "chain" in value) ids.add(value.chain);
-    }
-  return [...ids].sort((a, b) => a - b).map((id) => chains[id]);
+  for (const id of ids) for (const next of leadsTo(netfilter, netfilter.chains[id].rules)) ids.add(next);
+  return [...ids].sort((a, b) => a - b).map((id) => netfilter.chains[id]);
 }
 
-export const stepsOf = (chains: readonly Chain[]): Step[] =>
+/** The chains that rules jump and go to. */
+export function leadsTo({ sets }: Netfilter, rules: readonly FilterRule[]): ChainId[] {
+  return rules
+    .flatMap(({ steps }) => steps)
+    .flatMap((step): ChainId[] => {
+      if (step.kind === "jump" || step.kind === "goto") return [step.chain];
+      if (step.kind !== "vmap") return [];
+      return sets[step.map].elements.flatMap(({ value }) =>
+        typeof value === "object" && value !== null && "chain" in value ? [value.chain] : [],
+      );
+    });
+}
+
+/** What has rules: a chain, a program. */
+type Rules = Pick<Chain, "rules">;
+
+export const stepsOf = (chains: readonly Rules[]): Step[] =>
   chains.flatMap(({ rules }) => rules.flatMap(({ steps }) => steps));
 
 /** An expression with all that it is made of. */
@@ -40,7 +50,7 @@ export function* expressionsOfStep(step: Step): Generator<Expr> {
 }
 
 /** Does a rule ask for the L4 protocol, or for what stands behind the IP header? */
-export const usesTransport = (chains: readonly Chain[]): boolean =>
+export const usesTransport = (chains: readonly Rules[]): boolean =>
   stepsOf(chains).some(
     (step) =>
       (step.kind === "write payload" && (step.pseudo || isTransport(step.base))) ||
@@ -55,11 +65,11 @@ export const usesTransport = (chains: readonly Chain[]): boolean =>
 
 const isTransport = (base: string): boolean => base === "transport" || base === "inner";
 
-export const writesPayload = (chains: readonly Chain[]): boolean =>
+export const writesPayload = (chains: readonly Rules[]): boolean =>
   stepsOf(chains).some((step) => step.kind === "write payload");
 
 /** Does the chain hold what is run by the reference alone: copies, other devices, look-ups, IPv4 options, routing anew? */
-export const referenceOnly = (chain: Chain): boolean =>
+export const referenceOnly = (chain: Rules & Partial<Pick<Chain, "base">>): boolean =>
   chain.base?.type === "route" ||
   stepsOf([chain]).some(
     (step) =>
@@ -68,5 +78,5 @@ export const referenceOnly = (chain: Chain): boolean =>
   );
 
 /** Can a packet leave with another mark than it came with? */
-export const setsMark = ({ chains }: Netfilter): boolean =>
-  stepsOf(chains).some((step) => step.kind === "set meta" && step.key === "mark");
+export const setsMark = ({ chains, programs }: Netfilter): boolean =>
+  stepsOf([...chains, ...programs]).some((step) => step.kind === "set meta" && step.key === "mark");

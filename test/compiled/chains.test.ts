@@ -12,7 +12,7 @@ import { compileModel } from "../../src/compile.ts";
 import { referenceEngine } from "../../src/reference/engine.ts";
 import { fill, judged, SLOT_SIZE } from "./agree.ts";
 import { planEngines } from "./plan-engine.ts";
-import { anyChains, readChains } from "./random-chains.ts";
+import { anyChains, anyPrograms, readChains } from "./random-chains.ts";
 import { anyModel } from "./random-model.ts";
 import { anyPacket, type DrawnPacket } from "./random-packets.ts";
 
@@ -59,6 +59,27 @@ const batches = fc.sample(
     numRuns: 1,
   },
 )[0];
+
+const anyProgramModel = fc
+  .tuple(anyModel(), anyPrograms, anyChains)
+  .map(([model, programs, chains]) => ({ model: withChains(model, readChains(`${programs}\n${chains}`)) }));
+
+describe("random programs", () => {
+  const drawn = fc.sample(anyProgramModel, { seed: SEED, numRuns: 2 * RUNS });
+  test.each(drawn.map((one, i) => [i, one] as const))(
+    "network %i: every engine agrees",
+    async (i, { model }) => {
+      expect(model.nets[0].netfilter.programs.length).toBeGreaterThan(0);
+      const engines: Engine[] = planEngines(model, { level: 0 });
+      for (const level of i === 0 ? LEVELS : ([0] as const)) {
+        const dataplane = await load((await compileModel(model, { level })).artifact);
+        engines.push(dataplane.net(0));
+      }
+      expectSame(referenceEngine(model.nets[0], model.kernel), engines, batches);
+    },
+    180_000,
+  );
+});
 
 describe("random chains", () => {
   const drawn = fc.sample(anyChainModel, { seed: SEED, numRuns: RUNS });

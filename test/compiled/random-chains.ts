@@ -273,6 +273,58 @@ const table = (family: Family, name: string): fc.Arbitrary<string> => {
     );
 };
 
+type ProgramHook = "xdp" | "tc ingress" | "tc egress";
+
+const program = (hook: ProgramHook, device: string): fc.Arbitrary<string> => {
+  const verdicts = hook === "xdp" ? ["PASS", "DROP", "TX", "ABORTED"] : ["OK", "SHOT"];
+  const word = from(...verdicts, "", "", "continue", "return", "jump apart", "goto apart");
+  const redirect = text("REDIRECT ", from("a", "b", "c", "d", "e", "red", "lo"));
+  const end = fc.oneof({ weight: 5, arbitrary: word }, { weight: 2, arbitrary: redirect });
+  const where = hook === "tc egress" ? outMatch : inMatch;
+  const line = fc
+    .tuple(
+      fc.array(fc.oneof(anyMatch, ipMatch, ip6Match, where), { minLength: 1, maxLength: 2 }),
+      fc.array(statement("inet"), { maxLength: 2 }),
+      end,
+    )
+    .map(([tests, statements, decision]) => [...tests, ...statements, decision].join(" ").trim());
+  return fc
+    .tuple(fc.array(line, { minLength: 1, maxLength: 6 }), from("", "", `    policy ${verdicts[1]}`))
+    .map(([lines, policy]) => `on ${hook} ${device} {\n${policy}\n    ${lines.join("\n    ")}\n  }`);
+};
+
+/** The text of some programs, and of a chain that they lead to. */
+export const anyPrograms: fc.Arbitrary<string> = fc
+  .tuple(
+    fc.array(
+      fc.oneof(
+        ...[program("xdp", "a"), program("xdp", "c"), program("tc ingress", "a"), program("tc ingress", "red")],
+        ...[
+          program("tc ingress", "lo"),
+          program("tc ingress", "d"),
+          program("tc egress", "b"),
+          program("tc egress", "red"),
+        ],
+        ...[program("tc egress", "a"), program("tc egress", "lo")],
+      ),
+      { minLength: 3, maxLength: 7 },
+    ),
+    fc.array(fc.tuple(anyMatch, statement("inet"), from("", "", "return", "accept", "drop")), {
+      minLength: 1,
+      maxLength: 4,
+    }),
+  )
+  .map(([programs, rules]) => {
+    const seen = new Set<string>();
+    const once = programs.filter((body) => {
+      const device = body.match(/^on xdp \w+/)?.[0];
+      if (device === undefined) return true;
+      return !seen.has(device) && seen.add(device);
+    });
+    const chain = `  chain apart {\n    ${rules.map((parts) => parts.join(" ")).join("\n    ")}\n  }`;
+    return [chain, ...once.map((body, i) => `  program p${i} ${body}`)].join("\n");
+  });
+
 /** The text of some tables. */
 export const anyChains: fc.Arbitrary<string> = fc
   .array(from<Family>("ip", "ip6", "inet", "inet", "netdev"), { minLength: 1, maxLength: 3 })

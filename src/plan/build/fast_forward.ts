@@ -14,7 +14,7 @@
  * proc says nothing of its own about Linux; it is the straight line through receive.ts, ip_input.ts, route_input.ts, source.ts,
  * forward.ts, output.ts and neighbour.ts, its values in registers. Traces are taken on the long way alone (the plan that is
  * traced has no fast_forward), and tests hold the two against each other. Where a namespace's rule list asks more of a packet than
- * its VRF, or where a chain looks at IPv4, there is none.
+ * its VRF, or where a chain or a program looks at IPv4, there is none.
  */
 import { type Rule, Scope } from "../../../dsl/model.ts";
 import {
@@ -104,7 +104,11 @@ const header = (offset: number, bytes: 1 | 2 | 4): Expr => packet(mac, ETHERNET_
 /** Whether the namespace has it. */
 export function hasFastForward({ net }: Context): boolean {
   const looks = net.netfilter.hooks.some(({ family }) => family !== 6);
-  return !looks && net.rules.filter(({ family }) => family === 4).every(asksForVrfAlone);
+  return (
+    !looks &&
+    net.netfilter.programs.length === 0 &&
+    net.rules.filter(({ family }) => family === 4).every(asksForVrfAlone)
+  );
 }
 
 /** The rule looks a table up for every packet, or for every packet of a VRF its table. */

@@ -12,6 +12,7 @@
  *   fib_rules.ts   rule lists                   rules.ts        fib_lookup         fib.ts  fib_table_lookup
  *   multipath.ts   fib_select_multipath         l3mdev.ts, devinet.ts, flow.ts, dst.ts, checksum.ts, in.ts
  *   neighbour.ts   ip_finish_output2            transmit.ts     dev_queue_xmit
+ *   programs.ts    XDP and tc programs          ethernet.ts     headers, VLAN tags
  *   verdict.ts     how a packet leaves          skb.ts          the registers that all share
  *   netfilter/     nf_hook, chains, sets and maps
  *
@@ -79,6 +80,7 @@ import {
   socketPorts,
 } from "./output.ts";
 import { neighUpdate, packetProc, processNet, processProc } from "./process.ts";
+import { programProcs } from "./programs.ts";
 import {
   devLoopbackReceive,
   devReceive,
@@ -127,7 +129,12 @@ export function buildPlan(model: Model, layout: Layout, { fast = false }: PlanOp
         const short = fast && hasFastForward(context);
         return [processNet(context, short), ...(short ? [fastForward(context)] : []), ...namespaceProcs(context)];
       }),
-      ...contexts.flatMap((context) => [...hookProcs(context), ...chainProcs(context), ...rejectProcs(context)]),
+      ...contexts.flatMap((context) => [
+        ...hookProcs(context),
+        ...chainProcs(context),
+        ...programProcs(context),
+        ...rejectProcs(context),
+      ]),
       ...sharedProcs(layout),
     ],
     skb: SKB_REGS,

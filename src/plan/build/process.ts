@@ -17,11 +17,13 @@ import { MAX_PASSES } from "../../reference/passes.ts";
 import {
   add,
   and,
+  block,
   call,
   eq,
   eqz,
   guard,
   i64,
+  leave,
   load,
   local,
   type Operand,
@@ -43,6 +45,7 @@ import { IPHDR_BYTES } from "./in.ts";
 import { refuseHeader6, whenIpv6 } from "./ipv6/af_inet6.ts";
 import { macHeader, priority, sending, skBound, skOwner } from "./netfilter/registers.ts";
 import { REFUSE_HEADER } from "./output.ts";
+import { redirects } from "./programs.ts";
 import {
   DstInput,
   dev,
@@ -89,10 +92,13 @@ export function processProc(contexts: readonly Context[]): Proc {
 /** @param fast packets that fast_forward knows go that way */
 export function processNet(context: Context, fast: boolean): Proc {
   const long: Step[] = [
-    runNet(context, "packet"),
-    ...(setsMark(context.net.netfilter) ? [writeColumn("mark", mark)] : []),
-    writeColumn("priority", priority),
-    ...countVerdict(context),
+    block("judged", [
+      when(eq(readColumn("entry"), Entry.JUDGED), [leave("judged")]),
+      runNet(context, "packet"),
+      ...(setsMark(context.net.netfilter) ? [writeColumn("mark", mark)] : []),
+      writeColumn("priority", priority),
+      ...countVerdict(context),
+    ]),
   ];
   const body: Step[] = [
     // No register is read before it is set, even where only the packet's way tells that it is.
@@ -136,7 +142,9 @@ export function packetProc(context: Context): Proc {
       when(eqz(next), [ret()]),
       set(entry, next),
       set(next, Next.DONE),
-      when(eq(entry, Next.NETIF_RX), [runNet(context, "netif_rx")], [runNet(context, "vrf_xmit")]),
+      when(eq(entry, Next.NETIF_RX), [runNet(context, "netif_rx")]),
+      when(eq(entry, Next.VRF_XMIT), [runNet(context, "vrf_xmit")]),
+      ...(redirects(context) ? [when(eq(entry, Next.DEV_QUEUE_XMIT), [runNet(context, "dev_queue_xmit", dev)])] : []),
     ]),
     ...drop(DropReason.RECURSION),
   ];

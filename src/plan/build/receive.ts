@@ -17,7 +17,6 @@ import {
   guard,
   local,
   ne,
-  type Operand,
   or,
   type Proc,
   packet,
@@ -51,14 +50,14 @@ import {
   writeColumn,
 } from "./context.ts";
 import { noteRoute, noteType } from "./dst.ts";
+import { ethProto, isVlan, VLAN_HLEN } from "./ethernet.ts";
 import { IPHDR_BYTES, iphdr, isMulticast } from "./in.ts";
 import { refuseHeader6, whenIpv6 } from "./ipv6/af_inet6.ts";
 import { nfHook } from "./netfilter/hook.ts";
 import { macHeader, protocol, sending, skBound, skOwner } from "./netfilter/registers.ts";
 import { REFUSE_HEADER } from "./output.ts";
+import { tcHook, xdpHook } from "./programs.ts";
 import { DstInput, dev, dstIdev, dstInput, dstType, l3, mac, PacketType, pktType, xmitRecursion } from "./skb.ts";
-
-const VLAN_HLEN = 4;
 
 /** Entry RECEIVE: the wire delivers a frame (veth: __dev_forward_skb), if the device takes it at all. */
 export function devReceive(context: Context): Proc {
@@ -70,6 +69,7 @@ export function devReceive(context: Context): Proc {
     set(mac, readColumn("data")),
     guard(mac, ETHERNET_HEADER_BYTES, drop(DropReason.PKT_TOO_SMALL)),
     when(hasFlag(dev, "VETH"), [when(gt(sub(tail, mac), limit), drop(DropReason.PKT_TOO_BIG))]),
+    ...xdpHook(context),
     runNet(context, "netif_receive_skb"),
     ret(),
   ];
@@ -82,8 +82,8 @@ export function netifReceiveSkb(context: Context): Proc {
     run(ETH_TYPE_TRANS),
     set(type, packet(mac, 12, 2)),
     set(tagged, type),
-    passHook("xdp", ifindexOf(dev), 0),
     when(isVlan(type), [set(tagged, call(SKB_VLAN_UNTAG, [])), whenCut, set(protocol, typeOf(tagged))]),
+    ...ethProto,
     ...tcIngressHooks(context),
     when(isVlan(type), [
       set(tagged, call(VLAN_INNER, [tagged])),
@@ -107,7 +107,7 @@ export function netifReceiveSkb(context: Context): Proc {
 }
 
 const tcIngressHooks = (context: Context): Step[] => [
-  passHook("tc ingress", ifindexOf(dev), 0),
+  ...tcHook(context, "tc ingress", ifindexOf(dev)),
   ...nfHook(context, "netdev ingress", null, [ifindexOf(dev), 0]),
 ];
 const ingressHooks = (context: Context): Step[] => [passHook("xdp", ifindexOf(dev), 0), ...tcIngressHooks(context)];
@@ -118,7 +118,6 @@ const tagged = local("tagged");
 const CUT = -1;
 const vlanOf = (word: Reg): Expr => shr(word, 16);
 const typeOf = (word: Reg): Expr => and(word, 0xffff);
-const isVlan = (type: Operand): Expr => or(eq(type, EtherType.VLAN), eq(type, EtherType.VLAN_STACKED));
 const whenCut: Step = when(eq(tagged, CUT), drop(DropReason.NOT_SPECIFIED));
 
 const [addressesHigh, addressesMiddle, addressesLow] = [local("high"), local("middle"), local("low")];
@@ -227,8 +226,8 @@ export function netifRx(context: Context): Proc {
     set(skOwner, 0),
     set(sending, 0),
     set(skBound, 0),
-    set(mac, sub(l3, ETHERNET_HEADER_BYTES)),
     guard(mac, ETHERNET_HEADER_BYTES, drop(DropReason.NOT_SPECIFIED)),
+    passHook("xdp", ifindexOf(dev), 0),
     runNet(context, "netif_receive_skb"),
     ret(),
   ];

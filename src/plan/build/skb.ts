@@ -119,6 +119,8 @@ export const Next = {
   NETIF_RX: 1,
   /** `dev`, a VRF, has the packet to send. */
   VRF_XMIT: 2,
+  /** A program redirects the packet: `dev` has it to send. */
+  DEV_QUEUE_XMIT: 3,
 } as const;
 
 /** FLOWI_FLAG_*; their values differ between releases and mean nothing outside. */

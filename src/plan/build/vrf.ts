@@ -11,6 +11,7 @@
  */
 
 import { DEVICE, RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
+import { EtherType } from "../../../runtime/net/ethernet.ts";
 import { DropReason } from "../../../runtime/verdict.ts";
 import {
   and,
@@ -38,7 +39,7 @@ import { flowi4 } from "./flow.ts";
 import { HEADER, IPHDR_BYTES, iphdr, isLbcast, isMulticast, routingTos } from "./in.ts";
 import { l3mdevMaster } from "./l3mdev.ts";
 import { nfHook } from "./netfilter/hook.ts";
-import { sending } from "./netfilter/registers.ts";
+import { sending, protocol as skbProtocol } from "./netfilter/registers.ts";
 import {
   DstInput,
   DstOutput,
@@ -144,9 +145,11 @@ export function vrfXmit(context: Context): Proc {
       ? { oif: ifindexOf(dev), flags: FlowFlag.ANYSRC | FlowFlag.SKIP_NH_OIF }
       : { l3mdev: dev, flags: FlowFlag.ANYSRC };
   const body: Step[] = [
-    guard(l3, IPHDR_BYTES, drop(DropReason.IP_INHDR)),
-    when(eq(iphdr.version, 6), [runNet(context, "vrf_process_v6_outbound"), ret()]),
     trace(TraceEvent.vrf_xmit, [ifindexOf(dev)]),
+    when(eq(skbProtocol, EtherType.IPV6), [runNet(context, "vrf_process_v6_outbound"), ret()]),
+    // Programs can send any frame by a VRF device (vrf_tx_error).
+    when(ne(skbProtocol, EtherType.IPV4), drop(DropReason.NOT_SPECIFIED)),
+    guard(l3, IPHDR_BYTES, drop(DropReason.NOT_SPECIFIED)),
     ...flowi4({ ...flow, ...domain }),
     when(callNet(context, "ip_route_output_key", lookupKind("vrf_xmit")), drop(DropReason.IP_OUTNOROUTES)),
     when(eq(dstDev, dev), vrfLocalXmit),

@@ -150,8 +150,7 @@ export function vrfProcessV6Outbound(context: Context): Proc {
       ? { oif: ifindexOf(dev), flags: FlowFlag.ANYSRC | FlowFlag.SKIP_NH_OIF }
       : { l3mdev: dev, flags: FlowFlag.ANYSRC };
   const body: Step[] = [
-    guard(l3, IPV6_HEADER_BYTES, drop(DropReason.IP_INHDR)),
-    trace(TraceEvent.vrf_xmit, [ifindexOf(dev)]),
+    guard(l3, IPV6_HEADER_BYTES, drop(DropReason.NOT_SPECIFIED)),
     ...flowi4({ ...flow, ...domain }),
     when(callNet(context, "ip6_dst_lookup_flow", lookupKind("vrf_xmit")), drop(DropReason.IP_OUTNOROUTES)),
     // The end of ip6_dst_lookup_tail, EAFNOSUPPORT; only what is forwarded has such a source.

@@ -8,7 +8,7 @@
  * Only what a hook leads to is built; a namespace without chains has none of them.
  */
 import type { Chain, ChainId } from "../../../../dsl/chain-model.ts";
-import { reached } from "../../../netfilter/reach.ts";
+import { leadsTo, reached } from "../../../netfilter/reach.ts";
 import type { Proc } from "../../ir.ts";
 import { type Context, proc } from "../context.ts";
 import { HEADER } from "../in.ts";
@@ -16,7 +16,7 @@ import { HEADER6 } from "../ipv6/in6.ts";
 import type { ChainContext } from "./code.ts";
 import { chainEnd, ruleSteps } from "./rule.ts";
 import { hasProc, setProc } from "./sets.ts";
-import { type View, viewOf } from "./view.ts";
+import { programView, type View, viewOf } from "./view.ts";
 
 export const requiresOf = (view: View): Proc["requires"] => (view === "ip" ? HEADER : view === "ip6" ? HEADER6 : []);
 
@@ -42,12 +42,14 @@ function chainProc(chains: ChainContext, chain: Chain): Proc {
 
 /** All chains that packets of a view come to. */
 const chainsOf = ({ net: { netfilter } }: Context, view: View): Chain[] =>
-  reached(
-    netfilter,
-    netfilter.hooks.filter((hook) => viewOf(hook) === view).flatMap((hook) => hook.chains),
-  );
+  reached(netfilter, [
+    ...netfilter.hooks.filter((hook) => viewOf(hook) === view).flatMap((hook) => hook.chains),
+    ...netfilter.programs
+      .filter(({ hook }) => programView(hook) === view)
+      .flatMap(({ rules }) => leadsTo(netfilter, rules)),
+  ]);
 
-const VIEWS: readonly View[] = ["ip", "ip6", "ingress", "egress"];
+const VIEWS: readonly View[] = ["ip", "ip6", "ingress", "tc", "egress"];
 
 /** Every proc of the namespace's chains; the hooks' come with hook.ts. */
 export function chainProcs(context: Context): Proc[] {

@@ -6,9 +6,10 @@
 import type { Expr as ChainExpr, MetaKey, Payload } from "../../../../dsl/chain-model.ts";
 import { DEVICE } from "../../../../runtime/abi.ts";
 import { LOOPBACK_IFINDEX } from "../../../../runtime/brand.ts";
-import { EtherType } from "../../../../runtime/net/ethernet.ts";
+import { ETHERNET_HEADER_BYTES, EtherType } from "../../../../runtime/net/ethernet.ts";
 import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
 import {
+  add,
   call,
   type Expr,
   eq,
@@ -164,10 +165,14 @@ function ofEtherType(code: RuleCode, type: number, bytes: number): void {
 
 /** ARPHRD_* */
 const ArpHrd = { ETHER: 1, LOOPBACK: 772 } as const;
-const NfProto = { ip: 2, ip6: 10, ingress: 5, egress: 5 } as const;
+const NfProto = { ip: 2, ip6: 10, ingress: 5, tc: 5, egress: 5 } as const;
 
-/** skb->len: at `netdev egress` the Ethernet header counts. */
-export const skbLength = (code: RuleCode): Expr => sub(tail, code.chain.view === "egress" ? mac : l3);
+/** skb->len: at `netdev egress` the Ethernet header counts, in programs too. */
+export function skbLength({ chain: { view } }: RuleCode): Expr {
+  const behind = sub(tail, l3);
+  if (view === "tc") return add(behind, select(macHeader, ETHERNET_HEADER_BYTES, 0));
+  return view === "egress" ? sub(tail, mac) : behind;
+}
 
 function meta(code: RuleCode, key: MetaKey): Expr {
   const { context, view } = code.chain;

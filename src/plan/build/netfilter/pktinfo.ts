@@ -38,7 +38,7 @@ import { proc } from "../context.ts";
 import { HEADER, IP_OFFSET, IPHDR_BYTES, iphdr, Protocol } from "../in.ts";
 import { HEADER6, ipv6hdr } from "../ipv6/in6.ts";
 import { l3, mac } from "../skb.ts";
-import { NO_L4PROTO, NOWHERE, protocol, thoff, thoffAny, tprot } from "./registers.ts";
+import { macHeader, NO_L4PROTO, NOWHERE, protocol, thoff, thoffAny, tprot } from "./registers.ts";
 import type { View } from "./view.ts";
 
 const SET_IPV4 = "nft_set_pktinfo_ipv4";
@@ -49,7 +49,9 @@ const SET_NETDEV = "nft_set_pktinfo_netdev";
 export function setPktinfo(view: View): Step[] {
   const set_ = run(view === "ip" ? SET_IPV4 : view === "ip6" ? SET_IPV6 : SET_NETDEV);
   // Of fragments but the first ipv6_find_hdr finds no header, and leaves the offset at the start of what the hook sees.
-  return view === "egress" ? [set_, when(eq(thoffAny, l3), [set(thoffAny, mac)])] : [set_];
+  const start = [set(thoffAny, mac)];
+  if (view === "egress") return [set_, when(eq(thoffAny, l3), start)];
+  return view === "tc" ? [set_, when(and(eq(thoffAny, l3), macHeader), start)] : [set_];
 }
 
 /** nft_set_pktinfo_unspec */

@@ -29,6 +29,25 @@ export const sending = skbReg("sending");
 /** sk->sk_bound_dev_if of the socket that sends: an ifindex, 0: none. */
 export const skBound = skbReg("sk_bound");
 
+/** Where a program's REDIRECT sends the packet: an ifindex. */
+export const redirectDevice = skbReg("redirect_device");
+/** skb_do_redirect sends the packet: netfilter, a layer above, is not asked at egress: 1 or 0. */
+export const nfSkipEgress = skbReg("nf_skip_egress");
+
 export const CHAIN_REGS: readonly Reg[] = [
-  ...[hookIn, hookOut, tprot, thoff, thoffAny, priority, protocol, macHeader, skOwner, sending, skBound],
+  ...[
+    hookIn,
+    hookOut,
+    tprot,
+    thoff,
+    thoffAny,
+    priority,
+    protocol,
+    macHeader,
+    skOwner,
+    sending,
+    skBound,
+    redirectDevice,
+    nfSkipEgress,
+  ],
 ];

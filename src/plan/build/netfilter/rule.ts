@@ -13,6 +13,7 @@ import type {
   Decision,
   Effect,
   FilterRule,
+  Program,
   Step as RuleStep,
   Test,
   Verdict,
@@ -36,6 +37,7 @@ import {
   local,
   lt,
   mul,
+  type Operand,
   ret,
   type Step,
   select,
@@ -50,7 +52,7 @@ import { mark, PacketType, pktType } from "../skb.ts";
 import { type ChainContext, RuleCode } from "./code.ts";
 import { evaluate, lookUp, skbLength } from "./expr.ts";
 import { writePayload } from "./payload_set.ts";
-import { priority } from "./registers.ts";
+import { priority, redirectDevice } from "./registers.ts";
 import { rejectResult } from "./reject.ts";
 import { elementValue, within } from "./sets.ts";
 import { below, constantOf, equal, type Wide } from "./wide.ts";
@@ -61,20 +63,22 @@ export const ChainResult = {
   CONTINUE: 0,
   ACCEPT: 1,
   DROP: 2,
-  /** REJECT (reject.ts) and above: dropped, and the sender is told. */
+  /** REJECT (reject.ts) and above: dropped, and the sender is told. In programs PROGRAM_RESULT and above. */
 } as const;
+/** And the place in RULE_DECISIONS of what a rule of a program says. */
+export const PROGRAM_RESULT = 0x100;
 
 /** A rule's place, for traces and for what comes after it. */
 interface Place {
-  readonly chain: Chain;
+  readonly list: Chain | Program;
   readonly index: number;
   readonly label: string;
 }
 
 const result = local("result");
 
-export function ruleSteps(context: ChainContext, chain: Chain, rule: FilterRule, index: number): Step {
-  const place: Place = { chain, index, label: `rule_${index}` };
+export function ruleSteps(context: ChainContext, list: Chain | Program, rule: FilterRule, index: number): Step {
+  const place: Place = { list, index, label: `rule_${index}` };
   const code = new RuleCode(context, place.label);
   let decided = false;
   for (const [at, step] of rule.steps.entries()) decided = compileStep(code, place, step, at) || decided;
@@ -82,11 +86,13 @@ export function ruleSteps(context: ChainContext, chain: Chain, rule: FilterRule,
   return block(place.label, code.steps);
 }
 
-const traceRule = ({ chain, index }: Place, decision: RuleDecision, target: number | null = null): Step =>
+const isChain = (list: Chain | Program): list is Chain => "base" in list;
+
+const traceRule = ({ list, index }: Place, decision: RuleDecision, target: Operand | null = null): Step =>
   trace(
-    TraceEvent.nft_rule,
-    [chain.id, index, RULE_DECISIONS.indexOf(decision), target === null ? 0 : target + 1],
-    `${chain.name} rule ${index}: ${decision}`,
+    isChain(list) ? TraceEvent.nft_rule : TraceEvent.program_rule,
+    [list.id, index, RULE_DECISIONS.indexOf(decision), target === null ? 0 : add(target, 1)],
+    `${list.name} rule ${index}: ${decision}`,
   );
 
 /** @returns whether the step ends the rule */
@@ -169,7 +175,7 @@ function limit(code: RuleCode, id: number): Expr {
 
 // ---- effects
 
-function effect(code: RuleCode, { chain, index }: Place, step: Effect, at: number): void {
+function effect(code: RuleCode, { list, index }: Place, step: Effect, at: number): void {
   switch (step.kind) {
     case "counter": {
       const counter = code.chain.layout.counters + step.counter * FILTER_COUNTER_BYTES;
@@ -179,7 +185,7 @@ function effect(code: RuleCode, { chain, index }: Place, step: Effect, at: numbe
       break;
     }
     case "log":
-      code.add(trace(TraceEvent.nft_log, [chain.id, index, at], step.prefix));
+      code.add(trace(isChain(list) ? TraceEvent.nft_log : TraceEvent.program_log, [list.id, index, at], step.prefix));
       break;
     case "set meta": {
       const [value] = evaluate(code, step.value);
@@ -219,16 +225,24 @@ function verdict(code: RuleCode, place: Place, step: Verdict): void {
     case "reject":
       code.add(traceRule(place, "reject"), ret(rejectResult(step, code.chain.view) ?? ChainResult.DROP));
       break;
+    case "redirect": {
+      const [device] = evaluate(code, step.device);
+      code.add(
+        set(redirectDevice, device),
+        traceRule(place, "REDIRECT", redirectDevice),
+        ret(programResult("REDIRECT")),
+      );
+      break;
+    }
     case "fwd":
-    case "redirect":
-      throw new RangeError(`${step.kind} is refused before (src/supported.ts)`);
+      throw new RangeError("fwd is refused before (src/supported.ts)");
     default:
       code.add(...decide(code, place, step));
   }
 }
 
 function decide(code: RuleCode, place: Place, decision: Decision): Step[] {
-  const { chain, label } = place;
+  const { list, label } = place;
   switch (decision.kind) {
     case "accept":
       return [traceRule(place, "accept"), ret(ChainResult.ACCEPT)];
@@ -237,7 +251,7 @@ function decide(code: RuleCode, place: Place, decision: Decision): Step[] {
     case "continue":
       return [traceRule(place, "continue"), leave(label)];
     case "return":
-      return [traceRule(place, "return"), ...chainEnd(chain)];
+      return [traceRule(place, "return"), ...listEnd(list)];
     case "jump":
     case "goto": {
       const target = code.chain.chainProc(decision.chain);
@@ -245,14 +259,18 @@ function decide(code: RuleCode, place: Place, decision: Decision): Step[] {
         traceRule(place, decision.kind, decision.chain),
         set(result, call(target, [])),
         when(result, [ret(result)]),
-        ...(decision.kind === "jump" ? [leave(label)] : chainEnd(chain)),
+        ...(decision.kind === "jump" ? [leave(label)] : listEnd(list)),
       ];
     }
     case "xdp":
     case "tc":
-      throw new RangeError(`${decision.kind} in a chain`);
+      return [traceRule(place, decision.action), ret(programResult(decision.action))];
   }
 }
+
+const programResult = (decision: RuleDecision): number => PROGRAM_RESULT + RULE_DECISIONS.indexOf(decision);
+
+const listEnd = (list: Chain | Program): Step[] => (isChain(list) ? chainEnd(list) : [ret(ChainResult.CONTINUE)]);
 
 /** No rule decides: back to the rule behind the jump, or in a base chain its policy. */
 export function chainEnd({ id, base }: Chain): Step[] {

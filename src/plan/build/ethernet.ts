@@ -1,0 +1,37 @@
+/** Ethernet headers and VLAN tags behind them: what both sides of a device ask of a frame. k:net/ethernet/eth.c eth_type_trans. */
+import { EtherType } from "../../../runtime/net/ethernet.ts";
+import {
+  block,
+  type Expr,
+  eq,
+  ge,
+  guard,
+  leave,
+  type Operand,
+  or,
+  packet,
+  type Step,
+  select,
+  set,
+  when,
+} from "../ir.ts";
+import { protocol } from "./netfilter/registers.ts";
+import { l3 } from "./skb.ts";
+
+export const VLAN_HLEN = 4;
+export const isVlan = (type: Operand): Expr => or(eq(type, EtherType.VLAN), eq(type, EtherType.VLAN_STACKED));
+
+/** Below, the type is a length, and ETH_P_802_2 or ETH_P_802_3 the protocol. */
+const ETH_P_802_3_MIN = 0x600;
+const ETH_P_802_3 = 1;
+const ETH_P_802_2 = 4;
+
+/** Makes a protocol of the type field in `protocol`; `l3` stands behind it. */
+export const ethProto: readonly Step[] = [
+  block("typed", [
+    when(ge(protocol, ETH_P_802_3_MIN), [leave("typed")]),
+    set(protocol, ETH_P_802_2),
+    guard(l3, 2, [leave("typed")]),
+    set(protocol, select(eq(packet(l3, 0, 2), 0xffff), ETH_P_802_3, ETH_P_802_2)),
+  ]),
+];

@@ -1,0 +1,188 @@
+/**
+ * XDP and tc programs at their points of a packet's way. A program is a chain's rules (netfilter/rule.ts) over the frame; what it says is
+ * a place in RULE_DECISIONS.
+ *
+ *   program.ID.N() : i32           traced: the rules, else the policy
+ *   program_rules.ID.N() : i32     0: no rule decides; a ChainResult
+ *
+ * k:net/core/dev.c bpf_prog_run_generic_xdp, sch_handle_ingress, sch_handle_egress; net/core/filter.c xdp_do_redirect, skb_do_redirect.
+ */
+import type { ChainId, Program } from "../../../dsl/chain-model.ts";
+import { DEVICE, TraceEvent } from "../../../runtime/abi.ts";
+import { HOOKS, type ProgramHook } from "../../../runtime/hooks.ts";
+import { ETHERNET_HEADER_BYTES } from "../../../runtime/net/ethernet.ts";
+import { type ProgramDecision, RULE_DECISIONS } from "../../../runtime/trace.ts";
+import { DropReason } from "../../../runtime/verdict.ts";
+import { leadsTo, reached, usesTransport } from "../../netfilter/reach.ts";
+import {
+  add,
+  block,
+  call,
+  type Expr,
+  eq,
+  eqz,
+  gt,
+  guard,
+  leave,
+  local,
+  ne,
+  or,
+  type Proc,
+  packet,
+  ret,
+  type Step,
+  set,
+  sub,
+  tail,
+  trace,
+  when,
+} from "../ir.ts";
+import { type Context, callNet, drop, field, hasFlag, ifindexOf, passHook, proc } from "./context.ts";
+import { ethProto, isVlan, VLAN_HLEN } from "./ethernet.ts";
+import { chainContext } from "./netfilter/chain.ts";
+import { setPktinfo } from "./netfilter/pktinfo.ts";
+import { hookIn, hookOut, macHeader, nfSkipEgress, protocol, redirectDevice } from "./netfilter/registers.ts";
+import { ChainResult, PROGRAM_RESULT, ruleSteps } from "./netfilter/rule.ts";
+import { programView } from "./netfilter/view.ts";
+import { dev, l3, mac, Next, next, xmitRecursion } from "./skb.ts";
+import { devHardStartXmit, XMIT_RECURSION_LIMIT } from "./transmit.ts";
+
+const code = (decision: ProgramDecision): number => RULE_DECISIONS.indexOf(decision);
+const nameOf = (context: Context, program: Program): string => `${context.name("program")}.${program.id}`;
+
+const result = local("result");
+const decision = local("decision");
+const target = local("target");
+const type = local("type");
+
+/** All programs of the namespace. */
+export const programProcs = (context: Context): Proc[] =>
+  context.net.netfilter.programs.flatMap((program) => [runProc(context, program), rulesProc(context, program)]);
+
+/** The chains that a program leads to, itself left out. */
+export const chainsOfProgram = ({ net: { netfilter } }: Context, program: Program): ReturnType<typeof reached> =>
+  reached(netfilter, leadsTo(netfilter, program.rules) as ChainId[]);
+
+function rulesProc(context: Context, program: Program): Proc {
+  const chains = chainContext(context, programView(program.hook));
+  return proc(`${nameOf(context, program)}.rules`, { comment: `program ${program.name}, its rules`, result: "i32" }, [
+    ...program.rules.map((rule, i) => ruleSteps(chains, program, rule, i)),
+    ret(ChainResult.CONTINUE),
+  ]);
+}
+
+/** bpf_prog_run: a ProgramDecision. */
+function runProc(context: Context, program: Program): Proc {
+  const { id, hook, device, name, policy } = program;
+  const xdp = hook === "xdp";
+  const [accept, refuse] = [code(xdp ? "PASS" : "OK"), code(xdp ? "DROP" : "SHOT")];
+  const said = { accept, drop: refuse } as const;
+  const silent =
+    policy === null
+      ? code(xdp ? "PASS" : "UNSPEC")
+      : policy.kind === "accept" || policy.kind === "drop"
+        ? said[policy.kind]
+        : policy.kind === "xdp" || policy.kind === "tc"
+          ? code(policy.action)
+          : null;
+  if (silent === null) throw new RangeError(`policy ${policy?.kind} of a program`);
+  const asks = usesTransport([program, ...chainsOfProgram(context, program)]);
+  const body: Step[] = [
+    trace(TraceEvent.program, [HOOKS.indexOf(hook), device, id], name),
+    ...(asks ? setPktinfo(programView(hook)) : []),
+    set(result, call(`${nameOf(context, program)}.rules`, [])),
+    set(decision, sub(result, PROGRAM_RESULT)),
+    when(eq(result, ChainResult.CONTINUE), [set(decision, silent)]),
+    when(eq(result, ChainResult.ACCEPT), [set(decision, accept)]),
+    when(eq(result, ChainResult.DROP), [set(decision, refuse)]),
+    trace(TraceEvent.program_end, [id, decision]),
+    ret(decision),
+  ];
+  return proc(nameOf(context, program), { comment: `program ${name} on ${hook}`, result: "i32" }, body);
+}
+
+const programsAt = ({ net }: Context, hook: ProgramHook): Program[] =>
+  net.netfilter.programs.filter((program) => program.hook === hook).toSorted((a, b) => a.priority - b.priority);
+
+/** Steps for each device that has programs at the hook, when it is the packet's. */
+function onEachDevice(
+  context: Context,
+  hook: ProgramHook,
+  ifindex: Expr,
+  steps: (programs: Program[]) => Step[],
+): Step[] {
+  const programs = programsAt(context, hook);
+  return [...new Set(programs.map(({ device }) => device))].map((device) =>
+    when(eq(ifindex, device), steps(programs.filter((program) => program.device === device))),
+  );
+}
+
+/** do_xdp: the frame at `mac`, with a guard of its Ethernet header, that `dev` has received from the wire. */
+export function xdpHook(context: Context): Step[] {
+  const judged = onEachDevice(context, "xdp", ifindexOf(dev), ([program]) => [
+    set(hookIn, program.device),
+    set(hookOut, 0),
+    set(macHeader, 1),
+    set(l3, add(mac, ETHERNET_HEADER_BYTES)),
+    set(type, packet(mac, 12, 2)),
+    block("untagged", [
+      when(eqz(isVlan(type)), [leave("untagged")]),
+      guard(mac, ETHERNET_HEADER_BYTES + VLAN_HLEN + 2, [leave("untagged")]),
+      set(type, packet(mac, 16, 2)),
+      set(l3, add(mac, ETHERNET_HEADER_BYTES + VLAN_HLEN)),
+    ]),
+    set(protocol, type),
+    ...ethProto,
+    set(decision, call(nameOf(context, program), [])),
+    when(eq(decision, code("TX")), devHardStartXmit(dev)),
+    when(eq(decision, code("REDIRECT")), xdpDoRedirect(context)),
+    when(eq(decision, code("ABORTED")), drop(DropReason.XDP_ABORTED)),
+    when(ne(decision, code("PASS")), drop(DropReason.XDP)),
+  ]);
+  return [passHook("xdp", ifindexOf(dev), 0), ...judged];
+}
+
+/** xdp_do_redirect, xdp_ok_fwd_dev */
+const xdpDoRedirect = (context: Context): Step[] => [
+  set(target, callNet(context, "dev_get_by_index", redirectDevice)),
+  when(eqz(target), drop(DropReason.XDP)),
+  when(or(eqz(hasFlag(target, "UP")), or(hasFlag(target, "LOOPBACK"), hasFlag(target, "VRF"))), drop(DropReason.XDP)),
+  when(gt(sub(tail, mac), add(field(target, DEVICE.mtu), ETHERNET_HEADER_BYTES + VLAN_HLEN)), drop(DropReason.XDP)),
+  ...devHardStartXmit(target),
+];
+
+/** Can a tc program send packets by another device? */
+export const redirects = (context: Context): boolean =>
+  programsAt(context, "tc ingress").length + programsAt(context, "tc egress").length > 0;
+
+/** sch_handle_ingress, sch_handle_egress: of the device with this ifindex. */
+export function tcHook(context: Context, hook: Exclude<ProgramHook, "xdp">, ifindex: Expr): Step[] {
+  const ingress = hook === "tc ingress";
+  const shot = drop(ingress ? DropReason.TC_INGRESS : DropReason.TC_EGRESS);
+  const judged = onEachDevice(context, hook, ifindex, (programs) => [
+    set(hookIn, ingress ? programs[0].device : 0),
+    set(hookOut, ingress ? 0 : programs[0].device),
+    block(
+      "classified",
+      programs.flatMap((program) => [
+        set(decision, call(nameOf(context, program), [])),
+        when(eq(decision, code("SHOT")), shot),
+        when(eq(decision, code("REDIRECT")), skbDoRedirect(context)),
+        when(ne(decision, code("UNSPEC")), [leave("classified")]),
+      ]),
+    ),
+  ]);
+  return [ingress ? passHook(hook, ifindex, 0) : passHook(hook, 0, ifindex), ...judged];
+}
+
+/** skb_do_redirect: the other device has it to send, in the packet's next pass. */
+const skbDoRedirect = (context: Context): Step[] => [
+  set(target, callNet(context, "dev_get_by_index", redirectDevice)),
+  when(or(eqz(target), eqz(macHeader)), drop(DropReason.NOT_SPECIFIED)),
+  when(gt(xmitRecursion, XMIT_RECURSION_LIMIT), drop(DropReason.RECURSION)),
+  set(xmitRecursion, add(xmitRecursion, 1)),
+  set(dev, target),
+  set(nfSkipEgress, 1),
+  set(next, Next.DEV_QUEUE_XMIT),
+  ret(),
+];
