@@ -27,7 +27,7 @@ import { DropReason, Verdict } from "./verdict.ts";
 /** `IMAGE.magic`: "VRFC" as the bytes stand in memory. */
 export const IMAGE_MAGIC = 0x43465256;
 /** Incremented when a program and a host of different versions would misunderstand each other. */
-export const ABI_VERSION = 3;
+export const ABI_VERSION = 4;
 /** Every record and region starts at a multiple of this many bytes. */
 export const IMAGE_ALIGN = 16;
 
@@ -159,18 +159,32 @@ export const DeviceFlag = {
   DROP_UNICAST_IN_L2_MULTICAST6: 1 << 14,
   /** net.ipv6.conf.DEVICE.disable_ipv6 */
   DISABLE_IPV6: 1 << 15,
+  /** net.ipv4.conf.DEVICE.ignore_routes_with_linkdown */
+  IGNORE_LINKDOWN: 1 << 16,
 } as const;
 
 /**
  *      0          4          8          12
  *   0  id         kind       image      prefixes         kind: LpmKind; image: offset of the look-up structure
- *  16  shape      network    mask                        shape: for which the module has straight-line code, from 1; 0: it has none;
+ *  16  shape      network    mask       networks         shape: for which the module has straight-line code, from 1; 0: it has none;
  *                                                        IPv4: no prefix matches an address with (address ^ network) & mask
  *
  * A look-up gives the offset of a FIB entry, or 0. Whoever gives a table a structure of another shape stores 0 there, and whoever
  * adds a prefix makes `mask` as much shorter as it needs.
+ *
+ * `networks`, of IPv4: for the host alone, what it needs to change the table: the offset of the first FIB_ENTRY, then the network
+ * address of each of the `prefixes` entries, which stand in a row.
  */
-export const TABLE = { id: 0, kind: 4, image: 8, prefixes: 12, shape: 16, network: 20, mask: 24 } as const;
+export const TABLE = {
+  id: 0,
+  kind: 4,
+  image: 8,
+  prefixes: 12,
+  shape: 16,
+  network: 20,
+  mask: 24,
+  networks: 28,
+} as const;
 export const TABLE_BYTES = 32;
 
 /**
@@ -199,7 +213,8 @@ export const FibEntryFlag = {
  *      0          4          8          12
  *   0  type       error      tos        route            type: RouteTypeCode; error: errno of a reject route, or 0
  *  16  nextHops   hopCount   prefsrc    scope            nextHops: first NEXT_HOP; route: RouteId + 1
- *  32  metric     mtu        flags                        mtu: 0 when the device's holds; flags: Route6Flag
+ *  32  metric     mtu        flags      protocol          mtu: 0 when the device's holds; flags: Route6Flag;
+ *                                                        protocol: RTPROT_*, for the host alone
  *  48  prefsrc6 (16 bytes, as on the wire)                IPv6 alone: an IPv4 alias ends before it
  *
  * 0 as prefsrc: none. An IPv6 route that refuses has one next hop: lo.
@@ -216,6 +231,7 @@ export const FIB_ALIAS = {
   metric: 32,
   mtu: 36,
   flags: 40,
+  protocol: 44,
   prefsrc6: 48,
 } as const;
 export const FIB_ALIAS_BYTES = 48;
@@ -248,13 +264,23 @@ export const RouteTypeCode = {
  *      0          4          8          12
  *   0  device     flags      scope      upperBound       device: DEVICE
  *  16  gateway (16 bytes, as on the wire; IPv4 in the first 4)
- *  32  family     source                                 family of the gateway: 4, 6, 0: the destination is on the link
+ *  32  family     source     weight                      family of the gateway: 4, 6, 0: the destination is on the link;
+ *                                                        weight: for the host alone
  *
  * `source` is what fib_result_prefsrc gives for an IPv4 route without prefsrc. A hash of 31 bits picks the first next hop of a
  * multipath route with hash <= upperBound as signed numbers (fib_select_multipath); -1: never picked. A multipath route of IPv6 is
  * all next hops with a gateway of all aliases of one metric (siblings).
  */
-export const NEXT_HOP = { device: 0, flags: 4, scope: 8, upperBound: 12, gateway: 16, family: 32, source: 36 } as const;
+export const NEXT_HOP = {
+  device: 0,
+  flags: 4,
+  scope: 8,
+  upperBound: 12,
+  gateway: 16,
+  family: 32,
+  source: 36,
+  weight: 40,
+} as const;
 export const NEXT_HOP_BYTES = 48;
 
 export const NextHopFlag = {

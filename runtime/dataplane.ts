@@ -25,6 +25,7 @@ import type { Engine, RuleCounter } from "./engine.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
 import { NeighbourTable, neighbourTableBytes } from "./neighbour.ts";
 import type { Ip } from "./net/ip.ts";
+import { Routes } from "./routes/routes.ts";
 import type { Trace } from "./trace.ts";
 import { decodeTraces } from "./trace-decode.ts";
 import { DropReason, Verdict } from "./verdict.ts";
@@ -47,6 +48,7 @@ export class Dataplane {
   readonly memory: WebAssembly.Memory;
   /** One engine for each namespace, in the manifest's order. */
   readonly nets: readonly Engine[];
+  readonly #routes: Routes[] = [];
   #heap: number;
 
   /** @param instance of a module whose manifest was read and found good; use `load` */
@@ -64,10 +66,28 @@ export class Dataplane {
    * @throws RangeError when there is none
    */
   net(which: string | number): Engine {
+    return this.nets[this.#index(which)];
+  }
+
+  /**
+   * The IPv4 routes of a namespace, to be changed between batches.
+   * @throws RangeError when there is no such namespace
+   */
+  routes(which: string | number): Routes {
+    const index = this.#index(which);
+    this.#routes[index] ??= new Routes(this, index);
+    return this.#routes[index];
+  }
+
+  #index(which: string | number): number {
     const index = typeof which === "number" ? which : this.manifest.nets.findIndex((net) => net.name === which);
-    const engine = this.nets[index];
-    if (engine === undefined) throw new RangeError(`no namespace ${which} in this module`);
-    return engine;
+    if (this.nets[index] === undefined) throw new RangeError(`no namespace ${which} in this module`);
+    return index;
+  }
+
+  /** Offset of a namespace's NET record. */
+  netRecord(net: number): number {
+    return this.word(IMAGE.netsOffset) + net * NET_BYTES;
   }
 
   /** How many packets of a namespace ended with each verdict, and of the dropped ones for which reason, since it was loaded. */

@@ -61,8 +61,30 @@ export interface NetManifest extends NetConfig {
   readonly routes: readonly OriginManifest[];
   /** Offsets in memory of the namespace's records (abi.ts). */
   readonly layout: { readonly net: number; readonly neighbours: number; readonly counters: number };
+  /** IPv4's rules, in order, as far as they decide by which device a gateway is reached. */
+  readonly gatewayRules: readonly GatewayRule[];
   readonly chains: ChainsManifest;
   readonly cost: CostManifest;
+}
+
+/** A rule for the flows of a gateway's look-up: of this host, to an address, perhaps by a device; nothing else is said of them. */
+export interface GatewayRule {
+  /** Asks for what no such flow has: does not match (with `not`: matches). */
+  readonly never: boolean;
+  readonly not: boolean;
+  /** Address as a number, and length. */
+  readonly to: readonly [number, number] | null;
+  /** ifindex; -1: of a device that there is not. */
+  readonly oif: number | null;
+  readonly l3mdev: boolean;
+  readonly action: "lookup" | "goto" | "nop" | "refuse";
+  /** Of lookup; null: the VRF's. */
+  readonly table: number | null;
+  /** Of goto: its place in the list; null: none. */
+  readonly target: number | null;
+  /** -1: off. */
+  readonly suppressPrefixLength: number;
+  readonly suppressIfGroup: number;
 }
 
 /** What chains keep in memory: names for the host, by id. Null: a rule's own. */
@@ -306,6 +328,7 @@ const device = record<DeviceConfig>({
       prefixLength: whole(0, 128),
       scope: whole(0, 255),
       secondary: flag,
+      peer: optional(address),
     }),
   ),
   forwarding6: flag,
@@ -342,6 +365,20 @@ const net = record<NetManifest>({
   ),
   rules: list(origin),
   routes: list(origin),
+  gatewayRules: list(
+    record<GatewayRule>({
+      never: flag,
+      not: flag,
+      to: nullOr(pair),
+      oif: nullOr(whole(-1, U32)),
+      l3mdev: flag,
+      action: oneOf("lookup", "goto", "nop", "refuse"),
+      table: nullOr(u32),
+      target: nullOr(u32),
+      suppressPrefixLength: whole(-1, U32),
+      suppressIfGroup: whole(-1, U32),
+    }),
+  ),
   chains: record<ChainsManifest>({
     counters: list(record<ChainsManifest["counters"][number]>({ name: nullOr(text) })),
     sets: list(record<SetManifest>({ name: nullOr(text), structure: text, elements: u32 })),

@@ -51,3 +51,24 @@ export function multipathHash(
   hash = mixWord(hash, protocol);
   return finish(hash) >>> 1;
 }
+
+/** Never picked: as the signed number that bounds are, below every hash. */
+export const NEVER_PICKED = -1;
+
+/**
+ * fib_rebalance: each live hop gets a share of the 31-bit hashes by its weight; its bound is the share's last hash.
+ * Weights 1 and 2: shares of 2^31/3, bounds 715827882 and 2147483647.
+ */
+export function upperBounds(hops: readonly { readonly dead: boolean; readonly weight: number }[]): number[] {
+  const total = hops.reduce((sum, hop) => sum + (hop.dead ? 0 : hop.weight), 0);
+  let weight = 0;
+  return hops.map((hop) => {
+    if (hop.dead) return NEVER_PICKED;
+    weight += hop.weight;
+    return divideRoundClosest(2 ** 31 * weight, total) - 1;
+  });
+}
+
+/** DIV_ROUND_CLOSEST_ULL; exact: the dividend stays below 2^53 for weights up to 2^22 in sum. */
+const divideRoundClosest = (dividend: number, divisor: number): number =>
+  Math.floor((dividend + Math.floor(divisor / 2)) / divisor);

@@ -111,7 +111,7 @@ export const Entry = {
 } as const;
 export type Entry = (typeof Entry)[keyof typeof Entry];
 
-/** errno values that route lookups return (asm-generic/errno.h). */
+/** errno values that route lookups, sockets and changes of routes return (asm-generic/errno.h). */
 export const Errno = {
   EPERM: 1,
   EAGAIN: 11,
@@ -123,7 +123,10 @@ export const Errno = {
   EXDEV: 18,
   ENODEV: 19,
   ESRCH: 3,
+  ENOENT: 2,
+  EEXIST: 17,
   EMSGSIZE: 90,
+  EOPNOTSUPP: 95,
   EADDRINUSE: 98,
   EADDRNOTAVAIL: 99,
 } as const;

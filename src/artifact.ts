@@ -16,6 +16,7 @@ import {
   type TableManifest,
 } from "../runtime/manifest.ts";
 import type { Fib } from "./fib/fib.ts";
+import { gatewayRules } from "./gateway-rules.ts";
 import type { Layout, NetLayout } from "./layout.ts";
 import { netConfig } from "./net-config.ts";
 import { DEFAULT_TABLE_ROUNDS, planCost } from "./plan/cost.ts";
@@ -63,6 +64,7 @@ function netManifest(own: NetLayout, index: number, { fibs, files, costs, image 
     tables: fibs.filter((fib) => fib.net === net.index).map((fib) => tableManifest(fib, own)),
     rules: origins(net.rules),
     routes: origins(net.routes),
+    gatewayRules: gatewayRules(net),
     layout: { net: offset, neighbours, counters },
     chains: {
       counters: net.netfilter.counters.map(({ name }) => ({ name })),

@@ -16,6 +16,7 @@ import { NeighbourTable, neighbourSlots, neighbourTableBytes } from "../runtime/
 import * as in6 from "../runtime/net/in6.ts";
 import { type Family, familyOf, type Ip, type Ipv6, mask4 } from "../runtime/net/ip.ts";
 import { writeMac } from "../runtime/net/mac.ts";
+import { protocolNumber } from "../runtime/net/rt-protos.ts";
 import type { Fib, FibAlias, FibHop } from "./fib/fib.ts";
 import { inetSelectAddr } from "./fib/source.ts";
 import { ImageWriter, type Region } from "./image-writer.ts";
@@ -204,6 +205,7 @@ function deviceFlags(device: Device): number {
     [conf.dropUnicastInL2Multicast, flag.DROP_UNICAST_IN_L2_MULTICAST],
     [conf.dropUnicastInL2Multicast6, flag.DROP_UNICAST_IN_L2_MULTICAST6],
     [conf.disableIpv6, flag.DISABLE_IPV6],
+    [conf.ignoreRoutesWithLinkdown, flag.IGNORE_LINKDOWN],
     [device.qdiscDefault, flag.QDISC_DEFAULT],
     [device.addresses.some((address) => typeof address.prefix.address === "number"), flag.HAS_ADDRESS],
   ];
@@ -273,8 +275,23 @@ function layoutTable(
   }
   const prefixes = fib.entries.map(({ prefix }, i) => ({ ...prefix, value: entries[i] }));
   const lpm = buildLpm(fib.family, prefixes, kind);
-  if (fib.family === 4) image.words(offset, abi.TABLE, commonPrefix(fib));
+  if (fib.family === 4)
+    image.words(offset, abi.TABLE, {
+      ...commonPrefix(fib),
+      networks: layoutNetworks(image, `${name} networks`, fib, entries),
+    });
   return writeTable(image, name, offset, fib.table, lpm);
+}
+
+/** For whoever changes the table: where its entries are, and for which networks. */
+function layoutNetworks(image: ImageWriter, name: string, { entries }: Fib, offsets: readonly number[]): number {
+  const offset = image.reserve(name, 4 + 4 * entries.length);
+  image.view(offset, 4 + 4 * entries.length, (bytes) => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    view.setUint32(0, offsets[0] ?? 0, true);
+    for (const [i, { prefix }] of entries.entries()) view.setUint32(4 + 4 * i, prefix.address as number, true);
+  });
+  return offset;
 }
 
 /** The longest prefix that contains all of a table's. */
@@ -338,6 +355,7 @@ function writeAlias(image: ImageWriter, offset: number, alias: FibAlias, fib: Fi
     scope: route.scope,
     metric: route.metric,
     mtu: route.mtu ?? 0,
+    protocol: protocolNumber(route.protocol),
   });
   if (typeof route.prefsrc === "bigint") image.address(offset + abi.FIB_ALIAS.prefsrc6, route.prefsrc);
 }
@@ -384,6 +402,7 @@ function writeHop(
     upperBound,
     family: hop.gateway === null ? 0 : familyOf(hop.gateway),
     source: typeof hop.source === "number" ? hop.source : 0,
+    weight: hop.weight,
   });
   if (hop.gateway !== null) image.address(offset + abi.NEXT_HOP.gateway, hop.gateway);
 }

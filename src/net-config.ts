@@ -32,11 +32,12 @@ export function netConfig(net: Net): NetConfig {
 
 function deviceConfig(device: Device, net: Net): DeviceConfig {
   const { ifindex, name, kind, mtu, up, master, peer } = device;
-  const addresses = device.addresses.map(({ prefix, scope, secondary }) => ({
+  const addresses = device.addresses.map(({ prefix, peer: other, scope, secondary }) => ({
     address: formatIp(prefix.address),
     prefixLength: prefix.length,
     scope,
     secondary,
+    ...(other === prefix.address ? {} : { peer: formatIp(other) }),
   }));
   const { forwarding6, bcForwarding: forwardsBroadcasts } = device.conf;
   const own = { mac: formatMac(device.mac), addresses, forwarding6, forwardsBroadcasts, anycast: anycast(device, net) };

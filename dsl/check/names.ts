@@ -1,6 +1,7 @@
 /** Names: which ones exist, what an unknown one was probably meant to be, and the numbers that stand behind them. */
 import type { TableId } from "../../runtime/brand.ts";
 import { RT_TABLE_DEFAULT, RT_TABLE_LOCAL, RT_TABLE_MAIN, tableId } from "../../runtime/brand.ts";
+import { RT_PROTO_NAMES, RT_PROTOS } from "../../runtime/net/rt-protos.ts";
 import type { Name } from "../ast.ts";
 import { Scope } from "../model.ts";
 import { suggest } from "../suggest.ts";
@@ -131,36 +132,9 @@ export function requireScope(name: Name, report: Reporter): Scope | undefined {
   return scope;
 }
 
-/** rt_protos(5) as shipped with iproute2 6.1. */
-const PROTOCOLS: ReadonlyMap<string, number> = new Map([
-  ["unspec", 0],
-  ["redirect", 1],
-  ["kernel", 2],
-  ["boot", 3],
-  ["static", 4],
-  ["gated", 8],
-  ["ra", 9],
-  ["mrt", 10],
-  ["zebra", 11],
-  ["bird", 12],
-  ["dnrouted", 13],
-  ["xorp", 14],
-  ["ntk", 15],
-  ["dhcp", 16],
-  ["keepalived", 18],
-  ["babel", 42],
-  ["openr", 99],
-  ["bgp", 186],
-  ["isis", 187],
-  ["ospf", 188],
-  ["rip", 189],
-  ["eigrp", 192],
-]);
-const PROTOCOL_NAMES = new Map([...PROTOCOLS].map(([name, number]) => [number, name]));
-
 /** A name of rt_protos(5), or a number to 255; undefined when it is neither. */
 export function routingProtocol(text: string): number | undefined {
-  const number = PROTOCOLS.get(text) ?? parseU32(text);
+  const number = RT_PROTOS.get(text) ?? parseU32(text);
   return number !== undefined && number <= 255 ? number : undefined;
 }
 
@@ -168,11 +142,11 @@ export function routingProtocol(text: string): number | undefined {
 export function protocolOf(name: Name | undefined, otherwise: string, report: Reporter): string {
   if (name === undefined) return otherwise;
   const number = routingProtocol(name.value);
-  if (number !== undefined) return PROTOCOL_NAMES.get(number) ?? String(number);
+  if (number !== undefined) return RT_PROTO_NAMES.get(number) ?? String(number);
   report.error("E0207", name.span, `no routing protocol \`${name.value}\``, {
     label: "a name of rt_protos(5) or a number to 255",
     kernel: `Error: argument "${name.value}" is wrong: "protocol" value is invalid`,
-    ...didYouMean(name, PROTOCOLS.keys()),
+    ...didYouMean(name, RT_PROTOS.keys()),
   });
   return otherwise;
 }

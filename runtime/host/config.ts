@@ -37,6 +37,8 @@ export interface DeviceConfig {
     readonly prefixLength: number;
     readonly scope: number;
     readonly secondary: boolean;
+    /** The other end of a point-to-point address, where it is not the address itself. */
+    readonly peer?: string;
   }[];
   /** net.ipv6.conf.DEVICE.forwarding: this end of the link is a router. */
   readonly forwarding6: boolean;

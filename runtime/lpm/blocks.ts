@@ -120,7 +120,7 @@ function collectLevels(family: Family, dag: Dag, strides: readonly number[], lea
   strides.forEach((stride, k) => {
     const next = descend(dag, ids, stride, seen);
     const cellBytes = k === strides.length - 1 ? leafBytes : cellBytesFor(next.length);
-    levels.push({ ids, stride, cellBytes, ...field(family, depth, stride) });
+    levels.push({ ids, stride, cellBytes, ...blockField(family, depth, stride) });
     depth += stride;
     ids = next;
   });
@@ -128,7 +128,7 @@ function collectLevels(family: Family, dag: Dag, strides: readonly number[], lea
 }
 
 /** Where the bits [depth, depth + stride) of an address are found. */
-function field(family: Family, depth: number, stride: number): { byte: number; shift: number } {
+export function blockField(family: Family, depth: number, stride: number): { byte: number; shift: number } {
   if (family === 4) return { byte: 0, shift: 32 - depth - stride };
   const byte = depth >>> 3;
   const bit = depth & 7;

@@ -1,6 +1,7 @@
 /** buildFib: the routes of a model, gathered into one Fib for each namespace, family and table that has any. */
 import { type Model, type NextHop, type Route, type RouteType, Scope } from "../../dsl/model.ts";
 import { ifIndex, LOOPBACK_IFINDEX } from "../../runtime/brand.ts";
+import { NEVER_PICKED, upperBounds } from "../../runtime/multipath.ts";
 import { compareIp, type Ip, network, type Prefix } from "../../runtime/net/ip.ts";
 import { Errno } from "../../runtime/verdict.ts";
 import type { Fib, FibAlias, FibEntry, FibHop } from "./fib.ts";
@@ -117,27 +118,6 @@ class HopLists {
 
 const hopKey = (hop: NextHop): string =>
   [hop.device, typeof hop.gateway, hop.gateway, hop.weight, hop.onlink, hop.scope, hop.dead, hop.source].join(",");
-
-/** Never picked: as the signed number that bounds are, below every hash. */
-const NEVER_PICKED = -1;
-
-/**
- * fib_rebalance: each live hop gets a share of the 31-bit hashes by its weight; its bound is the share's last hash.
- * Weights 1 and 2: shares of 2^31/3, bounds 715827882 and 2147483647.
- */
-function upperBounds(hops: readonly NextHop[]): number[] {
-  const total = hops.reduce((sum, hop) => sum + (hop.dead ? 0 : hop.weight), 0);
-  let weight = 0;
-  return hops.map((hop) => {
-    if (hop.dead) return NEVER_PICKED;
-    weight += hop.weight;
-    return divideRoundClosest(2 ** 31 * weight, total) - 1;
-  });
-}
-
-/** DIV_ROUND_CLOSEST_ULL; exact: the dividend stays below 2^53 for weights up to 2^22 in sum. */
-const divideRoundClosest = (dividend: number, divisor: number): number =>
-  Math.floor((dividend + Math.floor(divisor / 2)) / divisor);
 
 /** Groups in the order of their first members (Map.groupBy is not in Node 20). */
 function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {

@@ -7,6 +7,7 @@ import { packets } from "./packets.ts";
 import { peers } from "./peers.ts";
 import { type BenchOptions, type Report, toJson, toText } from "./report.ts";
 import { RoutesError } from "./routes.ts";
+import { updates } from "./updates.ts";
 
 const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptions) => Promise<Report> }>> = {
   lookup: { what: "IPv4 look-ups: each structure, 16, 256 and 65536 routes, three kinds of traffic", run: lookup },
@@ -14,6 +15,7 @@ const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptio
   small: { what: "tables of 1 to 16 routes: compares against blocks", run: small },
   strides: { what: "blocks: the split chosen against others", run: strides },
   packets: { what: "whole packets: 64-byte frames forwarded between the slaves of 4 VRFs, hot and cold", run: packets },
+  updates: { what: "route changes on a loaded module, and packets while 100,000 a second arrive", run: updates },
   peers: { what: "look-ups of both families beside DPDK's, in turn; needs gcc, pkg-config, libdpdk-dev", run: peers },
 };
 
@@ -28,6 +30,7 @@ ${Object.entries(BENCHES)
   --rounds N     timed rounds (default 9, quick 3)
   --seed N       of tables and addresses (default 1)
   --routes FILE  on the routes of a file, not generated ones: "PREFIX NUMBER" a line, gzip or not; may be repeated
+  --updates FILE updates: the changes of a file, "A PREFIX NUMBER" or "W PREFIX" a line, gzip or not; may be repeated
   --stream NAME  only these addresses: ${STREAMS.join(", ")}; may be repeated
   --slow         peers: also those that take minutes to build
   --help         this
@@ -47,6 +50,7 @@ function parseCommandLine(args: string[]) {
         rounds: { type: "string" },
         seed: { type: "string", default: "1" },
         routes: { type: "string", multiple: true, default: [] },
+        updates: { type: "string", multiple: true, default: [] },
         stream: { type: "string", multiple: true, default: [] },
         slow: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
@@ -85,6 +89,7 @@ async function main(args: string[]): Promise<number> {
     rounds: wholeNumber("rounds", values.rounds ?? (values.quick ? "3" : "9"), 1),
     seed: wholeNumber("seed", values.seed, 0),
     routes: values.routes,
+    updates: values.updates,
     streams: values.stream.length > 0 ? values.stream.map(streamOf) : STREAMS,
     slow: values.slow,
     progress: process.stderr.isTTY ? (what) => process.stderr.write(`\r\x1b[K${what}`) : () => {},

@@ -11,6 +11,8 @@ export interface BenchOptions {
   readonly seed: number;
   /** Files of routes to use instead of generated tables. */
   readonly routes: readonly string[];
+  /** Files of route changes to replay instead of drawn ones. */
+  readonly updates: readonly string[];
   readonly streams: readonly Stream[];
   /** Build the peers that take minutes to. */
   readonly slow: boolean;

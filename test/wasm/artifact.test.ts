@@ -87,6 +87,7 @@ const net: NetManifest = {
   rules: [{ kernel: "kernel: rule of every namespace" }, { span: [10, 20] }],
   routes: [{ span: [30, 44], file: [0, 7] }],
   layout: { net: 64, neighbours: 512, counters: 256 },
+  gatewayRules: [],
   chains: {
     counters: [{ name: null }, { name: "shared" }],
     sets: [{ name: "blocked", structure: "hash", elements: 12 }],

@@ -59,14 +59,31 @@ export function devGetByIndex(context: Context): Proc {
 
 /** The value that a table's structure holds for an address (of IPv6 an offset), or 0. */
 const lpmLookup = (kind: LpmKind, family: Family, table: Operand, address: Operand): Expr =>
-  call(lpmProcName(kind, family), [field(table, TABLE.image), address]);
+  kind === "linear" && family === 4
+    ? call(SMALL_TABLE, [table, address])
+    : call(lpmProcName(kind, family), [field(table, TABLE.image), address]);
+
+/** `lpm_small_table_4(table, address)`: of a table that is small, or was when it was compiled; one that grows becomes blocks. */
+export function smallTable(): Proc {
+  const image = field(table, TABLE.image);
+  const body: Step[] = [
+    when(eq(field(table, TABLE.kind), LpmKind.linear), [ret(call(lpmProcName("linear", 4), [image, address]))]),
+    ret(call(lpmProcName("blocks", 4), [image, address])),
+  ];
+  return proc(
+    SMALL_TABLE,
+    { comment: "fib_table_lookup, longest match only", params: [table, address], result: "i32" },
+    body,
+  );
+}
+const SMALL_TABLE = "lpm_small_table_4";
 
 export const tableLookup = (table: TableLayout | undefined, address: Operand, family: Family = 4): Expr =>
   table === undefined ? i32(0) : lpmLookup(table.kind, family, table.offset, address);
 
 /** inet_lookup_ifaddr_rcu: the DEVICE that has the address, in whatever VRF; 0: none. */
-export const inetLookupIfaddr = (context: Context, address: Operand): Expr =>
-  tableLookup(context.layout.addresses, address);
+export const inetLookupIfaddr = ({ layout: { addresses } }: Context, address: Operand): Expr =>
+  call(lpmProcName(addresses.kind, 4), [field(addresses.offset, TABLE.image), address]);
 
 /** `ip_dev_find(address)`: the DEVICE of an own address, or of one that table local alone knows, as all of 127/8. */
 export function ipDevFind(context: Context): Proc {

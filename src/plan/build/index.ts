@@ -26,7 +26,7 @@ import { lpmProc } from "../../lpm/emit.ts";
 import type { Plan, Proc } from "../ir.ts";
 import { ipFastCsum } from "./checksum.ts";
 import { type Context, contextOf } from "./context.ts";
-import { devGetByIndex, inetAddrType, ipDevFind } from "./devinet.ts";
+import { devGetByIndex, inetAddrType, ipDevFind, smallTable } from "./devinet.ts";
 import { ipDstMtu, rtNexthop, rtSetNexthop, traceRoute } from "./dst.ts";
 import { fastForward, hasFastForward } from "./fast_forward.ts";
 import { fibTableLookup } from "./fib.ts";
@@ -180,7 +180,9 @@ const namespaceProcs = (context: Context): Proc[] =>
 
 function sharedProcs(layout: Layout): Proc[] {
   const kindsOf = (tables: readonly TableLayout[]) => [...new Set(tables.map(({ kind }) => kind))];
-  const kinds4 = kindsOf(layout.nets.flatMap(({ tables, addresses }) => [...tables.values(), addresses]));
+  const kinds4 = new Set(kindsOf(layout.nets.flatMap(({ tables, addresses }) => [...tables.values(), addresses])));
+  // What a small table becomes when it grows.
+  if (kinds4.has("linear")) kinds4.add("blocks");
   const kinds6 = kindsOf(layout.nets.flatMap(({ tables6 }) => [...tables6.values()]));
   return [
     ...[ethTypeTrans, skbVlanUntag, vlanInner, ipRcvCore, ipFastCsum, refuseHeader, socketPorts, skbFlowDissect],
@@ -192,7 +194,8 @@ function sharedProcs(layout: Layout): Proc[] {
     ...[ipv6SkipExthdr, nfRejectVerifyCsum, nfChecksumOk],
     ...[copyBytesProc, nftPayloadInnerOffset, nftCsumReplace, nftPayloadL4csumUpdate],
     ...[kfreeSkb, icmpSendProc, icmpSendBesides, leaveProc, writeNextHop],
-    ...kinds4.map((kind) => () => lpmProc(kind, 4)),
+    ...[...kinds4].map((kind) => () => lpmProc(kind, 4)),
+    ...(kinds4.has("linear") ? [smallTable] : []),
     ...layout.shapes.map((shape) => () => lpmProc(shape.kind, 4, shape)),
     ...kinds6.map((kind) => () => lpmProc(kind, 6)),
   ].map((build) => build());

@@ -1,0 +1,272 @@
+/**
+ * `blocks` (blocks.ts) that change in place, for IPv4: what a program reads is the structure drawn there; the host keeps the
+ * routes as a trie beside it (prefix-trie.ts), and of each level which cells make which block (block-store.ts).
+ *
+ * A change of prefix P: the trie first. Then from the root down to the level where P ends, the block that holds P's bits is
+ * written anew with one cell changed; there, each cell inside P is built from the routes around and inside it. Blocks are
+ * interned from the bottom up, so what is equal stays one; the store into the root comes last, and makes all of it seen at once.
+ * What nobody points to any more is used again.
+ *
+ *   change of 10.1.2.0/24 in 20-4-8      root (2^20 cells)          cell 0x0a010 <- new block, last of all
+ *                                          `- level 1 (16 cells)    copy of the old with cell 2 <- new block
+ *                                               `- level 2 (256)    all 10.1.2.0/24's, or what longer routes say
+ *
+ * Because every block is what a build would make of the same routes, and is shared as a build would share it, a structure
+ * that has seen any changes answers as a new one and has as many blocks.
+ *
+ * A prefix longer than the levels reach, values wider than the last level's cells, more blocks than a cell can number: then
+ * `update` says so, and whoever owns the structure builds another (blocks-table.ts).
+ */
+
+import { BlockStore, type Cells, cellsOf, type Memory, PADDING } from "./block-store.ts";
+import { BLOCKS, type BlockShape } from "./blocks.ts";
+import type { Node, PrefixTrie } from "./prefix-trie.ts";
+
+/** The structure cannot hold a change: another must be built. */
+export class Outgrown extends Error {}
+
+const HEADER_BYTES = 128;
+const MOST_LEVELS = (HEADER_BYTES - BLOCKS.LEVEL) / BLOCKS.LEVEL_BYTES;
+
+export class UpdatableBlocks {
+  /** Of the header in memory. */
+  readonly base: number;
+  readonly shape: BlockShape;
+  readonly #memory: Memory;
+  readonly #trie: PrefixTrie;
+  /** Of levels 1 and up; the root stands alone. */
+  readonly #stores: readonly BlockStore[];
+  readonly #rootBytes: number;
+  readonly #rootOffset: number;
+  readonly #last: number;
+  /** Bits before and behind each level. */
+  readonly #ends: readonly number[];
+  /** First number that a cell of each level cannot hold. */
+  readonly #limits: readonly number[];
+  /** The block of each level that is being written. */
+  readonly #scratch: readonly Uint32Array[];
+  #rootCells: Cells | null = null;
+  /** One cell for the root. */
+  readonly #one = new Uint32Array(1);
+  /** Where the levels were when the header was written. */
+  readonly #written: number[];
+
+  /**
+   * @param trie the routes, IPv4; changed before each `update`
+   * @param shape whose values stand in the last level's cells
+   * @param blocks that each level will have about, for its first place
+   * @throws Outgrown when the shape cannot hold the routes
+   */
+  constructor(memory: Memory, trie: PrefixTrie, shape: BlockShape, blocks: readonly number[] = []) {
+    const { levels } = shape;
+    if (shape.indirect || levels.length > MOST_LEVELS) throw new RangeError("not a shape that can change");
+    this.#memory = memory;
+    this.#trie = trie;
+    this.shape = shape;
+    this.#last = levels.length - 1;
+    this.#ends = levels.map((_, k) => levels.slice(0, k + 1).reduce((sum, { stride }) => sum + stride, 0));
+    this.#limits = levels.map(({ cellBytes }) => 2 ** (8 * cellBytes));
+    this.#written = levels.map(() => 0);
+    this.#scratch = levels.map(({ stride }, k) => new Uint32Array(k === 0 ? 0 : 1 << stride));
+    this.base = memory.allocate(HEADER_BYTES);
+    this.#rootBytes = align(levels[0].cellBytes * 2 ** levels[0].stride + PADDING);
+    this.#rootOffset = memory.allocate(this.#rootBytes);
+    this.#stores = levels
+      .slice(1)
+      .map((level, i) => new BlockStore(memory, level.stride, level.cellBytes, blocks[i + 1] ?? 0));
+    try {
+      this.update(0, 0, trie.root, 0);
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
+    this.#writeShape();
+  }
+
+  /** Bits that the levels look at: no longer prefix fits. */
+  get bits(): number {
+    return this.#ends[this.#last];
+  }
+
+  /** Bytes that it holds of the memory, places that await blocks included. */
+  get bytes(): number {
+    return this.#stores.reduce((sum, { bytes }) => sum + bytes, HEADER_BYTES + this.#rootBytes);
+  }
+
+  /** Blocks of each level: as many as a build would have. */
+  get blocks(): number[] {
+    return [1, ...this.#stores.map(({ used }) => used)];
+  }
+
+  /**
+   * Makes the structure answer as the trie does inside a prefix whose route came, went or has another value.
+   * @param node of the trie that holds the prefix's route, or all routes inside it; 0: there is none
+   * @param inherited value of the next shorter route, 0: none
+   * @throws Outgrown; then no look-up sees anything changed, and the structure is good for `dispose` alone
+   */
+  update(address: number, length: number, node: Node, inherited: number): void {
+    if (length > this.bits) throw new Outgrown();
+    const { stride } = this.shape.levels[0];
+    if (length > stride) {
+      const i = address >>> (32 - stride);
+      this.#one[0] = this.#check(0, this.#change(1, this.#root[i], address, length, node, inherited));
+      this.#publish(this.#one, i);
+    } else {
+      const cells = new Uint32Array(2 ** (stride - length));
+      this.#fill(0, cells, node, inherited, length, 0, cells.length);
+      this.#publish(cells, stride === 0 ? 0 : address >>> (32 - stride));
+    }
+  }
+
+  /** Gives all memory back. */
+  dispose(): void {
+    for (const store of this.#stores) store.dispose();
+    this.#memory.free(this.#rootOffset, this.#rootBytes);
+    this.#memory.free(this.base, HEADER_BYTES);
+  }
+
+  /** Good until the memory grows. */
+  get #root(): Cells {
+    const { buffer } = this.#memory;
+    if (this.#rootCells?.buffer === buffer) return this.#rootCells;
+    const { cellBytes, stride } = this.shape.levels[0];
+    this.#rootCells = cellsOf(buffer, this.#rootOffset, cellBytes, 2 ** stride);
+    return this.#rootCells;
+  }
+
+  /** The root's cells from `first` on: what look-ups see. Their old blocks lose a use. */
+  #publish(cells: Uint32Array, first: number): void {
+    this.#writeOffsets();
+    const root = this.#root;
+    const isTree = this.#last > 0;
+    for (let i = 0; i < cells.length; i++) {
+      const old = root[first + i];
+      root[first + i] = cells[i];
+      if (isTree && this.#isBuilt) this.#release(1, old);
+    }
+    this.#isBuilt = true;
+  }
+
+  /** False until the root's cells point at blocks. */
+  #isBuilt = false;
+
+  /** A use of the block that is like `block` of level k but for the prefix. @param length beyond the bits before the level */
+  #change(k: number, block: number, address: number, length: number, node: Node, inherited: number): number {
+    const { stride } = this.shape.levels[k];
+    const store = this.#stores[k - 1];
+    const scratch = this.#scratch[k];
+    const at = block << stride;
+    const { cells } = store;
+    for (let i = 0; i < scratch.length; i++) scratch[i] = cells[at + i];
+    const end = this.#ends[k];
+    const mask = scratch.length - 1;
+    const first = (end === 32 ? address : address >>> (32 - end)) & mask;
+    if (length > end) {
+      scratch[first] = this.#change(k + 1, scratch[first], address, length, node, inherited);
+      this.#check(k, scratch[first]);
+      return this.#intern(k, scratch, first, 1);
+    }
+    const count = 1 << (end - length);
+    this.#fill(k, scratch, node, inherited, length, first, count);
+    return this.#intern(k, scratch, first, count);
+  }
+
+  /**
+   * Fills cells of level k as the routes of a range want them; each cell owns a use of its block.
+   * @param node that holds the range's routes, all at least `depth` bits long; 0: there are none
+   * @param depth bits that the range's addresses share
+   */
+  #fill(k: number, cells: Uint32Array, node: Node, inherited: number, depth: number, at: number, count: number): void {
+    if (node === 0) {
+      this.#same(k, cells, inherited, at, count);
+    } else if (count === 1) {
+      cells[at] = this.#cell(k, node, inherited);
+    } else {
+      const trie = this.#trie;
+      const half = count >>> 1;
+      if (trie.lengthOf(node) === depth) {
+        const value = trie.valueOf(node) || inherited;
+        this.#fill(k, cells, trie.below(node, 0), value, depth + 1, at, half);
+        this.#fill(k, cells, trie.below(node, 1), value, depth + 1, at + half, half);
+      } else {
+        const bit = (trie.keyOf(node) >>> (31 - depth)) & 1;
+        this.#fill(k, cells, bit === 0 ? node : 0, inherited, depth + 1, at, half);
+        this.#fill(k, cells, bit === 1 ? node : 0, inherited, depth + 1, at + half, half);
+      }
+    }
+  }
+
+  #same(k: number, cells: Uint32Array, value: number, at: number, count: number): void {
+    const cell = this.#cell(k, 0, value);
+    for (let i = at; i < at + count; i++) cells[i] = cell;
+    if (k < this.#last) this.#stores[k].use(cell, count - 1);
+  }
+
+  /** What a cell of level k holds whose range has the routes of `node`. */
+  #cell(k: number, node: Node, inherited: number): number {
+    if (k < this.#last) return this.#check(k, this.#block(k + 1, node, inherited));
+    if (node === 0) return this.#check(k, inherited);
+    if (this.#trie.lengthOf(node) > this.bits) throw new Outgrown();
+    return this.#check(k, this.#trie.valueOf(node) || inherited);
+  }
+
+  /** A use of the block of level k for a range with the routes of `node`. */
+  #block(k: number, node: Node, inherited: number): number {
+    const scratch = this.#scratch[k];
+    this.#fill(k, scratch, node, inherited, this.#ends[k - 1], 0, scratch.length);
+    return this.#intern(k, scratch, 0, scratch.length);
+  }
+
+  #check(k: number, cell: number): number {
+    if (cell >= this.#limits[k]) throw new Outgrown();
+    return cell;
+  }
+
+  /** Cells [first, first + count) own a use of their blocks already; an old block has its own, a new one needs all. */
+  #intern(k: number, scratch: Uint32Array, first: number, count: number): number {
+    const block = this.#stores[k - 1].intern(scratch);
+    if (k === this.#last) return block;
+    const below = this.#stores[k];
+    if (this.#stores[k - 1].isNew(block)) {
+      for (let i = 0; i < first; i++) below.use(scratch[i]);
+      for (let i = first + count; i < scratch.length; i++) below.use(scratch[i]);
+    } else {
+      for (let i = first; i < first + count; i++) below.use(scratch[i], -1);
+    }
+    return block;
+  }
+
+  #release(k: number, block: number): void {
+    const store = this.#stores[k - 1];
+    if (!store.release(block) || k === this.#last) return;
+    const { stride } = this.shape.levels[k];
+    const { cells } = store;
+    for (let i = block << stride; i < (block + 1) << stride; i++) this.#release(k + 1, cells[i]);
+  }
+
+  #writeShape(): void {
+    const view = new DataView(this.#memory.buffer as ArrayBuffer);
+    view.setUint32(this.base + BLOCKS.LEVELS, this.shape.levels.length, true);
+    view.setUint32(this.base + BLOCKS.VALUES, 0, true);
+    this.shape.levels.forEach(({ byte, shift, stride, cellBytes }, k) => {
+      const at = this.base + BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES;
+      view.setUint8(at + BLOCKS.BYTE, byte);
+      view.setUint8(at + BLOCKS.SHIFT, shift);
+      view.setUint8(at + BLOCKS.STRIDE, stride);
+      view.setUint8(at + BLOCKS.LOG2, Math.log2(cellBytes));
+    });
+  }
+
+  /** Of levels that have moved; from the header on, modulo 2^32, as a level may stand before it. */
+  #writeOffsets(): void {
+    for (let k = 0; k <= this.#last; k++) {
+      const offset = k === 0 ? this.#rootOffset : this.#stores[k - 1].offset;
+      if (this.#written[k] === offset) continue;
+      this.#written[k] = offset;
+      const view = new DataView(this.#memory.buffer as ArrayBuffer);
+      view.setUint32(this.base + BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES, (offset - this.base) >>> 0, true);
+    }
+  }
+}
+
+const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;

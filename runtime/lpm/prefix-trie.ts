@@ -1,0 +1,221 @@
+/**
+ * The routes of one IPv4 table as a path-compressed binary trie (D. Morrison, "PATRICIA", 1968; Linux's fib_trie is of the
+ * same kind): what a look-up structure is mended from when a route comes or goes, and where the routes around and inside a
+ * prefix are found. It is the host's: programs never read it.
+ *
+ *   node   key, length, value (0: no route, only a fork), below on bit 0, below on bit 1, above
+ *
+ *   10.0.0.0/8 -> 1, 10.1.0.0/16 -> 2, 10.1.128.0/17 -> 3, 10.64.0.0/16 -> 4
+ *
+ *                10.0.0.0/8 (1)
+ *                     | 0
+ *                10.0.0.0/9 fork
+ *             0 /            \ 1
+ *      10.1.0.0/16 (2)     10.64.0.0/16 (4)
+ *             \ 1
+ *      10.1.128.0/17 (3)
+ *
+ * A node without a route has two children; one that loses its route and has fewer is taken out. So there are at most twice as
+ * many nodes as routes. A node is
+ * eight words in a row, one half of a cache line: a million routes make no object, and a step down one miss at most.
+ */
+
+/** Number of a node; 0 is no node. */
+export type Node = number;
+
+/** Words of a node; `BELOW + bit`: the two arms. Nodes that are free are linked by `ABOVE`. */
+const [KEY, LENGTH, VALUE, BELOW, ABOVE] = [0, 1, 2, 3, 5];
+const LOG2_WORDS = 3;
+
+/** The first `length` bits. */
+const maskOf = (length: number): number => (length === 0 ? 0 : -1 << (32 - length));
+
+export class PrefixTrie {
+  /** Node n from word n << LOG2_WORDS on. */
+  #words = new Uint32Array(64 << LOG2_WORDS);
+  #free: Node = 0;
+  /** Nodes from here on were never used. */
+  #end = 1;
+  #root: Node = 0;
+  #size = 0;
+
+  /** Routes. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get root(): Node {
+    return this.#root;
+  }
+
+  keyOf(node: Node): number {
+    return this.#words[(node << LOG2_WORDS) + KEY];
+  }
+
+  lengthOf(node: Node): number {
+    return this.#words[(node << LOG2_WORDS) + LENGTH];
+  }
+
+  /** 0: the node has no route. */
+  valueOf(node: Node): number {
+    return this.#words[(node << LOG2_WORDS) + VALUE];
+  }
+
+  below(node: Node, bit: number): Node {
+    return this.#words[(node << LOG2_WORDS) + BELOW + bit];
+  }
+
+  /** The node of exactly this prefix, if it has a route. */
+  find(address: number, length: number): Node {
+    const words = this.#words;
+    let node = this.#root;
+    while (node !== 0) {
+      const at = node << LOG2_WORDS;
+      const own = words[at + LENGTH];
+      if (own >= length) return own === length && words[at + KEY] === address && words[at + VALUE] !== 0 ? node : 0;
+      node = words[at + BELOW + ((address >>> (31 - own)) & 1)];
+    }
+    return 0;
+  }
+
+  /** The route of the longest prefix that holds the address, at most `longest` bits long. */
+  covering(address: number, longest = 32): Node {
+    const words = this.#words;
+    let node = this.#root;
+    let best: Node = 0;
+    while (node !== 0) {
+      const at = node << LOG2_WORDS;
+      const own = words[at + LENGTH];
+      if (own > longest || ((words[at + KEY] ^ address) & maskOf(own)) !== 0) break;
+      if (words[at + VALUE] !== 0) best = node;
+      if (own === 32) break;
+      node = words[at + BELOW + ((address >>> (31 - own)) & 1)];
+    }
+    return best;
+  }
+
+  /** The next shorter route around a node. */
+  coverOf(node: Node): Node {
+    const words = this.#words;
+    let above = words[(node << LOG2_WORDS) + ABOVE];
+    while (above !== 0 && words[(above << LOG2_WORDS) + VALUE] === 0) above = words[(above << LOG2_WORDS) + ABOVE];
+    return above;
+  }
+
+  /** Gives a node's route another value. @param value not 0 */
+  setValue(node: Node, value: number): void {
+    this.#words[(node << LOG2_WORDS) + VALUE] = value;
+  }
+
+  /** Sets the value of a prefix, which may be there. @param value not 0 */
+  set(address: number, length: number, value: number): Node {
+    const words = this.#words;
+    let parent: Node = 0;
+    let node = this.#root;
+    while (node !== 0) {
+      const at = node << LOG2_WORDS;
+      const own = words[at + LENGTH];
+      if (own >= length || ((words[at + KEY] ^ address) & maskOf(own)) !== 0) break;
+      parent = node;
+      node = words[at + BELOW + ((address >>> (31 - own)) & 1)];
+    }
+    if (node !== 0 && this.lengthOf(node) === length && this.keyOf(node) === address) {
+      if (this.valueOf(node) === 0) this.#size++;
+      this.setValue(node, value);
+      return node;
+    }
+    this.#size++;
+    const made = this.#create(address, length, value);
+    if (node === 0) {
+      this.#hang(parent, made);
+      return made;
+    }
+    const common = Math.min(Math.clz32(this.keyOf(node) ^ address), this.lengthOf(node), length);
+    if (common === length) {
+      this.#hang(parent, made);
+      this.#hang(made, node);
+      return made;
+    }
+    const fork = this.#create((address & maskOf(common)) >>> 0, common, 0);
+    this.#hang(parent, fork);
+    this.#hang(fork, node);
+    this.#hang(fork, made);
+    return made;
+  }
+
+  /**
+   * Takes away the route of a node that has one.
+   * @returns the node that then holds all routes inside the prefix: itself, or one below; 0: there are none
+   */
+  delete(node: Node): Node {
+    this.#size--;
+    this.setValue(node, 0);
+    const parent = this.#words[(node << LOG2_WORDS) + ABOVE];
+    const inside = this.below(node, 0) || this.below(node, 1);
+    if (!this.#splice(node)) return node;
+    if (parent !== 0 && this.valueOf(parent) === 0) this.#splice(parent);
+    return inside;
+  }
+
+  /** The routes whose next shorter one is this node's. */
+  forEachInside(node: Node, visit: (inside: Node) => void): void {
+    for (let bit = 0; bit < 2; bit++) {
+      const child = this.below(node, bit);
+      if (child === 0) continue;
+      if (this.valueOf(child) !== 0) visit(child);
+      else this.forEachInside(child, visit);
+    }
+  }
+
+  /** All routes, a prefix before those inside it, ascending. */
+  forEach(visit: (node: Node) => void, node: Node = this.#root): void {
+    if (node === 0) return;
+    if (this.valueOf(node) !== 0) visit(node);
+    this.forEach(visit, this.below(node, 0));
+    this.forEach(visit, this.below(node, 1));
+  }
+
+  /** Takes out a node without a route and with a free arm. @returns whether it did */
+  #splice(node: Node): boolean {
+    const [zero, one] = [this.below(node, 0), this.below(node, 1)];
+    if (zero !== 0 && one !== 0) return false;
+    const parent = this.#words[(node << LOG2_WORDS) + ABOVE];
+    const child = zero || one;
+    if (parent === 0) this.#root = child;
+    else this.#words[(parent << LOG2_WORDS) + BELOW + this.#arm(parent, node)] = child;
+    if (child !== 0) this.#words[(child << LOG2_WORDS) + ABOVE] = parent;
+    this.#words[(node << LOG2_WORDS) + ABOVE] = this.#free;
+    this.#free = node;
+    return true;
+  }
+
+  #hang(parent: Node, child: Node): void {
+    this.#words[(child << LOG2_WORDS) + ABOVE] = parent;
+    if (parent === 0) this.#root = child;
+    else this.#words[(parent << LOG2_WORDS) + BELOW + this.#arm(parent, child)] = child;
+  }
+
+  /** On which arm of a node what is inside it hangs. */
+  #arm(node: Node, inside: Node): number {
+    return (this.keyOf(inside) >>> (31 - this.lengthOf(node))) & 1;
+  }
+
+  #create(key: number, length: number, value: number): Node {
+    let node = this.#free;
+    if (node !== 0) this.#free = this.#words[(node << LOG2_WORDS) + ABOVE];
+    else node = this.#end++;
+    if (node << LOG2_WORDS === this.#words.length) this.#grow();
+    const at = node << LOG2_WORDS;
+    this.#words.fill(0, at, at + (1 << LOG2_WORDS));
+    this.#words[at + KEY] = key;
+    this.#words[at + LENGTH] = length;
+    this.#words[at + VALUE] = value;
+    return node;
+  }
+
+  #grow(): void {
+    const larger = new Uint32Array(this.#words.length * 2);
+    larger.set(this.#words);
+    this.#words = larger;
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * An IPv4 table that changes: its routes as a trie, and beside them the structure that programs look up in (choose.ts says
+ * which), mended or, where it has become the wrong one, built anew.
+ *
+ *   linear    up to COMPARES_UP_TO routes: built anew at every change, which is as quick as changing it
+ *   blocks    more: changed in place (blocks-update.ts); built anew when a prefix is longer than its levels, a number wider than
+ *             its cells, or the table twice or half as large as when its strides were chosen: then others would suit it better
+ *
+ * Twin: `buildLpm` of the same entries, which is what every answer must equal.
+ */
+import type { Memory } from "./block-store.ts";
+import { type BlockShape, blockField } from "./blocks.ts";
+import { Outgrown, UpdatableBlocks } from "./blocks-update.ts";
+import { buildLpm, chooseLpm } from "./choose.ts";
+import type { PrefixColumns } from "./columns.ts";
+import { buildDag, census } from "./dag.ts";
+import type { LpmEntry, LpmKind } from "./lpm.ts";
+import type { Node, PrefixTrie } from "./prefix-trie.ts";
+import { cellBytesFor, chooseStrides } from "./strides.ts";
+
+/** Lengths that levels end at: a table whose longest prefix grows by a bit is not built anew for each. */
+const ENDS = [8, 16, 24, 32];
+/** Blocks that a level has room for, as a multiple of what it needs when it is built. */
+const HEADROOM = 1.25;
+
+export interface UpdatableTableOptions {
+  /** Greatest value of a route, ever: decides how wide cells are. */
+  readonly maxValue: number;
+  /** Taken as long as it can hold the routes: that which programs have code of their own for. */
+  readonly prefer?: BlockShape | null;
+  /** Whoever reads the table knows nothing but `blocks`. */
+  readonly blocksAlone?: boolean;
+  /** Called with a structure that is complete; afterwards the old one is gone. */
+  readonly publish?: (table: UpdatableTable) => void;
+}
+
+export class UpdatableTable {
+  readonly trie: PrefixTrie;
+  readonly #memory: Memory;
+  readonly #options: UpdatableTableOptions;
+  #structure: Linear | UpdatableBlocks | null = null;
+  /** Routes when the strides were chosen. */
+  #chosenFor = 0;
+
+  /** @param trie the routes that there are */
+  constructor(memory: Memory, trie: PrefixTrie, options: UpdatableTableOptions) {
+    this.#memory = memory;
+    this.trie = trie;
+    this.#options = options;
+    const { prefer } = options;
+    if (prefer && !prefer.indirect && this.#kind() === "blocks") this.#structure = this.#ofShape(prefer);
+    this.#chosenFor = trie.size;
+    if (this.#structure === null) this.#rebuild();
+    else this.#options.publish?.(this);
+  }
+
+  get kind(): LpmKind {
+    return this.#structure instanceof UpdatableBlocks ? "blocks" : "linear";
+  }
+
+  /** Offset of the structure in memory. */
+  get image(): number {
+    return this.#structure!.base;
+  }
+
+  /** Null for `linear`. */
+  get shape(): BlockShape | null {
+    return this.#structure instanceof UpdatableBlocks ? this.#structure.shape : null;
+  }
+
+  /** Bytes of memory that the structure holds. */
+  get bytes(): number {
+    return this.#structure!.bytes;
+  }
+
+  /** Of each level of `blocks`. */
+  get blocks(): readonly number[] {
+    return this.#structure instanceof UpdatableBlocks ? this.#structure.blocks : [];
+  }
+
+  /** Adds a route or gives it another value. @param value 1 .. maxValue */
+  set(address: number, length: number, value: number): Node {
+    const known = this.trie.find(address, length);
+    if (known !== 0 && this.trie.valueOf(known) === value) return known;
+    const node = this.trie.set(address, length, value);
+    this.#mend(address, length, node, 0);
+    return node;
+  }
+
+  /** Takes a route away. @param node that has it */
+  delete(node: Node): void {
+    const { trie } = this;
+    const cover = trie.coverOf(node);
+    const [address, length] = [trie.keyOf(node), trie.lengthOf(node)];
+    const inherited = cover === 0 ? 0 : trie.valueOf(cover);
+    this.#mend(address, length, trie.delete(node), inherited);
+  }
+
+  #mend(address: number, length: number, node: Node, inherited: number): void {
+    const { size } = this.trie;
+    const structure = this.#structure;
+    if (!(structure instanceof UpdatableBlocks) || this.#kind() !== "blocks" || this.#isOther(size)) {
+      this.#rebuild();
+      return;
+    }
+    try {
+      structure.update(address, length, node, inherited);
+    } catch (error) {
+      if (!(error instanceof Outgrown)) throw error;
+      this.#rebuild();
+    }
+  }
+
+  #isOther = (size: number): boolean => size > 2 * this.#chosenFor || 2 * size < this.#chosenFor;
+
+  #rebuild(): void {
+    const old = this.#structure;
+    this.#structure = this.#kind() === "linear" ? new Linear(this.#memory, this.trie) : this.#buildBlocks();
+    this.#options.publish?.(this);
+    old?.dispose();
+  }
+
+  #kind(): LpmKind {
+    return this.#options.blocksAlone ? "blocks" : chooseLpm(this.trie.size);
+  }
+
+  /** Null when that shape cannot hold the routes. */
+  #ofShape(shape: BlockShape): UpdatableBlocks | null {
+    try {
+      return new UpdatableBlocks(this.#memory, this.trie, shape);
+    } catch (error) {
+      if (!(error instanceof Outgrown)) throw error;
+      return null;
+    }
+  }
+
+  #buildBlocks(): UpdatableBlocks {
+    const { trie } = this;
+    this.#chosenFor = trie.size;
+    const dag = buildDag(columnsOfTrie(trie));
+    const found = census(dag);
+    const bits = ENDS.find((end) => end >= dag.bits)!;
+    const counts = Uint32Array.from({ length: bits + 1 }, (_, depth) => found[Math.min(depth, dag.bits)]);
+    const leafBytes = cellBytesFor(this.#options.maxValue + 1);
+    const strides = chooseStrides(4, counts, leafBytes);
+    const depths = strides.map((_, k) => strides.slice(0, k).reduce((a, b) => a + b, 0));
+    const room = depths.map((depth) => Math.ceil(counts[depth] * HEADROOM));
+    const levels = strides.map((stride, k) => ({
+      ...blockField(4, depths[k], stride),
+      stride,
+      cellBytes: k === strides.length - 1 ? leafBytes : cellBytesFor(2 * counts[depths[k] + stride]),
+    }));
+    return new UpdatableBlocks(this.#memory, trie, { levels, indirect: false }, room);
+  }
+}
+
+/** `linear` (linear.ts) in a place of its own. */
+class Linear {
+  readonly base: number;
+  readonly bytes: number;
+  readonly #memory: Memory;
+
+  constructor(memory: Memory, trie: PrefixTrie) {
+    const entries: LpmEntry[] = [];
+    trie.forEach((node) => {
+      entries.push({ address: trie.keyOf(node), length: trie.lengthOf(node), value: trie.valueOf(node) });
+    });
+    const { bytes } = buildLpm(4, entries, "linear");
+    this.#memory = memory;
+    this.bytes = bytes.length;
+    this.base = memory.allocate(bytes.length);
+    new Uint8Array(memory.buffer as ArrayBuffer).set(bytes, this.base);
+  }
+
+  dispose(): void {
+    this.#memory.free(this.base, this.bytes);
+  }
+}
+
+/** The routes of a trie, sorted. */
+export function columnsOfTrie(trie: PrefixTrie): PrefixColumns {
+  const words = new Uint32Array(trie.size);
+  const lengths = new Uint8Array(trie.size);
+  const values = new Uint32Array(trie.size);
+  let i = 0;
+  trie.forEach((node) => {
+    words[i] = trie.keyOf(node);
+    lengths[i] = trie.lengthOf(node);
+    values[i++] = trie.valueOf(node);
+  });
+  return { family: 4, words, lengths, values };
+}

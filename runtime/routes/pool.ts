@@ -1,0 +1,57 @@
+/**
+ * Records of a few sizes that come and go by the million: cut from chunks of memory, and kept by size when they are given back.
+ * Also what the structures of changing tables get their memory from, one place each.
+ */
+import type { Memory } from "../lpm/block-store.ts";
+
+const CHUNK = 1 << 16;
+/** Records of more bytes get a place of their own. */
+const LARGEST = 1 << 12;
+
+export class RecordPool {
+  readonly #memory: Memory;
+  /** By bytes. */
+  readonly #free = new Map<number, number[]>();
+  #next = 0;
+  #end = 0;
+  #bytesInUse = 0;
+
+  constructor(memory: Memory) {
+    this.#memory = memory;
+  }
+
+  /** Bytes of records that were handed out and not given back. */
+  get bytesInUse(): number {
+    return this.#bytesInUse;
+  }
+
+  /** Bytes that are not zeroed, at a multiple of 16. @param bytes a multiple of 16 */
+  allocate(bytes: number): number {
+    this.#bytesInUse += bytes;
+    const old = this.#free.get(bytes)?.pop();
+    if (old !== undefined) return old;
+    if (bytes > LARGEST) return this.#memory.allocate(bytes);
+    if (this.#end - this.#next < bytes) {
+      this.#next = this.#memory.allocate(CHUNK);
+      this.#end = this.#next + CHUNK;
+    }
+    this.#next += bytes;
+    return this.#next - bytes;
+  }
+
+  free(offset: number, bytes: number): void {
+    this.#bytesInUse -= bytes;
+    this.#keep(offset, bytes);
+  }
+
+  /** Takes over a record that stands in the image. */
+  adopt(bytes: number): void {
+    this.#bytesInUse += bytes;
+  }
+
+  #keep(offset: number, bytes: number): void {
+    const list = this.#free.get(bytes);
+    if (list === undefined) this.#free.set(bytes, [offset]);
+    else list.push(offset);
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * Route commands on a loaded module, against the importer, which keeps a kernel's tables while a script runs: the same commands are
+ * refused in the same words, and what stands in memory afterwards is what a compilation of the changed network would put there.
+ */
+import fc from "fast-check";
+import { beforeAll, describe, expect, test } from "vitest";
+import { check } from "../../dsl/check.ts";
+import type { Model } from "../../dsl/model.ts";
+import {
+  DEVICE,
+  FIB_ALIAS,
+  FIB_ALIAS_BYTES,
+  FIB_ENTRY,
+  FIB_ENTRY_BYTES,
+  FibEntryFlag,
+  NET,
+  NEXT_HOP,
+  NEXT_HOP_BYTES,
+  NextHopFlag,
+  RouteTypeCode,
+  TABLE,
+  TABLE_BYTES,
+} from "../../runtime/abi.ts";
+import { Dataplane } from "../../runtime/dataplane.ts";
+import { LPM_STRUCTURES } from "../../runtime/lpm/choose.ts";
+import { LpmKind } from "../../runtime/lpm/lpm.ts";
+import { type Manifest, readManifest } from "../../runtime/manifest.ts";
+import { formatIp, inPrefix, readIpv4 } from "../../runtime/net/ip.ts";
+import { protocolNumber } from "../../runtime/net/rt-protos.ts";
+import { RouteError } from "../../runtime/routes/error.ts";
+import { compileModel } from "../../src/compile.ts";
+import { buildFib } from "../../src/fib/build.ts";
+import type { Fib, FibEntry } from "../../src/fib/fib.ts";
+import { importForReplay } from "../../src/import/replay.ts";
+import { referenceEngine } from "../../src/reference/engine.ts";
+import { edges } from "../lpm/tables.ts";
+import { judge, packets } from "./packets.ts";
+import { commands, SETUP } from "./script.ts";
+
+const setup = SETUP.trim().split("\n");
+
+/** The network after the commands, and what each of them was refused with (null: nothing). */
+function imported(routes: readonly string[]): { model: Model; refusals: (string | null)[] } {
+  const script = [...setup, ...routes.map((words) => `ip route ${words}`)];
+  const replay = importForReplay(script);
+  const lineAt = (offset: number): number => replay.source.text.slice(0, offset).split("\n").length - 1;
+  const refusals = routes.map((): string | null => null);
+  for (const { severity, kernel, message, primary } of replay.diagnostics) {
+    const i = lineAt(primary.span.start) - setup.length;
+    if (i >= 0) refusals[i] = severity === "error" ? (kernel ?? message) : `${severity}: ${message}`;
+  }
+  const { model, diagnostics } = check(replay.ast, replay.source);
+  if (model === null) throw new Error(diagnostics.map(({ message }) => message).join("\n"));
+  return { model, refusals };
+}
+
+let compiled: WebAssembly.Module;
+let manifest: Manifest;
+beforeAll(async () => {
+  const { artifact } = await compileModel(imported([]).model, { level: 0 });
+  compiled = await WebAssembly.compile(artifact);
+  manifest = readManifest(compiled);
+});
+const dataplane = async (): Promise<Dataplane> => new Dataplane(await WebAssembly.instantiate(compiled), manifest);
+
+/** Null, or what was said. */
+function refusal(change: () => void): string | null {
+  try {
+    change();
+    return null;
+  } catch (error) {
+    if (!(error instanceof RouteError)) throw error;
+    return error.message;
+  }
+}
+
+/** What stands in memory of the entries that an address finds, the longest prefix first. */
+function entriesAt(loaded: Dataplane, table: number, address: number): unknown[] {
+  const { bytes } = loaded;
+  const word = (offset: number): number => loaded.word(offset);
+  const kind = (Object.keys(LpmKind) as LpmKind[]).find((name) => LpmKind[name] === word(table + TABLE.kind))!;
+  const image = { kind, family: 4, bytes: bytes.subarray(word(table + TABLE.image)), prefixes: 0 } as const;
+  const covered = ((address ^ word(table + TABLE.network)) & word(table + TABLE.mask)) === 0;
+  const found: unknown[] = [];
+  for (
+    let entry = covered ? LPM_STRUCTURES[kind].lookup(image, address) : 0;
+    entry !== 0;
+    entry = word(entry + FIB_ENTRY.cover)
+  ) {
+    const aliases = Array.from({ length: word(entry + FIB_ENTRY.aliases) }, (_, i) => {
+      const alias = entry + FIB_ENTRY_BYTES + i * FIB_ALIAS_BYTES;
+      const field = (name: keyof typeof FIB_ALIAS): number => word(alias + FIB_ALIAS[name]);
+      const hops = Array.from({ length: field("hopCount") }, (_, k) => {
+        const at = field("nextHops") + k * NEXT_HOP_BYTES;
+        const hop = (name: keyof typeof NEXT_HOP): number => word(at + NEXT_HOP[name]);
+        return {
+          device: word(hop("device") + DEVICE.ifindex),
+          gateway: hop("family") === 0 ? null : readIpv4(bytes, at + NEXT_HOP.gateway),
+          weight: hop("weight"),
+          onlink: (hop("flags") & NextHopFlag.ONLINK) !== 0,
+          dead: (hop("flags") & NextHopFlag.DEAD) !== 0,
+          scope: hop("scope"),
+          source: hop("source"),
+          upperBound: hop("upperBound") | 0,
+        };
+      });
+      const [type, error, tos, prefsrc, scope, metric, mtu, protocol] = (
+        ["type", "error", "tos", "prefsrc", "scope", "metric", "mtu", "protocol"] as const
+      ).map(field);
+      return { type, error, tos, prefsrc, scope, metric, mtu, protocol, hops };
+    });
+    const settled = (word(entry + FIB_ENTRY.flags) & FibEntryFlag.SETTLED) !== 0;
+    found.push({ length: word(entry + FIB_ENTRY.prefixLength), settled, aliases });
+  }
+  return found;
+}
+
+/** The same of a Fib. */
+function expectedAt(fib: Fib | undefined, address: number): unknown[] {
+  const holding = (fib?.entries ?? []).filter(({ prefix }) => inPrefix(prefix, address));
+  return holding.sort((a, b) => b.prefix.length - a.prefix.length).map((entry) => expectedEntry(fib!, entry));
+}
+
+const expectedEntry = (fib: Fib, { prefix, settled, aliases }: FibEntry) => ({
+  length: prefix.length,
+  settled,
+  aliases: aliases.map(({ route, error, hops }) => ({
+    type: RouteTypeCode[route.type],
+    error,
+    tos: route.tos,
+    prefsrc: route.prefsrc ?? 0,
+    scope: route.scope,
+    metric: route.metric,
+    mtu: route.mtu ?? 0,
+    protocol: protocolNumber(route.protocol),
+    hops: fib.hopLists[hops].map(({ hop, upperBound }) => ({
+      device: hop.device,
+      gateway: hop.gateway,
+      weight: hop.weight,
+      onlink: hop.onlink,
+      dead: hop.dead,
+      scope: hop.scope,
+      source: hop.source,
+      upperBound,
+    })),
+  })),
+});
+
+function expectTables(loaded: Dataplane, model: Model): void {
+  const record = loaded.netRecord(0);
+  const fibs = buildFib(model).filter(({ family }) => family === 4);
+  for (let i = 0; i < loaded.word(record + NET.tableCount); i++) {
+    const table = loaded.word(record + NET.tables) + i * TABLE_BYTES;
+    const id = loaded.word(table + TABLE.id);
+    const fib = fibs.find((each) => each.table === id);
+    expect([id, loaded.word(table + TABLE.prefixes)]).toEqual([id, fib?.entries.length ?? 0]);
+    const asked = edges(
+      4,
+      (fib?.entries ?? []).map(({ prefix }) => ({ ...prefix, value: 1 })),
+    ) as number[];
+    for (const ip of asked)
+      expect([id, formatIp(ip), entriesAt(loaded, table, ip)]).toEqual([id, formatIp(ip), expectedAt(fib, ip)]);
+  }
+}
+
+const drawn = fc.sample(packets, { seed: 3, numRuns: 4 }).flat();
+
+describe("ip route on a loaded module", () => {
+  test("refuses what Linux refuses, and leaves in memory what a compilation would", async () => {
+    await fc.assert(
+      fc.asyncProperty(commands(25), async (list) => {
+        const { model, refusals } = imported(list);
+        const loaded = await dataplane();
+        const routes = loaded.routes(0);
+        const said = list.map((command) => refusal(() => routes.run(command)));
+        expect(list.map((command, i) => [command, said[i]])).toEqual(list.map((command, i) => [command, refusals[i]]));
+        expectTables(loaded, model);
+        const [net] = model.nets;
+        const macs = new Map(net.devices.map(({ ifindex, mac }) => [ifindex as number, mac as number]));
+        const reference = judge(referenceEngine(net, model.kernel), drawn, macs);
+        expect(judge(loaded.net(0), drawn, macs)).toEqual(reference);
+      }),
+      { numRuns: Number(process.env.FC_RUNS ?? 60) },
+    );
+  }, 120_000);
+});
