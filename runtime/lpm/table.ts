@@ -41,6 +41,7 @@ export class UpdatableTable {
   #structure: Linear | UpdatableBlocks | null = null;
   /** Routes when the strides were chosen. */
   #chosenFor = 0;
+  #isBulk = false;
 
   /** @param trie the routes that there are */
   constructor(memory: Memory, trie: PrefixTrie, options: UpdatableTableOptions) {
@@ -96,7 +97,19 @@ export class UpdatableTable {
     this.#mend(address, length, trie.delete(node), inherited);
   }
 
+  /** Runs changes that are many beside the routes there are: the structure is built once, behind the last of them. */
+  inBulk(changes: () => void): void {
+    this.#isBulk = true;
+    try {
+      changes();
+    } finally {
+      this.#isBulk = false;
+      this.#rebuild();
+    }
+  }
+
   #mend(address: number, length: number, node: Node, inherited: number): void {
+    if (this.#isBulk) return;
     const { size } = this.trie;
     const structure = this.#structure;
     if (!(structure instanceof UpdatableBlocks) || this.#kind() !== "blocks" || this.#isOther(size)) {

@@ -207,14 +207,16 @@ export class Routes {
     }
     let deleted = 0;
     let missing = 0;
-    for (let i = 0; i < count; i++) {
-      if (nextHop[i] !== 0) {
-        const { alias } = this.#prepared[nextHop[i] - 1];
-        alias[A.route] = this.#nextId++;
-        fib.put(address[i], length[i], alias);
-      } else if (fib.remove(address[i], length[i], ANY)) deleted++;
-      else missing++;
-    }
+    fib.inBulk(count, () => {
+      for (let i = 0; i < count; i++) {
+        if (nextHop[i] !== 0) {
+          const { alias } = this.#prepared[nextHop[i] - 1];
+          alias[A.route] = this.#nextId++;
+          fib.put(address[i], length[i], alias);
+        } else if (fib.remove(address[i], length[i], ANY)) deleted++;
+        else missing++;
+      }
+    });
     return { replaced: count - deleted - missing, deleted, missing };
   }
 
