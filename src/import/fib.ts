@@ -208,8 +208,11 @@ export function addRoute(request: RouteRequest, action: RouteAction): Route {
   ns.entered.push(route);
   // Of IPv6 routes a new one always stands behind (fib6_add_rt2node).
   const isBefore = action === "prepend" && request.family === 4 && first !== undefined;
-  const behind = isBefore && first.address ? takePrefixRoute(ns, first, first.address) : first;
-  ns.routes.add(route, isBefore && behind instanceof Route ? behind : undefined);
+  if (isBefore) takeTwins(ns, first);
+  ns.routes.add(
+    route,
+    isBefore ? ns.routes.at(4, route.table, route.prefix).find((other) => shadows(other, route)) : undefined,
+  );
   return route;
 }
 
@@ -230,8 +233,16 @@ export function placePrefixRoutes(device: Device, addresses: readonly Address[])
   }
 }
 
-/** A connected route that came after others of its key becomes a route like those of commands, behind them. */
-function takePrefixRoute(ns: NetNs, made: FibRoute, address: Address): Route {
+/** Connected routes of one key become routes like those of commands, and stay before these; as they were, with what they are now. */
+function takeTwins(ns: NetNs, first: FibRoute): ReadonlyMap<Address, Route> {
+  const made = kernelRoutes(ns, first.family).filter((other) => shadows(other, first) && other.type === "unicast");
+  const [behind] = ns.routes.at(first.family, first.table, first.prefix).filter((other) => shadows(other, first));
+  const addresses = made.flatMap(({ address }) => (address ? [address] : []));
+  return new Map(addresses.map((address, i) => [address, takePrefixRoute(ns, made[i], address, behind)]));
+}
+
+/** A connected route becomes a route like those of commands, behind them or before one of them. */
+function takePrefixRoute(ns: NetNs, made: FibRoute, address: Address, before?: Route): Route {
   const { family, table, scope, prefix, metric } = made;
   const { device, local, node } = address;
   const { span } = node;
@@ -256,7 +267,7 @@ function takePrefixRoute(ns: NetNs, made: FibRoute, address: Address): Route {
   const route = new Route(request, made.hops);
   address.lostPrefixRoute = true;
   ns.entered.push(route);
-  ns.routes.add(route);
+  ns.routes.add(route, before);
   return route;
 }
 
@@ -337,8 +348,11 @@ function whereIs(route: FibRoute): { span: RouteNode["span"]; message: string } 
     : undefined;
 }
 
-function replaceRoute(request: RouteRequest, hops: readonly FibHop[], old: FibRoute): Route {
+function replaceRoute(request: RouteRequest, hops: readonly FibHop[], first: FibRoute): Route {
   const { ns } = request;
+  const isAlone = routesAt(request).filter((other) => isSameKey(other, request)).length === 1;
+  const taken = first.family === 4 && first.address && !isAlone ? takeTwins(ns, first).get(first.address) : undefined;
+  const old = taken ?? first;
   const route = new Route(request, hops);
   ns.entered.push(route);
   if (old instanceof Route) {

@@ -102,6 +102,16 @@ ip link set d0 name e0\nip link set e0 up\nip route add 10.8.0.0/16 dev e0`,
     "namespace host {\n  vrf red { table 10 }\n  interface d0 { type dummy; master red; address 10.0.0.1/24 }\n\n  table 10 {\n    route unreachable default metric 9\n    route 10.9.0.0/16 via 203.0.113.8 dev d0 onlink\n  }\n}\n",
   ],
   [
+    "prepend stands before the connected routes of all devices",
+    `${D0}ip link add d1 up type dummy\nip addr add 10.0.0.1/24 dev d0\nip addr add 10.0.0.2/24 dev d1\nip route prepend 10.0.0.0/24 via 10.0.0.9 dev d0`,
+    "namespace host {\n  interface d0 { type dummy; address 10.0.0.1/24 noprefixroute }\n  interface d1 { type dummy; address 10.0.0.2/24 noprefixroute }\n\n  route 10.0.0.0/24 via 10.0.0.9 dev d0 onlink\n  route append 10.0.0.0/24 dev d0 proto kernel scope link src 10.0.0.1\n  route append 10.0.0.0/24 dev d1 proto kernel scope link src 10.0.0.2\n}\n",
+  ],
+  [
+    "replace takes the place of the first connected route",
+    `${D0}ip link add d1 up type dummy\nip addr add 10.0.0.1/24 dev d0\nip addr add 10.0.0.2/24 dev d1\nip route replace 10.0.0.0/24 via 10.0.0.9 dev d0`,
+    "namespace host {\n  interface d0 { type dummy; address 10.0.0.1/24 noprefixroute }\n  interface d1 { type dummy; address 10.0.0.2/24 noprefixroute }\n\n  route 10.0.0.0/24 via 10.0.0.9 dev d0 onlink\n  route append 10.0.0.0/24 dev d1 proto kernel scope link src 10.0.0.2\n}\n",
+  ],
+  [
     "a further address of the device leaves the order of the others",
     `${D0}ip link add d1 up type dummy\nip addr add 10.0.0.1/24 dev d0\nip addr add 10.0.0.2/24 dev d1\nip addr add 10.0.9.1/24 dev d0`,
     "namespace host {\n  interface d0 { type dummy; address 10.0.0.1/24; address 10.0.9.1/24 }\n  interface d1 { type dummy; address 10.0.0.2/24 }\n}\n",
