@@ -271,7 +271,7 @@ export function flushNextHops(ns: NetNs, isGone: (entry: NextHopEntry) => boolea
 }
 
 /** The group without the members that are gone, where it was written: routes that name it stand behind. */
-function withMembers(ns: NetNs, old: NextHopEntry, members: NextHopEntry["node"]["group"]): NextHopEntry {
+function withMembers(ns: NetNs, old: NextHopEntry, members: NonNullable<NextHopEntry["node"]["group"]>): NextHopEntry {
   const entry = new NextHopEntry(old.device, { ...old.node, group: members }, old.family);
   entry.inherit(old);
   ns.entered[ns.entered.indexOf(old)] = entry;
