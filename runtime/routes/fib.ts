@@ -83,9 +83,7 @@ export class FibTable {
     let entry = words[networks >>> 2];
     for (let i = 0; i < prefixes; i++) {
       this.trie.set(words[(networks >>> 2) + 1 + i], words[(entry + FIB_ENTRY.prefixLength) >>> 2], entry);
-      const bytes = entryBytes(words[(entry + FIB_ENTRY.aliases) >>> 2]);
-      this.#pool.adopt(bytes);
-      entry += bytes;
+      entry += entryBytes(words[(entry + FIB_ENTRY.aliases) >>> 2]);
     }
   }
 

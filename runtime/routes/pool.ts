@@ -20,7 +20,7 @@ export class RecordPool {
     this.#memory = memory;
   }
 
-  /** Bytes of records that were handed out and not given back. */
+  /** Bytes of records that were handed out, less those given back; records of the image come back without having been handed out. */
   get bytesInUse(): number {
     return this.#bytesInUse;
   }
@@ -42,11 +42,6 @@ export class RecordPool {
   free(offset: number, bytes: number): void {
     this.#bytesInUse -= bytes;
     this.#keep(offset, bytes);
-  }
-
-  /** Takes over a record that stands in the image. */
-  adopt(bytes: number): void {
-    this.#bytesInUse += bytes;
   }
 
   #keep(offset: number, bytes: number): void {

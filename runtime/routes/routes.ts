@@ -129,7 +129,7 @@ export class Routes {
     };
   }
 
-  /** Bytes of memory that routes and their structures hold: of records those in use, those of the image included. */
+  /** Bytes of memory beyond the image as it was loaded: of records of routes (fewer than none when the image's went), and of structures. */
   get bytesInUse(): { readonly records: number; readonly structures: number } {
     const structures = [...this.#tables.values()].reduce((sum, { structure }) => sum + (structure?.bytes ?? 0), 0);
     return { records: this.#pool.bytesInUse, structures };

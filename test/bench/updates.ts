@@ -2,7 +2,7 @@
  * `updates`: route changes on a loaded module, in the table of a VRF: how many a second, and what they leave of the packets' rate while
  * 100,000 a second arrive between batches.
  *
- *   stream    a file of `A PREFIX NUMBER` and `W PREFIX` (--updates), or drawn: of a hundred changes 97 announce a route, most of
+ *   stream    a file of `A PREFIX NUMBER` and `W PREFIX` (--updates; a number behind the latter is passed over), or drawn: of a hundred changes 97 announce a route, most of
  *             them one that is there with another next hop, and 3 withdraw one, in bursts around the same prefixes
  *
  * First the table is filled by the same door, and after the whole stream every prefix of it and many other addresses are looked
@@ -99,7 +99,7 @@ function readStream(path: string): RouteUpdates {
   for (const [i, line] of lines.entries()) {
     const [, sign, ip, bits, hop] = /^([AW]) ([0-9.]+)\/(\d+)(?: (\d+))?$/.exec(line) ?? [];
     const network = ip === undefined ? null : parseIp(ip);
-    if (typeof network !== "number" || (sign === "A") !== (hop !== undefined))
+    if (typeof network !== "number" || (sign === "A" && hop === undefined))
       throw new RoutesError(`${path}:${i + 1}: not A PREFIX NUMBER or W PREFIX: ${line}`);
     address[i] = network;
     length[i] = Number(bits);
