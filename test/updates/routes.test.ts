@@ -3,7 +3,7 @@
  * refused in the same words, and what stands in memory afterwards is what a compilation of the changed network would put there.
  */
 import fc from "fast-check";
-import { beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { check } from "../../dsl/check.ts";
 import type { Model } from "../../dsl/model.ts";
 import {
@@ -37,10 +37,13 @@ import { edges } from "../lpm/tables.ts";
 import { judge, packets } from "./packets.ts";
 import { commands, SETUP } from "./script.ts";
 
-const setup = SETUP.trim().split("\n");
+const [SELECTIVE, PLAIN] = [true, false].map((isSelective) => {
+  const lines = SETUP.trim().split("\n");
+  return isSelective ? lines : lines.filter((line) => !line.startsWith("ip rule"));
+});
 
 /** The network after the commands, and what each of them was refused with (null: nothing). */
-function imported(routes: readonly string[]): { model: Model; refusals: (string | null)[] } {
+function imported(setup: readonly string[], routes: readonly string[]): { model: Model; refusals: (string | null)[] } {
   const script = [...setup, ...routes.map((words) => `ip route ${words}`)];
   const replay = importForReplay(script);
   const lineAt = (offset: number): number => replay.source.text.slice(0, offset).split("\n").length - 1;
@@ -54,14 +57,16 @@ function imported(routes: readonly string[]): { model: Model; refusals: (string 
   return { model, refusals };
 }
 
-let compiled: WebAssembly.Module;
-let manifest: Manifest;
-beforeAll(async () => {
-  const { artifact } = await compileModel(imported([]).model, { level: 0 });
-  compiled = await WebAssembly.compile(artifact);
-  manifest = readManifest(compiled);
-});
-const dataplane = async (): Promise<Dataplane> => new Dataplane(await WebAssembly.instantiate(compiled), manifest);
+interface Loadable {
+  readonly module: WebAssembly.Module;
+  readonly manifest: Manifest;
+}
+
+async function compiled(setup: readonly string[]): Promise<Loadable> {
+  const { artifact } = await compileModel(imported(setup, []).model, { level: 0 });
+  const module = await WebAssembly.compile(artifact);
+  return { module, manifest: readManifest(module) };
+}
 
 /** Null, or what was said. */
 function refusal(change: () => void): string | null {
@@ -166,21 +171,31 @@ function expectTables(loaded: Dataplane, model: Model): void {
 const drawn = fc.sample(packets, { seed: 3, numRuns: 4 }).flat();
 
 describe("ip route on a loaded module", () => {
-  test("refuses what Linux refuses, and leaves in memory what a compilation would", async () => {
-    await fc.assert(
-      fc.asyncProperty(commands(25), async (list) => {
-        const { model, refusals } = imported(list);
-        const loaded = await dataplane();
-        const routes = loaded.routes(0);
-        const said = list.map((command) => refusal(() => routes.run(command)));
-        expect(list.map((command, i) => [command, said[i]])).toEqual(list.map((command, i) => [command, refusals[i]]));
-        expectTables(loaded, model);
-        const [net] = model.nets;
-        const macs = new Map(net.devices.map(({ ifindex, mac }) => [ifindex as number, mac as number]));
-        const reference = judge(referenceEngine(net, model.kernel), drawn, macs);
-        expect(judge(loaded.net(0), drawn, macs)).toEqual(reference);
-      }),
-      { numRuns: Number(process.env.FC_RUNS ?? 60) },
-    );
-  }, 120_000);
+  test.each([
+    ["a rule that selects", SELECTIVE],
+    ["the kernel's rules, and packets that take the short way", PLAIN],
+  ])(
+    "%s: refuses what Linux refuses, and leaves in memory what a compilation would",
+    async (_, setup) => {
+      const { module, manifest } = await compiled(setup);
+      await fc.assert(
+        fc.asyncProperty(commands(25), async (list) => {
+          const { model, refusals } = imported(setup, list);
+          const loaded = new Dataplane(await WebAssembly.instantiate(module), manifest);
+          const routes = loaded.routes(0);
+          const said = list.map((command) => refusal(() => routes.run(command)));
+          expect(list.map((command, i) => [command, said[i]])).toEqual(
+            list.map((command, i) => [command, refusals[i]]),
+          );
+          expectTables(loaded, model);
+          const [net] = model.nets;
+          const macs = new Map(net.devices.map(({ ifindex, mac }) => [ifindex as number, mac as number]));
+          const reference = judge(referenceEngine(net, model.kernel), drawn, macs);
+          expect(judge(loaded.net(0), drawn, macs)).toEqual(reference);
+        }),
+        { numRuns: Number(process.env.FC_RUNS ?? 40) },
+      );
+    },
+    120_000,
+  );
 });

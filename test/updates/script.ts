@@ -25,6 +25,10 @@ ip link set r1 up
 ip link set r2 up
 ip link set b1 up
 ip link set m1 up
+ip neigh add 10.0.1.7 lladdr 02:00:00:00:01:07 dev r1
+ip neigh add 10.0.2.7 lladdr 02:00:00:00:02:07 dev r2
+ip neigh add 192.168.0.7 lladdr 02:00:00:00:03:07 dev m1
+ip neigh add 192.168.0.8 lladdr 02:00:00:00:03:08 dev m1
 ip route add 10.9.0.0/16 via 192.168.0.7
 ip route add default via 10.0.1.7 dev r1 table 10
 ip route add blackhole 10.7.0.0/16 table 20
