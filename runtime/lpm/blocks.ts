@@ -20,7 +20,8 @@
  *   cell of the last    value, 0 for no match, or its index, 0 for no match
  *
  * Strides are chosen by measured size (strides.ts); the last level ends at the longest prefix of the table. Offsets stand
- * in the header and block numbers are relative to them, so a level that has outgrown its place moves with one store.
+ * in the header and block numbers are relative to them, so a level that has outgrown its place moves with one store. How
+ * blocks change in place: blocks-update.ts.
  *
  * A level of IPv6 stays inside a byte of the address and reads it as half of a u16, the upper one but for byte 0, so
  * that nothing outside the 16 bytes is touched. A root of 16 bits reads bytes 0 and 1 as they lie, little endian: its

@@ -12,11 +12,6 @@ export class TestMemory implements Memory {
     return [...this.#held.values()].reduce((a, b) => a + b, 0);
   }
 
-  /** First byte that was never given out: what creeps. */
-  get end(): number {
-    return this.#end;
-  }
-
   allocate(bytes: number): number {
     const offset = this.#free.get(bytes)?.pop() ?? this.#fresh(bytes);
     new Uint8Array(this.buffer, offset, bytes).fill(0);
