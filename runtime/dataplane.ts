@@ -22,6 +22,7 @@ import {
 import { batchBytes, DEFAULT_SLOT_SIZE, PacketBatch } from "./batch.ts";
 import { imageOffset } from "./brand.ts";
 import type { Engine, RuleCounter } from "./engine.ts";
+import { Links } from "./links.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
 import { NeighbourTable, neighbourTableBytes } from "./neighbour.ts";
 import type { Ip } from "./net/ip.ts";
@@ -49,6 +50,7 @@ export class Dataplane {
   /** One engine for each namespace, in the manifest's order. */
   readonly nets: readonly Engine[];
   readonly #routes: Routes[] = [];
+  readonly #links: readonly Links[];
   #heap: number;
 
   /** @param instance of a module whose manifest was read and found good; use `load` */
@@ -58,7 +60,10 @@ export class Dataplane {
     this.memory = memory as WebAssembly.Memory;
     this.#heap = this.word(IMAGE.heap);
     const programs = { process: process as ProcessExport, trace: trace as ProcessExport };
-    this.nets = manifest.nets.map((net, index) => new NetEngine(this, index, net.name, programs));
+    this.#links = manifest.nets.map(({ chains }, index) => new Links(this, index, chains.xdp));
+    this.nets = manifest.nets.map(
+      (net, index) => new NetEngine(this, index, net.name, { ...programs, links: this.#links[index] }),
+    );
   }
 
   /**
@@ -77,6 +82,14 @@ export class Dataplane {
     const index = this.#index(which);
     this.#routes[index] ??= new Routes(this, index);
     return this.#routes[index];
+  }
+
+  /**
+   * The XDP programs attached to a namespace's devices, to be changed between batches.
+   * @throws RangeError when there is no such namespace
+   */
+  links(which: string | number): Links {
+    return this.#links[this.#index(which)];
   }
 
   #index(which: string | number): number {
@@ -135,6 +148,8 @@ const TRACE_BYTES = 256 * 1024;
 interface Programs {
   readonly process: ProcessExport;
   readonly trace: ProcessExport;
+  /** What frames meet before. */
+  readonly links: Links;
 }
 
 class NetEngine implements Engine {
@@ -159,6 +174,7 @@ class NetEngine implements Engine {
   /** @throws TypeError when the batch lives elsewhere than in this module's memory */
   process(batch: PacketBatch): void {
     this.#own(batch);
+    this.#programs.links.process(batch.base, batch.count);
     this.#programs.process(this.#index, batch.base, batch.count);
   }
 
@@ -170,11 +186,13 @@ class NetEngine implements Engine {
   trace(batch: PacketBatch): Trace[] {
     this.#own(batch);
     const before = this.#snapshot(batch);
+    const restoreLinks = this.#programs.links.snapshot();
     let region = this.#traceRegion ?? this.#reserveTrace(TRACE_BYTES);
     while (!this.#runTrace(batch, region)) {
       this.#dataplane.bytes.set(before.batch, batch.base);
       this.#dataplane.bytes.set(before.counters, this.#counters);
       this.#dataplane.bytes.set(before.filterState, this.#filterState.first);
+      restoreLinks();
       region = this.#reserveTrace(region.bytes * 2);
     }
     const end = this.#dataplane.word(IMAGE.traceCursor);
@@ -243,6 +261,7 @@ class NetEngine implements Engine {
     this.#dataplane.setWord(IMAGE.traceCursor, start);
     this.#dataplane.setWord(IMAGE.traceEnd, start + bytes);
     this.#dataplane.setWord(IMAGE.traceLost, 0);
+    this.#programs.links.trace(batch.base, batch.count);
     this.#programs.trace(this.#index, batch.base, batch.count);
     return this.#dataplane.word(IMAGE.traceLost) === 0;
   }

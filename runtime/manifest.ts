@@ -91,6 +91,8 @@ export interface GatewayRule {
 export interface ChainsManifest {
   readonly counters: readonly { readonly name: string | null }[];
   readonly sets: readonly SetManifest[];
+  /** Devices with an XDP program, by ifindex. */
+  readonly xdp: readonly number[];
 }
 
 export interface SetManifest {
@@ -382,6 +384,7 @@ const net = record<NetManifest>({
   chains: record<ChainsManifest>({
     counters: list(record<ChainsManifest["counters"][number]>({ name: nullOr(text) })),
     sets: list(record<SetManifest>({ name: nullOr(text), structure: text, elements: u32 })),
+    xdp: list(u32),
   }),
   layout: record<NetManifest["layout"]>({ net: u32, neighbours: u32, counters: u32 }),
   cost: record<CostManifest>({ instructions: whole(0, Number.MAX_SAFE_INTEGER), tableRounds: u32 }),

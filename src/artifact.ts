@@ -69,6 +69,7 @@ function netManifest(own: NetLayout, index: number, { fibs, files, costs, image 
     chains: {
       counters: net.netfilter.counters.map(({ name }) => ({ name })),
       sets: netfilter.sets.map(({ set, kind }) => ({ name: set.name, structure: kind, elements: set.elements.length })),
+      xdp: net.netfilter.programs.filter(({ hook }) => hook === "xdp").map(({ device }) => device),
     },
     cost: costOf(costs, index),
   };
@@ -102,10 +103,13 @@ async function sha256(text: string): Promise<string> {
 }
 
 /** @param wasm a module without a manifest */
-export function writeArtifact(wasm: Uint8Array, manifest: Manifest): Uint8Array<ArrayBuffer> {
-  const name = new TextEncoder().encode(MANIFEST_SECTION);
-  const contents = new TextEncoder().encode(JSON.stringify(manifest));
-  const payload = [leb128(name.length), name, contents];
+export const writeArtifact = (wasm: Uint8Array, manifest: Manifest): Uint8Array<ArrayBuffer> =>
+  customSection(wasm, MANIFEST_SECTION, new TextEncoder().encode(JSON.stringify(manifest)));
+
+/** The module with one more custom section behind all others. */
+export function customSection(wasm: Uint8Array, name: string, contents: Uint8Array): Uint8Array<ArrayBuffer> {
+  const utf8 = new TextEncoder().encode(name);
+  const payload = [leb128(utf8.length), utf8, contents];
   const size = payload.reduce((sum, part) => sum + part.length, 0);
   return concatenate([wasm, Uint8Array.of(CUSTOM_SECTION), leb128(size), ...payload]);
 }

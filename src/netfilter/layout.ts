@@ -12,6 +12,8 @@ import { boundBytes, type SetStructure, setStructure, writeValue } from "./set-s
 export const SCRATCH_BYTES = 66_000;
 
 export interface NetfilterLayout {
+  /** What the offsets count in. */
+  readonly space: "image" | "state";
   /** First FILTER_COUNTER. */
   readonly counters: number;
   /** First LIMIT; they follow the counters. */
@@ -26,6 +28,8 @@ export interface NetfilterLayout {
 
 export interface SetLayout extends Omit<SetStructure, "bytes"> {
   readonly set: SetDef;
+  /** What the offsets count in. */
+  readonly space: "image" | "state";
   /** Offset of the structure; 0: none. */
   readonly offset: number;
   /** Offset of the elements' values or decisions, by number; 0: none. */
@@ -34,7 +38,12 @@ export interface SetLayout extends Omit<SetStructure, "bytes"> {
   readonly decisions: readonly Decision[];
 }
 
-export function layoutNetfilter(image: ImageWriter, name: string, netfilter: Netfilter): NetfilterLayout {
+export function layoutNetfilter(
+  image: ImageWriter,
+  name: string,
+  netfilter: Netfilter,
+  space: NetfilterLayout["space"] = "image",
+): NetfilterLayout {
   const counterBytes = netfilter.counters.length * FILTER_COUNTER_BYTES;
   const counters = image.reserve(`${name} chain counters`, counterBytes);
   image.view(counters, counterBytes, (bytes) => {
@@ -50,17 +59,17 @@ export function layoutNetfilter(image: ImageWriter, name: string, netfilter: Net
     const view = viewOf(bytes);
     for (const [i, { max }] of netfilter.limits.entries()) view.setBigUint64(i * LIMIT_BYTES + LIMIT.tokens, max, true);
   });
-  const sets = netfilter.sets.map((set) => layoutSet(image, `${name} set ${nameOf(set)}`, set));
+  const sets = netfilter.sets.map((set) => layoutSet(image, `${name} set ${nameOf(set)}`, set, space));
   const cloned = netfilter.hooks.filter(({ hook }) => hook === "postrouting").flatMap(({ chains }) => chains);
   const writes = writesPayload(reached(netfilter, cloned));
   const scratch = image.reserve(`${name} bytes of a copy`, writes ? SCRATCH_BYTES : 0);
-  return { counters, limits, stateBytes: limits + limitBytes - counters, scratch: writes ? scratch : 0, sets };
+  return { space, counters, limits, stateBytes: limits + limitBytes - counters, scratch: writes ? scratch : 0, sets };
 }
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const nameOf = (set: SetDef): string => set.name ?? `#${set.id}`;
 
-function layoutSet(image: ImageWriter, name: string, set: SetDef): SetLayout {
+function layoutSet(image: ImageWriter, name: string, set: SetDef, space: SetLayout["space"]): SetLayout {
   const { bytes, ...structure } = setStructure(set);
   const offset = image.reserve(`${name} ${structure.kind}`, bytes.length);
   image.view(offset, bytes.length, (view) => view.set(bytes));
@@ -71,6 +80,7 @@ function layoutSet(image: ImageWriter, name: string, set: SetDef): SetLayout {
   return {
     ...structure,
     set,
+    space,
     offset: bytes.length === 0 ? 0 : offset,
     values: values.length === 0 ? 0 : at,
     decisions,

@@ -6,7 +6,7 @@
 import { TRACE_WORD_BYTES, traceHeader } from "../../runtime/abi.ts";
 import { evalBinary, evalUnary, type Value, wrapTo } from "./arithmetic.ts";
 import { procsByName } from "./callgraph.ts";
-import type { Bytes, Expr, Plan, Proc, Reg, Step } from "./ir.ts";
+import type { Bytes, Expr, Plan, Proc, Reg, Space, Step } from "./ir.ts";
 import { tail } from "./ir.ts";
 import { printHead } from "./print.ts";
 import { regKey } from "./visit.ts";
@@ -19,6 +19,8 @@ export class PlanFault extends Error {
 export interface InterpretOptions {
   /** Linear memory. */
   readonly memory: Uint8Array;
+  /** Where in it a program module's own state is. */
+  readonly state?: number;
   readonly onTrace?: (event: number, args: readonly Value[]) => void;
   /** Steps to take before giving up with a PlanFault. */
   readonly fuel?: number;
@@ -63,11 +65,13 @@ class Interpreter implements PlanInterpreter {
   readonly #procs: ReadonlyMap<string, Proc>;
   readonly #options: InterpretOptions;
   readonly #view: DataView;
+  readonly #state: number;
   readonly #skb: Frame = new Map();
   #fuel: number;
 
   constructor(plan: Plan, options: InterpretOptions) {
-    const { memory, fuel = Number.POSITIVE_INFINITY } = options;
+    const { memory, state = 0, fuel = Number.POSITIVE_INFINITY } = options;
+    this.#state = state;
     this.#procs = procsByName(plan);
     this.#options = options;
     this.#view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
@@ -101,7 +105,7 @@ class Interpreter implements PlanInterpreter {
         this.#frameOf(frame, step.reg).set(regKey(step.reg), this.#value(frame, step.value));
         return null;
       case "store": {
-        const base = this.#number(frame, step.base) >>> 0;
+        const base = this.#base(step.space) + (this.#number(frame, step.base) >>> 0);
         this.#write(base + step.offset, step.bytes, this.#value(frame, step.value), true);
         return null;
       }
@@ -154,7 +158,7 @@ class Interpreter implements PlanInterpreter {
       case "reg":
         return this.#get(frame, e.reg);
       case "load":
-        return this.#read((this.#number(frame, e.base) >>> 0) + e.offset, e.bytes, true);
+        return this.#read(this.#base(e.space) + (this.#number(frame, e.base) >>> 0) + e.offset, e.bytes, true);
       case "packet":
         return this.#read(this.#packetAddress(frame, e.cursor, e.offset, e.bytes, null), e.bytes, false);
       case "unary":
@@ -183,6 +187,10 @@ class Interpreter implements PlanInterpreter {
   }
 
   // ---- registers and memory
+
+  #base(space: Space): number {
+    return space === "state" ? this.#state : 0;
+  }
 
   #frameOf(frame: Frame, reg: Reg): Frame {
     return reg.scope === "skb" ? this.#skb : frame;

@@ -5,7 +5,7 @@
  *   plan  = { proc }                                                 calls form no cycle
  *   proc  = NAME "(" { reg } ")" [ ":" TYPE ] "{" { step } "}"       every path ends in `return` when it has a type
  *   step  = "set" reg "=" expr
- *         | "store" SPACE BYTES "[" expr "+" N "]" "=" expr          image, batch (little endian)
+ *         | "store" SPACE BYTES "[" expr "+" N "]" "=" expr          image, batch, state (little endian)
  *         | "put" BYTES cursor "[" N "]" "=" expr                    packet (network order); dominated by a guard
  *         | "guard" cursor N "else" "{" { step } "}"                 afterwards N bytes from cursor are inside the packet; the else leaves
  *         | "if" expr "{" { step } "}" [ "else" "{" { step } "}" ]
@@ -38,8 +38,11 @@ export interface Reg {
   readonly scope: "local" | "skb";
 }
 
-/** Where a load or store goes: `image` the tables, `batch` columns and the batch header. Both are trusted, in-bounds by construction. */
-export type Space = "image" | "batch";
+/**
+ * Where a load or store goes: `image` the tables, `batch` columns and the batch header, `state` what a program module has of its own,
+ * counted from where its host has put it. All are trusted, in-bounds by construction.
+ */
+export type Space = "image" | "batch" | "state";
 export type Bytes = 1 | 2 | 4 | 8;
 
 export type UnaryOp = "eqz" | "clz" | "popcnt" | "wrap" | "extend" | "extend_s" | "bswap16" | "bswap32";

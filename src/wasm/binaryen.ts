@@ -85,6 +85,16 @@ export class WasmModule {
     this.#module.setMemory(initialPages, maximumPages, exportName, data);
   }
 
+  importMemory(initialPages: number, maximumPages: number, from: string, name: string): void {
+    this.#module.setMemory(initialPages, maximumPages, null as unknown as string, []);
+    this.#module.addMemoryImport("0", from, name);
+  }
+
+  /** One that never changes. */
+  importGlobal(name: string, type: ValueType, from: string, externalName: string): void {
+    this.#module.addGlobalImport(name, from, externalName, this.#type(type), false);
+  }
+
   global(name: string, type: ValueType): void {
     this.#module.addGlobal(name, this.#type(type), true, this.constant(type, 0));
   }

@@ -9,10 +9,11 @@
  *     packet, put               load, store and a turn of the bytes (bytes.ts)
  *     trace E ARGS              if the record fits before `end`: store it at `cursor` and move that, else set `lost`
  *
- * No imports; exports are the memory and the procs marked so. The same plans give the same bytes.
+ * No imports; exports are the memory and the procs marked so. The same plans give the same bytes. A program's module (src/program.ts)
+ * imports the memory and where in it its state is, and has no segments.
  */
 import { EXPORTS, TRACE_WORD_BYTES, traceHeader } from "../../runtime/abi.ts";
-import type { BinaryOp, Expr, Plan, Proc, Reg, Step, UnaryOp, ValueType } from "../plan/ir.ts";
+import type { BinaryOp, Expr, Plan, Proc, Reg, Space, Step, UnaryOp, ValueType } from "../plan/ir.ts";
 import { tail, typeOf } from "../plan/ir.ts";
 import { hasCall, regKey } from "../plan/visit.ts";
 import { beginModules, type Instruction, type Node, type Segment, type WasmModule } from "./binaryen.ts";
@@ -45,6 +46,8 @@ export interface EmitOptions {
   /** 0: as the plan says; 1: without turning bytes where that can be avoided; 2: and through binaryen's optimiser. */
   readonly level: 0 | 1 | 2;
   readonly simd?: boolean;
+  /** Works in the memory of another module: the names by which that and the place of its own state are imported. */
+  readonly imports?: { readonly module: string; readonly memory: string; readonly state: string };
 }
 
 export interface EmittedModule {
@@ -70,7 +73,12 @@ export async function emitModule(units: readonly Unit[], options: EmitOptions): 
 
 function buildModule(module: WasmModule, units: readonly Unit[], options: EmitOptions): void {
   const { initialPages, maximumPages, segments, level } = options;
-  module.memory(initialPages, maximumPages, EXPORTS.memory, segments);
+  if (options.imports === undefined) module.memory(initialPages, maximumPages, EXPORTS.memory, segments);
+  else {
+    const { module: from, memory, state } = options.imports;
+    module.importMemory(initialPages, maximumPages, from, memory);
+    module.importGlobal(STATE, "i32", from, state);
+  }
   for (const unit of units) {
     for (const reg of unit.plan.skb) module.global(globalName(reg, unit.suffix), reg.type);
     const results = new Map(unit.plan.procs.map((proc) => [proc.name, proc.result]));
@@ -80,6 +88,8 @@ function buildModule(module: WasmModule, units: readonly Unit[], options: EmitOp
   if (!module.validate()) throw new Error("internal error: the emitted module is not valid WebAssembly");
 }
 
+/** Plans' names have no blank. */
+const STATE = "program state";
 const globalName = (reg: Reg, suffix: string): string => regKey(reg) + suffix;
 
 const BINARY: Readonly<Record<BinaryOp, Instruction>> = {
@@ -191,7 +201,7 @@ class ProcEmitter implements ByteContext {
       case "reg":
         return this.#get(e.reg);
       case "load": {
-        const { base, offset } = this.#trusted(e.base, e.offset);
+        const { base, offset } = this.#trusted(e.space, e.base, e.offset);
         return m.load(e.bytes, offset, base);
       }
       case "packet":
@@ -232,9 +242,14 @@ class ProcEmitter implements ByteContext {
   }
 
   /** Where a trusted access goes. A constant base is folded into the immediate. */
-  #trusted(base: Expr, offset: number): { base: Node; offset: number } {
-    if (base.kind !== "const") return { base: this.value(base), offset };
-    return { base: this.module.constant("i32", 0), offset: (Number(base.value) >>> 0) + offset };
+  #trusted(space: Space, base: Expr, offset: number): { base: Node; offset: number } {
+    const m = this.module;
+    const state = () => m.globalGet(STATE, "i32");
+    if (base.kind !== "const") {
+      const value = this.value(base);
+      return { base: space === "state" ? m.numeric("i32", "add", state(), value) : value, offset };
+    }
+    return { base: space === "state" ? state() : m.constant("i32", 0), offset: (Number(base.value) >>> 0) + offset };
   }
 
   /** An immediate cannot be negative: bytes before the cursor are reached by a subtraction. */
@@ -256,7 +271,7 @@ class ProcEmitter implements ByteContext {
       case "set":
         return this.#set(step.reg, this.value(step.value));
       case "store": {
-        const { base, offset } = this.#trusted(step.base, step.offset);
+        const { base, offset } = this.#trusted(step.space, step.base, step.offset);
         return m.store(step.bytes, offset, base, this.value(step.value));
       }
       case "put":

@@ -91,6 +91,7 @@ const net: NetManifest = {
   chains: {
     counters: [{ name: null }, { name: "shared" }],
     sets: [{ name: "blocked", structure: "hash", elements: 12 }],
+    xdp: [3],
   },
   cost: { instructions: 12345, tableRounds: 8 },
 };

@@ -178,7 +178,7 @@ const namespaceProcs = (context: Context): Proc[] =>
     ...[ipFinishOutput2, neighHa, neighbour4, neighbour6, devQueueXmit, devGetByIndex, ipDevFind, inetAddrType],
   ].map((build) => build(context));
 
-function sharedProcs(layout: Layout): Proc[] {
+export function sharedProcs(layout: Layout): Proc[] {
   const kindsOf = (tables: readonly TableLayout[]) => [...new Set(tables.map(({ kind }) => kind))];
   const kinds4 = new Set(kindsOf(layout.nets.flatMap(({ tables, addresses }) => [...tables.values(), addresses])));
   // What a small table becomes when it grows.

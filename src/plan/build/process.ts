@@ -97,8 +97,8 @@ export function processNet(context: Context, fast: boolean): Proc {
       runNet(context, "packet"),
       ...(setsMark(context.net.netfilter) ? [writeColumn("mark", mark)] : []),
       writeColumn("priority", priority),
-      ...countVerdict(context),
     ]),
+    ...countVerdict(context),
   ];
   const body: Step[] = [
     // No register is read before it is set, even where only the packet's way tells that it is.

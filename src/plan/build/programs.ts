@@ -57,7 +57,13 @@ const type = local("type");
 
 /** All programs of the namespace. */
 export const programProcs = (context: Context): Proc[] =>
-  context.net.netfilter.programs.flatMap((program) => [runProc(context, program), rulesProc(context, program)]);
+  context.net.netfilter.programs.flatMap((program) => procsOfProgram(context, program));
+
+/** A program's own. */
+export const procsOfProgram = (context: Context, program: Program): Proc[] => [
+  runProc(context, program),
+  rulesProc(context, program),
+];
 
 /** The chains that a program leads to, itself left out. */
 export const chainsOfProgram = ({ net: { netfilter } }: Context, program: Program): ReturnType<typeof reached> =>
@@ -73,7 +79,7 @@ function rulesProc(context: Context, program: Program): Proc {
 
 /** bpf_prog_run: a ProgramDecision. */
 function runProc(context: Context, program: Program): Proc {
-  const { id, hook, device, name, policy } = program;
+  const { id, hook, name, policy } = program;
   const xdp = hook === "xdp";
   const [accept, refuse] = [code(xdp ? "PASS" : "OK"), code(xdp ? "DROP" : "SHOT")];
   const said = { accept, drop: refuse } as const;
@@ -88,7 +94,7 @@ function runProc(context: Context, program: Program): Proc {
   if (silent === null) throw new RangeError(`policy ${policy?.kind} of a program`);
   const asks = usesTransport([program, ...chainsOfProgram(context, program)]);
   const body: Step[] = [
-    trace(TraceEvent.program, [HOOKS.indexOf(hook), device, id], name),
+    trace(TraceEvent.program, [HOOKS.indexOf(hook), hook === "tc egress" ? hookOut : hookIn, id], name),
     ...(asks ? setPktinfo(programView(hook)) : []),
     set(result, call(`${nameOf(context, program)}.rules`, [])),
     set(decision, sub(result, PROGRAM_RESULT)),
@@ -119,8 +125,14 @@ function onEachDevice(
 
 /** do_xdp: the frame at `mac`, with a guard of its Ethernet header, that `dev` has received from the wire. */
 export function xdpHook(context: Context): Step[] {
-  const judged = onEachDevice(context, "xdp", ifindexOf(dev), ([program]) => [
-    set(hookIn, program.device),
+  const judged = onEachDevice(context, "xdp", ifindexOf(dev), ([program]) => xdpRun(context, program));
+  return [passHook("xdp", ifindexOf(dev), 0), ...judged];
+}
+
+/** @param otherwise first, when the program does not let the frame pass */
+export function xdpRun(context: Context, program: Program, otherwise: readonly Step[] = []): Step[] {
+  return [
+    set(hookIn, ifindexOf(dev)),
     set(hookOut, 0),
     set(macHeader, 1),
     set(l3, add(mac, ETHERNET_HEADER_BYTES)),
@@ -134,12 +146,12 @@ export function xdpHook(context: Context): Step[] {
     set(protocol, type),
     ...ethProto,
     set(decision, call(nameOf(context, program), [])),
+    ...(otherwise.length === 0 ? [] : [when(ne(decision, code("PASS")), otherwise)]),
     when(eq(decision, code("TX")), devHardStartXmit(dev)),
     when(eq(decision, code("REDIRECT")), xdpDoRedirect(context)),
     when(eq(decision, code("ABORTED")), drop(DropReason.XDP_ABORTED)),
     when(ne(decision, code("PASS")), drop(DropReason.XDP)),
-  ]);
-  return [passHook("xdp", ifindexOf(dev), 0), ...judged];
+  ];
 }
 
 /** xdp_do_redirect, xdp_ok_fwd_dev */

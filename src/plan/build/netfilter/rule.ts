@@ -155,7 +155,8 @@ function compare(op: (Test & { kind: "compare" })["op"], left: Wide, right: Wide
 /** nft_limit_eval: 1 when the packet may pass. */
 function limit(code: RuleCode, id: number): Expr {
   const { unit, rate, per, over, max } = code.chain.context.net.netfilter.limits[id];
-  const bucket = code.chain.layout.limits + id * LIMIT_BYTES;
+  const { space, limits } = code.chain.layout;
+  const bucket = limits + id * LIMIT_BYTES;
   const now = local("now", "i64");
   const tokens = local("tokens", "i64");
   const cost = local("cost", "i64");
@@ -163,12 +164,12 @@ function limit(code: RuleCode, id: number): Expr {
   const bytes = unary("extend", skbLength(code));
   code.add(
     set(now, load("image", 8, code.chain.context.layout.offset, NET.clock)),
-    set(tokens, add(load("image", 8, bucket, LIMIT.tokens), sub(now, load("image", 8, bucket, LIMIT.last)))),
+    set(tokens, add(load(space, 8, bucket, LIMIT.tokens), sub(now, load(space, 8, bucket, LIMIT.last)))),
     set(tokens, select(lt(tokens, i64(max)), tokens, i64(max))),
     set(cost, unit === "packets" ? i64(per / rate) : binary("div", mul(i64(per), bytes), i64(rate))),
     set(enough, ge(tokens, cost)),
-    store("image", 8, bucket, LIMIT.last, now),
-    store("image", 8, bucket, LIMIT.tokens, select(enough, sub(tokens, cost), tokens)),
+    store(space, 8, bucket, LIMIT.last, now),
+    store(space, 8, bucket, LIMIT.tokens, select(enough, sub(tokens, cost), tokens)),
   );
   return over ? eqz(enough) : expr(enough);
 }
@@ -178,9 +179,10 @@ function limit(code: RuleCode, id: number): Expr {
 function effect(code: RuleCode, { list, index }: Place, step: Effect, at: number): void {
   switch (step.kind) {
     case "counter": {
-      const counter = code.chain.layout.counters + step.counter * FILTER_COUNTER_BYTES;
+      const { space, counters } = code.chain.layout;
+      const counter = counters + step.counter * FILTER_COUNTER_BYTES;
       const more = (offset: number, by: Expr): Step =>
-        store("image", 8, counter, offset, add(load("image", 8, counter, offset), by));
+        store(space, 8, counter, offset, add(load(space, 8, counter, offset), by));
       code.add(more(FILTER_COUNTER.packets, i64(1n)), more(FILTER_COUNTER.bytes, unary("extend", skbLength(code))));
       break;
     }

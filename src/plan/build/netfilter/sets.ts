@@ -64,12 +64,12 @@ export const hasProc = ({ set: def, kind }: SetLayout): boolean =>
   kind !== "array" && !(kind === "compares" && def.value === null);
 
 /** The value of an element by its number plus 1, which is not 0. */
-export function elementValue({ values }: SetLayout, element: Expr, bits: number): Wide {
+export function elementValue({ values, space }: SetLayout, element: Expr, bits: number): Wide {
   const size = boundBytes(bits);
   const at = mul(element, size);
   const first = values - size;
-  if (size === 4) return [load("image", 4, at, first)];
-  return size === 8 ? [load("image", 8, at, first)] : [load("image", 8, at, first), load("image", 8, at, first + 8)];
+  if (size === 4) return [load(space, 4, at, first)];
+  return size === 8 ? [load(space, 8, at, first)] : [load(space, 8, at, first), load(space, 8, at, first + 8)];
 }
 
 /** 1 or 0: does the element hold the key? */
@@ -110,16 +110,14 @@ const compares = (def: SetDef, key: readonly Wide[]): Step[] => [
 ];
 
 /** A bound or key piece in memory. */
-function bound(base: Operand, offset: number, bits: number): Wide {
+function bound(space: SetLayout["space"], base: Operand, offset: number, bits: number): Wide {
   const size = boundBytes(bits);
-  if (size === 4) return [load("image", 4, base, offset)];
-  return size === 8
-    ? [load("image", 8, base, offset)]
-    : [load("image", 8, base, offset), load("image", 8, base, offset + 8)];
+  if (size === 4) return [load(space, 4, base, offset)];
+  return size === 8 ? [load(space, 8, base, offset)] : [load(space, 8, base, offset), load(space, 8, base, offset + 8)];
 }
 
 /** Branchless binary search: `found` ranges start at or before the key; the last of them may hold it. */
-function interval({ set: def, offset, rows }: SetLayout, key: Wide): Step[] {
+function interval({ set: def, space, offset, rows }: SetLayout, key: Wide): Step[] {
   const [{ bits }] = def.key;
   const size = boundBytes(bits);
   const found = local("found");
@@ -129,25 +127,25 @@ function interval({ set: def, offset, rows }: SetLayout, key: Wide): Step[] {
   const steps: Step[] = [set(found, 0)];
   const next = local("next");
   for (let half = padded / 2; half >= 1; half /= 2) {
-    const starts = eqz(below(key, bound(mul(next, size), offset - size, bits)));
+    const starts = eqz(below(key, bound(space, mul(next, size), offset - size, bits)));
     steps.push(set(next, add(found, half)), set(found, select(and(le(next, rows), starts), next, found)));
   }
   return [
     ...steps,
     when(eqz(found), [ret(0)]),
-    when(below(bound(mul(found, size), lasts - size, bits), key), [ret(0)]),
-    ret(load("image", 4, shl(found, 2), elements - 4)),
+    when(below(bound(space, mul(found, size), lasts - size, bits), key), [ret(0)]),
+    ret(load(space, 4, shl(found, 2), elements - 4)),
   ];
 }
 
 /** Open addressing: slots from the key's hash on, until it is found or a slot is free. */
-function hash({ set: def, offset, rows }: SetLayout, key: readonly Wide[]): Step[] {
+function hash({ set: def, space, offset, rows }: SetLayout, key: readonly Wide[]): Step[] {
   const size = slotBytes(def);
   const at = local("at");
   const slot = local("slot");
   const words = key.flatMap((part, i) => wordsOf(part, def.key[i].bits));
   const held: Reg[] = words.map((_, i) => local(`word${i}`));
-  const same = held.map((word, i) => eq(word, load("image", 4, slot, 4 + 4 * i))).reduce(and);
+  const same = held.map((word, i) => eq(word, load(space, 4, slot, 4 + 4 * i))).reduce(and);
   return [
     ...held.map((word, i) => set(word, words[i])),
     set(at, 0),
@@ -155,8 +153,8 @@ function hash({ set: def, offset, rows }: SetLayout, key: readonly Wide[]): Step
     set(at, xor(at, shr(at, 16))),
     repeat(rows, "slots", [
       set(slot, add(mul(and(at, rows - 1), size), offset)),
-      when(eqz(load("image", 4, slot)), [ret(0)]),
-      when(same, [ret(load("image", 4, slot))]),
+      when(eqz(load(space, 4, slot)), [ret(0)]),
+      when(same, [ret(load(space, 4, slot))]),
       set(at, add(at, 1)),
     ]),
     ret(0),
@@ -164,13 +162,13 @@ function hash({ set: def, offset, rows }: SetLayout, key: readonly Wide[]): Step
 }
 
 /** One element after the other, in their order. */
-function list({ set: def, offset, rows }: SetLayout, key: readonly Wide[]): Step[] {
+function list({ set: def, space, offset, rows }: SetLayout, key: readonly Wide[]): Step[] {
   const row = local("row");
   const number = local("number");
   let at = 0;
   const tests = def.key.map(({ bits }, i) => {
-    const first = bound(row, at, bits);
-    const last = bound(row, at + boundBytes(bits), bits);
+    const first = bound(space, row, at, bits);
+    const last = bound(space, row, at + boundBytes(bits), bits);
     at += 2 * boundBytes(bits);
     return and(eqz(below(key[i], first)), eqz(below(last, key[i])));
   });
