@@ -11,7 +11,7 @@
  *   vrf.ts         vrf_l3_rcv, vrf_l3_out, vrf_xmit
  *   fib_rules.ts   rule lists                   rules.ts        fib_lookup         fib.ts  fib_table_lookup
  *   multipath.ts   fib_select_multipath         l3mdev.ts, devinet.ts, flow.ts, dst.ts, checksum.ts, in.ts
- *   neighbour.ts   ip_finish_output2            transmit.ts     dev_queue_xmit
+ *   neighbour.ts   ip_finish_output2            transmit.ts     dev_queue_xmit, xmit.ts
  *   programs.ts    XDP and tc programs          ethernet.ts     headers, VLAN tags
  *   verdict.ts     how a packet leaves          skb.ts          the registers that all share
  *   netfilter/     nf_hook, chains, sets and maps

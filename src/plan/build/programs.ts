@@ -45,7 +45,7 @@ import { hookIn, hookOut, macHeader, nfSkipEgress, protocol, redirectDevice } fr
 import { ChainResult, PROGRAM_RESULT, ruleSteps } from "./netfilter/rule.ts";
 import { programView } from "./netfilter/view.ts";
 import { dev, l3, mac, Next, next, xmitRecursion } from "./skb.ts";
-import { devHardStartXmit, XMIT_RECURSION_LIMIT } from "./transmit.ts";
+import { devHardStartXmit, XMIT_RECURSION_LIMIT } from "./xmit.ts";
 
 const code = (decision: ProgramDecision): number => RULE_DECISIONS.indexOf(decision);
 const nameOf = (context: Context, program: Program): string => `${context.name("program")}.${program.id}`;

@@ -4,29 +4,16 @@
  * k:net/core/dev.c __dev_queue_xmit; drivers/net/veth.c, loopback.c.
  */
 
-import { TraceEvent } from "../../../runtime/abi.ts";
-import { DropReason, Verdict } from "../../../runtime/verdict.ts";
-import { add, eqz, gt, local, type Proc, type Reg, ret, type Step, set, trace, when } from "../ir.ts";
-import { type Context, drop, hasFlag, ifindexOf, proc, writeColumn } from "./context.ts";
+import { DropReason } from "../../../runtime/verdict.ts";
+import { add, eqz, gt, local, type Proc, ret, type Step, set, when } from "../ir.ts";
+import { type Context, drop, hasFlag, ifindexOf, proc } from "./context.ts";
 import { nfHook } from "./netfilter/hook.ts";
 import { nfSkipEgress } from "./netfilter/registers.ts";
 import { redirects, tcHook } from "./programs.ts";
-import { dev, mac, Next, next, xmitRecursion } from "./skb.ts";
-import { writeExtent } from "./verdict.ts";
+import { dev, Next, next, xmitRecursion } from "./skb.ts";
+import { devHardStartXmit, XMIT_RECURSION_LIMIT } from "./xmit.ts";
 
 const device = local("device");
-
-/** Transmissions of VRFs nested deeper than this are a loop of virtual devices (k:include/linux/netdevice.h). */
-export const XMIT_RECURSION_LIMIT = 8;
-
-/** dev_hard_start_xmit: the frame at `mac` is on the wire of a DEVICE. */
-export const devHardStartXmit = (device: Reg): Step[] => [
-  trace(TraceEvent.transmit, [ifindexOf(device)]),
-  writeColumn("verdict", Verdict.TRANSMIT),
-  writeColumn("outDevice", ifindexOf(device)),
-  ...writeExtent(mac),
-  ret(),
-];
 
 /** `dev_queue_xmit(device)`: the frame stands at `mac`. */
 export function devQueueXmit(context: Context): Proc {
