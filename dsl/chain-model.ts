@@ -27,7 +27,7 @@
  * a JavaScript number to 32 bits, a bigint above (Ethernet addresses too). Bits beyond the width are zero.
  */
 import type { Brand, IfIndex } from "../runtime/brand.ts";
-import type { Hook, ProgramHook } from "../runtime/hooks.ts";
+import type { Hook, MapKind, ProgramHook } from "../runtime/hooks.ts";
 import type { Origin } from "./model.ts";
 import type { Span } from "./span.ts";
 
@@ -381,13 +381,7 @@ export interface SetDef {
   readonly origin: Origin;
 }
 
-/**
- * BPF_MAP_TYPE_*: `hash`; `array` (key 0 .. size-1, all there, 0 at first); `counters` (an array that `counter map[key]` adds
- * packets and bytes to, summed at the end of a batch); `lpm_trie` (elements are prefixes, the longest decides); `devmap`
- * (index to ifindex, for REDIRECT).
- */
-export const MAP_KINDS = ["hash", "array", "counters", "lpm_trie", "devmap"] as const;
-export type MapKind = (typeof MAP_KINDS)[number];
+export { MAP_KINDS, type MapKind } from "../runtime/hooks.ts";
 
 export interface SetElement {
   readonly key: readonly KeyRange[];

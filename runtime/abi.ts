@@ -14,7 +14,7 @@
  *                            next hops                           NEXT_HOP
  *                            counters                            COUNTERS
  *                            chain counters, limits              FILTER_COUNTER, LIMIT
- *                            sets and maps of chains             src/netfilter/set-structure.ts
+ *                            sets and maps of chains             runtime/maps/structure.ts
  *                            neighbour table                     NEIGHBOUR_TABLE, NEIGHBOUR
  *   heap      the host's: batches, trace region, neighbour tables that outgrew their place
  *
@@ -86,6 +86,15 @@ export const NET_BYTES = 64;
 /** Of a chain's rule, or named; in the order of their ids. Both u64. */
 export const FILTER_COUNTER = { packets: 0, bytes: 8 } as const;
 export const FILTER_COUNTER_BYTES = 16;
+
+/**
+ * A named set or map, which the host may change (runtime/maps):
+ *
+ *      0          4          8          12
+ *   0  structure  rows       values     half             half: of an interval structure, half of the entries of `first`
+ */
+export const MAP = { structure: 0, rows: 4, values: 8, half: 12 } as const;
+export const MAP_BYTES = 16;
 
 /** A token bucket: nanoseconds in it, and the clock when it was filled last. Both u64. */
 export const LIMIT = { tokens: 0, last: 8 } as const;

@@ -24,8 +24,10 @@ import { imageOffset } from "./brand.ts";
 import type { Engine, RuleCounter } from "./engine.ts";
 import { Links } from "./links.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
+import { DataplaneMap } from "./maps/map.ts";
 import { NeighbourTable, neighbourTableBytes } from "./neighbour.ts";
 import type { Ip } from "./net/ip.ts";
+import { RecordPool } from "./routes/pool.ts";
 import { Routes } from "./routes/routes.ts";
 import type { Trace } from "./trace.ts";
 import { decodeTraces } from "./trace-decode.ts";
@@ -51,6 +53,8 @@ export class Dataplane {
   readonly nets: readonly Engine[];
   readonly #routes: Routes[] = [];
   readonly #links: readonly Links[];
+  readonly #maps = new Map<string, DataplaneMap>();
+  #mapPool: RecordPool | null = null;
   #heap: number;
 
   /** @param instance of a module whose manifest was read and found good; use `load` */
@@ -90,6 +94,31 @@ export class Dataplane {
    */
   links(which: string | number): Links {
     return this.#links[this.#index(which)];
+  }
+
+  /**
+   * A named set or map, to be read and changed between batches.
+   * @param which the namespace; absent: the only one that has a map of this name
+   * @throws RangeError when there is none, or several namespaces have one
+   */
+  map(name: string, which?: string | number): DataplaneMap {
+    const nets = which === undefined ? [...this.nets.keys()] : [this.#index(which)];
+    const found = nets.flatMap((net) => {
+      const { chains, devices } = this.manifest.nets[net];
+      const set = chains.sets.find((each) => each.name === name);
+      return set?.map ? [{ net, map: set.map, devices }] : [];
+    });
+    if (found.length === 0) throw new RangeError(`no set or map ${name} in this module`);
+    if (found.length > 1) throw new RangeError(`several namespaces have a ${name}: say which`);
+    const [{ net, map, devices }] = found;
+    const key = `${net} ${name}`;
+    const known = this.#maps.get(key);
+    if (known !== undefined) return known;
+    this.#mapPool ??= new RecordPool(this);
+    const device = (named: string) => devices.find((one) => one.name === named)?.ifindex ?? null;
+    const made = new DataplaneMap(name, map, this, this.#mapPool, device);
+    this.#maps.set(key, made);
+    return made;
   }
 
   #index(which: string | number): number {

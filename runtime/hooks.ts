@@ -38,3 +38,11 @@ export type ProgramHook = Extract<Hook, "xdp" | "tc ingress" | "tc egress">;
 
 /** The five netfilter hooks of the IP layer, as the kernel's recordings name them. */
 export const NETFILTER_HOOKS: readonly Hook[] = ["prerouting", "input", "forward", "output", "postrouting"];
+
+/**
+ * BPF_MAP_TYPE_*: `hash`; `array` (key 0 .. size-1, all there, 0 at first); `counters` (an array that `counter map[key]` adds
+ * packets and bytes to, summed at the end of a batch); `lpm_trie` (elements are prefixes, the longest decides); `devmap`
+ * (index to ifindex, for REDIRECT).
+ */
+export const MAP_KINDS = ["hash", "array", "counters", "lpm_trie", "devmap"] as const;
+export type MapKind = (typeof MAP_KINDS)[number];

@@ -10,6 +10,7 @@
  * ManifestError that names the reason, before anything of it runs.
  */
 import { ABI_VERSION } from "./abi.ts";
+import { MAP_KINDS, type MapKind } from "./hooks.ts";
 import type { DeviceConfig, NetConfig } from "./host/config.ts";
 import { LpmKind } from "./lpm/lpm.ts";
 import { bitsOf, familyOf, parseIp } from "./net/ip.ts";
@@ -97,9 +98,35 @@ export interface ChainsManifest {
 
 export interface SetManifest {
   readonly name: string | null;
-  /** What it is searched by (src/netfilter/set-structure.ts). */
+  /** What it is searched by (maps/structure.ts). */
   readonly structure: string;
   readonly elements: number;
+  /** Of a set or map with a name: what the host must know to change it. */
+  readonly map: MapManifest | null;
+}
+
+export interface MapManifest {
+  /** Offset of its MAP record. */
+  readonly record: number;
+  readonly key: readonly MapField[];
+  /** null: a set. */
+  readonly value: MapField | "verdict" | null;
+  /** `flags interval`: elements may be ranges. */
+  readonly interval: boolean;
+  /** `kind ...`; null: a set or map of chains. */
+  readonly storage: MapKind | null;
+  /** Most elements; of arrays the length. null: no limit. */
+  readonly size: number | null;
+  /** What a verdict map's elements may say, in nft's words; their values count in it. */
+  readonly decisions: readonly string[];
+  /** As loaded: for each field first and last, and the value; numbers as decimal text. */
+  readonly elements: readonly { readonly key: readonly (readonly [string, string])[]; readonly value: string | null }[];
+}
+
+export interface MapField {
+  /** nft's name of the type: "ipv4_addr", "inet_service", ... */
+  readonly type: string;
+  readonly bits: number;
 }
 
 export interface TableManifest {
@@ -339,6 +366,9 @@ const device = record<DeviceConfig>({
   peer: nullOr(record<NonNullable<DeviceConfig["peer"]>>({ net: u32, ifindex: whole(1, U32) })),
 });
 
+const mapField = record<MapField>({ type: text, bits: whole(1, 128) });
+const decimal = matching("a number", /^\d{1,39}$/);
+
 const origin = record<OriginManifest>({ span: optional(pair), kernel: optional(text), file: optional(pair) });
 
 const net = record<NetManifest>({
@@ -383,7 +413,27 @@ const net = record<NetManifest>({
   ),
   chains: record<ChainsManifest>({
     counters: list(record<ChainsManifest["counters"][number]>({ name: nullOr(text) })),
-    sets: list(record<SetManifest>({ name: nullOr(text), structure: text, elements: u32 })),
+    sets: list(
+      record<SetManifest>({
+        name: nullOr(text),
+        structure: text,
+        elements: u32,
+        map: nullOr(
+          record<MapManifest>({
+            record: u32,
+            key: list(mapField),
+            value: nullOr((value, path) => (value === "verdict" ? undefined : mapField(value, path))),
+            interval: flag,
+            storage: nullOr(oneOf(...MAP_KINDS)),
+            size: nullOr(u32),
+            decisions: list(text),
+            elements: list(
+              record<MapManifest["elements"][number]>({ key: list(list(decimal)), value: nullOr(decimal) }),
+            ),
+          }),
+        ),
+      }),
+    ),
     xdp: list(u32),
   }),
   layout: record<NetManifest["layout"]>({ net: u32, neighbours: u32, counters: u32 }),

@@ -4,6 +4,7 @@
  *
  *   artifact = wasm module, custom section "vrfc" { manifest as JSON }        the section stands last
  */
+import type { Decision, SetElement } from "../dsl/chain-model.ts";
 import type { Model, Net, Origin } from "../dsl/model.ts";
 import { ABI_VERSION, NET } from "../runtime/abi.ts";
 import {
@@ -11,14 +12,17 @@ import {
   MANIFEST_SCHEMA,
   MANIFEST_SECTION,
   type Manifest,
+  type MapManifest,
   type NetManifest,
   type OriginManifest,
+  type SetManifest,
   type TableManifest,
 } from "../runtime/manifest.ts";
 import type { Fib } from "./fib/fib.ts";
 import { gatewayRules } from "./gateway-rules.ts";
 import type { Layout, NetLayout } from "./layout.ts";
 import { netConfig } from "./net-config.ts";
+import type { SetLayout } from "./netfilter/layout.ts";
 import { DEFAULT_TABLE_ROUNDS, planCost } from "./plan/cost.ts";
 import type { Plan } from "./plan/ir.ts";
 import { VERSION } from "./version.ts";
@@ -68,11 +72,40 @@ function netManifest(own: NetLayout, index: number, { fibs, files, costs, image 
     layout: { net: offset, neighbours, counters },
     chains: {
       counters: net.netfilter.counters.map(({ name }) => ({ name })),
-      sets: netfilter.sets.map(({ set, kind }) => ({ name: set.name, structure: kind, elements: set.elements.length })),
+      sets: netfilter.sets.map((layout) => setManifest(net, layout)),
       xdp: net.netfilter.programs.filter(({ hook }) => hook === "xdp").map(({ device }) => device),
     },
     cost: costOf(costs, index),
   };
+}
+
+function setManifest({ netfilter: { chains } }: Net, layout: SetLayout): SetManifest {
+  const { set, kind, record, decisions, elements } = layout;
+  const wordOf = (decision: Decision): string =>
+    "action" in decision
+      ? decision.action
+      : "chain" in decision
+        ? `${decision.kind} ${chains[decision.chain].name}`
+        : decision.kind;
+  const words = decisions.map((decision) => JSON.stringify(decision));
+  const valueText = (value: SetElement["value"]): string | null => {
+    if (value === null) return null;
+    return typeof value === "object" ? `${words.indexOf(JSON.stringify(value))}` : `${value}`;
+  };
+  const map: MapManifest = {
+    record,
+    key: set.key.map(({ type, bits }) => ({ type, bits })),
+    value: set.value === null || set.value === "verdict" ? set.value : { type: set.value.type, bits: set.value.bits },
+    interval: set.interval,
+    storage: set.storage,
+    size: set.size,
+    decisions: decisions.map(wordOf),
+    elements: elements.map(({ key, value }) => ({
+      key: key.map(({ first, last }) => [`${first}`, `${last}`] as const),
+      value: valueText(value),
+    })),
+  };
+  return { name: set.name, structure: kind, elements: elements.length, map: set.name === null ? null : map };
 }
 
 function tableManifest({ table, family, entries }: Fib, { net, tables, tables6 }: NetLayout): TableManifest {

@@ -9,14 +9,14 @@ const CHUNK = 1 << 16;
 const LARGEST = 1 << 12;
 
 export class RecordPool {
-  readonly #memory: Memory;
+  readonly #memory: Pick<Memory, "allocate">;
   /** By bytes. */
   readonly #free = new Map<number, number[]>();
   #next = 0;
   #end = 0;
   #bytesInUse = 0;
 
-  constructor(memory: Memory) {
+  constructor(memory: Pick<Memory, "allocate">) {
     this.#memory = memory;
   }
 

@@ -2,9 +2,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { EMPTY_NETFILTER, type Field, type SetDef, type SetElement, setId } from "../../dsl/chain-model.ts";
+import { disjoint, kindOfNamed, MOST_COMPARES, type SetKind, setStructure } from "../../runtime/maps/structure.ts";
 import { ImageWriter } from "../../src/image-writer.ts";
 import { layoutNetfilter } from "../../src/netfilter/layout.ts";
-import { disjoint, MOST_COMPARES, type SetKind, setStructure } from "../../src/netfilter/set-structure.ts";
 import { setProc } from "../../src/plan/build/netfilter/sets.ts";
 import { constantPieces } from "../../src/plan/build/netfilter/wide.ts";
 import { interpret } from "../../src/plan/interpret.ts";
@@ -13,7 +13,7 @@ import { validatePlan } from "../../src/plan/validate.ts";
 const setOf = (key: readonly Field[], elements: readonly SetElement[], more: Partial<SetDef> = {}): SetDef => ({
   id: setId(0),
   table: 0,
-  name: "drawn",
+  name: null,
   key,
   value: "verdict",
   interval: true,
@@ -83,7 +83,10 @@ function searcher(set: SetDef): (key: readonly bigint[]) => unknown {
 }
 
 describe.each(CASES)("$kind of $widths", ({ kind, widths, single, elements }) => {
-  test("finds what a plain search finds", () => {
+  test.each([
+    ["between braces", null],
+    ["with a name", "drawn"],
+  ])("%s: finds what a plain search finds", (_, name) => {
     const anyElements = fc.array(fc.tuple(...widths.map((bits) => anyRange(bits, single))), {
       ...elements,
       size: "max",
@@ -98,8 +101,9 @@ describe.each(CASES)("$kind of $widths", ({ kind, widths, single, elements }) =>
         const set = setOf(
           widths.map((bits) => ({ type: "integer", bits })),
           list,
+          { name, interval: !single },
         );
-        expect(setStructure(set).kind).toBe(kind);
+        expect(setStructure(set, list).kind).toBe(name === null ? kind : kindOfNamed(set));
         const search = searcher(set);
         const own = list.map(({ key }) => key.map(({ first }) => BigInt(first)));
         for (const key of [...own, ...others]) expect(search(key)).toBe(plain(list, key));
@@ -109,15 +113,20 @@ describe.each(CASES)("$kind of $widths", ({ kind, widths, single, elements }) =>
   });
 });
 
-describe.each([8, 16, 32, 48, 128])("interval of %i bits", (bits) => {
+describe.each(
+  [8, 16, 32, 48, 128].flatMap((bits) => [
+    { bits, name: null },
+    { bits, name: "drawn" },
+  ]),
+)("interval of $bits bits, name $name", ({ bits, name }) => {
   const anyElements = fc.array(anyRange(bits, false), { minLength: MOST_COMPARES + 1, maxLength: 60, size: "max" });
   test("of ranges that overlap, the first in the list decides", () => {
     fc.assert(
       fc.property(anyElements, fc.array(anyValue(bits), { maxLength: 30, size: "max" }), (drawn, others) => {
         const ranged = [{ first: asValue(3n, bits), last: asValue(9n, bits) }, ...drawn];
         const list = ranged.map((range): SetElement => ({ key: [range], value: { kind: "accept" } }));
-        const set = setOf([{ type: "integer", bits }], list);
-        expect(setStructure(set).kind).toBe("interval");
+        const set = setOf([{ type: "integer", bits }], list, { name });
+        expect(setStructure(set, list).kind).toBe("interval");
         const search = searcher(set);
         const bounds = ranged.flatMap(({ first, last }) => [BigInt(first), BigInt(last)]);
         for (const key of [...bounds, ...others]) expect(search([key])).toBe(plain(list, [key]));

@@ -90,7 +90,7 @@ const net: NetManifest = {
   gatewayRules: [],
   chains: {
     counters: [{ name: null }, { name: "shared" }],
-    sets: [{ name: "blocked", structure: "hash", elements: 12 }],
+    sets: [{ name: "blocked", structure: "hash", elements: 12, map: null }],
     xdp: [3],
   },
   cost: { instructions: 12345, tableRounds: 8 },

@@ -4,7 +4,7 @@
  *
  * All values are bigints here, whatever their width: plain, not fast.
  */
-import type { Expr, ExtensionHeader, MetaKey, Payload, SetElement, SetId } from "../../../dsl/chain-model.ts";
+import type { Expr, ExtensionHeader, MetaKey, Payload, SetDef, SetElement, SetId } from "../../../dsl/chain-model.ts";
 import type { Device } from "../../../dsl/model.ts";
 import { LOOPBACK_IFINDEX } from "../../../runtime/brand.ts";
 import { scanOptions } from "../../../runtime/host/options.ts";
@@ -49,14 +49,20 @@ export function evaluate(expr: Expr, pkt: PktInfo): bigint | null {
 /** `ct state`: nobody tracks connections. */
 const IP_CT_UNTRACKED = 64n;
 
+/** Maps whose elements are all there, 0 at first. */
+const isArray = (storage: SetDef["storage"]): boolean =>
+  storage === "array" || storage === "devmap" || storage === "counters";
+
 /** The element that holds the key: the first, but of a trie the longest prefix. null: none does; "break": a part of the key has no value. */
 export function nft_lookup_eval(id: SetId, key: readonly Expr[], pkt: PktInfo): SetElement | null | "break" {
   const values = key.map((part) => evaluate(part, pkt));
   if (!values.every((value) => value !== null)) return "break";
-  const { storage, elements } = pkt.net.netfilter.set(id);
+  const { storage, elements, size, value } = pkt.net.netfilter.set(id);
   const holds = elements.filter((element) =>
     element.key.every(({ first, last }, i) => BigInt(first) <= values[i] && values[i] <= BigInt(last)),
   );
+  if (isArray(storage) && holds.length === 0 && typeof value === "object" && values[0] < BigInt(size ?? 0))
+    return { key: [], value: 0 };
   if (storage !== "lpm_trie") return holds[0] ?? null;
   const width = ({ key: [range] }: SetElement) => BigInt(range.last) - BigInt(range.first);
   return holds.reduce<SetElement | null>(

@@ -1,13 +1,14 @@
 /**
  * Sets and maps in rules: the number of the element that holds a key, as code over the structures of
- * src/netfilter/set-structure.ts.
+ * runtime/maps/structure.ts.
  *
  *   set.N.ID(pieces of the key) : i32        the element's number plus 1; 0: none holds the key
  *
  * Sets of few elements without values are tests in the rule itself.
  */
+
 import type { KeyRange, SetDef } from "../../../../dsl/chain-model.ts";
-import type { SetLayout } from "../../../netfilter/layout.ts";
+import { MAP } from "../../../../runtime/abi.ts";
 import {
   boundBytes,
   paddedRows,
@@ -15,7 +16,8 @@ import {
   SET_HASH_FACTOR,
   SET_HASH_ROTATE,
   slotBytes,
-} from "../../../netfilter/set-structure.ts";
+} from "../../../../runtime/maps/structure.ts";
+import type { SetLayout } from "../../../netfilter/layout.ts";
 import {
   add,
   and,
@@ -27,6 +29,7 @@ import {
   expr,
   i32,
   le,
+  leave,
   load,
   local,
   lt,
@@ -63,11 +66,17 @@ export function elementOf(chain: ChainContext, layout: SetLayout, key: readonly 
 export const hasProc = ({ set: def, kind }: SetLayout): boolean =>
   kind !== "array" && !(kind === "compares" && def.value === null);
 
+/** A word of the set: as the record says of one that may change. */
+const word = ({ record }: SetLayout, field: keyof typeof MAP, otherwise: number): Expr =>
+  record === 0 ? i32(otherwise) : load("image", 4, record, MAP[field]);
+
 /** The value of an element by its number plus 1, which is not 0. */
-export function elementValue({ values, space }: SetLayout, element: Expr, bits: number): Wide {
+export function elementValue(layout: SetLayout, element: Expr, bits: number): Wide {
+  const { space } = layout;
   const size = boundBytes(bits);
-  const at = mul(element, size);
-  const first = values - size;
+  const fixed = layout.record === 0;
+  const at = fixed ? mul(element, size) : add(mul(sub(element, 1), size), word(layout, "values", 0));
+  const first = fixed ? layout.values - size : 0;
   if (size === 4) return [load(space, 4, at, first)];
   return size === 8 ? [load(space, 8, at, first)] : [load(space, 8, at, first), load(space, 8, at, first + 8)];
 }
@@ -117,7 +126,9 @@ function bound(space: SetLayout["space"], base: Operand, offset: number, bits: n
 }
 
 /** Branchless binary search: `found` ranges start at or before the key; the last of them may hold it. */
-function interval({ set: def, space, offset, rows }: SetLayout, key: Wide): Step[] {
+function interval(layout: SetLayout, key: Wide): Step[] {
+  if (layout.record !== 0) return changingInterval(layout, key);
+  const { set: def, space, offset, rows } = layout;
   const [{ bits }] = def.key;
   const size = boundBytes(bits);
   const found = local("found");
@@ -138,8 +149,38 @@ function interval({ set: def, space, offset, rows }: SetLayout, key: Wide): Step
   ];
 }
 
+/** The same, as long as the record says. */
+function changingInterval(layout: SetLayout, key: Wide): Step[] {
+  const [{ bits }] = layout.set.key;
+  const size = boundBytes(bits);
+  const [found, next, half, rows] = [local("found"), local("next"), local("half"), local("rows")];
+  const [firsts, lasts] = [local("firsts"), local("lasts")];
+  const starts = eqz(below(key, bound("image", add(firsts, mul(next, size)), 0, bits)));
+  return [
+    set(rows, word(layout, "rows", 0)),
+    set(half, word(layout, "half", 0)),
+    // One before the first: numbers count from 1.
+    set(firsts, sub(word(layout, "structure", 0), size)),
+    set(lasts, add(firsts, mul(half, 2 * size))),
+    set(found, 0),
+    repeat(MOST_HALVINGS, "halves", [
+      when(eqz(half), [leave("halves")]),
+      set(next, add(found, half)),
+      when(le(next, rows), [set(found, select(starts, next, found))]),
+      set(half, shr(half, 1)),
+    ]),
+    when(eqz(found), [ret(0)]),
+    when(below(bound("image", add(lasts, mul(found, size)), 0, bits), key), [ret(0)]),
+    ret(load("image", 4, add(add(add(lasts, size), mul(rows, size)), shl(sub(found, 1), 2)))),
+  ];
+}
+const MOST_HALVINGS = 32;
+
 /** Open addressing: slots from the key's hash on, until it is found or a slot is free. */
-function hash({ set: def, space, offset, rows }: SetLayout, key: readonly Wide[]): Step[] {
+function hash(layout: SetLayout, key: readonly Wide[]): Step[] {
+  const { set: def, space } = layout;
+  const rows = word(layout, "rows", layout.rows);
+  const offset = word(layout, "structure", layout.offset);
   const size = slotBytes(def);
   const at = local("at");
   const slot = local("slot");
@@ -152,7 +193,7 @@ function hash({ set: def, space, offset, rows }: SetLayout, key: readonly Wide[]
     ...held.map((word) => set(at, mul(xor(binary("rotl", at, i32(SET_HASH_ROTATE)), word), SET_HASH_FACTOR))),
     set(at, xor(at, shr(at, 16))),
     repeat(rows, "slots", [
-      set(slot, add(mul(and(at, rows - 1), size), offset)),
+      set(slot, add(mul(and(at, sub(rows, 1)), size), offset)),
       when(eqz(load(space, 4, slot)), [ret(0)]),
       when(same, [ret(load(space, 4, slot))]),
       set(at, add(at, 1)),
@@ -162,7 +203,8 @@ function hash({ set: def, space, offset, rows }: SetLayout, key: readonly Wide[]
 }
 
 /** One element after the other, in their order. */
-function list({ set: def, space, offset, rows }: SetLayout, key: readonly Wide[]): Step[] {
+function list(layout: SetLayout, key: readonly Wide[]): Step[] {
+  const { set: def, space } = layout;
   const row = local("row");
   const number = local("number");
   let at = 0;
@@ -173,9 +215,9 @@ function list({ set: def, space, offset, rows }: SetLayout, key: readonly Wide[]
     return and(eqz(below(key[i], first)), eqz(below(last, key[i])));
   });
   return [
-    set(row, offset),
+    set(row, word(layout, "structure", layout.offset)),
     set(number, 0),
-    repeat(rows, "elements", [
+    repeat(word(layout, "rows", layout.rows), "elements", [
       set(number, add(number, 1)),
       when(tests.reduce(and), [ret(number)]),
       set(row, add(row, rowBytes(def))),

@@ -11,12 +11,33 @@
  *                  slots, each       u32 number plus 1 (0: free), then the key's words
  *   list       keys of several fields with ranges: one element after the other
  *                  rows, each        for each field first, last
- *   array      key 0 .. size - 1 is the element's number itself
+ *   array      key 0 .. size - 1 is the element's number itself, plus 1
  *
  * Bounds of ranges stand as the pieces of the field (4, 8, or 8 and 8 bytes), keys of hashes as words of 32 bits, least significant
  * first, one field after the other.
  */
-import type { KeyRange, SetDef, SetElement, Value } from "../../dsl/chain-model.ts";
+
+/** A number to 32 bits, a bigint above. */
+export type Value = number | bigint;
+/** Inclusive; equal for a single value. */
+export interface KeyRange {
+  readonly first: Value;
+  readonly last: Value;
+}
+/** For each field of the key a range. */
+export interface Keyed {
+  readonly key: readonly KeyRange[];
+}
+
+/** What decides about the structure of a set or map (SetDef of the checked model is one). */
+export interface SetShape {
+  readonly key: readonly { readonly bits: number }[];
+  /** null: stands between braces, and does not change. */
+  readonly name: string | null;
+  readonly interval: boolean;
+  readonly storage: string | null;
+  readonly size: number | null;
+}
 
 export const SET_KINDS = ["compares", "interval", "hash", "list", "array"] as const;
 export type SetKind = (typeof SET_KINDS)[number];
@@ -33,18 +54,52 @@ export interface SetStructure {
   readonly bytes: Uint8Array;
 }
 
-export function setStructure(set: SetDef): SetStructure {
-  const { elements, key } = set;
+/** @param elements the first one that holds a key decides; of an `lpm_trie` they come in the order of lpmOrder */
+export function setStructure(set: SetShape, elements: readonly Keyed[]): SetStructure {
+  const { key } = set;
   const nothing = { rows: elements.length, bytes: new Uint8Array(0) };
-  if (set.storage === "array") return { ...nothing, kind: "array", why: "the key is an index", rows: set.size ?? 0 };
+  if (set.name !== null || isArray(set.storage)) return changing(set, elements);
   const count = `${elements.length} element${elements.length === 1 ? "" : "s"}`;
-  const overlap = set.storage === "lpm_trie";
-  if (elements.length <= MOST_COMPARES && !overlap) return { ...nothing, kind: "compares", why: count };
+  if (elements.length <= MOST_COMPARES) return { ...nothing, kind: "compares", why: count };
   const single = elements.every((element) => element.key.every(({ first, last }) => first === last));
-  if (single) return { ...hashOf(set), kind: "hash", why: `${count}, no ranges` };
-  if (key.length === 1) return { ...intervalsOf(set), kind: "interval", why: `${count}, ranges of one field` };
-  return { ...listOf(set), kind: "list", why: `${count}, ranges of ${key.length} fields` };
+  if (single) return { ...hashOf(set, elements), kind: "hash", why: `${count}, no ranges` };
+  if (key.length === 1)
+    return { ...intervalsOf(set, elements), kind: "interval", why: `${count}, ranges of one field` };
+  return { ...listOf(set, elements), kind: "list", why: `${count}, ranges of ${key.length} fields` };
 }
+
+/** A named set changes while packets flow, so what it is searched by follows from its declaration alone. */
+function changing(set: SetShape, elements: readonly Keyed[]): SetStructure {
+  const why = "named, it may change";
+  switch (kindOfNamed(set)) {
+    case "array":
+      return { kind: "array", why: "the key is an index", rows: set.size ?? 0, bytes: new Uint8Array(0) };
+    case "interval":
+      return { ...intervalsOf(set, elements), kind: "interval", why };
+    case "list":
+      return { ...listOf(set, elements), kind: "list", why };
+    case "hash":
+      return { ...hashOf(set, elements), kind: "hash", why };
+  }
+}
+
+/** BPF_MAP_TYPE_ARRAY and its like: all elements are there. */
+export const isArray = (storage: string | null): boolean =>
+  storage === "array" || storage === "devmap" || storage === "counters";
+
+/** What a named set or map is searched by. */
+export function kindOfNamed({ storage, interval, key }: Omit<SetShape, "name" | "size">): Exclude<SetKind, "compares"> {
+  if (isArray(storage)) return "array";
+  if (!interval && storage !== "lpm_trie") return "hash";
+  return key.length === 1 ? "interval" : "list";
+}
+
+/** Longest prefix first: where the first element that holds a key decides, it is the longest. */
+export const lpmOrder = <T extends Keyed>(elements: readonly T[]): T[] =>
+  elements.toSorted(({ key: [a] }, { key: [b] }) => {
+    const [one, other] = [BigInt(a.last) - BigInt(a.first), BigInt(b.last) - BigInt(b.first)];
+    return one < other ? -1 : one > other ? 1 : 0;
+  });
 
 /** Bytes of a bound, or a value, of this width. */
 export const boundBytes = (bits: number): 4 | 8 | 16 => (bits <= 32 ? 4 : bits <= 64 ? 8 : 16);
@@ -75,7 +130,7 @@ export interface Interval {
 }
 
 /** Of elements that may overlap the first one decides. */
-export function disjoint(elements: readonly SetElement[]): Interval[] {
+export function disjoint(elements: readonly Keyed[]): Interval[] {
   const ranges = elements.map(({ key: [{ first, last }] }, element) => ({
     first: BigInt(first),
     last: BigInt(last),
@@ -103,10 +158,10 @@ export function disjoint(elements: readonly SetElement[]): Interval[] {
 /** Of `count` ranges: entries of `first`. */
 export const paddedRows = (count: number): number => 2 ** Math.ceil(Math.log2(count + 1));
 
-function intervalsOf(set: SetDef): Built {
+function intervalsOf(set: SetShape, elements: readonly Keyed[]): Built {
   const [{ bits }] = set.key;
   const size = boundBytes(bits);
-  const intervals = disjoint(set.elements);
+  const intervals = disjoint(elements);
   const padded = paddedRows(intervals.length) * size;
   const bytes = new Uint8Array(padded + intervals.length * (size + 4));
   const view = new DataView(bytes.buffer);
@@ -132,22 +187,22 @@ export function setHash(words: readonly number[]): number {
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
-export const slotBytes = (set: Pick<SetDef, "key">): number =>
+export const slotBytes = (set: Pick<SetShape, "key">): number =>
   4 * (1 + set.key.reduce((sum, { bits }) => sum + wordCount(bits), 0));
 
-function keyWords(set: SetDef, key: readonly KeyRange[]): number[] {
+function keyWords(set: Pick<SetShape, "key">, key: readonly KeyRange[]): number[] {
   return set.key.flatMap(({ bits }, i) =>
     Array.from({ length: wordCount(bits) }, (_, k) => Number((BigInt(key[i].first) >> BigInt(32 * k)) & 0xffff_ffffn)),
   );
 }
 
 /** At most half of the slots are taken, so that a search ends soon. */
-function hashOf(set: SetDef): Built {
-  const rows = 2 ** Math.ceil(Math.log2(2 * set.elements.length + 1));
+function hashOf(set: SetShape, elements: readonly Keyed[]): Built {
+  const rows = 2 ** Math.ceil(Math.log2(2 * elements.length + 1));
   const size = slotBytes(set);
   const bytes = new Uint8Array(rows * size);
   const view = new DataView(bytes.buffer);
-  for (const [number, { key }] of set.elements.entries()) {
+  for (const [number, { key }] of elements.entries()) {
     const words = keyWords(set, key);
     const same = (at: number) => words.every((word, i) => view.getUint32(at + 4 + 4 * i, true) === word);
     let slot = setHash(words) & (rows - 1);
@@ -161,19 +216,19 @@ function hashOf(set: SetDef): Built {
 
 // ---- list
 
-export const rowBytes = (set: Pick<SetDef, "key">): number =>
+export const rowBytes = (set: Pick<SetShape, "key">): number =>
   set.key.reduce((sum, { bits }) => sum + 2 * boundBytes(bits), 0);
 
-function listOf(set: SetDef): Built {
+function listOf(set: SetShape, elements: readonly Keyed[]): Built {
   const size = rowBytes(set);
-  const bytes = new Uint8Array(set.elements.length * size);
+  const bytes = new Uint8Array(elements.length * size);
   const view = new DataView(bytes.buffer);
   let at = 0;
-  for (const { key } of set.elements)
+  for (const { key } of elements)
     for (const [i, { bits }] of set.key.entries()) {
       writeValue(view, at, key[i].first, bits);
       writeValue(view, at + boundBytes(bits), key[i].last, bits);
       at += 2 * boundBytes(bits);
     }
-  return { rows: set.elements.length, bytes };
+  return { rows: elements.length, bytes };
 }
