@@ -72,13 +72,14 @@ export interface LimitDecl extends Node, Tail {
   readonly rate: Rate | null;
 }
 
-/** `program NAME on xdp DEV { RULES }`, `on tc ingress DEV`, `on tc egress DEV` */
+/** `program NAME on xdp DEV { RULES }`, `on tc ingress DEV`, `on tc egress DEV priority 10` */
 export interface Program extends Node, Tail {
   readonly kind: "program";
   readonly name: Name;
   /** "xdp", "tc ingress" or "tc egress". */
   readonly hook: Name;
   readonly device: Name;
+  readonly priority?: Name;
   readonly policy?: Name;
   readonly rules: readonly FilterRule[];
 }

@@ -5,7 +5,10 @@ export const CHAIN_CODES = {
 A base chain says \`type filter hook HOOK priority N; policy accept;\`. Hooks of the families ip, ip6 and inet are \`prerouting\`, \`input\`,
 \`forward\`, \`output\` and \`postrouting\`; those of family netdev are \`ingress\` and \`egress\`, with \`device NAME\`. Priorities are numbers, or
 \`raw\` (-300), \`mangle\` (-150), \`dstnat\` (-100, prerouting), \`filter\` (0), \`security\` (50) and \`srcnat\` (100, postrouting), with an offset
-if need be. Chains of type \`nat\` need connection tracking, which there is none of. Programs stand on \`xdp\`, \`tc ingress\` or \`tc egress\`.`,
+if need be. Chains of type \`nat\` need connection tracking, which there is none of. 
+
+Programs stand on \`xdp\`, \`tc ingress\` or \`tc egress\`. There is one XDP program a device, and only on devices that frames come in by
+from outside: veth and dummy. tc programs stand on all devices, any number of them, in the order of \`priority N\` (1 to 65535).`,
   E0401: `A field is unknown. Fields are those of nft(8): \`ip saddr\`, \`tcp dport\`, \`meta mark\`, \`fib daddr type\`, \`@th,16,16\`, ...`,
   E0402: `A constant is not one of the type that stands on its left. Types and their symbols are nft's; \`nft describe TYPE\` lists them.`,
   E0403: `Two things that do not go together: types, operators, sets and maps.`,
@@ -21,11 +24,13 @@ overlapping elements of a set are joined.`,
   E0409: `A field has no value at this hook.
 
 Which device a packet leaves by is known from \`forward\` and \`output\` on: the look-up decides it. Which device it came in by is not known
-of packets that the host makes itself. \`fib\` asks for routes of incoming packets at prerouting, input and forward.`,
+of packets that the host makes itself. \`fib\` asks for routes of incoming packets at prerouting, input and forward; programs look up none. An XDP program sees the bytes of a frame and
+the device that it came in by, nothing else: no mark, priority, packet type, group or socket.`,
   E0410: `A statement has no meaning at this place.
 
 \`dup\` and \`fwd\` belong to netdev hooks, \`reject\` to all hooks of the IP layer but postrouting, PASS, DROP, TX, REDIRECT and ABORTED to XDP
-programs, OK, SHOT and REDIRECT to tc programs.`,
+programs, OK, SHOT and REDIRECT to tc programs, and to chains that nothing but such programs lead to. In a chain that several lead to,
+\`accept\` is PASS or OK, and \`drop\` is DROP or SHOT.`,
   E0411: `A verdict ends its rule: what stands behind it would never be done.`,
   E0412: `A name is given twice in one table.`,
   E0413: `A declaration is incomplete or contradicts itself: sets have \`type KEY\`, maps \`type KEY : VALUE\`, limits \`rate N/second\`.`,

@@ -8,30 +8,27 @@
  *   rules      clause by clause
  *   hooks      base chains in the order in which packets meet them
  */
-import { ifIndex } from "../../runtime/brand.ts";
+import type { Hook } from "../../runtime/hooks.ts";
 import type { Item } from "../ast.ts";
 import type * as Nft from "../chain-ast.ts";
 import {
   type BaseChain,
   type Chain,
-  type ChainHook,
   chainId,
   EMPTY_NETFILTER,
   type HookChains,
   type Netfilter,
-  programId,
   TABLE_FAMILIES,
   type TableFamily,
 } from "../chain-model.ts";
 import { baseChain } from "./chains/base.ts";
-import { type ChainGraph, chainGraph, checkJumps, reached, ruleTargets } from "./chains/graph.ts";
+import { type ChainGraph, chainGraph, checkJumps, programNode, reached } from "./chains/graph.ts";
 import { lintChains } from "./chains/lints.ts";
+import { addProgram, programHook } from "./chains/programs.ts";
 import { filterRule, newCounter, newLimit } from "./chains/rules.ts";
-import { type FilterDraft, newScope, type RuleScope, type TableScope } from "./chains/scope.ts";
+import { type FilterDraft, newScope, programOf, type RuleScope, type TableScope } from "./chains/scope.ts";
 import { declareSet, fillSet } from "./chains/sets.ts";
-import { decision } from "./chains/verdicts.ts";
 import type { Mutable, NetDraft } from "./draft.ts";
-import { requireDevice } from "./names.ts";
 import type { Reporter } from "./report.ts";
 
 export function checkChains(net: NetDraft, items: readonly Item[], report: Reporter): Netfilter {
@@ -90,15 +87,9 @@ function outsideTables(items: readonly (Nft.TableItem | Nft.Program)[]): TableTe
   const programs = items.filter((item) => item.kind === "program");
   const others = items.filter((item) => item.kind !== "chain" && item.kind !== "program");
   const sets = others.filter(isSet);
-  const graph = chainGraph(chains, sets);
+  const graph = chainGraph(chains, sets, programs);
   const ofDevice = chains.filter((chain) => chain.base !== undefined && DEVICE_HOOKS.has(chain.base.hook.value));
-  const led = leadsTo(graph, [
-    ...ofDevice.map((chain) => chain.name.value),
-    ...ruleTargets(
-      programs.flatMap((program) => program.rules),
-      new Map(),
-    ).map((name) => name.value),
-  ]);
+  const led = leadsTo(graph, [...ofDevice.map((chain) => chain.name.value), ...programs.map(programNode)]);
   const netdev = chains.filter(
     (chain) => ofDevice.includes(chain) || (chain.base === undefined && led.has(chain.name.value)),
   );
@@ -134,27 +125,36 @@ function checkTable(draft: FilterDraft, table: TableText): void {
   for (const chain of chains) declareChain(scope, chain, table.family);
   for (const set of sets) declareSet(neutral, set);
   for (const item of table.items) declareState(scope, item);
-  const graph = chainGraph(chains, sets);
+  const graph = chainGraph(chains, sets, table.programs);
   const sound = checkJumps(graph, draft.report);
-  const program = table.programs.length > 0 ? programKind(table.programs[0]) : null;
-  for (const set of sets) fillSet({ ...neutral, program: chains.length === 0 ? program : null }, set);
-  const hooks = sound ? hooksByChain(scope, graph) : new Map<string, ReadonlySet<ChainHook>>();
+  const program = table.programs.length > 0 ? "any" : null;
+  for (const set of sets) fillSet({ ...neutral, program }, set);
+  const hooks = sound ? hooksByChain(scope, graph, table.programs) : new Map<string, ReadonlySet<Hook>>();
   for (const chain of chains) {
     const entry = scope.chains.get(chain.name.value);
     if (entry === undefined || entry.span !== chain.name.span) continue;
     const base = entry.chain.base !== null;
-    const rule: RuleScope = { ...neutral, base, hooks: hooks.get(chain.name.value) ?? new Set() };
+    const at = hooks.get(chain.name.value) ?? new Set();
+    const rule: RuleScope = { ...neutral, base, hooks: at, program: programOf(at) };
     entry.chain.rules = chain.rules.map((node) => filterRule(rule, node));
   }
   for (const node of table.programs) addProgram(scope, table.family, node);
   lintChains(scope, graph, chains, table.programs);
 }
 
-function hooksByChain(scope: TableScope, graph: ChainGraph): ReadonlyMap<string, ReadonlySet<ChainHook>> {
-  const starts = [...scope.chains].flatMap(([chain, entry]) =>
-    entry.chain.base === null ? [] : [{ chain, what: entry.chain.base.hook }],
+function hooksByChain(
+  scope: TableScope,
+  graph: ChainGraph,
+  programs: readonly Nft.Program[],
+): ReadonlyMap<string, ReadonlySet<Hook>> {
+  const ofChains = [...scope.chains].flatMap(([chain, entry]) =>
+    entry.chain.base === null ? [] : [{ chain, what: entry.chain.base.hook as Hook }],
   );
-  return reached(graph, starts);
+  const ofPrograms = programs.flatMap((program) => {
+    const what = programHook(program);
+    return what === undefined ? [] : [{ chain: programNode(program), what }];
+  });
+  return reached(graph, [...ofChains, ...ofPrograms]);
 }
 
 function declareChain(scope: TableScope, node: Nft.Chain, family: TableFamily): void {
@@ -203,49 +203,6 @@ function declareState(scope: TableScope, item: Nft.TableItem): void {
     const id = newLimit(scope, item.rate, value);
     if (id !== null) scope.limits.set(value, { limit: limits[id], span });
   }
-}
-
-// Programs.
-
-/** What tc gives the first filter without a `prio` (tcf_auto_prio). */
-const TC_PRIORITY = 0xc000;
-
-const programKind = (node: Nft.Program): "xdp" | "tc" => (node.hook.value === "xdp" ? "xdp" : "tc");
-
-function addProgram(scope: TableScope, family: TableFamily, node: Nft.Program): void {
-  const { report, net, programs } = scope.draft;
-  const hook = (["xdp", "tc ingress", "tc egress"] as const).find((one) => one === node.hook.value);
-  if (hook === undefined) {
-    report.error("E0400", node.hook.span, `a program cannot stand on \`${node.hook.value}\``, {
-      label: "`xdp`, `tc ingress` or `tc egress`",
-    });
-    return;
-  }
-  const before = programs.find((program) => program.name === node.name.value);
-  if (before !== undefined) {
-    report.error("E0412", node.name.span, `program \`${node.name.value}\` is defined twice`, {
-      secondary: before.origin.span ? [{ span: before.origin.span, message: "the first time" }] : [],
-    });
-    return;
-  }
-  const device = requireDevice(net, node.device, report);
-  const rule: RuleScope = { table: scope, family, hooks: new Set([hook]), base: true, program: programKind(node) };
-  const rules = node.rules.map((one) => filterRule(rule, one));
-  const policy = node.policy === undefined ? null : decision(rule, { word: node.policy, span: node.policy.span });
-  if (device === undefined) return;
-  const { value: name } = node.name;
-  const origin = { span: node.span };
-  const priority = hook === "xdp" ? 0 : TC_PRIORITY;
-  programs.push({
-    id: programId(programs.length),
-    name,
-    hook,
-    device: ifIndex(device.ifindex),
-    priority,
-    rules,
-    policy,
-    origin,
-  });
 }
 
 // Hooks.

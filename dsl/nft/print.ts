@@ -33,7 +33,8 @@ export function filterLines(node: FilterItem, block: PrintBlock): Lines {
     case "chain":
       return block(`chain ${name(node.name.value)}`, node, [...chainHead(node), ...node.rules], line);
     case "program": {
-      const head = `program ${name(node.name.value)} on ${node.hook.value} ${device(node.device.value)}`;
+      const order = node.priority === undefined ? "" : ` priority ${node.priority.value}`;
+      const head = `program ${name(node.name.value)} on ${node.hook.value} ${device(node.device.value)}${order}`;
       return block(head, node, [...programHead(node), ...node.rules], line);
     }
     case "set":

@@ -5,7 +5,7 @@
  *   items      = { item Separator }
  *   item       = "table" FAMILY NAME "{" items "}" | "chain" NAME "{" { chainProperty | rule } "}"
  *              | ("set" | "map") NAME "{" { setProperty } "}" | "counter" NAME ["{" [counts] "}"] | "limit" NAME "{" rate "}"
- *              | "program" NAME "on" ("xdp" | "tc" ("ingress" | "egress")) DEV "{" { policy | rule } "}"
+ *              | "program" NAME "on" ("xdp" | "tc" ("ingress" | "egress")) DEV [ "priority" NUMBER ] "{" { policy | rule } "}"
  */
 import type { IToken } from "chevrotain";
 import type * as Ast from "../ast.ts";
@@ -391,6 +391,10 @@ function program(r: Reader): Program | undefined {
   const direction = layer?.value === "tc" ? takeName(r, "`ingress` or `egress`") : layer;
   const device = direction && takeName(r, "a device name");
   if (layer === undefined || direction === undefined || device === undefined) return undefined;
+  const ordered = isA(peek(r), K.Priority);
+  if (ordered) r.at++;
+  const priority = ordered ? takeName(r, "a number") : undefined;
+  if (ordered && priority === undefined) return undefined;
   const value = direction === layer ? layer.value : `${layer.value} ${direction.value}`;
   const hook: Ast.Name = { value, span: { start: layer.span.start, end: direction.span.end } };
   let policy: Ast.Name | undefined;
@@ -405,5 +409,6 @@ function program(r: Reader): Program | undefined {
   });
   if (inside === undefined) return undefined;
   const node = whole(r, from, inside);
-  return { kind: "program", ...node, ...tailOf(inside), name, hook, device, ...(policy && { policy }), rules };
+  const said = { ...(priority && { priority }), ...(policy && { policy }) };
+  return { kind: "program", ...node, ...tailOf(inside), name, hook, device, ...said, rules };
 }

@@ -192,7 +192,7 @@ const counter: fc.Arbitrary<Nft.CounterDecl> = fc.record({
 const limit: fc.Arbitrary<Nft.LimitDecl> = fc.record({ kind: kind("limit"), span, name, rate: fc.option(rate) });
 const program: fc.Arbitrary<Nft.Program> = maybe(
   { kind: kind("program"), span, name, hook: oneOf("xdp", "tc ingress", "tc egress"), device: name, rules },
-  { policy: oneOf("DROP", "OK") },
+  { policy: oneOf("DROP", "OK"), priority: oneOf("1", "65535") },
 );
 const tableItem: fc.Arbitrary<Nft.TableItem> = fc.oneof(chain, setDecl, counter, limit);
 const table: fc.Arbitrary<Nft.FilterTable> = fc.record({

@@ -5,16 +5,23 @@
  * Kernel: nft_chain_validate counts `goto` like `jump`, and refuses level NFT_JUMP_STACK_SIZE.
  */
 import type { Name } from "../../ast.ts";
-import type { Chain, Clause, Element, FilterRule, SetDecl, Term } from "../../chain-ast.ts";
+import type { Chain, Clause, Element, FilterRule, Program, SetDecl, Term } from "../../chain-ast.ts";
 import { JUMP_DEPTH_MAX } from "../../chain-model.ts";
 import type { Reporter } from "../report.ts";
 
 export interface ChainGraph {
-  /** The chains that each chain leads to, with the word that says so. */
+  /** The chains that each chain, and each program (by `programNode`), leads to, with the word that says so. */
   readonly targets: ReadonlyMap<string, readonly Name[]>;
 }
 
-export function chainGraph(chains: readonly Chain[], sets: readonly SetDecl[]): ChainGraph {
+/** No chain has a name with a space in it. */
+export const programNode = (program: Program): string => `program ${program.name.value}`;
+
+export function chainGraph(
+  chains: readonly Chain[],
+  sets: readonly SetDecl[],
+  programs: readonly Program[],
+): ChainGraph {
   const bySet = new Map(sets.map((set) => [set.name.value, jumpsOf(set.elements)]));
   const targets = new Map<string, Name[]>();
   for (const chain of chains) {
@@ -22,10 +29,11 @@ export function chainGraph(chains: readonly Chain[], sets: readonly SetDecl[]): 
     list.push(...ruleTargets(chain.rules, bySet));
     targets.set(chain.name.value, list);
   }
+  for (const program of programs) targets.set(programNode(program), ruleTargets(program.rules, bySet));
   return { targets };
 }
 
-export const ruleTargets = (rules: readonly FilterRule[], bySet: ReadonlyMap<string, readonly Name[]>): Name[] =>
+const ruleTargets = (rules: readonly FilterRule[], bySet: ReadonlyMap<string, readonly Name[]>): Name[] =>
   rules.flatMap((rule) => rule.clauses.flatMap((clause) => clauseTargets(clause, bySet)));
 
 function clauseTargets(clause: Clause, bySet: ReadonlyMap<string, readonly Name[]>): readonly Name[] {
@@ -38,7 +46,7 @@ function mapTargets(map: Term, bySet: ReadonlyMap<string, readonly Name[]>): rea
   return map.kind === "ref" ? (bySet.get(map.name) ?? []) : [];
 }
 
-export const jumpsOf = (elements: readonly Element[]): Name[] =>
+const jumpsOf = (elements: readonly Element[]): Name[] =>
   elements.flatMap(({ value }) => (value?.kind === "verdict" && value.chain !== undefined ? [value.chain] : []));
 
 /** Reports loops and chains of jumps that are too long; false when there is one. */

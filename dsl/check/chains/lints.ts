@@ -1,7 +1,6 @@
 /** Remarks: rules that no packet reaches, and chains that nothing leads to. */
 import type { Chain, FilterRule, Program } from "../../chain-ast.ts";
 import type { ChainGraph } from "./graph.ts";
-import { ruleTargets } from "./graph.ts";
 import type { TableScope } from "./scope.ts";
 
 export function lintChains(
@@ -12,11 +11,6 @@ export function lintChains(
 ): void {
   for (const { rules } of [...chains, ...programs]) lintRules(scope, rules);
   const named = new Set([...targets.values()].flat().map((name) => name.value));
-  for (const name of ruleTargets(
-    programs.flatMap((p) => p.rules),
-    new Map(),
-  ))
-    named.add(name.value);
   for (const chain of chains) {
     if (chain.base !== undefined || named.has(chain.name.value)) continue;
     scope.draft.report.note("W0422", chain.name.span, `nothing leads to chain \`${chain.name.value}\``, {

@@ -4,6 +4,7 @@ import {
   type Counter,
   type CounterId,
   counterId,
+  type Decision,
   type Expr,
   type FilterRule,
   type Limit,
@@ -11,13 +12,14 @@ import {
   limitId,
   META_KEYS,
   type MetaSetKey,
+  type SetId,
   type Step,
 } from "../../chain-model.ts";
 import type { Span } from "../../span.ts";
 import { asValue, type Constant, constant, isSingle, ones } from "./constants.ts";
 import { ICMP_CODES, ICMPV6_CODES, TYPES } from "./datatypes.ts";
 import { META } from "./fields.ts";
-import type { RuleScope, TableScope } from "./scope.ts";
+import { isProgramHook, type RuleScope, type TableScope } from "./scope.ts";
 import { literalSet, namedSet, sameType } from "./sets.ts";
 import {
   bitwise,
@@ -27,10 +29,11 @@ import {
   operands,
   payload,
   type RuleDraft,
+  refusedByXdp,
   require,
   startRule,
 } from "./terms.ts";
-import { decision } from "./verdicts.ts";
+import { decision, mayDecide } from "./verdicts.ts";
 
 export function filterRule(scope: RuleScope, node: RuleNode): FilterRule {
   const rule = startRule(scope);
@@ -229,7 +232,24 @@ function vmap(rule: RuleDraft, { key, map, span }: Extract<Clause, { kind: "vmap
       : map.kind === "ref"
         ? (namedSet(rule.scope.table, map, types, "verdict")?.set.id ?? null)
         : null;
-  if (found !== null) rule.steps.push({ kind: "vmap", map: found, key: parts.map((part) => part.expr), span });
+  if (found === null || !vmapFits(rule, found, map.span)) return;
+  rule.steps.push({ kind: "vmap", map: found, key: parts.map((part) => part.expr), span });
+}
+
+function vmapFits(rule: RuleDraft, id: SetId, span: Span): boolean {
+  const decisions = rule.scope.table.draft.sets[id].elements.map(({ value }) => value as Decision);
+  const misfit = decisions.find((one) => !mayDecide(rule.scope, one));
+  if (misfit === undefined) return true;
+  const what = misfit.kind === "xdp" ? "an XDP program" : "a tc program";
+  report(rule).error(
+    "E0410",
+    span,
+    `the map holds \`${"action" in misfit ? misfit.action : misfit.kind}\`, a verdict of ${what}`,
+    {
+      label: "`accept` and `drop` mean something everywhere",
+    },
+  );
+  return false;
 }
 
 // What is written.
@@ -247,6 +267,7 @@ function assign(rule: RuleDraft, one: Assign): void {
       });
       return;
     }
+    if (refusedByXdp(rule, key, target.span)) return;
     const value = assigned(rule, one.value, { type: META[key].type, bits: META_KEYS[key as MetaSetKey] });
     if (value !== null) rule.steps.push({ kind: "set meta", key: key as MetaSetKey, value, span });
     return;
@@ -469,9 +490,10 @@ const ICMPX: Readonly<Record<string, readonly [number, number]>> = {
 function reject(rule: RuleDraft, node: Extract<Clause, { kind: "reject" }>): void {
   const { scope } = rule;
   const { span } = node;
+  const ofProgram = [...scope.hooks].some(isProgramHook);
   const misplaced = [...scope.hooks].find((hook) => hook === "postrouting" || hook === "netdev egress");
-  if (misplaced !== undefined || scope.program !== null) {
-    report(rule).error("E0410", span, `nothing is rejected at ${misplaced ?? "a program's hook"}`, {
+  if (misplaced !== undefined || ofProgram) {
+    report(rule).error("E0410", span, `nothing is rejected at ${ofProgram ? "a program's hook" : misplaced}`, {
       label: "`drop` it",
       kernel: "Error: Could not process rule: Operation not supported",
     });
@@ -521,12 +543,15 @@ function reject(rule: RuleDraft, node: Extract<Clause, { kind: "reject" }>): voi
 }
 
 function send(rule: RuleDraft, { how, to, span }: Extract<Clause, { kind: "send" }>): void {
-  const { program, family } = rule.scope;
-  const allowed = how === "redirect" ? program !== null : family === "netdev" && program === null;
+  const { program, family, hooks } = rule.scope;
+  const ofChains = family === "netdev" && ![...hooks].some(isProgramHook);
+  const allowed = how === "redirect" ? program !== null : ofChains;
   if (!allowed) {
-    report(rule).error("E0410", span, `\`${how}\` has no meaning here`, {
+    report(rule).error("E0410", span, `\`${how === "redirect" ? "REDIRECT" : how}\` has no meaning here`, {
       label:
-        how === "redirect" ? "programs redirect; chains of netdev hooks say `fwd to`" : "chains of netdev hooks only",
+        how === "redirect"
+          ? "programs redirect, and chains that only they lead to; chains of netdev hooks say `fwd to`"
+          : "chains of netdev hooks only; programs say `REDIRECT`",
       kernel: "Error: Could not process rule: Operation not supported",
     });
     return;

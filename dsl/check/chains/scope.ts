@@ -1,6 +1,6 @@
 /** What the checks of chains share: the lists that become `Netfilter`, and the names that a table knows. */
 
-import type { Hook } from "../../../runtime/hooks.ts";
+import type { Hook, ProgramHook } from "../../../runtime/hooks.ts";
 import type { Chain, ChainHook, Counter, FilterTable, Limit, Program, SetDef, TableFamily } from "../../chain-model.ts";
 import type { Span } from "../../span.ts";
 import type { Mutable, NetDraft } from "../draft.ts";
@@ -45,9 +45,20 @@ export interface RuleScope {
   readonly hooks: ReadonlySet<ChainHook | Hook>;
   /** In a base chain; a regular chain may be reached from more hooks some day. */
   readonly base: boolean;
-  /** Programs have verdicts of their own. */
-  readonly program: "xdp" | "tc" | null;
+  /** Programs, and chains that only they lead to, have verdicts of their own; "any": of a named verdict map beside programs. */
+  readonly program: "xdp" | "tc" | "any" | null;
 }
+
+/** Only XDP programs come here, or only tc programs; null: chains do. */
+export function programOf(hooks: RuleScope["hooks"]): "xdp" | "tc" | null {
+  const all = [...hooks];
+  if (all.length === 0 || !all.every(isProgramHook)) return null;
+  if (all.every((hook) => hook === "xdp")) return "xdp";
+  return all.includes("xdp") ? null : "tc";
+}
+
+export const isProgramHook = (hook: Hook): hook is ProgramHook =>
+  hook === "xdp" || hook === "tc ingress" || hook === "tc egress";
 
 export const newScope = (draft: FilterDraft, index: number, label: string): TableScope => ({
   draft,

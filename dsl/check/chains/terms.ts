@@ -24,7 +24,7 @@ import {
   type Need,
   TCP_OPTIONS,
 } from "./fields.ts";
-import type { RuleScope } from "./scope.ts";
+import { isProgramHook, type RuleScope } from "./scope.ts";
 
 /** A rule under construction. */
 export interface RuleDraft {
@@ -300,6 +300,7 @@ function meta(rule: RuleDraft, term: FieldTerm, name: string): Operand | null {
     });
     return null;
   }
+  if (refusedByXdp(rule, name, term.span)) return null;
   const establishes =
     name === "l4proto" ? "l4proto" : name === "nfproto" ? "family" : name === "protocol" ? "protocol" : undefined;
   return {
@@ -309,7 +310,31 @@ function meta(rule: RuleDraft, term: FieldTerm, name: string): Operand | null {
   };
 }
 
+/** What struct xdp_md and the frame tell: the device, and what the bytes say. */
+const META_OF_FRAMES: ReadonlySet<string> = new Set([
+  "iif",
+  "iifname",
+  "iiftype",
+  "iftype",
+  "length",
+  "protocol",
+  "l4proto",
+]);
+
+/** True after an error. A chain is refused what one of the programs that lead to it does not have. */
+export function refusedByXdp(rule: RuleDraft, name: string, span: Span): boolean {
+  if (!rule.scope.hooks.has("xdp") || META_OF_FRAMES.has(name)) return false;
+  report(rule).error("E0409", span, `there is no \`meta ${name}\` at xdp`, {
+    label: "an XDP program judges the frame before it becomes a packet (skb); tc programs know it",
+  });
+  return true;
+}
+
 function conntrack(rule: RuleDraft, term: FieldTerm, key: string): Operand | null {
+  if (rule.scope.hooks.has("xdp")) {
+    report(rule).error("E0409", term.span, "there are no connections at xdp");
+    return null;
+  }
   if (key !== "state") {
     report(rule).error("E0414", term.span, `\`ct ${key}\` is not supported`, {
       label: "there is no connection tracking",
@@ -341,6 +366,10 @@ function fib(rule: RuleDraft, term: Extract<Term, { kind: "fib" }>): Operand | n
     report(rule).error("E0401", span, "`fib` takes `saddr` or `daddr`, and `mark`, `iif` or `oif` beside it", {
       label: wrong === undefined ? "" : `\`${wrong}\` is not one of them`,
     });
+    return null;
+  }
+  if ([...rule.scope.hooks].some(isProgramHook)) {
+    report(rule).error("E0409", span, "programs look up no routes", { label: "chains at netdev ingress do" });
     return null;
   }
   if (result !== "type" && result !== "oif" && result !== "oifname") {

@@ -24,15 +24,29 @@ export function decision(rule: RuleScope, node: VerdictNode): Decision | null {
     const action = TC_ACTIONS.find((one) => one === (word === "drop" ? "SHOT" : word === "accept" ? "OK" : word));
     if (action !== undefined) return { kind: "tc", action };
   } else if (word === "accept" || word === "drop") return { kind: word };
-  const verdicts =
-    rule.program === "xdp"
-      ? [...XDP_ACTIONS, "REDIRECT"]
-      : rule.program === "tc"
-        ? [...TC_ACTIONS, "REDIRECT"]
-        : ["accept", "drop", "jump", "goto", "return", "continue"];
-  report.error("E0410", node.span, `\`${word}\` is no verdict here`, { label: `expected ${verdicts.join(", ")}` });
+  if (rule.program === "any") {
+    const xdp = XDP_ACTIONS.find((one) => one === word);
+    const tc = TC_ACTIONS.find((one) => one === word);
+    if (xdp !== undefined) return { kind: "xdp", action: xdp };
+    if (tc !== undefined) return { kind: "tc", action: tc };
+  }
+  report.error("E0410", node.span, `\`${word}\` is no verdict here`, {
+    label: `expected ${VERDICTS[rule.program ?? "chain"].join(", ")}`,
+  });
   return null;
 }
+
+const CHAIN_VERDICTS = ["accept", "drop", "jump", "goto", "return", "continue"];
+const VERDICTS: Readonly<Record<NonNullable<RuleScope["program"]> | "chain", readonly string[]>> = {
+  xdp: [...XDP_ACTIONS, "REDIRECT"],
+  tc: [...TC_ACTIONS, "REDIRECT"],
+  any: [...CHAIN_VERDICTS, ...XDP_ACTIONS, ...TC_ACTIONS],
+  chain: CHAIN_VERDICTS,
+};
+
+/** May a rule that stands here decide this? A named verdict map may hold the verdicts of any program. */
+export const mayDecide = ({ program }: RuleScope, { kind }: Decision): boolean =>
+  (kind !== "xdp" && kind !== "tc") || kind === program;
 
 function jump(rule: RuleScope, kind: "jump" | "goto", name: Name): Decision | null {
   const { table } = rule;
