@@ -244,9 +244,8 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     return judged.verdict === Verdict.FOUND ? judged.routeType : 0;
   }
 
-  forwardDevice(packet: Uint8Array, device: number): number {
-    const judged = this.#ask(packet, { entry: Entry.ROUTE_INPUT, device });
-    return judged.verdict === Verdict.FOUND ? judged.outDevice : 0;
+  routeReceived(packet: Uint8Array, device: number): Judgement {
+    return this.#ask(packet, { entry: Entry.ROUTE_INPUT, device });
   }
 
   sendNdisc(packet: Uint8Array, device: number, mark = 0): Judgement {

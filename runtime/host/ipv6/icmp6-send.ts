@@ -135,9 +135,10 @@ function errorDevice(stack: Stack6, ip: Ipv6View, { device, receivedBy, packet }
   const kind = stack.devices.get(device)?.kind;
   if (kind !== "loopback" && kind !== "vrf") return device;
   if (isLinkLocal6(ip.destination)) return receivedBy;
-  return (
-    routedOwner(stack.devices, ip.destination, device) || stack.forwardDevice(packet, receivedBy) || LOOPBACK_IFINDEX
-  );
+  const { verdict, routeType, outDevice } = stack.routeReceived(packet, receivedBy);
+  if (verdict !== Verdict.FOUND) return LOOPBACK_IFINDEX;
+  const isLocal = routeType === RouteTypeCode.local || routeType === RouteTypeCode.anycast;
+  return (isLocal && routedOwner(stack.devices, ip.destination, device)) || outDevice || LOOPBACK_IFINDEX;
 }
 
 function errorSource(stack: Stack6, ip: Ipv6View, { device, receivedBy, groupFrame }: Icmp6Cause): Ipv6 {

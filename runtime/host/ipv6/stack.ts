@@ -15,8 +15,8 @@ export interface Stack6 extends Stack {
   readonly onLinkRoutes6: ReadonlyMap<number, Ip | null>;
   /** Entry.NDISC: a message of neighbour discovery leaves by `device`, without a route. */
   sendNdisc(packet: Uint8Array, device: number, mark?: number): Judgement;
-  /** Entry.ROUTE_INPUT: by which device a received packet would go on; 0: it is refused. */
-  forwardDevice(packet: Uint8Array, device: number): number;
+  /** Entry.ROUTE_INPUT: the route of a packet that `device` received. */
+  routeReceived(packet: Uint8Array, device: number): Judgement;
 }
 
 /** An IPv6 packet for this host, with what the kernel keeps beside it. */
