@@ -1,4 +1,4 @@
-/** The examples with chains: what their `test` blocks expect, on both engines. */
+/** The examples with chains and programs: what their `test` blocks expect, on both engines. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { checkText } from "../../dsl/check-text.ts";
@@ -10,6 +10,7 @@ const EXAMPLES: readonly (readonly [file: string, tests: number])[] = [
   ["firewall.vrf", 4],
   ["mark-routing.vrf", 5],
   ["rate-limit.vrf", 3],
+  ["xdp-scrubber.vrf", 5],
 ];
 
 describe.each(EXAMPLES)("examples/%s", (file, tests) => {
