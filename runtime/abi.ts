@@ -14,7 +14,7 @@
  *                            next hops                           NEXT_HOP
  *                            counters                            COUNTERS
  *                            chain counters, limits              FILTER_COUNTER, LIMIT
- *                            sets and maps of chains             runtime/maps/structure.ts
+ *                            sets and maps of chains             MAP, runtime/maps/structure.ts
  *                            neighbour table                     NEIGHBOUR_TABLE, NEIGHBOUR
  *   heap      the host's: batches, trace region, neighbour tables that outgrew their place
  *
@@ -88,13 +88,28 @@ export const FILTER_COUNTER = { packets: 0, bytes: 8 } as const;
 export const FILTER_COUNTER_BYTES = 16;
 
 /**
- * A named set or map, which the host may change (runtime/maps):
+ * A named set or map, which the host may change between calls (runtime/maps: a file for each structure, with its drawing):
  *
  *      0          4          8          12
- *   0  structure  rows       values     half             half: of an interval structure, half of the entries of `first`
+ *   0  structure  rows       values     half             half: of an interval structure, half of its room
+ *  16  room       count      valueBytes columns          for the host alone; columns: of an lpm structure
+ *  32  probe (16 bytes)                                  of an lpm structure of keys wider than 32 bits: the key that is looked up
+ *
+ * `values` is where the value of place 1 stands; how far apart they are follows from the structure. `valueBytes` counts from there to
+ * the end of the last value. `count`: elements. A program that changes values (counters) does so at those places.
  */
-export const MAP = { structure: 0, rows: 4, values: 8, half: 12 } as const;
-export const MAP_BYTES = 16;
+export const MAP = {
+  structure: 0,
+  rows: 4,
+  values: 8,
+  half: 12,
+  room: 16,
+  count: 20,
+  valueBytes: 24,
+  columns: 28,
+} as const;
+export const MAP_PROBE = 32;
+export const MAP_BYTES = 48;
 
 /** A token bucket: nanoseconds in it, and the clock when it was filled last. Both u64. */
 export const LIMIT = { tokens: 0, last: 8 } as const;

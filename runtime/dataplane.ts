@@ -24,10 +24,11 @@ import { imageOffset } from "./brand.ts";
 import type { Engine, RuleCounter } from "./engine.ts";
 import { Links } from "./links.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
-import { DataplaneMap } from "./maps/map.ts";
+import type { NamedMap } from "./maps/map.ts";
+import { openMap } from "./maps/open.ts";
 import { NeighbourTable, neighbourTableBytes } from "./neighbour.ts";
 import type { Ip } from "./net/ip.ts";
-import { RecordPool } from "./routes/pool.ts";
+import { Image } from "./routes/image.ts";
 import { Routes } from "./routes/routes.ts";
 import type { Trace } from "./trace.ts";
 import { decodeTraces } from "./trace-decode.ts";
@@ -53,8 +54,8 @@ export class Dataplane {
   readonly nets: readonly Engine[];
   readonly #routes: Routes[] = [];
   readonly #links: readonly Links[];
-  readonly #maps = new Map<string, DataplaneMap>();
-  #mapPool: RecordPool | null = null;
+  readonly #maps = new Map<string, NamedMap>();
+  #mapMemory: Image | null = null;
   #heap: number;
 
   /** @param instance of a module whose manifest was read and found good; use `load` */
@@ -101,7 +102,7 @@ export class Dataplane {
    * @param which the namespace; absent: the only one that has a map of this name
    * @throws RangeError when there is none, or several namespaces have one
    */
-  map(name: string, which?: string | number): DataplaneMap {
+  map(name: string, which?: string | number): NamedMap {
     const nets = which === undefined ? [...this.nets.keys()] : [this.#index(which)];
     const found = nets.flatMap((net) => {
       const { chains, devices } = this.manifest.nets[net];
@@ -114,11 +115,10 @@ export class Dataplane {
     const key = `${net} ${name}`;
     const known = this.#maps.get(key);
     if (known !== undefined) return known;
-    this.#mapPool ??= new RecordPool(this);
-    const device = (named: string) => devices.find((one) => one.name === named)?.ifindex ?? null;
-    const made = new DataplaneMap(name, map, this, this.#mapPool, device);
-    this.#maps.set(key, made);
-    return made;
+    this.#mapMemory ??= new Image(this);
+    const opened = openMap(name, map, this.#mapMemory, devices);
+    this.#maps.set(key, opened);
+    return opened;
   }
 
   #index(which: string | number): number {
@@ -235,6 +235,10 @@ class NetEngine implements Engine {
       const read = (offset: number) => view.getBigUint64(at + offset, true);
       return { packets: read(FILTER_COUNTER.packets), bytes: read(FILTER_COUNTER.bytes) };
     });
+  }
+
+  map(name: string): NamedMap {
+    return this.#dataplane.map(name, this.#index);
   }
 
   setTime(nanoseconds: bigint): void {

@@ -9,6 +9,7 @@
  * larger afterwards, each with its own verdict; one that finds no free slot is lost.
  */
 import type { PacketBatch } from "./batch.ts";
+import type { NamedMap } from "./maps/map.ts";
 import type { Trace } from "./trace.ts";
 
 /** A counter of a chain's rule, or a named one. */
@@ -30,6 +31,8 @@ export interface Engine {
   setNeighbour(device: number, ip: number | bigint, mac: number | null): void;
   /** What the counters of the namespace's chains have counted, by their ids in the model. */
   readCounters(): RuleCounter[];
+  /** A named set or map of the namespace, to be read and changed between batches. @throws RangeError when there is none */
+  map(name: string): NamedMap;
   /** The host's clock in nanoseconds, which never goes back; `limit` lives by it. */
   setTime(nanoseconds: bigint): void;
 }

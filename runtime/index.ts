@@ -21,7 +21,7 @@ export { createLab, type Lab, type LabNet, type LabOptions, type LabPing } from 
 export { type AttachOptions, type Link, LinkError, type Links } from "./links.ts";
 export { LpmKind } from "./lpm/lpm.ts";
 export { type Manifest, ManifestError, readManifest } from "./manifest.ts";
-export { DataplaneMap, type MapKey, type MapValue } from "./maps/map.ts";
+export { type MapCounter, type MapKey, type MapValue, NamedMap } from "./maps/map.ts";
 export { formatIp, type Ip, parseIp } from "./net/ip.ts";
 export { formatMac, type Mac, parseMac } from "./net/mac.ts";
 export { loadProgram, type Program, ProgramError, type ProgramManifest } from "./program-manifest.ts";

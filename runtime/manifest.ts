@@ -119,8 +119,6 @@ export interface MapManifest {
   readonly size: number | null;
   /** What a verdict map's elements may say, in nft's words; their values count in it. */
   readonly decisions: readonly string[];
-  /** As loaded: for each field first and last, and the value; numbers as decimal text. */
-  readonly elements: readonly { readonly key: readonly (readonly [string, string])[]; readonly value: string | null }[];
 }
 
 export interface MapField {
@@ -367,7 +365,6 @@ const device = record<DeviceConfig>({
 });
 
 const mapField = record<MapField>({ type: text, bits: whole(1, 128) });
-const decimal = matching("a number", /^\d{1,39}$/);
 
 const origin = record<OriginManifest>({ span: optional(pair), kernel: optional(text), file: optional(pair) });
 
@@ -427,9 +424,6 @@ const net = record<NetManifest>({
             storage: nullOr(oneOf(...MAP_KINDS)),
             size: nullOr(u32),
             decisions: list(text),
-            elements: list(
-              record<MapManifest["elements"][number]>({ key: list(list(decimal)), value: nullOr(decimal) }),
-            ),
           }),
         ),
       }),

@@ -4,7 +4,6 @@
  *
  *   artifact = wasm module, custom section "vrfc" { manifest as JSON }        the section stands last
  */
-import type { Decision, SetElement } from "../dsl/chain-model.ts";
 import type { Model, Net, Origin } from "../dsl/model.ts";
 import { ABI_VERSION, NET } from "../runtime/abi.ts";
 import {
@@ -12,7 +11,6 @@ import {
   MANIFEST_SCHEMA,
   MANIFEST_SECTION,
   type Manifest,
-  type MapManifest,
   type NetManifest,
   type OriginManifest,
   type SetManifest,
@@ -23,6 +21,7 @@ import { gatewayRules } from "./gateway-rules.ts";
 import type { Layout, NetLayout } from "./layout.ts";
 import { netConfig } from "./net-config.ts";
 import type { SetLayout } from "./netfilter/layout.ts";
+import { describeMap } from "./netfilter/maps.ts";
 import { DEFAULT_TABLE_ROUNDS, planCost } from "./plan/cost.ts";
 import type { Plan } from "./plan/ir.ts";
 import { VERSION } from "./version.ts";
@@ -79,33 +78,10 @@ function netManifest(own: NetLayout, index: number, { fibs, files, costs, image 
   };
 }
 
-function setManifest({ netfilter: { chains } }: Net, layout: SetLayout): SetManifest {
+function setManifest({ netfilter }: Net, layout: SetLayout): SetManifest {
   const { set, kind, record, decisions, elements } = layout;
-  const wordOf = (decision: Decision): string =>
-    "action" in decision
-      ? decision.action
-      : "chain" in decision
-        ? `${decision.kind} ${chains[decision.chain].name}`
-        : decision.kind;
-  const words = decisions.map((decision) => JSON.stringify(decision));
-  const valueText = (value: SetElement["value"]): string | null => {
-    if (value === null) return null;
-    return typeof value === "object" ? `${words.indexOf(JSON.stringify(value))}` : `${value}`;
-  };
-  const map: MapManifest = {
-    record,
-    key: set.key.map(({ type, bits }) => ({ type, bits })),
-    value: set.value === null || set.value === "verdict" ? set.value : { type: set.value.type, bits: set.value.bits },
-    interval: set.interval,
-    storage: set.storage,
-    size: set.size,
-    decisions: decisions.map(wordOf),
-    elements: elements.map(({ key, value }) => ({
-      key: key.map(({ first, last }) => [`${first}`, `${last}`] as const),
-      value: valueText(value),
-    })),
-  };
-  return { name: set.name, structure: kind, elements: elements.length, map: set.name === null ? null : map };
+  const map = set.name === null ? null : { record, ...describeMap(netfilter, set, decisions) };
+  return { name: set.name, structure: kind, elements: elements.length, map };
 }
 
 function tableManifest({ table, family, entries }: Fib, { net, tables, tables6 }: NetLayout): TableManifest {

@@ -26,6 +26,7 @@ const RECORDS: readonly (readonly [string, Readonly<Record<string, number>>, num
   ["NEIGHBOUR", abi.NEIGHBOUR, abi.NEIGHBOUR_BYTES],
   ["COUNTERS", abi.COUNTERS, abi.COUNTERS_BYTES],
   ["FILTER_COUNTER", abi.FILTER_COUNTER, abi.FILTER_COUNTER_BYTES],
+  ["MAP", abi.MAP, abi.MAP_BYTES],
   ["BATCH_HEADER", BATCH_HEADER, BATCH_HEADER_BYTES],
 ];
 

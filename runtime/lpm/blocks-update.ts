@@ -1,6 +1,6 @@
 /**
- * `blocks` (blocks.ts) that change in place, for IPv4: what a program reads is the structure drawn there; the host keeps the
- * routes as a trie beside it (prefix-trie.ts), and of each level which cells make which block (block-store.ts).
+ * `blocks` (blocks.ts) that change in place: what a program reads is the structure drawn there; the host keeps the
+ * routes as a trie beside it (prefix-trie.ts, prefix-trie6.ts), and of each level which cells make which block (block-store.ts).
  *
  * A change of prefix P: the trie first. Then from the root down to the level where P ends, the block that holds P's bits is
  * written anew with one cell changed; there, each cell inside P is built from the routes around and inside it. Blocks are
@@ -20,7 +20,7 @@
 
 import { BlockStore, type Cells, cellsOf, type Memory, PADDING } from "./block-store.ts";
 import { BLOCKS, type BlockShape } from "./blocks.ts";
-import type { Node, PrefixTrie } from "./prefix-trie.ts";
+import type { Node, Trie } from "./trie.ts";
 
 /** The structure cannot hold a change: another must be built. */
 export class Outgrown extends Error {}
@@ -28,12 +28,12 @@ export class Outgrown extends Error {}
 const HEADER_BYTES = 128;
 const MOST_LEVELS = (HEADER_BYTES - BLOCKS.LEVEL) / BLOCKS.LEVEL_BYTES;
 
-export class UpdatableBlocks {
+export class UpdatableBlocks<Address = number> {
   /** Of the header in memory. */
   readonly base: number;
   readonly shape: BlockShape;
   readonly #memory: Memory;
-  readonly #trie: PrefixTrie;
+  readonly #trie: Trie<Address>;
   /** Of levels 1 and up; the root stands alone. */
   readonly #stores: readonly BlockStore[];
   readonly #rootBytes: number;
@@ -52,12 +52,12 @@ export class UpdatableBlocks {
   readonly #written: number[];
 
   /**
-   * @param trie the routes, IPv4; changed before each `update`
+   * @param trie the routes; changed before each `update`
    * @param shape whose values stand in the last level's cells
    * @param blocks that each level will have about, for its first place
    * @throws Outgrown when the shape cannot hold the routes
    */
-  constructor(memory: Memory, trie: PrefixTrie, shape: BlockShape, blocks: readonly number[] = []) {
+  constructor(memory: Memory, trie: Trie<Address>, shape: BlockShape, blocks: readonly number[] = []) {
     const { levels } = shape;
     if (shape.indirect || levels.length > MOST_LEVELS) throw new RangeError("not a shape that can change");
     this.#memory = memory;
@@ -75,7 +75,7 @@ export class UpdatableBlocks {
       .slice(1)
       .map((level, i) => new BlockStore(memory, level.stride, level.cellBytes, blocks[i + 1] ?? 0));
     try {
-      this.update(0, 0, trie.root, 0);
+      this.#fillRoot(0, 0, trie.root, 0);
     } catch (error) {
       this.dispose();
       throw error;
@@ -104,18 +104,29 @@ export class UpdatableBlocks {
    * @param inherited value of the next shorter route, 0: none
    * @throws Outgrown; then no look-up sees anything changed, and the structure is good for `dispose` alone
    */
-  update(address: number, length: number, node: Node, inherited: number): void {
+  update(address: Address, length: number, node: Node, inherited: number): void {
     if (length > this.bits) throw new Outgrown();
     const { stride } = this.shape.levels[0];
+    const first = this.#trie.bits(address, 0, stride);
     if (length > stride) {
-      const i = address >>> (32 - stride);
-      this.#one[0] = this.#check(0, this.#change(1, this.#root[i], address, length, node, inherited));
-      this.#publish(this.#one, i);
+      const below = this.#root[this.#rootCell(first)];
+      this.#one[0] = this.#check(0, this.#change(1, below, address, length, node, inherited));
+      this.#publish(this.#one, first);
     } else {
-      const cells = new Uint32Array(2 ** (stride - length));
-      this.#fill(0, cells, node, inherited, length, 0, cells.length);
-      this.#publish(cells, stride === 0 ? 0 : address >>> (32 - stride));
+      this.#fillRoot(first, length, node, inherited);
     }
+  }
+
+  /** @param first of the root's cells that a prefix of this length has */
+  #fillRoot(first: number, length: number, node: Node, inherited: number): void {
+    const cells = new Uint32Array(2 ** (this.shape.levels[0].stride - length));
+    this.#fill(0, cells, node, inherited, length, 0, cells.length);
+    this.#publish(cells, first);
+  }
+
+  /** Where a root's cell stands: one of 16 bits of IPv6 is read as the bytes lie (blocks.ts). */
+  #rootCell(i: number): number {
+    return this.#trie.family === 6 && this.shape.levels[0].stride === 16 ? ((i & 255) << 8) | (i >>> 8) : i;
   }
 
   /** Gives all memory back. */
@@ -140,8 +151,9 @@ export class UpdatableBlocks {
     const root = this.#root;
     const isTree = this.#last > 0;
     for (let i = 0; i < cells.length; i++) {
-      const old = root[first + i];
-      root[first + i] = cells[i];
+      const at = this.#rootCell(first + i);
+      const old = root[at];
+      root[at] = cells[i];
       if (isTree && this.#isBuilt) this.#release(1, old);
     }
     this.#isBuilt = true;
@@ -151,7 +163,7 @@ export class UpdatableBlocks {
   #isBuilt = false;
 
   /** A use of the block that is like `block` of level k but for the prefix. @param length beyond the bits before the level */
-  #change(k: number, block: number, address: number, length: number, node: Node, inherited: number): number {
+  #change(k: number, block: number, address: Address, length: number, node: Node, inherited: number): number {
     const { stride } = this.shape.levels[k];
     const store = this.#stores[k - 1];
     const scratch = this.#scratch[k];
@@ -159,8 +171,7 @@ export class UpdatableBlocks {
     const { cells } = store;
     for (let i = 0; i < scratch.length; i++) scratch[i] = cells[at + i];
     const end = this.#ends[k];
-    const mask = scratch.length - 1;
-    const first = (end === 32 ? address : address >>> (32 - end)) & mask;
+    const first = this.#trie.bits(address, end - stride, stride);
     if (length > end) {
       scratch[first] = this.#change(k + 1, scratch[first], address, length, node, inherited);
       this.#check(k, scratch[first]);
@@ -189,7 +200,7 @@ export class UpdatableBlocks {
         this.#fill(k, cells, trie.below(node, 0), value, depth + 1, at, half);
         this.#fill(k, cells, trie.below(node, 1), value, depth + 1, at + half, half);
       } else {
-        const bit = (trie.keyOf(node) >>> (31 - depth)) & 1;
+        const bit = trie.bitOf(node, depth);
         this.#fill(k, cells, bit === 0 ? node : 0, inherited, depth + 1, at, half);
         this.#fill(k, cells, bit === 1 ? node : 0, inherited, depth + 1, at + half, half);
       }

@@ -20,8 +20,9 @@
  * eight words in a row, one half of a cache line: a million routes make no object, and a step down one miss at most.
  */
 
-/** Number of a node; 0 is no node. */
-export type Node = number;
+import type { Node, Trie } from "./trie.ts";
+
+export type { Node };
 
 /** Words of a node; `BELOW + bit`: the two arms. Nodes that are free are linked by `ABOVE`. */
 const [KEY, LENGTH, VALUE, BELOW, ABOVE] = [0, 1, 2, 3, 5];
@@ -30,7 +31,8 @@ const LOG2_WORDS = 3;
 /** The first `length` bits. */
 const maskOf = (length: number): number => (length === 0 ? 0 : -1 << (32 - length));
 
-export class PrefixTrie {
+export class PrefixTrie implements Trie<number> {
+  readonly family = 4;
   /** Node n from word n << LOG2_WORDS on. */
   #words = new Uint32Array(64 << LOG2_WORDS);
   #free: Node = 0;
@@ -63,6 +65,18 @@ export class PrefixTrie {
 
   below(node: Node, bit: number): Node {
     return this.#words[(node << LOG2_WORDS) + BELOW + bit];
+  }
+
+  bitOf(node: Node, depth: number): number {
+    return (this.keyOf(node) >>> (31 - depth)) & 1;
+  }
+
+  bits(address: number, from: number, count: number): number {
+    return (address << from) >>> (32 - count);
+  }
+
+  writeKey(node: Node, words: Uint32Array, at: number): void {
+    words[at] = this.keyOf(node);
   }
 
   /** The node of exactly this prefix, if it has a route. */

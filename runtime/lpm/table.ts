@@ -1,5 +1,5 @@
 /**
- * An IPv4 table that changes: its routes as a trie, and beside them the structure that programs look up in (choose.ts says
+ * A table that changes: its routes as a trie, and beside them the structure that programs look up in (choose.ts says
  * which), mended or, where it has become the wrong one, built anew.
  *
  *   linear    up to COMPARES_UP_TO routes: built anew at every change, which is as quick as changing it
@@ -12,39 +12,39 @@ import type { Memory } from "./block-store.ts";
 import { type BlockShape, blockField } from "./blocks.ts";
 import { Outgrown, UpdatableBlocks } from "./blocks-update.ts";
 import { buildLpm, chooseLpm } from "./choose.ts";
-import type { PrefixColumns } from "./columns.ts";
+import { type PrefixColumns, wordsOf } from "./columns.ts";
 import { buildDag, census } from "./dag.ts";
 import type { LpmEntry, LpmKind } from "./lpm.ts";
-import type { Node, PrefixTrie } from "./prefix-trie.ts";
 import { cellBytesFor, chooseStrides } from "./strides.ts";
+import type { Node, Trie } from "./trie.ts";
 
 /** Lengths that levels end at: a table whose longest prefix grows by a bit is not built anew for each. */
-const ENDS = [8, 16, 24, 32];
+const ENDS = [8, 16, 24, 32, 48, 64, 96, 128];
 /** Blocks that a level has room for, as a multiple of what it needs when it is built. */
 const HEADROOM = 1.25;
 
-export interface UpdatableTableOptions {
-  /** Greatest value of a route, ever: decides how wide cells are. */
+export interface UpdatableTableOptions<Address = number> {
+  /** Greatest value of a route, ever or until the structure is built anew: decides how wide cells are. */
   readonly maxValue: number;
   /** Taken as long as it can hold the routes: that which programs have code of their own for. */
   readonly prefer?: BlockShape | null;
-  /** Whoever reads the table knows nothing but `blocks`. */
+  /** Whoever reads the table knows nothing but `blocks`: always so where keys are wider than 32 bits. */
   readonly blocksAlone?: boolean;
   /** Called with a structure that is complete; afterwards the old one is gone. */
-  readonly publish?: (table: UpdatableTable) => void;
+  readonly publish?: (table: UpdatableTable<Address>) => void;
 }
 
-export class UpdatableTable {
-  readonly trie: PrefixTrie;
+export class UpdatableTable<Address = number> {
+  readonly trie: Trie<Address>;
   readonly #memory: Memory;
-  readonly #options: UpdatableTableOptions;
-  #structure: Linear | UpdatableBlocks | null = null;
+  readonly #options: UpdatableTableOptions<Address>;
+  #structure: Linear | UpdatableBlocks<Address> | null = null;
   /** Routes when the strides were chosen. */
   #chosenFor = 0;
   #isBulk = false;
 
   /** @param trie the routes that there are */
-  constructor(memory: Memory, trie: PrefixTrie, options: UpdatableTableOptions) {
+  constructor(memory: Memory, trie: Trie<Address>, options: UpdatableTableOptions<Address>) {
     this.#memory = memory;
     this.trie = trie;
     this.#options = options;
@@ -80,7 +80,7 @@ export class UpdatableTable {
   }
 
   /** Adds a route or gives it another value. @param value 1 .. maxValue */
-  set(address: number, length: number, value: number): Node {
+  set(address: Address, length: number, value: number): Node {
     const known = this.trie.find(address, length);
     if (known !== 0 && this.trie.valueOf(known) === value) return known;
     const node = this.trie.set(address, length, value);
@@ -97,6 +97,12 @@ export class UpdatableTable {
     this.#mend(address, length, trie.delete(node), inherited);
   }
 
+  /** Gives all memory back: the table is of no more use. */
+  dispose(): void {
+    this.#structure?.dispose();
+    this.#structure = null;
+  }
+
   /** Runs changes that are many beside the routes there are: the structure is built once, behind the last of them. */
   inBulk(changes: () => void): void {
     this.#isBulk = true;
@@ -108,7 +114,7 @@ export class UpdatableTable {
     }
   }
 
-  #mend(address: number, length: number, node: Node, inherited: number): void {
+  #mend(address: Address, length: number, node: Node, inherited: number): void {
     if (this.#isBulk) return;
     const { size } = this.trie;
     const structure = this.#structure;
@@ -128,7 +134,8 @@ export class UpdatableTable {
 
   #rebuild(): void {
     const old = this.#structure;
-    this.#structure = this.#kind() === "linear" ? new Linear(this.#memory, this.trie) : this.#buildBlocks();
+    this.#structure =
+      this.#kind() === "linear" ? new Linear(this.#memory, columnsOfTrie(this.trie)) : this.#buildBlocks();
     this.#options.publish?.(this);
     old?.dispose();
   }
@@ -138,7 +145,7 @@ export class UpdatableTable {
   }
 
   /** Null when that shape cannot hold the routes. */
-  #ofShape(shape: BlockShape): UpdatableBlocks | null {
+  #ofShape(shape: BlockShape): UpdatableBlocks<Address> | null {
     try {
       return new UpdatableBlocks(this.#memory, this.trie, shape);
     } catch (error) {
@@ -147,7 +154,7 @@ export class UpdatableTable {
     }
   }
 
-  #buildBlocks(): UpdatableBlocks {
+  #buildBlocks(): UpdatableBlocks<Address> {
     const { trie } = this;
     this.#chosenFor = trie.size;
     const dag = buildDag(columnsOfTrie(trie));
@@ -155,11 +162,12 @@ export class UpdatableTable {
     const bits = ENDS.find((end) => end >= dag.bits)!;
     const counts = Uint32Array.from({ length: bits + 1 }, (_, depth) => found[Math.min(depth, dag.bits)]);
     const leafBytes = cellBytesFor(this.#options.maxValue + 1);
-    const strides = chooseStrides(4, counts, leafBytes);
+    const { family } = trie;
+    const strides = chooseStrides(family, counts, leafBytes);
     const depths = strides.map((_, k) => strides.slice(0, k).reduce((a, b) => a + b, 0));
     const room = depths.map((depth) => Math.ceil(counts[depth] * HEADROOM));
     const levels = strides.map((stride, k) => ({
-      ...blockField(4, depths[k], stride),
+      ...blockField(family, depths[k], stride),
       stride,
       cellBytes: k === strides.length - 1 ? leafBytes : cellBytesFor(2 * counts[depths[k] + stride]),
     }));
@@ -173,11 +181,9 @@ class Linear {
   readonly bytes: number;
   readonly #memory: Memory;
 
-  constructor(memory: Memory, trie: PrefixTrie) {
-    const entries: LpmEntry[] = [];
-    trie.forEach((node) => {
-      entries.push({ address: trie.keyOf(node), length: trie.lengthOf(node), value: trie.valueOf(node) });
-    });
+  /** @param columns of IPv4 */
+  constructor(memory: Memory, { words, lengths, values }: PrefixColumns) {
+    const entries = Array.from(words, (address, i): LpmEntry => ({ address, length: lengths[i], value: values[i] }));
     const { bytes } = buildLpm(4, entries, "linear");
     this.#memory = memory;
     this.bytes = bytes.length;
@@ -191,15 +197,16 @@ class Linear {
 }
 
 /** The routes of a trie, sorted. */
-export function columnsOfTrie(trie: PrefixTrie): PrefixColumns {
-  const words = new Uint32Array(trie.size);
+export function columnsOfTrie<Address>(trie: Trie<Address>): PrefixColumns {
+  const width = wordsOf(trie.family);
+  const words = new Uint32Array(trie.size * width);
   const lengths = new Uint8Array(trie.size);
   const values = new Uint32Array(trie.size);
   let i = 0;
   trie.forEach((node) => {
-    words[i] = trie.keyOf(node);
+    trie.writeKey(node, words, i * width);
     lengths[i] = trie.lengthOf(node);
     values[i++] = trie.valueOf(node);
   });
-  return { family: 4, words, lengths, values };
+  return { family: trie.family, words, lengths, values };
 }

@@ -7,7 +7,7 @@
  */
 import { formatIp, network, parseIp } from "../net/ip.ts";
 import { formatMac, parseMac } from "../net/mac.ts";
-import type { KeyRange, Value } from "./structure.ts";
+import { asWidth, type KeyRange, prefixLength, type Value } from "./shape.ts";
 
 export interface Field {
   /** nft's name of the type. */
@@ -19,32 +19,29 @@ export interface Field {
 export type DeviceByName = (name: string) => number | null;
 
 /** One value, of any form. @throws RangeError when the field cannot hold it */
-export function parseValue(field: Field, given: Value | string, device: DeviceByName): bigint {
+export function parseValue(field: Field, given: Value | string, device: DeviceByName): Value {
   const value = typeof given === "string" ? fromText(field, given.trim(), device) : fromNumber(given);
   if (value === null) throw new RangeError(`"${given}" is no ${field.type}`);
-  if (value < 0n || value >> BigInt(field.bits) !== 0n)
+  if (value < 0 || value >= limitOf(field))
     throw new RangeError(`${given} does not fit into ${field.bits} bits (${field.type})`);
-  return value;
+  return typeof value === "number" && field.bits <= 32 ? value : asWidth(BigInt(value), field.bits);
 }
 
-function fromNumber(given: Value): bigint | null {
-  if (typeof given === "bigint") return given;
-  return Number.isInteger(given) ? BigInt(given) : null;
+/** First number that a field cannot hold. */
+const limitOf = ({ bits }: Field): Value => (bits <= 32 ? 2 ** bits : 1n << BigInt(bits));
+
+function fromNumber(given: Value): Value | null {
+  return typeof given === "bigint" || Number.isSafeInteger(given) ? given : null;
 }
 
-function fromText({ type }: Field, text: string, device: DeviceByName): bigint | null {
+function fromText({ type }: Field, text: string, device: DeviceByName): Value | null {
   if (type === "ipv4_addr" || type === "ipv6_addr") {
     const ip = parseIp(text);
-    return ip === null || (typeof ip === "number") !== (type === "ipv4_addr") ? null : BigInt(ip);
+    return ip === null || (typeof ip === "number") !== (type === "ipv4_addr") ? null : ip;
   }
-  if (type === "ether_addr") {
-    const mac = parseMac(text);
-    return mac === null ? null : BigInt(mac);
-  }
+  if (type === "ether_addr") return parseMac(text);
   if (/^(0x[0-9a-f]+|\d+)$/i.test(text)) return BigInt(text);
-  if (!DEVICES.includes(type)) return null;
-  const ifindex = device(text.replace(/^"(.*)"$/, "$1"));
-  return ifindex === null ? null : BigInt(ifindex);
+  return DEVICES.includes(type) ? device(text.replace(/^"(.*)"$/, "$1")) : null;
 }
 
 /** Types whose values are devices: ifindexes, in the image. */
@@ -55,35 +52,36 @@ export function parseRange(field: Field, given: Value | string, ranges: boolean,
   const [first, last] = bounds(field, given, device);
   if (last < first) throw new RangeError(`${given}: the range ends before it begins`);
   if (first !== last && !ranges) throw new RangeError(`${given}: this set holds single values`);
-  return field.bits <= 32 ? { first: Number(first), last: Number(last) } : { first, last };
+  return { first, last };
 }
 
-function bounds(field: Field, given: Value | string, device: DeviceByName): [bigint, bigint] {
+function bounds(field: Field, given: Value | string, device: DeviceByName): readonly [Value, Value] {
   if (typeof given !== "string") return same(parseValue(field, given, device));
-  const prefix = /^([0-9a-f.:]+)\/(\d+)$/i.exec(given.trim());
-  if (prefix !== null) {
-    const ip = parseIp(prefix[1]);
-    const length = Number(prefix[2]);
-    if (ip === null || (typeof ip === "number" ? "ipv4_addr" : "ipv6_addr") !== field.type || length > field.bits)
-      throw new RangeError(`"${given}" is no ${field.type} prefix`);
-    const first = BigInt(network(ip, length));
-    return [first, first | ((1n << BigInt(field.bits - length)) - 1n)];
-  }
-  const range = /^([^-]+)-([^-]+)$/.exec(given);
+  if (given.includes("/")) return prefixBounds(field, given);
+  const range = given.includes("-") ? /^([^-]+)-([^-]+)$/.exec(given) : null;
   if (range === null) return same(parseValue(field, given, device));
   return [parseValue(field, range[1], device), parseValue(field, range[2], device)];
 }
-const same = (value: bigint): [bigint, bigint] => [value, value];
+const same = (value: Value): [Value, Value] => [value, value];
+
+function prefixBounds({ type, bits }: Field, given: string): readonly [Value, Value] {
+  const prefix = /^([0-9a-f.:]+)\/(\d+)$/i.exec(given.trim());
+  const ip = prefix === null ? null : parseIp(prefix[1]);
+  const length = Number(prefix?.[2]);
+  if (ip === null || (typeof ip === "number" ? "ipv4_addr" : "ipv6_addr") !== type || length > bits)
+    throw new RangeError(`"${given}" is no ${type} prefix`);
+  const first = network(ip, length);
+  if (typeof first === "number") return [first, first + (2 ** (32 - length) - 1)];
+  return [first, first | ((1n << BigInt(bits - length)) - 1n)];
+}
 
 /** As the host reads it: a prefix as one, other ranges with a dash. */
-export function formatRange(field: Field, { first, last }: KeyRange): string {
+export function formatRange(field: Field, range: KeyRange): string {
+  const { first, last } = range;
   if (first === last) return formatValue(field, first);
-  const [low, high] = [BigInt(first), BigInt(last)];
-  const size = high - low + 1n;
   const isAddress = field.type === "ipv4_addr" || field.type === "ipv6_addr";
-  if (isAddress && (size & (size - 1n)) === 0n && low % size === 0n)
-    return `${formatValue(field, first)}/${field.bits - (size.toString(2).length - 1)}`;
-  return `${formatValue(field, first)}-${formatValue(field, last)}`;
+  const length = isAddress ? prefixLength(range, field.bits) : null;
+  return `${formatValue(field, first)}${length === null ? `-${formatValue(field, last)}` : `/${length}`}`;
 }
 
 export function formatValue({ type }: Field, value: Value): string {

@@ -183,6 +183,7 @@ import { ndisc_send_skb } from "./ipv6/ndisc.ts";
 import { rawv6_sendmsg } from "./ipv6/raw.ts";
 import { inet6_route_input, ip6_lookup } from "./ipv6/rtm_getroute.ts";
 import { NetNamespace } from "./net.ts";
+import { openElements } from "./netfilter/elements.ts";
 import { run_passes } from "./passes.ts";
 import { ip_route_connect, raw_sendmsg, refuse_header } from "./raw.ts";
 import { inet_rtm_getroute } from "./rtm_getroute.ts";
@@ -211,6 +212,7 @@ export function referenceEngine(net: Net, kernel: KernelProfile): Engine {
     },
     setNeighbour: (device, ip, mac) => namespace.setNeighbour(device, ip, mac),
     readCounters: () => [...namespace.netfilter.counters],
+    map: (name) => openElements(name, net.netfilter, namespace.netfilter.sets, net.devices),
     setTime(nanoseconds) {
       namespace.netfilter.now = nanoseconds;
     },

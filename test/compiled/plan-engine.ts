@@ -5,10 +5,13 @@ import { batchBytes, DEFAULT_SLOT_SIZE, PacketBatch } from "../../runtime/batch.
 import { imageOffset } from "../../runtime/brand.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import type { LpmKind } from "../../runtime/lpm/lpm.ts";
+import { openMap } from "../../runtime/maps/open.ts";
+import type { MapMemory } from "../../runtime/maps/store.ts";
 import { NeighbourTable } from "../../runtime/neighbour.ts";
 import { decodeTraces } from "../../runtime/trace-decode.ts";
 import { buildFib } from "../../src/fib/build.ts";
 import { layout } from "../../src/layout.ts";
+import { describeMap } from "../../src/netfilter/maps.ts";
 import { buildPlan } from "../../src/plan/build/index.ts";
 import { interpret, traceRecorder } from "../../src/plan/interpret.ts";
 import { type Level, optimize, withoutTrace } from "../../src/plan/optimize.ts";
@@ -16,6 +19,21 @@ import { validatePlan } from "../../src/plan/validate.ts";
 
 const TRACE_BYTES = 1 << 20;
 const REGION = { cursor: IMAGE.traceCursor, end: IMAGE.traceEnd, lost: IMAGE.traceLost };
+
+/** For what maps change in place: there is no room for another structure. */
+class FixedMemory implements MapMemory {
+  readonly buffer: ArrayBuffer;
+  readonly words: Uint32Array;
+
+  constructor(buffer: ArrayBuffer) {
+    this.buffer = buffer;
+    this.words = new Uint32Array(buffer, 0, buffer.byteLength >>> 2);
+  }
+  allocate(): never {
+    throw new RangeError("the interpreter's memory does not grow");
+  }
+  free(): void {}
+}
 
 /** One engine for each namespace. Batches are taken from a heap of `heapBytes`. */
 export function planEngines(
@@ -64,6 +82,13 @@ export function planEngines(
         const read = (offset: number) => view.getBigUint64(at + offset, true);
         return { packets: read(FILTER_COUNTER.packets), bytes: read(FILTER_COUNTER.bytes) };
       });
+    },
+    map(name) {
+      const { netfilter } = model.nets[index];
+      const of = image.nets[index].netfilter.sets.find(({ set }) => set.name === name);
+      if (of === undefined) throw new RangeError(`no set or map ${name}`);
+      const manifest = { record: of.record, ...describeMap(netfilter, of.set, of.decisions) };
+      return openMap(name, manifest, new FixedMemory(memory.buffer), model.nets[index].devices);
     },
     setTime(nanoseconds) {
       view.setBigUint64(record(index) + NET.clock, nanoseconds, true);

@@ -58,6 +58,9 @@ export class FakeEngine implements Engine {
     return [];
   }
   setTime(): void {}
+  map(name: string): never {
+    throw new RangeError(`no map ${name}`);
+  }
   setNeighbour(device: number, address: number | bigint, mac: number | null): void {
     if (mac === null) this.#neighbours.delete(`${device} ${address}`);
     else this.#neighbours.set(`${device} ${address}`, mac);

@@ -1,13 +1,16 @@
-/** Sets in every structure: the plan finds the element that a plain search through the list finds. */
+/** Maps in every structure: the plan finds the value of the element that a plain search through the list finds. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { EMPTY_NETFILTER, type Field, type SetDef, type SetElement, setId } from "../../dsl/chain-model.ts";
-import { disjoint, kindOfNamed, MOST_COMPARES, type SetKind, setStructure } from "../../runtime/maps/structure.ts";
+import { disjoint } from "../../runtime/maps/interval.ts";
+import { kindOfNamed, MOST_COMPARES, type SetKind } from "../../runtime/maps/structure.ts";
 import { ImageWriter } from "../../src/image-writer.ts";
 import { layoutNetfilter } from "../../src/netfilter/layout.ts";
-import { setProc } from "../../src/plan/build/netfilter/sets.ts";
+import { proc } from "../../src/plan/build/context.ts";
+import { elementValue, setProc } from "../../src/plan/build/netfilter/sets.ts";
 import { constantPieces } from "../../src/plan/build/netfilter/wide.ts";
 import { interpret } from "../../src/plan/interpret.ts";
+import { call, eqz, expr, local, ret, set as set_, when } from "../../src/plan/ir.ts";
 import { validatePlan } from "../../src/plan/validate.ts";
 
 const setOf = (key: readonly Field[], elements: readonly SetElement[], more: Partial<SetDef> = {}): SetDef => ({
@@ -15,7 +18,7 @@ const setOf = (key: readonly Field[], elements: readonly SetElement[], more: Par
   table: 0,
   name: null,
   key,
-  value: "verdict",
+  value: { type: "mark", bits: 32 },
   interval: true,
   storage: null,
   size: null,
@@ -66,20 +69,29 @@ const plain = (elements: readonly SetElement[], key: readonly bigint[]): number 
     element.key.every(({ first, last }, i) => BigInt(first) <= key[i] && key[i] <= BigInt(last)),
   ) + 1;
 
-function searcher(set: SetDef): (key: readonly bigint[]) => unknown {
+/** The structure, and a search that gives the element's value, 0: none holds the key. */
+function searcher(set: SetDef): { kind: SetKind; search: (key: readonly bigint[]) => unknown } {
   const image = new ImageWriter();
   image.reserve("header", 64);
   const {
     sets: [layout],
   } = layoutNetfilter(image, "net", { ...EMPTY_NETFILTER, sets: [set] });
-  const plan = { procs: [{ ...setProc("set", layout), exported: true }], skb: [] };
+  const found = setProc("set", layout);
+  const place = local("place");
+  const value = proc("value", { comment: "", params: found.params, result: "i32" }, [
+    set_(place, call("set", found.params)),
+    when(eqz(place), [ret(0)]),
+    ret(elementValue(layout, expr(place), 32)[0]),
+  ]);
+  const plan = { procs: [found, { ...value, exported: true }], skb: [] };
   expect(validatePlan(plan)).toEqual([]);
   const run = interpret(plan, { memory: image.bytes() });
-  return (key) =>
+  const search = (key: readonly bigint[]) =>
     run.call(
-      "set",
+      "value",
       key.flatMap((value, i) => constantPieces(asValue(value, set.key[i].bits), set.key[i].bits)),
     );
+  return { kind: layout.kind, search };
 }
 
 describe.each(CASES)("$kind of $widths", ({ kind, widths, single, elements }) => {
@@ -97,14 +109,14 @@ describe.each(CASES)("$kind of $widths", ({ kind, widths, single, elements }) =>
         // All in one: were none of many a range, a hash would do.
         if (!single && kind === "list")
           drawn[0] = widths.map((bits) => ({ first: asValue(1n, bits), last: asValue(5n, bits) }));
-        const list = drawn.map((key): SetElement => ({ key, value: { kind: "accept" } }));
+        const list = drawn.map((key, i): SetElement => ({ key, value: i + 1 }));
         const set = setOf(
           widths.map((bits) => ({ type: "integer", bits })),
           list,
           { name, interval: !single },
         );
-        expect(setStructure(set, list).kind).toBe(name === null ? kind : kindOfNamed(set));
-        const search = searcher(set);
+        const { kind: found, search } = searcher(set);
+        expect(found).toBe(name === null ? kind : kindOfNamed(set));
         const own = list.map(({ key }) => key.map(({ first }) => BigInt(first)));
         for (const key of [...own, ...others]) expect(search(key)).toBe(plain(list, key));
       }),
@@ -124,10 +136,10 @@ describe.each(
     fc.assert(
       fc.property(anyElements, fc.array(anyValue(bits), { maxLength: 30, size: "max" }), (drawn, others) => {
         const ranged = [{ first: asValue(3n, bits), last: asValue(9n, bits) }, ...drawn];
-        const list = ranged.map((range): SetElement => ({ key: [range], value: { kind: "accept" } }));
+        const list = ranged.map((range, i): SetElement => ({ key: [range], value: i + 1 }));
         const set = setOf([{ type: "integer", bits }], list, { name });
-        expect(setStructure(set, list).kind).toBe("interval");
-        const search = searcher(set);
+        const { kind: found, search } = searcher(set);
+        expect(found).toBe("interval");
         const bounds = ranged.flatMap(({ first, last }) => [BigInt(first), BigInt(last)]);
         for (const key of [...bounds, ...others]) expect(search([key])).toBe(plain(list, [key]));
       }),

@@ -203,7 +203,8 @@ describe("a table that changes", () => {
 
   test("does not creep in 100,000 changes", () => {
     const memory = new TestMemory();
-    const table = new UpdatableTable(memory, new PrefixTrie(), { maxValue: 0xffff });
+    const trie = new PrefixTrie();
+    const table = new UpdatableTable(memory, trie, { maxValue: 0xffff });
     let seed = 1;
     const random = (below: number): number => {
       seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
@@ -220,12 +221,12 @@ describe("a table that changes", () => {
       if (i === 20_000 || i === 99_999) marks.push(table.bytes);
     }
     expect(marks[1]).toBeLessThan(marks[0] * 2);
-    const anew = new UpdatableTable(new TestMemory(), table.trie, { maxValue: 0xffff });
+    const anew = new UpdatableTable(new TestMemory(), trie, { maxValue: 0xffff });
     const kept = imageOf(memory, table);
     for (let i = 0; i < 2000; i++) {
       const ip = (0x0a000000 | random(2 ** 22)) >>> 0;
-      const best = table.trie.covering(ip);
-      expect(LPM_STRUCTURES[kept.kind].lookup(kept, ip)).toBe(best === 0 ? 0 : table.trie.valueOf(best));
+      const best = trie.covering(ip);
+      expect(LPM_STRUCTURES[kept.kind].lookup(kept, ip)).toBe(best === 0 ? 0 : trie.valueOf(best));
     }
     expect(anew.bytes * 2).toBeGreaterThan(table.bytes);
   });

@@ -70,6 +70,7 @@ import { copyBytesProc, hookProcs } from "./netfilter/hook.ts";
 import { nftCsumReplace, nftPayloadL4csumUpdate } from "./netfilter/payload_set.ts";
 import { ipv6FindHdrProc, nftSetPktinfoIpv4, nftSetPktinfoIpv6, nftSetPktinfoNetdev } from "./netfilter/pktinfo.ts";
 import { ipv6SkipExthdr, nfChecksumOk, nfRejectVerifyCsum, rejectProcs } from "./netfilter/reject.ts";
+import { lpmFamiliesOf } from "./netfilter/sets.ts";
 import {
   dstOutputProc,
   ipLocalOut,
@@ -183,7 +184,9 @@ export function sharedProcs(layout: Layout): Proc[] {
   const kinds4 = new Set(kindsOf(layout.nets.flatMap(({ tables, addresses }) => [...tables.values(), addresses])));
   // What a small table becomes when it grows.
   if (kinds4.has("linear")) kinds4.add("blocks");
-  const kinds6 = kindsOf(layout.nets.flatMap(({ tables6 }) => [...tables6.values()]));
+  const kinds6 = new Set(kindsOf(layout.nets.flatMap(({ tables6 }) => [...tables6.values()])));
+  for (const family of lpmFamiliesOf(layout.nets.flatMap(({ netfilter }) => netfilter.sets)))
+    (family === 4 ? kinds4 : kinds6).add("blocks");
   return [
     ...[ethTypeTrans, skbVlanUntag, vlanInner, ipRcvCore, ipFastCsum, refuseHeader, socketPorts, skbFlowDissect],
     ...[rtSetNexthop, rtNexthop, ipDstMtu, traceRoute, multipathHash, ipMultipathL3Keys, fibSelectMultipath],
@@ -197,6 +200,6 @@ export function sharedProcs(layout: Layout): Proc[] {
     ...[...kinds4].map((kind) => () => lpmProc(kind, 4)),
     ...(kinds4.has("linear") ? [smallTable] : []),
     ...layout.shapes.map((shape) => () => lpmProc(shape.kind, 4, shape)),
-    ...kinds6.map((kind) => () => lpmProc(kind, 6)),
+    ...[...kinds6].map((kind) => () => lpmProc(kind, 6)),
   ].map((build) => build());
 }

@@ -4,10 +4,11 @@
  *
  * All values are bigints here, whatever their width: plain, not fast.
  */
-import type { Expr, ExtensionHeader, MetaKey, Payload, SetDef, SetElement, SetId } from "../../../dsl/chain-model.ts";
+import type { Expr, ExtensionHeader, MetaKey, Payload, SetElement, SetId } from "../../../dsl/chain-model.ts";
 import type { Device } from "../../../dsl/model.ts";
 import { LOOPBACK_IFINDEX } from "../../../runtime/brand.ts";
 import { scanOptions } from "../../../runtime/host/options.ts";
+import { isArray } from "../../../runtime/maps/shape.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
 import { IPPROTO_TCP, IPPROTO_UDP, ipv4_is_multicast } from "../in.ts";
 import { IPHDR_BYTES } from "../iphdr.ts";
@@ -49,11 +50,10 @@ export function evaluate(expr: Expr, pkt: PktInfo): bigint | null {
 /** `ct state`: nobody tracks connections. */
 const IP_CT_UNTRACKED = 64n;
 
-/** Maps whose elements are all there, 0 at first. */
-const isArray = (storage: SetDef["storage"]): boolean =>
-  storage === "array" || storage === "devmap" || storage === "counters";
-
-/** The element that holds the key: the first, but of a trie the longest prefix. null: none does; "break": a part of the key has no value. */
+/**
+ * The element that holds the key: the first, but of a trie the longest prefix. null: none does; "break": a part of the key has no value.
+ * Of an array all elements are there, 0 at first; of a devmap those with a device.
+ */
 export function nft_lookup_eval(id: SetId, key: readonly Expr[], pkt: PktInfo): SetElement | null | "break" {
   const values = key.map((part) => evaluate(part, pkt));
   if (!values.every((value) => value !== null)) return "break";
@@ -61,7 +61,8 @@ export function nft_lookup_eval(id: SetId, key: readonly Expr[], pkt: PktInfo): 
   const holds = elements.filter((element) =>
     element.key.every(({ first, last }, i) => BigInt(first) <= values[i] && values[i] <= BigInt(last)),
   );
-  if (isArray(storage) && holds.length === 0 && typeof value === "object" && values[0] < BigInt(size ?? 0))
+  const isWhole = isArray(storage) && storage !== "devmap";
+  if (isWhole && holds.length === 0 && typeof value === "object" && values[0] < BigInt(size ?? 0))
     return { key: [], value: 0 };
   if (storage !== "lpm_trie") return holds[0] ?? null;
   const width = ({ key: [range] }: SetElement) => BigInt(range.last) - BigInt(range.first);

@@ -2,8 +2,9 @@
  * What chains are and remember from packet to packet: counters, token buckets, and the elements of named sets and maps.
  * k:net/netfilter/nft_counter.c, nft_limit.c nft_limit_eval.
  */
-import type { Chain, ChainHook, Limit, LimitId, Netfilter, SetDef, SetId } from "../../../dsl/chain-model.ts";
+import type { Chain, ChainHook, Limit, LimitId, Netfilter, SetId } from "../../../dsl/chain-model.ts";
 import type { RuleCounter } from "../../../runtime/engine.ts";
+import { type SetState, stateOf } from "./elements.ts";
 
 export class NetfilterState {
   readonly model: Netfilter;
@@ -11,12 +12,15 @@ export class NetfilterState {
   readonly counters: RuleCounter[];
   /** Nanoseconds; the host's clock. */
   now = 0n;
+  /** By SetId. */
+  readonly sets: readonly SetState[];
   readonly #buckets: { tokens: bigint; last: bigint }[];
   readonly #hooks: ReadonlyMap<string, readonly Chain[]>;
 
   constructor(model: Netfilter) {
     this.model = model;
     this.counters = model.counters.map(({ packets, bytes }) => ({ packets, bytes }));
+    this.sets = model.sets.map(stateOf);
     this.#buckets = model.limits.map(({ max }) => ({ tokens: max, last: 0n }));
     this.#hooks = new Map(
       model.hooks.map(({ hook, family, device, chains }) => [
@@ -31,8 +35,8 @@ export class NetfilterState {
     return this.#hooks.get(hookKey(hook, family, device)) ?? [];
   }
 
-  set(id: SetId): SetDef {
-    return this.model.sets[id];
+  set(id: SetId): SetState {
+    return this.sets[id];
   }
 
   count(id: number, bytes: number): void {

@@ -2,21 +2,19 @@
  * Sets and maps in rules: the number of the element that holds a key, as code over the structures of
  * runtime/maps/structure.ts.
  *
- *   set.N.ID(pieces of the key) : i32        the element's number plus 1; 0: none holds the key
+ *   set.N.ID(pieces of the key) : i32        the element's place, from 1; 0: none holds the key
  *
  * Sets of few elements without values are tests in the rule itself.
  */
 
 import type { KeyRange, SetDef } from "../../../../dsl/chain-model.ts";
-import { MAP } from "../../../../runtime/abi.ts";
-import {
-  boundBytes,
-  paddedRows,
-  rowBytes,
-  SET_HASH_FACTOR,
-  SET_HASH_ROTATE,
-  slotBytes,
-} from "../../../../runtime/maps/structure.ts";
+import { MAP, MAP_PROBE } from "../../../../runtime/abi.ts";
+import { SET_HASH_FACTOR, SET_HASH_ROTATE, slotBytes } from "../../../../runtime/maps/hash.ts";
+import { rowBytes } from "../../../../runtime/maps/list.ts";
+import { lpmFamily } from "../../../../runtime/maps/lpm.ts";
+import { boundBytes } from "../../../../runtime/maps/shape.ts";
+import type { Family } from "../../../../runtime/net/ip.ts";
+import { lpmProcName } from "../../../lpm/emit.ts";
 import type { SetLayout } from "../../../netfilter/layout.ts";
 import {
   add,
@@ -34,6 +32,7 @@ import {
   local,
   lt,
   mul,
+  ne,
   type Operand,
   or,
   type Proc,
@@ -45,21 +44,31 @@ import {
   set,
   shl,
   shr,
+  store,
   sub,
+  unary,
   when,
   xor,
 } from "../../ir.ts";
 import { proc } from "../context.ts";
 import type { ChainContext } from "./code.ts";
-import { below, constantOf, equal, pieceTypes, type Wide, wordsOf } from "./wide.ts";
+import { below, constantOf, equal, pieceTypes, resized, shifted, type Wide, wordsOf } from "./wide.ts";
 
 /** @param key the parts' pieces, all in registers or constants */
 export function elementOf(chain: ChainContext, layout: SetLayout, key: readonly Wide[]): Expr {
-  const { set: def, kind, rows } = layout;
-  if (kind === "array") return select(lt(key[0][0], rows), add(key[0][0], 1), 0);
+  const { set: def, kind } = layout;
+  if (kind === "array") return arrayPlace(layout, key[0][0]);
   if (kind === "compares" && def.value === null)
     return def.elements.length === 0 ? i32(0) : def.elements.map((element) => holds(def, element.key, key)).reduce(or);
   return call(chain.setProc(def), key.flat());
+}
+
+/** An element of a devmap that has no device is not there. */
+function arrayPlace(layout: SetLayout, index: Expr): Expr {
+  const inside = lt(index, layout.rows);
+  if (layout.set.storage !== "devmap") return select(inside, add(index, 1), 0);
+  const [device] = elementValue(layout, add(select(inside, index, 0), 1), 32);
+  return select(and(inside, ne(device, 0)), add(index, 1), 0);
 }
 
 /** Is the set searched by a proc of its own? */
@@ -70,15 +79,23 @@ export const hasProc = ({ set: def, kind }: SetLayout): boolean =>
 const word = ({ record }: SetLayout, field: keyof typeof MAP, otherwise: number): Expr =>
   record === 0 ? i32(otherwise) : load("image", 4, record, MAP[field]);
 
-/** The value of an element by its number plus 1, which is not 0. */
-export function elementValue(layout: SetLayout, element: Expr, bits: number): Wide {
-  const { space } = layout;
-  const size = boundBytes(bits);
-  const fixed = layout.record === 0;
-  const at = fixed ? mul(element, size) : add(mul(sub(element, 1), size), word(layout, "values", 0));
-  const first = fixed ? layout.values - size : 0;
-  if (size === 4) return [load(space, 4, at, first)];
-  return size === 8 ? [load(space, 8, at, first)] : [load(space, 8, at, first), load(space, 8, at, first + 8)];
+/** The value of an element by its place, which is not 0. */
+export function elementValue(layout: SetLayout, place: Expr, bits: number): Wide {
+  const [at, first] = elementPlace(layout, place);
+  return bound(layout.space, at, first, bits);
+}
+
+/** Where the value of an element stands: a base and an offset. */
+export function elementPlace(layout: SetLayout, place: Expr): [Expr, number] {
+  const { stride, values, record } = layout;
+  return record === 0
+    ? [mul(place, stride), values - stride]
+    : [add(mul(sub(place, 1), stride), word(layout, "values", 0)), 0];
+}
+
+/** The look-up structures that sets of a module ask. */
+export function lpmFamiliesOf(layouts: readonly SetLayout[]): Family[] {
+  return [...new Set(layouts.filter(({ kind }) => kind === "lpm").map(({ set: { key } }) => lpmFamily(key[0].bits)))];
 }
 
 /** 1 or 0: does the element hold the key? */
@@ -107,6 +124,7 @@ export function setProc(name: string, layout: SetLayout): Proc {
     interval: () => interval(layout, wides[0]),
     hash: () => hash(layout, wides),
     list: () => list(layout, wides),
+    lpm: () => lpm(layout, wides[0]),
   };
   const title = def.name === null ? "set between braces" : `set ${def.name}`;
   const comment = `${title}: ${kind} (${why}${kind === "hash" ? `, ${rows} slots` : ""})`;
@@ -128,13 +146,11 @@ function bound(space: SetLayout["space"], base: Operand, offset: number, bits: n
 /** Branchless binary search: `found` ranges start at or before the key; the last of them may hold it. */
 function interval(layout: SetLayout, key: Wide): Step[] {
   if (layout.record !== 0) return changingInterval(layout, key);
-  const { set: def, space, offset, rows } = layout;
+  const { set: def, space, offset, rows, room: padded } = layout;
   const [{ bits }] = def.key;
   const size = boundBytes(bits);
   const found = local("found");
-  const padded = paddedRows(rows);
   const lasts = offset + padded * size;
-  const elements = lasts + rows * size;
   const steps: Step[] = [set(found, 0)];
   const next = local("next");
   for (let half = padded / 2; half >= 1; half /= 2) {
@@ -145,7 +161,7 @@ function interval(layout: SetLayout, key: Wide): Step[] {
     ...steps,
     when(eqz(found), [ret(0)]),
     when(below(bound(space, mul(found, size), lasts - size, bits), key), [ret(0)]),
-    ret(load(space, 4, shl(found, 2), elements - 4)),
+    ret(found),
   ];
 }
 
@@ -171,7 +187,7 @@ function changingInterval(layout: SetLayout, key: Wide): Step[] {
     ]),
     when(eqz(found), [ret(0)]),
     when(below(bound("image", add(lasts, mul(found, size)), 0, bits), key), [ret(0)]),
-    ret(load("image", 4, add(add(add(lasts, size), mul(rows, size)), shl(sub(found, 1), 2)))),
+    ret(found),
   ];
 }
 const MOST_HALVINGS = 32;
@@ -193,9 +209,10 @@ function hash(layout: SetLayout, key: readonly Wide[]): Step[] {
     ...held.map((word) => set(at, mul(xor(binary("rotl", at, i32(SET_HASH_ROTATE)), word), SET_HASH_FACTOR))),
     set(at, xor(at, shr(at, 16))),
     repeat(rows, "slots", [
-      set(slot, add(mul(and(at, sub(rows, 1)), size), offset)),
+      set(at, and(at, sub(rows, 1))),
+      set(slot, add(mul(at, size), offset)),
       when(eqz(load(space, 4, slot)), [ret(0)]),
-      when(same, [ret(load(space, 4, slot))]),
+      when(same, [ret(add(at, 1))]),
       set(at, add(at, 1)),
     ]),
     ret(0),
@@ -224,4 +241,16 @@ function list(layout: SetLayout, key: readonly Wide[]): Step[] {
     ]),
     ret(0),
   ];
+}
+
+/** The longest prefix: a key of 32 bits in a register, a wider one where its record has room for it, as an address stands in a packet. */
+function lpm(layout: SetLayout, key: Wide): Step[] {
+  const [{ bits }] = layout.set.key;
+  const family = lpmFamily(bits);
+  const structure = word(layout, "structure", layout.offset);
+  const found = (address: Operand): Step => ret(call(lpmProcName("blocks", family), [structure, address]));
+  if (family === 4) return [found(bits === 32 ? key[0] : shl(key[0], 32 - bits))];
+  const probe = layout.record + MAP_PROBE;
+  const words = wordsOf(shifted(resized(key, bits, 128), 128, "left", 128 - bits), 128);
+  return [...words.map((each, i) => store("image", 4, probe, 12 - 4 * i, unary("bswap32", each))), found(probe)];
 }
