@@ -2,7 +2,8 @@
  * A batch of packets: structure of arrays over one buffer, the same for the wasm program (over its linear memory) and
  * for the reference (over a buffer of its own).
  *
- *   base + 0                 header, BATCH_HEADER_BYTES:  u32 capacity, u32 slotSize, u32 slots (offset of slot 0)
+ *   base + 0                 header, BATCH_HEADER_BYTES:  u32 capacity, u32 slotSize, u32 slots (offset of slot 0), u32 count (packets
+ *                            in use: the host's, and larger after copies were appended)
  *   base + 64                columns, one after the other: u32[capacity] each, in the order of COLUMNS
  *   slots                    capacity x slotSize bytes; a packet is put HEADROOM bytes into its slot
  *
@@ -13,7 +14,7 @@ import { type Entry, Verdict } from "./verdict.ts";
 
 export const BATCH_HEADER_BYTES = 64;
 /** Offsets of the header's fields. */
-export const BATCH_HEADER = { capacity: 0, slotSize: 4, slots: 8 } as const;
+export const BATCH_HEADER = { capacity: 0, slotSize: 4, slots: 8, count: 12 } as const;
 /** Bytes before a packet in its slot: room for an Ethernet header in front of an IP packet, and for an IPv6 one. */
 export const HEADROOM = 64;
 /** Holds any Ethernet frame of an MTU of 1500 and its headroom. */
@@ -79,6 +80,8 @@ export const PacketFlag = {
   SEND_EPERM: 256,
 } as const;
 
+const RAISED_BY_ENGINES = PacketFlag.LOOP_BACK | PacketFlag.SEND_EPERM | PacketFlag.NEXT_HOP_IPV6;
+
 const columnIndex = Object.fromEntries(COLUMNS.map((name, i) => [name, i])) as Record<Column, number>;
 /** Index of a column; its bytes start `COLUMN(name) * capacity * 4` after the header. */
 export const COLUMN = (name: Column): number => columnIndex[name];
@@ -87,6 +90,13 @@ export const COLUMN = (name: Column): number => columnIndex[name];
 export const batchBytes = (capacity: number, slotSize: number): number => slotsOffset(capacity) + capacity * slotSize;
 const slotsOffset = (capacity: number): number => (BATCH_HEADER_BYTES + COLUMNS.length * capacity * 4 + 63) & ~63;
 
+interface Views {
+  readonly buffer: ArrayBufferLike;
+  readonly bytes: Uint8Array;
+  readonly header: Uint32Array;
+  readonly columns: Uint32Array[];
+}
+
 export class PacketBatch {
   /** Packets in use; the caller's to set (or through `put`). */
   count = 0;
@@ -94,7 +104,7 @@ export class PacketBatch {
   readonly slotSize: number;
   readonly base: ImageOffset;
   #buffer: () => ArrayBufferLike;
-  #views: { buffer: ArrayBufferLike; bytes: Uint8Array; columns: Uint32Array[] } | null = null;
+  #views: Views | null = null;
 
   /**
    * @param buffer gives the memory anew each time: a wasm memory's buffer changes when it grows
@@ -157,7 +167,7 @@ export class PacketBatch {
   }
 
   /**
-   * For engines: appends a copy of packet i as it now is, with its input columns.
+   * For engines: appends a copy of packet i as it now is, with its input columns; what an engine has said of the packet is not said of it.
    * @returns its index; null: the batch is full
    */
   duplicate(i: number): number | null {
@@ -167,8 +177,20 @@ export class PacketBatch {
     bytes.copyWithin(this.slot(copy), this.slot(i), this.slot(i) + this.slotSize);
     for (const column of columns) column[copy] = column[i];
     this.column("data")[copy] += this.slot(copy) - this.slot(i);
+    this.column("nextHop")[copy] = 0;
+    this.column("flags")[copy] &= ~RAISED_BY_ENGINES;
     this.count = copy + 1;
     return copy;
+  }
+
+  /** Tells the program how many packets there are. */
+  writeCount(): void {
+    this.#current().header[BATCH_HEADER.count / 4] = this.count;
+  }
+
+  /** How many there are now, with the copies that it appended. */
+  readCount(): void {
+    this.count = this.#current().header[BATCH_HEADER.count / 4];
   }
 
   /** A copy of packet i as it now is: `length` bytes from `data`. */
@@ -177,12 +199,13 @@ export class PacketBatch {
     return this.bytes.slice(data, data + this.column("length")[i]);
   }
 
-  #current(): { bytes: Uint8Array; columns: Uint32Array[] } {
+  #current(): Views {
     const buffer = this.#buffer();
     if (this.#views?.buffer !== buffer) {
       const first = this.base + BATCH_HEADER_BYTES;
       const columns = COLUMNS.map((_, k) => new Uint32Array(buffer, first + k * this.capacity * 4, this.capacity));
-      this.#views = { buffer, bytes: new Uint8Array(buffer), columns };
+      const header = new Uint32Array(buffer, this.base, BATCH_HEADER_BYTES / 4);
+      this.#views = { buffer, bytes: new Uint8Array(buffer), header, columns };
     }
     return this.#views;
   }

@@ -204,7 +204,9 @@ class NetEngine implements Engine {
   process(batch: PacketBatch): void {
     this.#own(batch);
     this.#programs.links.process(batch.base, batch.count);
+    batch.writeCount();
     this.#programs.process(this.#index, batch.base, batch.count);
+    batch.readCount();
   }
 
   /**
@@ -224,6 +226,7 @@ class NetEngine implements Engine {
       restoreLinks();
       region = this.#reserveTrace(region.bytes * 2);
     }
+    batch.readCount();
     const end = this.#dataplane.word(IMAGE.traceCursor);
     return decodeTraces(new DataView(this.#dataplane.memory.buffer, region.start, end - region.start), batch.count);
   }
@@ -295,6 +298,7 @@ class NetEngine implements Engine {
     this.#dataplane.setWord(IMAGE.traceEnd, start + bytes);
     this.#dataplane.setWord(IMAGE.traceLost, 0);
     this.#programs.links.trace(batch.base, batch.count);
+    batch.writeCount();
     this.#programs.trace(this.#index, batch.base, batch.count);
     return this.#dataplane.word(IMAGE.traceLost) === 0;
   }

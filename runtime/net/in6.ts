@@ -19,6 +19,9 @@ export const SITE_LOCAL = prefix("fec0::/10");
 export const IN6ADDR_LOOPBACK = 1n;
 
 export const ipv6_addr_is_multicast = (address: bigint): boolean => address >> 120n === 0xffn;
+/** IPV6_ADDR_UNICAST: an IPv4-mapped address is none. */
+export const ipv6_addr_is_unicast = (address: bigint): boolean =>
+  address !== 0n && !ipv6_addr_is_multicast(address) && !inPrefix(V4MAPPED, address);
 export const ipv6_addr_is_linklocal = (address: bigint): boolean => inPrefix(LINK_LOCAL, address);
 
 export const ipv6_addr_loopback = (address: bigint): boolean => address === IN6ADDR_LOOPBACK;

@@ -8,6 +8,13 @@ export function reached(netfilter: Netfilter, from: readonly ChainId[]): Chain[]
   return [...ids].sort((a, b) => a - b).map((id) => netfilter.chains[id]);
 }
 
+/** All chains that packets come to by hooks. */
+export const reachedByHooks = (netfilter: Netfilter): Chain[] =>
+  reached(
+    netfilter,
+    netfilter.hooks.flatMap(({ chains }) => chains),
+  );
+
 /** The chains that rules jump and go to. */
 export function leadsTo({ sets }: Netfilter, rules: readonly FilterRule[]): ChainId[] {
   return rules
@@ -68,15 +75,20 @@ const isTransport = (base: string): boolean => base === "transport" || base === 
 export const writesPayload = (chains: readonly Rules[]): boolean =>
   stepsOf(chains).some((step) => step.kind === "write payload");
 
-/** Does the chain hold what is run by the reference alone: copies, other devices, look-ups, IPv4 options, routing anew? */
-export const referenceOnly = (chain: Rules & Partial<Pick<Chain, "base">>): boolean =>
-  chain.base?.type === "route" ||
-  stepsOf([chain]).some(
-    (step) =>
-      ["fwd", "dup"].includes(step.kind) ||
-      [...expressionsOfStep(step)].some((e) => e.kind === "fib" || (e.kind === "exthdr" && e.op === "ipv4")),
-  );
-
 /** Can a packet leave with another mark than it came with? */
 export const setsMark = ({ chains, programs }: Netfilter): boolean =>
   stepsOf([...chains, ...programs]).some((step) => step.kind === "set meta" && step.key === "mark");
+
+const uses = (chains: readonly Rules[], which: (e: Expr) => boolean): boolean =>
+  stepsOf(chains).some((step) => [...expressionsOfStep(step)].some(which));
+
+export const usesFib = (chains: readonly Rules[]): boolean => uses(chains, (e) => e.kind === "fib");
+export const usesIpv4Options = (chains: readonly Rules[]): boolean =>
+  uses(chains, (e) => e.kind === "exthdr" && e.op === "ipv4");
+
+const holds = (netfilter: Netfilter, kind: Step["kind"]): boolean =>
+  stepsOf(reachedByHooks(netfilter)).some((step) => step.kind === kind);
+
+/** Do frames leave by other devices, do copies of them? */
+export const forwardsFrames = (netfilter: Netfilter): boolean => holds(netfilter, "fwd");
+export const copiesFrames = (netfilter: Netfilter): boolean => holds(netfilter, "dup");

@@ -204,11 +204,11 @@ export function referenceEngine(net: Net, kernel: KernelProfile): Engine {
     },
     trace(batch) {
       const given = batch.count;
-      namespace.copies = [];
+      const copies: TraceStep[][] = [];
       const traces = Array.from({ length: given }, (_, i) =>
-        isJudged(batch, i) ? [] : traceOne(namespace, new SkBuff(batch, i)),
+        isJudged(batch, i) ? [] : traceOne(namespace, new SkBuff(batch, i), copies),
       );
-      return [...traces, ...namespace.copies];
+      return [...traces, ...copies];
     },
     setNeighbour: (device, ip, mac) => namespace.setNeighbour(device, ip, mac),
     readCounters: () => [...namespace.netfilter.counters],
@@ -219,10 +219,14 @@ export function referenceEngine(net: Net, kernel: KernelProfile): Engine {
   };
 }
 
-function traceOne(net: NetNamespace, skb: SkBuff): Trace {
+/** @param copies where the traces of its copies go */
+function traceOne(net: NetNamespace, skb: SkBuff, copies: TraceStep[][]): Trace {
   const steps: TraceStep[] = [];
   net.trace = steps;
-  settle(net, skb);
+  settle(net, skb, () => {
+    net.trace = [];
+    copies.push(net.trace);
+  });
   net.trace = null;
   return steps;
 }
@@ -230,8 +234,13 @@ function traceOne(net: NetNamespace, skb: SkBuff): Trace {
 /** A frame that an XDP program has judged keeps the results that it came with. */
 const isJudged = (batch: PacketBatch, index: number): boolean => batch.column("entry")[index] === Entry.JUDGED;
 
-function settle(net: NetNamespace, skb: SkBuff): void {
+/** The packet, and then its copies, and theirs. @param onCopy before each of them */
+function settle(net: NetNamespace, skb: SkBuff, onCopy: () => void = () => {}): void {
   skb.settle(run_passes(net, skb, judge(net, skb)));
+  for (let copy = net.copies.shift(); copy !== undefined; copy = net.copies.shift()) {
+    onCopy();
+    copy.skb.settle(run_passes(net, copy.skb, copy.send()));
+  }
 }
 
 function judge(net: NetNamespace, skb: SkBuff): Verdict {

@@ -8,8 +8,10 @@ import type { Hook } from "../../runtime/hooks.ts";
 import type { Ip } from "../../runtime/net/ip.ts";
 import type { Mac } from "../../runtime/net/mac.ts";
 import type { TraceStep } from "../../runtime/trace.ts";
+import type { Verdict } from "../../runtime/verdict.ts";
 import { NetfilterState } from "./netfilter/state.ts";
 import { AttachedPrograms } from "./programs/bpf_prog.ts";
+import type { SkBuff } from "./skb.ts";
 
 /** RT_TABLE_UNSPEC as a rule's table: fib_get_table takes main for it. */
 export const RT_TABLE_UNSPEC = 0;
@@ -25,8 +27,8 @@ export class NetNamespace {
   readonly programs: AttachedPrograms;
   /** Null while nobody wants a trace. */
   trace: TraceStep[] | null = null;
-  /** Traces of the copies that chains made since the last call, in their order in the batch. */
-  copies: TraceStep[][] = [];
+  /** Copies that chains have made and that are still to be sent, in their order in the batch. */
+  readonly copies: { readonly skb: SkBuff; readonly send: () => Verdict }[] = [];
   readonly #tables = { 4: new Map<TableId, Route[]>(), 6: new Map<TableId, Route[]>() };
   readonly #neighbours = new Map<string, Mac>();
 

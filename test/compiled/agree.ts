@@ -2,6 +2,7 @@
 import { deepStrictEqual } from "node:assert/strict";
 import { COLUMNS, NEXT_HOP_IN_SLOT, type PacketBatch } from "../../runtime/batch.ts";
 import type { Engine } from "../../runtime/engine.ts";
+import { Icmp6Type } from "../../runtime/net/icmp6.ts";
 import type { Entry, Verdict } from "../../runtime/verdict.ts";
 import { Verdict as Verdicts } from "../../runtime/verdict.ts";
 import type { DrawnPacket } from "./random-packets.ts";
@@ -33,7 +34,9 @@ export function judged(batch: PacketBatch): Judged[] {
     const columns = COLUMNS.filter((name) => !dropped || (name !== "data" && name !== "length"));
     const read = (name: (typeof COLUMNS)[number]): number => {
       const value = batch.column(name)[i];
-      return OFFSETS.includes(name) && value !== 0 ? value - batch.slot(i) : value;
+      // The target of an IPv6 redirect stands in the slot.
+      const isTarget = name === "info" && batch.column("error")[i] >>> 8 === Icmp6Type.REDIRECT;
+      return isTarget || (OFFSETS.includes(name) && value !== 0) ? value - batch.slot(i) : value;
     };
     return {
       columns: Object.fromEntries(columns.map((name) => [name, read(name)])),

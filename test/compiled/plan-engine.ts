@@ -64,13 +64,17 @@ export function planEngines(
       return new PacketBatch(() => memory.buffer, imageOffset(base), capacity, slotSize);
     },
     process(batch) {
+      batch.writeCount();
       process.call(EXPORTS.process, [index, batch.base, batch.count]);
+      batch.readCount();
     },
     trace(batch) {
       view.setUint32(IMAGE.traceCursor, image.heap, true);
       view.setUint32(IMAGE.traceEnd, image.heap + TRACE_BYTES, true);
       view.setUint32(IMAGE.traceLost, 0, true);
+      batch.writeCount();
       trace.call(EXPORTS.process, [index, batch.base, batch.count]);
+      batch.readCount();
       if (view.getUint32(IMAGE.traceLost, true) !== 0) throw new Error("the trace does not fit");
       const end = view.getUint32(IMAGE.traceCursor, true);
       return decodeTraces(new DataView(memory.buffer, image.heap, end - image.heap), batch.count);

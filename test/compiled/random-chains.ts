@@ -133,6 +133,31 @@ const anyMatch = fc.oneof(
   text("ether daddr ", op, fc.oneof(mac, list(mac, 1, 3).map(braces))),
   text("ct state ", from("untracked", "new", "established,related")),
 );
+const ipOption = text(
+  "ip option ",
+  from(
+    "rr exists",
+    "rr missing",
+    "lsrr exists",
+    "ssrr missing",
+    "ra exists",
+    "ra value 0",
+    "lsrr length > 7",
+    "rr ptr 4",
+  ),
+);
+/** Not all of them are allowed at every hook. */
+const fibMatch = text(
+  "fib ",
+  from("saddr", "daddr"),
+  from("", " . iif", " . oif", " . mark", " . mark . iif"),
+  fc.oneof(
+    text(" type ", op, from("local", "unicast", "{ local, broadcast, multicast }", "anycast", "unspec")),
+    text(" oif ", op, from("0", "a", "c")),
+    text(" oif ", from("exists", "missing")),
+    text(" oifname ", op, from('"a"', '"red"', '{ "b", "c" }')),
+  ),
+);
 const inMatch = fc.oneof(
   text("iifname ", op, from('"red"', '"a"', '"b"', '{ "c", "d" }')),
   text("meta iifgroup ", op, from("0", "7")),
@@ -160,6 +185,12 @@ const statement = (family: Family): fc.Arbitrary<string> =>
       ),
     ],
     ...[from("limit name slow", "meta mark set meta mark | 0x4", "meta mark set meta length")],
+    ...(family === "netdev"
+      ? [
+          text("dup to ", from("a", "b", "c", "red", "lo", "meta mark map { 0 : c, 1 : d }")),
+          text("ip daddr set ", address),
+        ]
+      : []),
     ...(family === "ip6" || family === "netdev"
       ? []
       : [
@@ -190,7 +221,12 @@ const verdict = (family: Family, later: readonly string[], base: boolean): fc.Ar
   return fc.oneof(
     { weight: 3, arbitrary: fc.constant("") },
     { weight: 2, arbitrary: from("accept", "drop", "accept", "accept", "return") },
-    ...(family === "netdev" ? [] : [{ weight: 1, arbitrary: reject(family) }]),
+    family === "netdev"
+      ? {
+          weight: 1,
+          arbitrary: text("fwd to ", from("a", "b", "c", "d", "red", "blue", "lo", "meta mark map { 0 : c }")),
+        }
+      : { weight: 1, arbitrary: reject(family) },
     ...targets.map((arbitrary) => ({ weight: 2, arbitrary })),
     {
       weight: 1,
@@ -223,6 +259,8 @@ function rule(family: Family, hook: string | null, later: readonly string[]): fc
     anyMatch,
     ...(family === "ip6" ? [] : [ipMatch, ipMatch]),
     ...(family === "ip" ? [] : [ip6Match]),
+    ...(family === "ip6" ? [] : [ipOption]),
+    fibMatch,
     ...device,
   );
   return fc
@@ -248,12 +286,14 @@ const table = (family: Family, name: string): fc.Arbitrary<string> => {
       hook: from(...hooks),
       priority: from("0", "-150", "10"),
       policy: from("accept", "accept", "accept", "drop"),
-      device: from("a", "c", "d", "red"),
+      device: from("a", "c", "d", "red", "lo"),
+      type: from("filter", "route"),
     })
-    .chain(({ hook, priority, policy, device }) =>
+    .chain(({ hook, priority, policy, device, type: any }) =>
       rules(family, hook, regular, 8).map((body) => {
         const on = family === "netdev" ? ` device ${device}` : "";
-        return { hook, text: `type filter hook ${hook}${on} priority ${priority}; policy ${policy};\n    ${body}` };
+        const type = hook === "output" ? any : "filter";
+        return { hook, text: `type ${type} hook ${hook}${on} priority ${priority}; policy ${policy};\n    ${body}` };
       }),
     );
   const bases = fc

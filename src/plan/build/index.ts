@@ -65,8 +65,13 @@ import { l3mdevUpdateFlow } from "./l3mdev.ts";
 import { fibSelectMultipath, ipMultipathL3Keys, multipathHash } from "./multipath.ts";
 import { ip6NeighOutput, ipFinishOutput2, neighbour4, neighbour6, neighHa } from "./neighbour.ts";
 import { chainProcs } from "./netfilter/chain.ts";
-import { nftExthdrTcp, nftPayloadInnerOffset } from "./netfilter/exthdr.ts";
-import { copyBytesProc, hookProcs } from "./netfilter/hook.ts";
+import { copyBytesProc } from "./netfilter/copy_bytes.ts";
+import { nftExthdrIpv4, nftExthdrTcp, nftPayloadInnerOffset } from "./netfilter/exthdr.ts";
+import { fib4Procs } from "./netfilter/fib.ts";
+import { fib6Procs } from "./netfilter/fib6.ts";
+import { hookProcs } from "./netfilter/hook.ts";
+import { dupProcs } from "./netfilter/nf_dup_netdev.ts";
+import { routeMeHarderProcs } from "./netfilter/nft_chain_route.ts";
 import { nftCsumReplace, nftPayloadL4csumUpdate } from "./netfilter/payload_set.ts";
 import { ipv6FindHdrProc, nftSetPktinfoIpv4, nftSetPktinfoIpv6, nftSetPktinfoNetdev } from "./netfilter/pktinfo.ts";
 import { ipv6SkipExthdr, nfChecksumOk, nfRejectVerifyCsum, rejectProcs } from "./netfilter/reject.ts";
@@ -80,7 +85,7 @@ import {
   refuseHeader,
   socketPorts,
 } from "./output.ts";
-import { neighUpdate, packetProc, processNet, processProc } from "./process.ts";
+import { copyProcs, neighUpdate, packetProc, processNet, processProc } from "./process.ts";
 import { programProcs } from "./programs.ts";
 import {
   devLoopbackReceive,
@@ -135,6 +140,11 @@ export function buildPlan(model: Model, layout: Layout, { fast = false }: PlanOp
         ...chainProcs(context),
         ...programProcs(context),
         ...rejectProcs(context),
+        ...fib4Procs(context),
+        ...fib6Procs(context),
+        ...routeMeHarderProcs(context),
+        ...dupProcs(context),
+        ...copyProcs(context),
       ]),
       ...sharedProcs(layout),
     ],
@@ -193,7 +203,7 @@ export function sharedProcs(layout: Layout): Proc[] {
     ...[isIpv6, fib6SelectPath, traceRoute6, skbFlowDissect6, socketPorts6],
     ...[ip6RcvCore, ipv6ParseHopopts, ipv6NdiscFrame, ipv6ChkMcastAddr, ip6PktDrop],
     ...[icmpv6SendProc, icmpv6SendBesides],
-    ...[nftSetPktinfoIpv4, nftSetPktinfoIpv6, nftSetPktinfoNetdev, ipv6FindHdrProc, nftExthdrTcp],
+    ...[nftSetPktinfoIpv4, nftSetPktinfoIpv6, nftSetPktinfoNetdev, ipv6FindHdrProc, nftExthdrTcp, nftExthdrIpv4],
     ...[ipv6SkipExthdr, nfRejectVerifyCsum, nfChecksumOk],
     ...[copyBytesProc, nftPayloadInnerOffset, nftCsumReplace, nftPayloadL4csumUpdate],
     ...[kfreeSkb, icmpSendProc, icmpSendBesides, leaveProc, writeNextHop],

@@ -12,7 +12,7 @@
 import { COUNTERS, EXPORTS, RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
 import { BATCH_HEADER, BATCH_HEADER_BYTES, PacketFlag, RESULT_COLUMNS } from "../../../runtime/batch.ts";
 import { DropReason, Entry, Verdict } from "../../../runtime/verdict.ts";
-import { setsMark } from "../../netfilter/reach.ts";
+import { copiesFrames, forwardsFrames, setsMark } from "../../netfilter/reach.ts";
 import { MAX_PASSES } from "../../reference/passes.ts";
 import {
   add,
@@ -21,11 +21,13 @@ import {
   call,
   eq,
   eqz,
+  ge,
   guard,
   i64,
   leave,
   load,
   local,
+  mul,
   type Operand,
   type Proc,
   repeat,
@@ -43,7 +45,17 @@ import {
 import { type Context, callNet, drop, proc, readColumn, runNet, writeColumn } from "./context.ts";
 import { IPHDR_BYTES } from "./in.ts";
 import { refuseHeader6, whenIpv6 } from "./ipv6/af_inet6.ts";
-import { macHeader, priority, sending, skBound, skOwner } from "./netfilter/registers.ts";
+import { kept } from "./netfilter/fib.ts";
+import {
+  batchBase,
+  dupRecursion,
+  macHeader,
+  nfSkipEgress,
+  priority,
+  sending,
+  skBound,
+  skOwner,
+} from "./netfilter/registers.ts";
 import { REFUSE_HEADER } from "./output.ts";
 import { redirects } from "./programs.ts";
 import {
@@ -91,6 +103,7 @@ export function processProc(contexts: readonly Context[]): Proc {
 
 /** @param fast packets that fast_forward knows go that way */
 export function processNet(context: Context, fast: boolean): Proc {
+  const copies = copiesFrames(context.net.netfilter);
   const long: Step[] = [
     block("judged", [
       when(eq(readColumn("entry"), Entry.JUDGED), [leave("judged")]),
@@ -99,6 +112,7 @@ export function processNet(context: Context, fast: boolean): Proc {
       writeColumn("priority", priority),
     ]),
     ...countVerdict(context),
+    ...(copies ? sendCopies(context) : []),
   ];
   const body: Step[] = [
     // No register is read before it is set, even where only the packet's way tells that it is.
@@ -107,6 +121,7 @@ export function processNet(context: Context, fast: boolean): Proc {
     set(slotSize, load("batch", 4, batch, BATCH_HEADER.slotSize)),
     set(slot, load("batch", 4, batch, BATCH_HEADER.slots)),
     set(row, add(batch, BATCH_HEADER_BYTES)),
+    ...(copies ? [set(batchBase, batch), set(sent, count), store("batch", 4, batch, BATCH_HEADER.count, count)] : []),
     set(index, 0),
     repeat(count, "packets", [
       trace(TraceEvent.packet, [index]),
@@ -119,6 +134,42 @@ export function processNet(context: Context, fast: boolean): Proc {
   ];
   const comment = `namespace ${context.net.name}: each packet of the batch`;
   return proc(context.name("process"), { comment, params: [batch, count] }, body);
+}
+
+/** Copies that chains have made of the packet, and of such copies: each has a verdict of its own. */
+function sendCopies(context: Context): Step[] {
+  const { keep, restore } = kept([row, slot]);
+  return [
+    ...keep,
+    repeat(load("batch", 4, batch, BATCH_HEADER.capacity), "copies", [
+      when(ge(sent, load("batch", 4, batch, BATCH_HEADER.count)), [leave("copies")]),
+      set(row, add(add(batch, BATCH_HEADER_BYTES), shl(sent, 2))),
+      set(slot, add(load("batch", 4, batch, BATCH_HEADER.slots), mul(sent, slotSize))),
+      trace(TraceEvent.packet, [sent]),
+      runNet(context, "copy"),
+      ...(setsMark(context.net.netfilter) ? [writeColumn("mark", mark)] : []),
+      writeColumn("priority", priority),
+      ...countVerdict(context),
+      set(sent, add(sent, 1)),
+    ]),
+    ...restore,
+  ];
+}
+
+/** Copies sent so far, and the packets before them. */
+const sent = local("sent");
+
+/** A copy at `row`: nf_do_netdev_egress, and what comes of it. */
+export function copyProcs(context: Context): Proc[] {
+  if (!copiesFrames(context.net.netfilter)) return [];
+  const body: Step[] = [
+    ...freshSkb,
+    set(mac, readColumn("data")),
+    set(tail, add(mac, readColumn("length"))),
+    runNet(context, "send_copy"),
+    ...passes(context),
+  ];
+  return [proc(context.name("copy"), { comment: `namespace ${context.net.name}: a copy of a packet` }, body)];
 }
 
 export function packetProc(context: Context): Proc {
@@ -138,17 +189,26 @@ export function packetProc(context: Context): Proc {
     enter(Entry.LOOPBACK, "dev_loopback_receive"),
     enter(Entry.NDISC, "ndisc_send_skb"),
     enter(Entry.LOCAL_IN, "ip_local_deliver_whole"),
+    ...passes(context),
+  ];
+  return proc(context.name("packet"), { comment: `namespace ${context.net.name}: one packet` }, body);
+}
+
+/** run_passes: until no device hands the packet on. */
+function passes(context: Context): Step[] {
+  const { netfilter } = context.net;
+  const sends = redirects(context) || forwardsFrames(netfilter) || copiesFrames(netfilter);
+  return [
     repeat(MAX_PASSES, "passes", [
       when(eqz(next), [ret()]),
       set(entry, next),
       set(next, Next.DONE),
       when(eq(entry, Next.NETIF_RX), [runNet(context, "netif_rx")]),
       when(eq(entry, Next.VRF_XMIT), [runNet(context, "vrf_xmit")]),
-      ...(redirects(context) ? [when(eq(entry, Next.DEV_QUEUE_XMIT), [runNet(context, "dev_queue_xmit", dev)])] : []),
+      ...(sends ? [when(eq(entry, Next.DEV_QUEUE_XMIT), [runNet(context, "dev_queue_xmit", dev)])] : []),
     ]),
     ...drop(DropReason.RECURSION),
   ];
-  return proc(context.name("packet"), { comment: `namespace ${context.net.name}: one packet` }, body);
 }
 
 /** An skb as it is allocated: for this host's link-layer address, on no device, without a dst. */
@@ -166,6 +226,8 @@ const freshSkb: Step[] = [
   set(skOwner, 0),
   set(sending, 0),
   set(skBound, 0),
+  set(dupRecursion, 0),
+  set(nfSkipEgress, 0),
   set(ignoreDf, 0),
   set(mcLoop, 1),
   set(dstInput, DstInput.NONE),

@@ -13,7 +13,7 @@ import { HOOKS, type ProgramHook } from "../../../runtime/hooks.ts";
 import { ETHERNET_HEADER_BYTES } from "../../../runtime/net/ethernet.ts";
 import { type ProgramDecision, RULE_DECISIONS } from "../../../runtime/trace.ts";
 import { DropReason } from "../../../runtime/verdict.ts";
-import { leadsTo, reached, usesTransport } from "../../netfilter/reach.ts";
+import { leadsTo, reached, usesIpv4Options, usesTransport } from "../../netfilter/reach.ts";
 import {
   add,
   block,
@@ -41,7 +41,7 @@ import { type Context, callNet, drop, field, hasFlag, ifindexOf, passHook, proc 
 import { ethProto, isVlan, VLAN_HLEN } from "./ethernet.ts";
 import { chainContext } from "./netfilter/chain.ts";
 import { setPktinfo } from "./netfilter/pktinfo.ts";
-import { hookIn, hookOut, macHeader, nfSkipEgress, protocol, redirectDevice } from "./netfilter/registers.ts";
+import { hookData, hookIn, hookOut, macHeader, nfSkipEgress, protocol, redirectDevice } from "./netfilter/registers.ts";
 import { ChainResult, PROGRAM_RESULT, ruleSteps } from "./netfilter/rule.ts";
 import { programView } from "./netfilter/view.ts";
 import { dev, l3, mac, Next, next, xmitRecursion } from "./skb.ts";
@@ -96,6 +96,7 @@ function runProc(context: Context, program: Program): Proc {
   const body: Step[] = [
     trace(TraceEvent.program, [HOOKS.indexOf(hook), hook === "tc egress" ? hookOut : hookIn, id], name),
     ...(asks ? setPktinfo(programView(hook)) : []),
+    ...optionsAt(context, program),
     set(result, call(`${nameOf(context, program)}.rules`, [])),
     set(decision, sub(result, PROGRAM_RESULT)),
     when(eq(result, ChainResult.CONTINUE), [set(decision, silent)]),
@@ -162,6 +163,10 @@ const xdpDoRedirect = (context: Context): Step[] => [
   when(gt(sub(tail, mac), add(field(target, DEVICE.mtu), ETHERNET_HEADER_BYTES + VLAN_HLEN)), drop(DropReason.XDP)),
   ...devHardStartXmit(target),
 ];
+
+/** Chains that only programs lead to see the frame as those do. */
+const optionsAt = (context: Context, program: Program): Step[] =>
+  usesIpv4Options([program, ...chainsOfProgram(context, program)]) ? [set(hookData, l3)] : [];
 
 /** Can a tc program send packets by another device? */
 export const redirects = (context: Context): boolean =>

@@ -54,7 +54,7 @@ import { ethProto, isVlan, VLAN_HLEN } from "./ethernet.ts";
 import { IPHDR_BYTES, iphdr, isMulticast } from "./in.ts";
 import { refuseHeader6, whenIpv6 } from "./ipv6/af_inet6.ts";
 import { nfHook } from "./netfilter/hook.ts";
-import { macHeader, protocol, sending, skBound, skOwner } from "./netfilter/registers.ts";
+import { dupRecursion, macHeader, protocol, sending, skBound, skOwner } from "./netfilter/registers.ts";
 import { REFUSE_HEADER } from "./output.ts";
 import { tcHook, xdpHook } from "./programs.ts";
 import { DstInput, dev, dstIdev, dstInput, dstType, l3, mac, PacketType, pktType, xmitRecursion } from "./skb.ts";
@@ -123,6 +123,8 @@ const whenCut: Step = when(eq(tagged, CUT), drop(DropReason.NOT_SPECIFIED));
 const [addressesHigh, addressesMiddle, addressesLow] = [local("high"), local("middle"), local("low")];
 /** Closes the gap that tags have left behind the Ethernet addresses. */
 const skbReorderVlanHeader: Step[] = [
+  // Holds still, but a chain may have moved the cursor of what it sent elsewhere.
+  guard(mac, ETHERNET_HEADER_BYTES, drop(DropReason.NOT_SPECIFIED)),
   set(addressesHigh, packet(mac, 0, 4)),
   set(addressesMiddle, packet(mac, 4, 4)),
   set(addressesLow, packet(mac, 8, 4)),
@@ -223,6 +225,7 @@ export function netifRx(context: Context): Proc {
   const body: Step[] = [
     // Queued in the kernel, so transmissions made from here are not nested in the one before, and no socket owns the packet (skb_orphan).
     set(xmitRecursion, 0),
+    set(dupRecursion, 0),
     set(skOwner, 0),
     set(sending, 0),
     set(skBound, 0),

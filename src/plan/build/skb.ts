@@ -83,6 +83,15 @@ export const resHop = skbReg("res_hop");
 export const resType = skbReg("res_type");
 export const resPrefixLength = skbReg("res_prefixlen");
 
+/** The flow, the result of a look-up, the dst. */
+export const FLOW_REGS: readonly Reg[] = [
+  ...[flIif, flOif, flL3mdev, flSaddr, flDaddr, flMark, flTos, flProto, flSport, flDport, flUid, flFlags],
+];
+export const RESULT_REGS: readonly Reg[] = [resAlias, resHop, resType, resPrefixLength];
+export const DST_REGS: readonly Reg[] = [
+  ...[dstInput, dstOutput, dstDev, dstGateway, dstIdev, dstType, dstMtu, dstError],
+];
+
 export const SKB_REGS: readonly Reg[] = [
   ...[
     tail,
@@ -102,9 +111,10 @@ export const SKB_REGS: readonly Reg[] = [
     ignoreDf,
     mcLoop,
   ],
-  ...[dstInput, dstOutput, dstDev, dstGateway, dstIdev, dstType, dstMtu, dstError, nhFamily, nhAddress, haHigh, haLow],
-  ...[flIif, flOif, flL3mdev, flSaddr, flDaddr, flMark, flTos, flProto, flSport, flDport, flUid, flFlags],
-  ...[resAlias, resHop, resType, resPrefixLength],
+  ...DST_REGS,
+  ...[nhFamily, nhAddress, haHigh, haLow],
+  ...FLOW_REGS,
+  ...RESULT_REGS,
   ...CHAIN_REGS,
 ];
 

@@ -10,8 +10,7 @@
 import type { Reject } from "../../../dsl/chain-model.ts";
 import { checksum, foldChecksum, pseudoHeaderSum, wordSum } from "../../../runtime/net/checksum.ts";
 import { Icmp6Type } from "../../../runtime/net/icmp6.ts";
-import { ipv6_addr_is_multicast } from "../../../runtime/net/in6.ts";
-import { inPrefix, parseIp } from "../../../runtime/net/ip.ts";
+import { ipv6_addr_is_unicast } from "../../../runtime/net/in6.ts";
 import { NextHeader, skipExtensionHeaders } from "../../../runtime/net/ipv6.ts";
 import { readU16 } from "../../../runtime/net/wire.ts";
 import { DropReason, Verdict } from "../../../runtime/verdict.ts";
@@ -121,16 +120,12 @@ function nf_send_reset6(pkt: PktInfo): Verdict | null {
   const { skb } = pkt;
   const { saddr, daddr } = ipv6_hdr(skb);
   const upper = upper_layer(skb);
-  if (!is_unicast(saddr) || !is_unicast(daddr) || upper?.protocol !== inaddr.IPPROTO_TCP) return null;
+  if (!ipv6_addr_is_unicast(saddr) || !ipv6_addr_is_unicast(daddr) || upper?.protocol !== inaddr.IPPROTO_TCP)
+    return null;
   if (!may_reset(skb, upper.offset) || !nf_ip6_checksum(skb, upper)) return null;
   if (skb.dst6 === null && !nf_reject6_fill_skb_dst(pkt)) return null;
   return reset(pkt, l3mdev_master_ifindex(skb.dst6!.dev));
 }
-
-const V4_MAPPED = { address: parseIp("::ffff:0:0")!, length: 96 };
-/** IPV6_ADDR_UNICAST. */
-const is_unicast = (address: bigint): boolean =>
-  address !== 0n && !ipv6_addr_is_multicast(address) && !inPrefix(V4_MAPPED, address);
 
 function nf_ip6_checksum(skb: SkBuff, { offset, protocol }: { offset: number; protocol: number }): boolean {
   const { saddr, daddr } = ipv6_hdr(skb);

@@ -7,12 +7,12 @@
 import type { Expr, ExtensionHeader, MetaKey, Payload, SetElement, SetId } from "../../../dsl/chain-model.ts";
 import type { Device } from "../../../dsl/model.ts";
 import { LOOPBACK_IFINDEX } from "../../../runtime/brand.ts";
-import { scanOptions } from "../../../runtime/host/options.ts";
 import { isArray } from "../../../runtime/maps/shape.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
 import { IPPROTO_TCP, IPPROTO_UDP, ipv4_is_multicast } from "../in.ts";
 import { IPHDR_BYTES } from "../iphdr.ts";
 import { inet_sdif, type PacketType, type SkBuff } from "../skb.ts";
+import { ipv4_find_option } from "./ipv4_option.ts";
 import { nft_fib_eval } from "./nft_fib.ts";
 import { ipv6_find_hdr, isProgramHook, NfProto, network_length, type PktInfo } from "./pktinfo.ts";
 
@@ -128,28 +128,16 @@ function exthdr_offset(expr: ExtensionHeader, pkt: PktInfo): number | null | "br
     case "ipv6":
       return pkt.skb.protocol === EtherType.IPV6 ? (ipv6_find_hdr(pkt.skb, expr.type)?.offset ?? null) : "break";
     case "ipv4":
-      return pkt.skb.protocol === EtherType.IPV4 ? ipv4_find_option(pkt, expr.type) : "break";
+      return pkt.skb.protocol === EtherType.IPV4 ? find_ipv4_option(pkt, expr.type) : "break";
     case "tcp":
       return nft_exthdr_tcp_eval(expr, pkt);
   }
 }
 
-/** IPOPT_*: what there is to be found; of the two source routes one. */
-const IpOption = { END: 0, NOP: 1, RR: 7, LSRR: 131, SSRR: 137, RA: 148 } as const;
-const FINDABLE: ReadonlySet<number> = new Set([IpOption.RR, IpOption.LSRR, IpOption.SSRR, IpOption.RA]);
-
-/** In options that are all good (__ip_options_compile); for chains they always stand at the front of what the hook sees. */
-function ipv4_find_option({ skb, hook }: PktInfo, type: number): number | null {
+/** For chains options always stand at the front of what the hook sees, at netdev egress in what is read of the Ethernet header. */
+function find_ipv4_option({ skb, hook }: PktInfo, type: number): number | null {
   const start = isProgramHook(hook) ? skb.network_header : skb.data;
-  if (start + IPHDR_BYTES > packet_end(skb)) return null;
-  const end = start + skb.iphdr.ihl * 4;
-  if (!FINDABLE.has(type) || end > packet_end(skb)) return null;
-  if (scanOptions(skb.bytes.slice(start, end)).problem !== null) return null;
-  for (let at = start + IPHDR_BYTES; at < end && skb.bytes[at] !== IpOption.END; ) {
-    if (skb.bytes[at] === type) return at;
-    at += skb.bytes[at] === IpOption.NOP ? 1 : skb.bytes[at + 1];
-  }
-  return null;
+  return ipv4_find_option(skb.bytes, start, packet_end(skb), type);
 }
 
 const TCPHDR_BYTES = 20;

@@ -10,6 +10,7 @@ import { EtherType } from "../../../runtime/net/ethernet.ts";
 import {
   ipv6_addr_is_linklocal,
   ipv6_addr_is_multicast,
+  ipv6_addr_is_unicast,
   ipv6_addr_mc_scope,
   Scope6,
 } from "../../../runtime/net/in6.ts";
@@ -48,6 +49,9 @@ function store_result({ present }: Fib, dev: Device | null): bigint {
 const asked_device = (expr: Fib, { in: input, out }: PktInfo): Device | null =>
   expr.iif ? input : expr.oif ? out : null;
 
+/** NF_INET_PRE_ROUTING, whose number NF_NETDEV_INGRESS has too. */
+const at_prerouting = (hook: PktInfo["hook"]): boolean => hook === "prerouting" || hook === "netdev ingress";
+
 /** What a host sends itself is reached by where it comes from. */
 const nft_fib_is_loopback = ({ skb, in: input }: PktInfo): boolean =>
   skb.pkt_type === "LOOPBACK" || (input !== null && isLoopback(input));
@@ -73,7 +77,7 @@ function inet_dev_addr_type({ net }: PktInfo, dev: Device | null, addr: number):
 function nft_fib4_eval(expr: Fib, pkt: PktInfo): Device | null {
   const { net, skb, hook } = pkt;
   const oif = expr.oif ? pkt.out : expr.iif ? pkt.in : null;
-  if (hook === "prerouting" && nft_fib_is_loopback(pkt)) return pkt.in;
+  if (at_prerouting(hook) && nft_fib_is_loopback(pkt)) return pkt.in;
   const { saddr, daddr, tos } = skb.iphdr;
   const toAll = inaddr.ipv4_is_lbcast(daddr) || inaddr.ipv4_is_local_multicast(daddr);
   if (inaddr.ipv4_is_zeronet(saddr) && toAll) return skb.dev;
@@ -132,7 +136,7 @@ function nft_fib6_eval_type(expr: Fib, pkt: PktInfo): RouteType {
   if (ipv6_anycast_destination(rt, daddr)) return "anycast";
   if (own || (dev === null && rt.from?.route.type === "local")) return "local";
   if (ipv6_addr_is_multicast(daddr)) return "multicast";
-  return daddr === 0n ? "unspec" : "unicast";
+  return ipv6_addr_is_unicast(daddr) ? "unicast" : "unspec";
 }
 
 function refused_type(error: Errno): RouteType {
@@ -160,8 +164,8 @@ function nft_fib6_eval(expr: Fib, pkt: PktInfo): Device | null {
   const oif = asked_device(expr, pkt);
   const { fl6, iface } = nft_fib6_flowi_init(expr, pkt, oif);
   fl6.l3mdev = l3mdev_master_ifindex(pkt.in ?? undefined);
-  if (hook === "prerouting" && (nft_fib_is_loopback(pkt) || nft_fib_v6_skip_icmpv6(pkt))) return pkt.in;
-  const hasSaddr = fl6.saddr !== 0n && !ipv6_addr_is_multicast(fl6.saddr);
+  if (at_prerouting(hook) && (nft_fib_is_loopback(pkt) || nft_fib_v6_skip_icmpv6(pkt))) return pkt.in;
+  const hasSaddr = ipv6_addr_is_unicast(fl6.saddr);
   const rt = ip6_route_lookup(net, fl6, skb, { iface, hasSaddr });
   if (rt.error !== 0 || rt.from === null || rt.from.route.type === "anycast" || rt.from.route.type === "local")
     return null;

@@ -15,6 +15,7 @@ import { DropReason, type Verdict } from "../../../runtime/verdict.ts";
 import { dev_queue_xmit, XMIT_RECURSION_LIMIT } from "../dev.ts";
 import type { NetNamespace } from "../net.ts";
 import { nft_set_pktinfo_netdev } from "../netfilter/pktinfo.ts";
+import { next_pass } from "../passes.ts";
 import { kfree_skb, type SkBuff } from "../skb.ts";
 import { bpf_prog_run, type ProgramEnd } from "./bpf_prog.ts";
 
@@ -67,5 +68,5 @@ function skb_do_redirect(net: NetNamespace, skb: SkBuff, ifindex: number): Verdi
   skb.xmit_recursion++;
   skb.dev = dev;
   skb.nf_skip_egress = true;
-  return dev_queue_xmit(net, skb, dev);
+  return next_pass(skb, () => dev_queue_xmit(net, skb, dev));
 }

@@ -57,44 +57,58 @@ const table = local("table");
 
 /** `fib6_rule_lookup(kind, iface, skb)`: 0 and the result registers, or an errno and the alias that refuses, if one does. */
 export function fib6RuleLookup(context: Context): Proc {
+  const body = ruleLookup6(context, {
+    kind,
+    hasSaddr: or(ne(skb, 0), eqz(ipv6AddrAny(flSaddr))),
+    // A received flow prefers next hops by the device it came in by.
+    table: (entry) => callNet(context, "ip6_pol_route", entry, select(isInput, flIif, flOif), iface, skb),
+  });
+  const comment = "fib6_rule_lookup (net/ipv6/fib6_rules.c)";
+  return proc(context.name("fib6_rule_lookup"), { comment, params: [kind, iface, skb], result: "i32" }, body);
+}
+
+/** A look-up through the rules. */
+interface RuleLookup6 {
+  readonly kind: Operand;
+  /** RT6_LOOKUP_F_HAS_SADDR: a source that is still to be chosen matches no `from`. 1 or 0. */
+  readonly hasSaddr: Expr;
+  /** What a table says whose longest match is `entry`: 0 and the result registers, or an errno. */
+  table(entry: Operand): Expr;
+}
+
+export function ruleLookup6(context: Context, look: RuleLookup6): Step[] {
   const rules = context.net.rules.filter((rule) => rule.family === 6);
   const hasCustomRules = rules.some((rule) => rule.origin.kernel === undefined || rule.l3mdev);
-  const body: Step[] = hasCustomRules
+  return hasCustomRules
     ? [
         runNet(context, "l3mdev_update_flow"),
         set(argTable, 0),
-        traceLookup6(kind),
-        ...fibRules(context, fib6RulesOps(context), rules),
+        traceLookup6(look.kind),
+        ...fibRules(context, fib6RulesOps(context, look), rules),
         ...refuse(null, Errno.ENETUNREACH),
       ]
-    : [traceLookup6(kind), ...localThenMain(context), ...refuse(null, Errno.ENETUNREACH)];
-  const comment = "fib6_rule_lookup (net/ipv6/fib6_rules.c)";
-  return proc(context.name("fib6_rule_lookup"), { comment, params: [kind, iface, skb], result: "i32" }, body);
+    : [traceLookup6(look.kind), ...localThenMain(context, look), ...refuse(null, Errno.ENETUNREACH)];
 }
 
 export const traceLookup6 = (kind: Operand): Step =>
   traceLookup(TraceEvent.lookup6, kind, [...words6(flSaddr), ...words6(flDaddr)]);
 
-const localThenMain = (context: Context): Step[] =>
+const localThenMain = (context: Context, look: RuleLookup6): Step[] =>
   [RT_TABLE_LOCAL, RT_TABLE_MAIN].flatMap((id) => [
-    ...polLookup(context, inTable(context, id), id),
+    ...polLookup(look, inTable(context, id), id),
     when(ne(err, Errno.EAGAIN), answer(null, err)),
   ]);
 
-const fib6RulesOps = (context: Context): FibRulesOps => ({
+const fib6RulesOps = (context: Context, look: RuleLookup6): FibRulesOps => ({
   selectors: SELECTORS6,
   outside: (which, prefix) => {
     if (prefix.length === 0) return i32(0);
     if (which === "to") return eqz(ipv6PrefixEqual(flDaddr, prefix));
-    // RT6_LOOKUP_F_HAS_SADDR: a source that is still to be chosen matches no `from`.
-    return or(and(eqz(skb), ipv6AddrAny(flSaddr)), eqz(ipv6PrefixEqual(flSaddr, prefix)));
+    return or(eqz(look.hasSaddr), eqz(ipv6PrefixEqual(flSaddr, prefix)));
   },
   tosDiffers: (tos) => ne(and(flTos, INET_DSCP_MASK), tos),
-  lookUp: (id) => polLookup(context, inTable(context, id), id),
-  lookUpVrf: () => [
-    ...lookUpIn6(context, entry, argTable),
-    ...polLookup(context, entry, field(argTable, DEVICE.tableId)),
-  ],
+  lookUp: (id) => polLookup(look, inTable(context, id), id),
+  lookUpVrf: () => [...lookUpIn6(context, entry, argTable), ...polLookup(look, entry, field(argTable, DEVICE.tableId))],
   resultGroup: field(field(resHop, NEXT_HOP.device), DEVICE.group),
 });
 
@@ -107,8 +121,7 @@ export const lookUpIn6 = (context: Context, entry: typeof table, vrf: Operand): 
   when(table, switchKind(context, entry, table, flDaddr, 6)),
 ];
 
-/** What a table says whose longest match is `entry`. A received flow prefers next hops by the device it came in by. */
-const polLookup = (context: Context, entry: Operand, id: Operand): Step[] => [
-  set(err, callNet(context, "ip6_pol_route", entry, select(isInput, flIif, flOif), iface, skb)),
+const polLookup = (look: RuleLookup6, entry: Operand, id: Operand): Step[] => [
+  set(err, look.table(entry)),
   traceFib(id),
 ];

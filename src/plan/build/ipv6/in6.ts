@@ -9,7 +9,7 @@
  */
 
 import { IMAGE } from "../../../../runtime/abi.ts";
-import { LABELS, LINK_LOCAL, ORCHID, Scope6, SITE_LOCAL } from "../../../../runtime/net/in6.ts";
+import { LABELS, LINK_LOCAL, ORCHID, Scope6, SITE_LOCAL, V4MAPPED } from "../../../../runtime/net/in6.ts";
 import { mask6, type Prefix } from "../../../../runtime/net/ip.ts";
 import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
 import {
@@ -76,6 +76,10 @@ export function ipv6PrefixEqual(address: Operand, { address: network, length }: 
   });
   return tests.length === 0 ? i32(1) : tests.reduce(and);
 }
+
+/** Not IPV6_ADDR_UNICAST. */
+export const ipv6AddrNotUnicast = (address: Operand): Expr =>
+  or(or(ipv6AddrAny(address), ipv6AddrIsMulticast(address)), ipv6PrefixEqual(address, V4MAPPED));
 
 const LOOPBACK: Prefix = { address: 1n, length: 128 };
 

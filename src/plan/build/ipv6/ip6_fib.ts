@@ -150,7 +150,7 @@ const rt6Select: Step[] = [
   ...takeSecond,
 ];
 
-const FIB6_SELECT_PATH = "fib6_select_path";
+export const FIB6_SELECT_PATH = "fib6_select_path";
 
 /**
  * `fib6_select_path(alias, aliases, hash, oif, iface)`: the result's next hop becomes the one of its siblings that the hash picks, if the flow

@@ -3,7 +3,7 @@
  * k:net/netfilter/nft_payload.c nft_payload_eval, nft_exthdr.c, nft_meta.c nft_meta_get_eval, nft_bitwise.c, nft_lookup.c.
  */
 
-import type { Expr as ChainExpr, MetaKey, Payload } from "../../../../dsl/chain-model.ts";
+import type { Expr as ChainExpr, Fib, MetaKey, Payload } from "../../../../dsl/chain-model.ts";
 import { DEVICE } from "../../../../runtime/abi.ts";
 import { LOOPBACK_IFINDEX } from "../../../../runtime/brand.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../../runtime/net/ethernet.ts";
@@ -21,6 +21,7 @@ import {
   ne,
   type Operand,
   type Reg,
+  type Step,
   select,
   set,
   sub,
@@ -31,7 +32,8 @@ import { callNet, field, hasFlag, ifindexOrZero, readColumn } from "../context.t
 import { IPHDR_BYTES, iphdr, isMulticast } from "../in.ts";
 import { dev, iif, l3, l3slave, mac, mark, PacketType, pktType } from "../skb.ts";
 import type { RuleCode } from "./code.ts";
-import { INNER_OFFSET, tcpFindOption } from "./exthdr.ts";
+import { INNER_OFFSET, ipv4FindOption, tcpFindOption } from "./exthdr.ts";
+import { questionName, storeResult } from "./fib.ts";
 import { ipv6FindHdr } from "./pktinfo.ts";
 import {
   hookIn,
@@ -60,7 +62,7 @@ export function evaluate(code: RuleCode, e: ChainExpr): Wide {
     case "meta":
       return [meta(code, e.key)];
     case "fib":
-      throw new RangeError("fib is refused before (src/supported.ts)");
+      return [fib(code, e)];
     case "ct":
       return [i32(IP_CT_UNTRACKED)];
     case "bitwise": {
@@ -150,9 +152,26 @@ function findHeader(code: RuleCode, { op, type, offset, length }: ChainExpr & { 
     case "tcp":
       return tcpFindOption(type, offset + length);
     case "ipv4":
-      throw new RangeError("IPv4 options are refused before (src/supported.ts)");
+      if (view !== "ip") ofEtherType(code, EtherType.IPV4, IPHDR_BYTES);
+      return ipv4FindOption(type);
   }
 }
+
+function fib(code: RuleCode, e: Fib & ChainExpr): Expr {
+  const { view, context } = code.chain;
+  if (!isDeviceView(view)) return storeResult(e, callNet(context, questionName(view === "ip" ? 4 : 6, e)));
+  const ask = (family: 4 | 6): Step => set(told, callNet(context, questionName(family, e)));
+  code.add(
+    when(
+      eq(protocol, EtherType.IPV4),
+      [guard(l3, IPHDR_BYTES, code.breaks), ask(4)],
+      [when(ne(protocol, EtherType.IPV6), code.breaks), guard(l3, IPV6_HEADER_BYTES, code.breaks), ask(6)],
+    ),
+  );
+  return storeResult(e, code.hold(expr(told)));
+}
+
+const told = local("told");
 
 /** Breaks for packets of another protocol, and headers that are not all there. */
 function ofEtherType(code: RuleCode, type: number, bytes: number): void {

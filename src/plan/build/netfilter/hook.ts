@@ -8,37 +8,37 @@
  */
 import type { ChainHook, ChainId, HookChains } from "../../../../dsl/chain-model.ts";
 import { TraceEvent } from "../../../../runtime/abi.ts";
+import { HOOKS } from "../../../../runtime/hooks.ts";
 import { DropReason } from "../../../../runtime/verdict.ts";
 import { SCRATCH_BYTES } from "../../../netfilter/layout.ts";
-import { reached, usesTransport, writesPayload } from "../../../netfilter/reach.ts";
+import { reached, stepsOf, usesFib, usesIpv4Options, usesTransport, writesPayload } from "../../../netfilter/reach.ts";
 import {
-  add,
   call,
   eq,
   ge,
-  load,
   local,
   lt,
   ne,
   type Operand,
   type Proc,
-  repeat,
   ret,
   run,
   type Step,
   select,
   set,
-  store,
   sub,
   tail,
   trace,
   when,
 } from "../../ir.ts";
 import { type Context, callNet, KFREE_SKB, passHook, proc } from "../context.ts";
-import { l3, mark, pktType } from "../skb.ts";
+import { l3, mac, mark, pktType } from "../skb.ts";
 import { chainContext, requiresOf } from "./chain.ts";
+import { COPY_BYTES } from "./copy_bytes.ts";
+import { nfFwdNetdevEgress } from "./nf_dup_netdev.ts";
+import { routeTableHook } from "./nft_chain_route.ts";
 import { setPktinfo } from "./pktinfo.ts";
-import { hookIn, hookOut, priority } from "./registers.ts";
+import { hookData, hookIn, hookNumber, hookOut, priority } from "./registers.ts";
 import { nftReject, REJECT, rejects, tellSender } from "./reject.ts";
 import { ChainResult } from "./rule.ts";
 import { isDeviceView, type View, viewOf } from "./view.ts";
@@ -110,11 +110,22 @@ function hookProc(context: Context, name: string, lists: readonly HookChains[]):
 }
 
 function judge(context: Context, view: View, hook: ChainHook, chain: ChainId): Step[] {
+  const { netfilter } = context.net;
+  const own = reached(netfilter, [chain]);
   const told = hook === "output" || hook === "postrouting" ? tellSender : [];
   const dropped: Step[] = [...told, run(KFREE_SKB, [DropReason.NETFILTER_DROP]), ret(1)];
   const rejected: Step[] = [when(nftReject(context, view, result), [...told, ret(1)]), ...dropped];
+  const runs = doChain(context, view, chain);
+  const isRoute = netfilter.chains[chain].base?.type === "route";
   return [
-    ...doChain(context, view, chain),
+    ...(usesFib(own) ? [set(hookNumber, HOOKS.indexOf(hook))] : []),
+    ...(usesIpv4Options(own) ? [set(hookData, view === "egress" ? mac : l3)] : []),
+    ...(isRoute
+      ? routeTableHook(context, view === "ip6" ? 6 : 4, runs, eq(result, ChainResult.ACCEPT), dropped)
+      : runs),
+    ...(stepsOf(own).some(({ kind }) => kind === "fwd")
+      ? [when(eq(result, ChainResult.FWD), nfFwdNetdevEgress(context))]
+      : []),
     ...(rejects(context, chain) ? [when(ge(result, REJECT), rejected)] : []),
     when(eq(result, ChainResult.DROP), dropped),
   ];
@@ -137,9 +148,12 @@ function cloneProc(context: Context, name: string, list: HookChains): Proc {
   const saved = [mark, priority, pktType].map((reg) => [reg, local(`saved_${reg.name}`)] as const);
   const { scratch } = context.layout.netfilter;
   const bytes = writesPayload(reached(context.net.netfilter, list.chains));
+  // No header stands behind as many bytes as the scratch memory holds.
+  const behind = sub(tail, l3);
+  const saves = select(lt(behind, SCRATCH_BYTES), behind, SCRATCH_BYTES);
   const restore = [
     ...saved.map(([reg, before]) => set(reg, before)),
-    ...(bytes ? [run(COPY_BYTES, [scratch, l3, sub(tail, l3)])] : []),
+    ...(bytes ? [run(COPY_BYTES, [scratch, l3, saves])] : []),
   ];
   const body = list.chains.flatMap((chain) => [
     ...doChain(context, view, chain),
@@ -149,27 +163,11 @@ function cloneProc(context: Context, name: string, list: HookChains): Proc {
   const options = { comment, params: [input, output], result: "i32" as const, requires: requiresOf(view) };
   return proc(context.name(`${name}.clone`), options, [
     ...saved.map(([reg, before]) => set(before, reg)),
-    ...(bytes ? [run(COPY_BYTES, [l3, scratch, sub(tail, l3)])] : []),
+    ...(bytes ? [run(COPY_BYTES, [l3, scratch, saves])] : []),
     set(hookIn, input),
     set(hookOut, output),
     ...body,
     ...restore,
     ret(1),
   ]);
-}
-
-const COPY_BYTES = "copy_bytes";
-
-/** `copy_bytes(from, to, bytes)`: of a packet, to the scratch memory or back; no header stands behind as many bytes as that holds. */
-export function copyBytesProc(): Proc {
-  const [source, target, bytes] = [local("from"), local("to"), local("bytes")];
-  const body: Step[] = [
-    repeat(select(lt(bytes, SCRATCH_BYTES), bytes, SCRATCH_BYTES), "bytes", [
-      store("image", 1, target, 0, load("image", 1, source)),
-      set(source, add(source, 1)),
-      set(target, add(target, 1)),
-    ]),
-    ret(),
-  ];
-  return proc(COPY_BYTES, { comment: "skb_clone, as far as chains write", params: [source, target, bytes] }, body);
 }

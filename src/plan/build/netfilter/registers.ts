@@ -34,6 +34,16 @@ export const redirectDevice = skbReg("redirect_device");
 /** skb_do_redirect sends the packet: netfilter, a layer above, is not asked at egress: 1 or 0. */
 export const nfSkipEgress = skbReg("nf_skip_egress");
 
+/** skb->data at the hook: what it sees starts here, a cursor. Set where a chain reads IPv4 options. */
+export const hookData = skbReg("hook_data");
+/** The hook, by its place in HOOKS. Set where a chain asks `fib`. */
+export const hookNumber = skbReg("hook_number");
+
+/** Transmissions by `fwd` and `dup` nested in each other (nf_dup_skb_recursion). */
+export const dupRecursion = skbReg("dup_recursion");
+/** The batch that the packet is in, where copies are appended to. Set where a chain makes some. */
+export const batchBase = skbReg("batch_base");
+
 export const CHAIN_REGS: readonly Reg[] = [
   ...[
     hookIn,
@@ -50,4 +60,5 @@ export const CHAIN_REGS: readonly Reg[] = [
     redirectDevice,
     nfSkipEgress,
   ],
+  ...[hookData, hookNumber, dupRecursion, batchBase],
 ];

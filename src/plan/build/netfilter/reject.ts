@@ -13,7 +13,6 @@ import type { ChainId, Reject } from "../../../../dsl/chain-model.ts";
 import { RouteTypeCode, TraceEvent } from "../../../../runtime/abi.ts";
 import { PacketFlag } from "../../../../runtime/batch.ts";
 import { Icmp6Type } from "../../../../runtime/net/icmp6.ts";
-import { type Prefix, parseIp } from "../../../../runtime/net/ip.ts";
 import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
 import { DropReason, Verdict } from "../../../../runtime/verdict.ts";
 import { reached, stepsOf } from "../../../netfilter/reach.ts";
@@ -64,15 +63,7 @@ import { loopbackDev } from "../dst.ts";
 import { lookupKind } from "../fib_rules.ts";
 import { flowi4 } from "../flow.ts";
 import { HEADER, ICMP_DEST_UNREACH, IP_OFFSET, iphdr, Protocol } from "../in.ts";
-import {
-  HEADER6,
-  IN6ADDR_ANY,
-  ipv6AddrAny,
-  ipv6AddrIsMulticast,
-  ipv6hdr,
-  ipv6PrefixEqual,
-  words6,
-} from "../ipv6/in6.ts";
+import { HEADER6, IN6ADDR_ANY, ipv6AddrNotUnicast, ipv6hdr, words6 } from "../ipv6/in6.ts";
 import { l3mdevMaster } from "../l3mdev.ts";
 import { DstInput, dev, dstDev, dstInput, dstType, l3 } from "../skb.ts";
 import { writeExtent } from "../verdict.ts";
@@ -214,16 +205,10 @@ function nfReject6FillSkbDst(context: Context): Proc {
   return proc(context.name("nf_reject6_fill_skb_dst"), { comment, result: "i32", requires: HEADER6 }, body);
 }
 
-const V4_MAPPED: Prefix = { address: parseIp("::ffff:0:0")!, length: 96 };
-
-/** Not IPV6_ADDR_UNICAST. */
-const notUnicast = (address: Operand): Expr =>
-  or(or(ipv6AddrAny(address), ipv6AddrIsMulticast(address)), ipv6PrefixEqual(address, V4_MAPPED));
-
 function nfSendReset6(context: Context): Proc {
   const { saddr, daddr } = ipv6hdr;
   const body: Step[] = [
-    when(or(notUnicast(saddr), notUnicast(daddr)), silent),
+    when(or(ipv6AddrNotUnicast(saddr), ipv6AddrNotUnicast(daddr)), silent),
     run(UPPER_LAYER),
     when(ne(tprot, Protocol.TCP), silent),
     set(at, thoff),

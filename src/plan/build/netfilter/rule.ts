@@ -48,6 +48,7 @@ import {
   unary,
   when,
 } from "../../ir.ts";
+import { runNet } from "../context.ts";
 import { mark, PacketType, pktType } from "../skb.ts";
 import { type ChainContext, RuleCode } from "./code.ts";
 import { evaluate, lookUp, skbLength } from "./expr.ts";
@@ -63,6 +64,8 @@ export const ChainResult = {
   CONTINUE: 0,
   ACCEPT: 1,
   DROP: 2,
+  /** At a device's hook: `redirect_device` has the frame to send. */
+  FWD: 3,
   /** REJECT (reject.ts) and above: dropped, and the sender is told. In programs PROGRAM_RESULT and above. */
 } as const;
 /** And the place in RULE_DECISIONS of what a rule of a program says. */
@@ -197,8 +200,11 @@ function effect(code: RuleCode, { list, index }: Place, step: Effect, at: number
     case "write payload":
       writePayload(code, step);
       break;
-    case "dup":
-      throw new RangeError("dup is refused before (src/supported.ts)");
+    case "dup": {
+      const [device] = evaluate(code, step.device);
+      code.add(runNet(code.chain.context, "nf_dup_netdev_egress", device));
+      break;
+    }
   }
 }
 
@@ -236,8 +242,11 @@ function verdict(code: RuleCode, place: Place, step: Verdict): void {
       );
       break;
     }
-    case "fwd":
-      throw new RangeError("fwd is refused before (src/supported.ts)");
+    case "fwd": {
+      const [device] = evaluate(code, step.device);
+      code.add(set(redirectDevice, device), traceRule(place, "fwd"), ret(ChainResult.FWD));
+      break;
+    }
     default:
       code.add(...decide(code, place, step));
   }
