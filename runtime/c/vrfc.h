@@ -98,6 +98,7 @@
 #define VRFC_BATCH_HEADER_CAPACITY 0u
 #define VRFC_BATCH_HEADER_SLOT_SIZE 4u
 #define VRFC_BATCH_HEADER_SLOTS 8u
+#define VRFC_BATCH_HEADER_COUNT 12u
 #define VRFC_BATCH_HEADER_SIZE 64u
 
 /* Columns of a batch: u32[capacity] each, from VRFC_BATCH_HEADER_SIZE on. */
