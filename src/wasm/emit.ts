@@ -43,7 +43,7 @@ export interface EmitOptions {
   readonly maximumPages: number;
   /** Addresses of three words: where the next trace record goes, the end of the region, and "a record was lost". */
   readonly traceRegion: { readonly cursor: number; readonly end: number; readonly lost: number };
-  /** 0: as the plan says; 1: without turning bytes where that can be avoided; 2: and through binaryen's optimiser. */
+  /** 0: as the plan says; 1: without turning bytes where that can be avoided; 2: and through passes of binaryen's. */
   readonly level: 0 | 1 | 2;
   readonly simd?: boolean;
   /** Works in the memory of another module: the names by which that and the place of its own state are imported. */
@@ -85,6 +85,7 @@ function buildModule(module: WasmModule, units: readonly Unit[], options: EmitOp
     for (const proc of unit.plan.procs) new ProcEmitter(module, unit, results, options).emit(proc);
   }
   if (level === 2) module.optimize();
+  module.pack();
   if (!module.validate()) throw new Error("internal error: the emitted module is not valid WebAssembly");
 }
 
