@@ -1,6 +1,6 @@
 /** Who calls whom in a plan, and what a call may change in the packet in flight. */
 import type { Plan, Proc } from "./ir.ts";
-import { allExpressions, allSteps, regKey } from "./visit.ts";
+import { allExpressions, allSteps, remembered, skbSetIn } from "./visit.ts";
 
 /** What a proc by itself says of these things. */
 interface ProcFacts {
@@ -11,21 +11,13 @@ interface ProcFacts {
   readonly own: Effects;
 }
 
-/** Procs do not change, so what is known of one is worth keeping: every pass asks for it again. */
-const known = new WeakMap<Proc, ProcFacts>();
-
-function factsOf(proc: Proc): ProcFacts {
-  const before = known.get(proc);
-  if (before !== undefined) return before;
+const factsOf: (proc: Proc) => ProcFacts = remembered(({ body }) => {
   const calls = new Map<string, number>();
-  for (const e of allExpressions(proc.body)) if (e.kind === "call") calls.set(e.proc, (calls.get(e.proc) ?? 0) + 1);
-  const steps = allSteps(proc.body);
-  const sets = new Set(steps.flatMap((s) => (s.kind === "set" && s.reg.scope === "skb" ? [regKey(s.reg)] : [])));
+  for (const e of allExpressions(body)) if (e.kind === "call") calls.set(e.proc, (calls.get(e.proc) ?? 0) + 1);
+  const steps = allSteps(body);
   const writes = steps.some(({ kind }) => kind === "store" || kind === "put" || kind === "trace");
-  const found = { calls, size: steps.length, own: { sets, writes } };
-  known.set(proc, found);
-  return found;
-}
+  return { calls, size: steps.length, own: { sets: skbSetIn(body), writes } };
+});
 
 /** Names that a proc calls, and how often, in order of first appearance. */
 export const callsOf = (proc: Proc): ReadonlyMap<string, number> => factsOf(proc).calls;

@@ -2,7 +2,7 @@
  * Walks over plans that know nothing of any pass: the parts of an expression or step, and the same thing rebuilt with
  * other parts. Parts come in order of evaluation. What did not change keeps its identity.
  */
-import type { Expr, Proc, Reg, Step } from "./ir.ts";
+import { type Expr, type Proc, type Reg, type Step, tail } from "./ir.ts";
 
 /** The operands of an expression, in order of evaluation. */
 export function operands(e: Expr): readonly Expr[] {
@@ -48,12 +48,15 @@ function withOperands(e: Expr, parts: readonly Expr[]): Expr {
   }
 }
 
-/** Rewrites bottom-up: `f` sees an expression whose operands have been rewritten already. */
-export function mapExpr(e: Expr, f: (e: Expr) => Expr): Expr {
+/** Maps the operands. */
+export function mapOperands(e: Expr, f: (operand: Expr) => Expr): Expr {
   const parts = operands(e);
-  const mapped = mapAll(parts, (part) => mapExpr(part, f));
-  return f(mapped === parts ? e : withOperands(e, mapped));
+  const mapped = mapAll(parts, f);
+  return mapped === parts ? e : withOperands(e, mapped);
 }
+
+/** Rewrites bottom-up: `f` sees an expression whose operands have been rewritten already. */
+export const mapExpr = (e: Expr, f: (e: Expr) => Expr): Expr => f(mapOperands(e, (part) => mapExpr(part, f)));
 
 /** The expressions that a step itself evaluates, in order; not those of the steps inside it. */
 export function expressions(s: Step): readonly Expr[] {
@@ -187,14 +190,61 @@ export function allOperands(of: readonly Expr[]): Expr[] {
 /** Every expression of a body, operands of expressions included. */
 export const allExpressions = (body: readonly Step[]): Expr[] => allOperands(allSteps(body).flatMap(expressions));
 
+/** Expressions, steps and lists of steps do not change, so what is known of one is worth keeping: every pass asks for it again. */
+export function remembered<K extends object, V extends object>(find: (of: K) => V): (of: K) => V {
+  const known = new WeakMap<K, V>();
+  return (of) => {
+    const before = known.get(of);
+    if (before !== undefined) return before;
+    const found = find(of);
+    known.set(of, found);
+    return found;
+  };
+}
+
 export const hasCall = (e: Expr): boolean => e.kind === "call" || operands(e).some(hasCall);
 
 /** Registers with equal keys are the same register within a proc. Locals of different procs are different. */
 export const regKey = (reg: Reg): string => (reg.scope === "skb" ? `skb.${reg.name}` : reg.name);
 
 /** The registers that the evaluation of an expression itself reads, calls aside. */
-export const registersRead = (e: Expr): Reg[] =>
-  allOperands([e]).flatMap((part) => (part.kind === "reg" ? [part.reg] : part.kind === "packet" ? [part.cursor] : []));
+export const registersRead: (e: Expr) => readonly Reg[] = remembered((e) =>
+  allOperands([e]).flatMap((part) => (part.kind === "reg" ? [part.reg] : part.kind === "packet" ? [part.cursor] : [])),
+);
+
+/** The registers that a step itself reads, not those inside it. */
+export const readBy: (s: Step) => readonly Reg[] = remembered((s) => {
+  const read = expressions(s).flatMap(registersRead);
+  if (s.kind === "guard") read.push(s.cursor, tail);
+  if (s.kind === "put") read.push(s.cursor);
+  return read;
+});
+
+/** The registers of the packet in flight that a list of steps reads, by key. */
+export const skbReadIn: (body: readonly Step[]) => ReadonlySet<string> = remembered(
+  (body) =>
+    new Set(
+      allSteps(body)
+        .flatMap(readBy)
+        .filter((reg) => reg.scope === "skb")
+        .map(regKey),
+    ),
+);
+
+/** Those that it sets. */
+export const skbSetIn: (body: readonly Step[]) => ReadonlySet<string> = remembered(
+  (body) => new Set(allSteps(body).flatMap((s) => (s.kind === "set" && s.reg.scope === "skb" ? [regKey(s.reg)] : []))),
+);
+
+/** The procs that a list of steps calls. */
+export const callsIn: (body: readonly Step[]) => readonly string[] = remembered((body) => [
+  ...new Set(allExpressions(body).flatMap((e) => (e.kind === "call" ? [e.proc] : []))),
+]);
+
+/** The registers that it sets, by key. */
+export const setIn: (body: readonly Step[]) => ReadonlySet<string> = remembered(
+  (body) => new Set(allSteps(body).flatMap((s) => (s.kind === "set" ? [regKey(s.reg)] : []))),
+);
 
 /** Maps the bodies of procs: of all, or of those named. */
 export const mapProcs = (

@@ -9,9 +9,8 @@
  * flight live at every return and call, unless no proc of the plan ever reads them: then they do not live at all, and
  * the plan ends up without them.
  */
-import type { Plan, Reg, Step } from "../ir.ts";
-import { tail } from "../ir.ts";
-import { allSteps, expressions, hasCall, mapProcs, registersRead, regKey } from "../visit.ts";
+import { type Plan, type Step, tail } from "../ir.ts";
+import { expressions, hasCall, mapProcs, readBy, regKey, remembered, skbReadIn, skbSetIn } from "../visit.ts";
 import type { Only } from "./pass.ts";
 
 type Live = ReadonlySet<string>;
@@ -19,35 +18,20 @@ type Live = ReadonlySet<string>;
 export function deadSets(plan: Plan, only?: Only): Plan {
   const read = skbRead(plan);
   const procs = mapProcs(plan.procs, (body) => new Liveness(read).steps(body, read).steps, only);
-  const named = new Set([...read, ...skbSet({ ...plan, procs })]);
+  const named = new Set([...read, ...procs.flatMap(({ body }) => [...skbSetIn(body)])]);
   const skb = plan.skb.filter((reg) => named.has(regKey(reg)));
   return procs === plan.procs && skb.length === plan.skb.length ? plan : { procs, skb };
 }
 
 /** Keys of skb registers that some proc reads; `tail` always. */
-function skbRead(plan: Plan): Live {
-  const read = [tail];
-  for (const { body, requires } of plan.procs) {
-    for (const { cursor } of requires) read.push(cursor);
-    for (const step of allSteps(body)) read.push(...readBy(step));
-  }
-  return new Set(read.filter((reg) => reg.scope === "skb").map(regKey));
+function skbRead({ procs }: Plan): Live {
+  const required = procs.flatMap(({ requires }) =>
+    requires.flatMap(({ cursor }) => (cursor.scope === "skb" ? [regKey(cursor)] : [])),
+  );
+  return new Set([regKey(tail), ...required, ...procs.flatMap(({ body }) => [...skbReadIn(body)])]);
 }
 
-function skbSet(plan: Plan): Set<string> {
-  const set = new Set<string>();
-  for (const { body } of plan.procs)
-    for (const step of allSteps(body)) if (step.kind === "set" && step.reg.scope === "skb") set.add(regKey(step.reg));
-  return set;
-}
-
-/** Registers that the step itself reads, not those inside it. */
-function readBy(step: Step): Reg[] {
-  const read = expressions(step).flatMap(registersRead);
-  if (step.kind === "guard") read.push(step.cursor, tail);
-  if (step.kind === "put") read.push(step.cursor);
-  return read;
-}
+const keysRead: (step: Step) => ReadonlySet<string> = remembered((step) => new Set(readBy(step).map(regKey)));
 
 class Liveness {
   /** Keys that live at a return, and at a call. */
@@ -126,8 +110,7 @@ class Liveness {
   }
 
   #reading(step: Step, after: Live): Live {
-    const read = readBy(step).map(regKey);
-    const live = union(after, read);
+    const live = union(after, keysRead(step));
     return expressions(step).some(hasCall) ? union(live, this.#outside) : live;
   }
 }

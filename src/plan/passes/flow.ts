@@ -6,7 +6,7 @@
  */
 import type { Effects } from "../callgraph.ts";
 import type { Expr, Reg, Step } from "../ir.ts";
-import { allExpressions, allOperands, allSteps, expressions, hasCall, mapBodies, regKey } from "../visit.ts";
+import { allOperands, callsIn, expressions, hasCall, mapBodies, setIn } from "../visit.ts";
 
 /** Facts about registers by key; null: no path comes here. */
 export type Facts<T> = ReadonlyMap<string, T> | null;
@@ -116,10 +116,8 @@ class Forward<T> {
 
 /** Keys of all registers that the steps may set, themselves or through calls. */
 export function changedBy(body: readonly Step[], effects: ReadonlyMap<string, Effects>): ReadonlySet<string> {
-  const changed = new Set<string>();
-  for (const step of allSteps(body)) if (step.kind === "set") changed.add(regKey(step.reg));
-  for (const e of allExpressions(body))
-    if (e.kind === "call") for (const key of effects.get(e.proc)?.sets ?? []) changed.add(key);
+  const changed = new Set(setIn(body));
+  for (const proc of callsIn(body)) for (const key of effects.get(proc)?.sets ?? []) changed.add(key);
   return changed;
 }
 

@@ -11,7 +11,7 @@
 import { callOrder, type Effects, effectsOf } from "../callgraph.ts";
 import type { Expr, Plan, Proc, Reg } from "../ir.ts";
 import { tail } from "../ir.ts";
-import { allExpressions, allSteps, mapExpr, mapExpressions, mapProcs, regKey } from "../visit.ts";
+import { allExpressions, allSteps, mapExpr, mapExpressions, mapProcs, readBy, regKey, remembered } from "../visit.ts";
 import { type ForwardPass, forward } from "./flow.ts";
 import type { Only } from "./pass.ts";
 
@@ -40,15 +40,16 @@ export function propagate(plan: Plan, only?: Only): Plan {
 }
 
 /** Registers that the proc uses to reach into the packet. */
-function cursorsOf(proc: Proc): Reg[] {
-  const cursors = proc.requires.map(({ cursor }) => cursor);
-  for (const step of allSteps(proc.body)) if (step.kind === "guard" || step.kind === "put") cursors.push(step.cursor);
-  for (const e of allExpressions(proc.body)) if (e.kind === "packet") cursors.push(e.cursor);
+const cursorsOf: (proc: Proc) => readonly Reg[] = remembered(({ requires, body }) => {
+  const cursors = requires.map(({ cursor }) => cursor);
+  for (const step of allSteps(body)) if (step.kind === "guard" || step.kind === "put") cursors.push(step.cursor);
+  for (const e of allExpressions(body)) if (e.kind === "packet") cursors.push(e.cursor);
   return cursors;
-}
+});
 
 const propagation = (cursors: ReadonlySet<string>): ForwardPass<Value> => ({
   rewrite: (step, facts) => {
+    if (!readBy(step).some((reg) => facts.has(regKey(reg)))) return [step];
     const part = replacement(facts);
     return [mapExpressions(step, (e) => mapExpr(e, part))];
   },

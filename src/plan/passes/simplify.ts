@@ -5,7 +5,7 @@
  */
 import type { Expr, Plan, Step } from "../ir.ts";
 import { typeOf } from "../ir.ts";
-import { mapExpr, mapExpressions, mapProcs, mapSteps } from "../visit.ts";
+import { mapExpressions, mapOperands, mapProcs, mapSteps, operands, remembered } from "../visit.ts";
 import type { Only } from "./pass.ts";
 import { type Bindings, constantOf, foldBinary, foldUnary, type Rewrite, rewriterOf } from "./pattern.ts";
 
@@ -130,7 +130,9 @@ function simplifyStep(step: Step): Step {
   return condition === null ? simple : { ...simple, condition };
 }
 
-export const simplifyExpr = (e: Expr): Expr => mapExpr(e, settle);
+const simplified: (e: Expr) => Expr = remembered((e) => settle(mapOperands(e, simplifyExpr)));
+
+export const simplifyExpr = (e: Expr): Expr => (operands(e).length === 0 ? e : simplified(e));
 
 /** `e` over simple operands; what a rewrite builds may be simplified again, inside too. */
 function settle(e: Expr): Expr {
