@@ -38,7 +38,10 @@ describe.each(ENGINES)("the seed's cases: $name", (engine) => {
     expect(countLines(comparison)).toEqual(["hooks of pings: 20 of 20", "pings: 20 of 20"]);
     expectSameOutput(walks, answers);
   });
+});
 
+// Traces are of the plan that is not inlined, at level 2 as well.
+describe.each(QUICK_ENGINES)("the seed's cases, step by step: $name", (engine) => {
   test.each(readSteps())("rules and tables of case $case: $cmd", { timeout: COMPILE_TIMEOUT }, async (recorded) => {
     const { model, why } = networks.get(networkOf(recorded));
     if (model === null) throw new Error(why);
