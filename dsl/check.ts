@@ -13,7 +13,7 @@
 import type { File, KernelDecl, Test } from "./ast.ts";
 import { assignAddresses } from "./check/addresses.ts";
 import { checkChains } from "./check/chains.ts";
-import type { DeviceSpec, MacPool } from "./check/devices.ts";
+import type { DeviceSpec, MachineDevice, MacPool } from "./check/devices.ts";
 import { collectDevices, createDevices, enslave } from "./check/devices.ts";
 import type { NetDraft } from "./check/draft.ts";
 import { createNet } from "./check/draft.ts";
@@ -44,6 +44,14 @@ export interface CheckOptions {
   readonly kernel?: KernelProfile;
   /** Reads what `routes from` names; may throw. Without it such a line is an error. */
   readonly readFile?: ReadFile;
+  /** Devices of the machine that the text is for: what it does not say of them, they say. */
+  readonly machine?: Machine;
+}
+
+/** The devices of a namespace as they really are. */
+export interface Machine {
+  readonly namespace: string;
+  readonly devices: ReadonlyMap<string, MachineDevice>;
 }
 
 export interface CheckResult {
@@ -59,7 +67,8 @@ export function check(file: File, source: Source, options: CheckOptions = {}): C
   const report = createReporter(source);
   const kernel = options.kernel ?? kernelOf(file, report);
   const read = options.readFile && cached(options.readFile);
-  const build = (test: Test | null) => buildNets(gatherNamespaces(file, test, report), kernel, read, report);
+  const build = (test: Test | null) =>
+    buildNets(gatherNamespaces(file, test, report), kernel, read, report, options.machine);
   const nets = build(null);
   const tests = file.items.filter((item): item is Test => item.kind === "test");
   checkTestNames(tests, report);
@@ -117,11 +126,15 @@ function buildNets(
   kernel: KernelProfile,
   read: ReadFile | undefined,
   report: Reporter,
+  machine?: Machine,
 ): Net[] {
   const nets = namespaces.map(({ name }, index) => createNet(name, index, kernel));
   const specs = namespaces.map((namespace) => collectDevices(namespace, report));
   const macs: MacPool = { taken: new Set() };
-  for (const net of nets) createDevices(net, specs[net.index], macs, report);
+  for (const net of nets) {
+    const real = machine?.namespace === net.name ? machine.devices : undefined;
+    createDevices(net, specs[net.index], macs, report, real);
+  }
   for (const net of nets) enslave(net, specs[net.index], report);
   joinWires(nets, specs, report);
   for (const net of nets) {

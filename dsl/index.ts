@@ -1,6 +1,6 @@
 /** The language: text to checked model. What a program that embeds the compiler needs of this part. */
 export type * from "./ast.ts";
-export type { CheckOptions, CheckResult } from "./check.ts";
+export type { CheckOptions, CheckResult, Machine } from "./check.ts";
 export { check } from "./check.ts";
 export type { TextResult } from "./check-text.ts";
 export { checkText } from "./check-text.ts";

@@ -68,6 +68,8 @@ describe("packages", () => {
   test("chevrotain only in dsl", () => only("chevrotain", ({ from }) => within(from, "dsl")));
   test("binaryen only in src/wasm, and only when it is needed", () =>
     only("binaryen", ({ from, kind }) => within(from, "src/wasm") && kind !== "static"));
+  test("koffi only in src/forward, and only when it is needed", () =>
+    only("koffi", ({ from, kind }) => within(from, "src/forward") && kind !== "static"));
   test("cac only in the command line", () => only("cac", ({ from }) => within(from, "src/cli")));
   test("vitest and fast-check only in tests", () => {
     for (const name of ["vitest", "fast-check"]) only(name, ({ from }) => within(from, "test"));
@@ -76,6 +78,7 @@ describe("packages", () => {
     const developing = ({ from }: Edge): boolean => within(from, "test") || from === "dsl/generate-cst.ts";
     const declared = (edge: Edge): boolean =>
       nameOf(edge.specifier) in manifest.dependencies ||
+      nameOf(edge.specifier) in manifest.optionalDependencies ||
       (nameOf(edge.specifier) in manifest.devDependencies && developing(edge));
     expect(packages.filter((edge) => !edge.specifier.startsWith("node:") && !declared(edge)).map(show)).toEqual([]);
   });

@@ -109,7 +109,21 @@ function nextMac(pool: MacPool, net: NetDraft): Mac {
   return mac;
 }
 
-export function createDevices(net: NetDraft, specs: Map<string, DeviceSpec>, macs: MacPool, report: Reporter): void {
+/** What a real device says of itself. */
+export interface MachineDevice {
+  readonly mac: Mac;
+  /** Bytes of an IP packet. */
+  readonly mtu: number;
+}
+
+/** @param real devices of the machine, whose addresses and MTUs stand where the text gives none */
+export function createDevices(
+  net: NetDraft,
+  specs: Map<string, DeviceSpec>,
+  macs: MacPool,
+  report: Reporter,
+  real?: ReadonlyMap<string, MachineDevice>,
+): void {
   const indexes = fixedIndexes(specs, report);
   net.devices.push(createLoopback(specs.get(LOOPBACK), report));
   let last: number = LOOPBACK_IFINDEX;
@@ -122,7 +136,11 @@ export function createDevices(net: NetDraft, specs: Map<string, DeviceSpec>, mac
       while ([...indexes.values()].includes(last));
       index = last;
     }
-    net.devices.push(createDevice(net, spec, ifIndex(index), macs, report));
+    const device = createDevice(net, spec, ifIndex(index), macs, report);
+    const own = real?.get(name);
+    if (own !== undefined && propertyOf(spec, "lladdr") === undefined) device.mac = own.mac;
+    if (own !== undefined && propertyOf(spec, "mtu") === undefined) device.mtu = own.mtu;
+    net.devices.push(device);
   }
 }
 

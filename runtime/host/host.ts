@@ -12,9 +12,10 @@
  *                  closed port,       output()        NEIGHBOUR     NEIGHBOUR    wire
  *                  sockets
  *
- * Works over any `Engine`, one packet at a time; time is the clock's. Given the same calls it does the same things.
+ * Works over any `Engine`, one packet at a time; time is the clock's. Given the same calls it does the same things. A forwarder that
+ * judges packets by batches hands in what is left to do by `judged`.
  *
- * Not here: source routes, neighbour ageing.
+ * Not here: source routes.
  */
 import { RouteTypeCode } from "../abi.ts";
 import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag } from "../batch.ts";
@@ -62,7 +63,13 @@ export interface HostOptions {
   readonly clock: Clock;
   /** Puts a frame on the wire of a device. */
   readonly transmit: (device: number, frame: Uint8Array) => void;
-  readonly record: (event: PacketEvent) => void;
+  /** Is told each packet's way; without it no trace is taken. */
+  readonly record?: (event: PacketEvent) => void;
+  /**
+   * Sockets that are not this host's: offered every packet for it, by `skbDevice` (the VRF) and `sdif` (the slave).
+   * @returns whether they take it
+   */
+  readonly sockets?: (packet: Judgement) => boolean;
 }
 
 /** In a microsecond of the clock. */
@@ -97,6 +104,11 @@ interface ReceivedFragment extends Fragment {
   readonly arrival: Arrival;
 }
 const FROM_SOCKET: Arrival = { groupFrame: false, received: null, options: null };
+/** A frame's arrival, of an IP packet without options. */
+function arrivalOf(frame: Uint8Array): Arrival {
+  const ethernet = new EthernetView(withoutPriorityTags(frame));
+  return { groupFrame: isGroup(ethernet.destination), received: ethernet.payload, options: null };
+}
 /** A broadcast of this host itself: not PACKET_HOST, so that it is not answered. */
 const LOOPED_BACK: Arrival = { ...FROM_SOCKET, groupFrame: true };
 
@@ -143,6 +155,7 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
       resolved: (device: number, address: Ip, mac: Mac, queue: readonly Waiting[]) =>
         this.#neighbourResolved(device, address, mac, queue),
       failed: (device: number, queue: readonly Waiting[]) => this.#neighbourFailed(device, queue),
+      forgotten: (device: number, address: Ip) => this.#engine.setNeighbour(device, address, null),
     };
     this.neighbours = new Neighbours<Ipv4>(options.clock, {
       ...resolution,
@@ -220,6 +233,41 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     if (found.verdict === Verdict.FOUND && typeof found.source === "number") return found.source;
     const towards = typeof nextHop === "number" ? nextHop : destination;
     return this.devices.selectAddress(outDevice, towards, AddressScope.UNIVERSE);
+  }
+
+  /**
+   * What follows from a verdict that was given elsewhere.
+   * @param batch the engine's own, packet `index` judged
+   * @param packet as it was given to the engine: a frame for RECEIVE (without IPv4 options), an IP packet for OUTPUT
+   */
+  judged(
+    batch: PacketBatch,
+    index: number,
+    packet: Uint8Array,
+    entry: typeof Entry.RECEIVE | typeof Entry.OUTPUT,
+  ): void {
+    const device = batch.column("device")[index];
+    const judged = resultOf(batch, [], index);
+    this.#act(judged, packet, device, entry === Entry.OUTPUT ? FROM_SOCKET : arrivalOf(packet));
+  }
+
+  /** Takes over what another host of devices with the same names has learned, and the packets that wait there. */
+  adopt(other: Host): void {
+    const renumber = (device: number) => this.devices.named(other.devices.name(device))?.ifindex;
+    this.neighbours.adopt(other.neighbours, renumber);
+    this.neighbours6.adopt(other.neighbours6, renumber);
+  }
+
+  /** neigh_ifdown: a device has gone. */
+  forgetNeighbours(device: number): void {
+    this.neighbours.flush(device);
+    this.neighbours6.flush(device);
+  }
+
+  /** To be called about once a second where neighbours are real: asks for those not heard of (neighbours.ts). */
+  confirmNeighbours(): void {
+    this.neighbours.confirm();
+    this.neighbours6.confirm();
   }
 
   output(packet: Uint8Array, meta: OutputMeta): Judgement {
@@ -320,6 +368,7 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
         this.transmit(judged.outDevice, judged.packet);
         break;
       case Verdict.LOCAL:
+        if (this.#options.sockets?.(judged)) break;
         if (isIpv6(judged.ip)) this.ipv6.deliver(judged, arrival.groupFrame, device);
         else if (new Ipv4View(judged.ip).isFragment) this.#reassemble(judged, arrival);
         else this.#deliver(judged, arrival);
@@ -459,13 +508,22 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
   /** Lets the engine decide, on the record. */
   #judge(packet: Uint8Array, meta: EntryMeta): Judgement {
     this.#put(packet, meta);
-    const [judged, ...copies] = this.#engine.trace(this.#batch).map((trace, i) => this.#result(trace, i));
-    const { entry, device } = meta;
+    const { record } = this.#options;
+    const [judged, ...copies] = record === undefined ? this.#processed() : this.#traced(packet, meta, record);
+    for (const copy of copies) this.#actOn(copy, packet, meta.device, FROM_SOCKET);
+    return judged;
+  }
+
+  #processed(): Judgement[] {
+    this.#engine.process(this.#batch);
+    return Array.from({ length: this.#batch.count }, (_, i) => resultOf(this.#batch, [], i));
+  }
+
+  #traced(packet: Uint8Array, { entry, device }: EntryMeta, record: (event: PacketEvent) => void): Judgement[] {
+    const judged = this.#engine.trace(this.#batch).map((trace, i) => resultOf(this.#batch, trace, i));
     const description = entry === Entry.RECEIVE ? describeFrame(packet) : describe(packet);
     const event = { kind: "packet", time: this.clock.now, net: this.#options.net, entry, device } as const;
-    for (const one of [judged, ...copies])
-      this.#options.record({ ...event, before: packet.slice(), description, ...one });
-    for (const copy of copies) this.#actOn(copy, packet, device, FROM_SOCKET);
+    for (const one of judged) record({ ...event, before: packet.slice(), description, ...one });
     return judged;
   }
 
@@ -473,7 +531,7 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
   #ask(packet: Uint8Array, meta: EntryMeta): Judgement {
     this.#put(packet, meta);
     this.#engine.process(this.#batch);
-    return this.#result([], 0);
+    return resultOf(this.#batch, [], 0);
   }
 
   #put(packet: Uint8Array, { entry, device, mark = 0, priority = 0, flags = 0, nextHop }: EntryMeta): void {
@@ -488,38 +546,38 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     else writeIpv4(batch.bytes, offset, nextHop);
     batch.column("nextHop")[i] = offset;
   }
+}
 
-  #result(trace: Trace, index: number): Judgement {
-    const batch = this.#batch;
-    const column = (name: Parameters<PacketBatch["column"]>[0]) => batch.column(name)[index];
-    const address = (offset: number, six: boolean): Ip | null =>
-      offset === 0 ? null : six ? readIpv6(batch.bytes, offset) : readIpv4(batch.bytes, offset);
-    const end = column("data") + column("length");
-    const packet = batch.packet(index);
-    // A next hop may be of the other family; a source never is.
-    const sourceIsIpv6 = column("source") !== 0 && isIpv6(packet);
-    const redirects = column("error") >>> 8 === Icmp6Type.REDIRECT && column("info") !== 0;
-    return {
-      trace,
-      verdict: column("verdict") as Verdict,
-      reason: column("reason"),
-      outDevice: column("outDevice"),
-      skbDevice: column("skbDevice"),
-      sdif: column("sdif"),
-      routeType: column("routeType"),
-      route: column("route"),
-      error: column("error"),
-      info: column("info"),
-      flags: column("flags"),
-      mark: column("mark"),
-      priority: column("priority"),
-      nextHop: address(column("nextHop"), (column("flags") & PacketFlag.NEXT_HOP_IPV6) !== 0),
-      source: address(column("source"), sourceIsIpv6),
-      redirectTarget: redirects ? readIpv6(batch.bytes, column("info")) : null,
-      packet,
-      ip: column("l3") === 0 ? new Uint8Array() : ipPacket(batch.bytes.slice(column("l3"), end)),
-    };
-  }
+/** What the engine says of a packet. */
+function resultOf(batch: PacketBatch, trace: Trace, index: number): Judgement {
+  const column = (name: Parameters<PacketBatch["column"]>[0]) => batch.column(name)[index];
+  const address = (offset: number, six: boolean): Ip | null =>
+    offset === 0 ? null : six ? readIpv6(batch.bytes, offset) : readIpv4(batch.bytes, offset);
+  const end = column("data") + column("length");
+  const packet = batch.packet(index);
+  // A next hop may be of the other family; a source never is.
+  const sourceIsIpv6 = column("source") !== 0 && isIpv6(packet);
+  const redirects = column("error") >>> 8 === Icmp6Type.REDIRECT && column("info") !== 0;
+  return {
+    trace,
+    verdict: column("verdict") as Verdict,
+    reason: column("reason"),
+    outDevice: column("outDevice"),
+    skbDevice: column("skbDevice"),
+    sdif: column("sdif"),
+    routeType: column("routeType"),
+    route: column("route"),
+    error: column("error"),
+    info: column("info"),
+    flags: column("flags"),
+    mark: column("mark"),
+    priority: column("priority"),
+    nextHop: address(column("nextHop"), (column("flags") & PacketFlag.NEXT_HOP_IPV6) !== 0),
+    source: address(column("source"), sourceIsIpv6),
+    redirectTarget: redirects ? readIpv6(batch.bytes, column("info")) : null,
+    packet,
+    ip: column("l3") === 0 ? new Uint8Array() : ipPacket(batch.bytes.slice(column("l3"), end)),
+  };
 }
 
 const addressesOf = ({ addresses, addresses6 }: HostDevice): Ip[] =>

@@ -9,11 +9,12 @@
  *
  *   PERMANENT: from the configuration; the protocol does not change it
  *
- * Not modelled: ageing (STALE, DELAY, PROBE), which costs requests but changes no walk.
+ * Ageing (STALE, DELAY, PROBE) costs requests but changes no walk, so a lab does without. A forwarder calls `confirm` from time to
+ * time: who was not heard of for REACHABLE_TIME is asked again, and forgotten when three requests stay unanswered.
  */
 import type { Ip } from "../net/ip.ts";
 import type { Mac } from "../net/mac.ts";
-import type { Clock } from "./events.ts";
+import { type Clock, SECOND } from "./events.ts";
 
 /** mcast_probes. */
 const PROBES = 3;
@@ -33,6 +34,15 @@ export interface Waiting {
   readonly priority: number;
 }
 
+/** base_reachable_time. */
+const REACHABLE_MICROSECONDS = 30 * SECOND;
+/** Stands for the packet that waits, where none does: it has no source that a request could take over. */
+const NO_PACKET = new Uint8Array(40);
+
+interface Place<A> {
+  readonly device: number;
+  readonly address: A;
+}
 interface Incomplete {
   readonly state: "incomplete";
   readonly queue: Waiting[];
@@ -41,7 +51,12 @@ interface Incomplete {
 interface Known {
   readonly state: "reachable" | "permanent";
   readonly mac: Mac;
+  /** When it was last heard of. */
+  confirmed: number;
+  /** Requests since, unanswered. */
+  probes: number;
 }
+type Entry<A> = Place<A> & (Incomplete | Known);
 
 export interface NeighbourActions<A extends Ip> {
   /** Sends a request; `packet` is the newest that waits (a request may take the source address from it). */
@@ -50,10 +65,12 @@ export interface NeighbourActions<A extends Ip> {
   resolved(device: number, address: A, mac: Mac, queue: readonly Waiting[]): void;
   /** Nobody answered. */
   failed(device: number, queue: readonly Waiting[]): void;
+  /** It was known, and answers no more. */
+  forgotten(device: number, address: A): void;
 }
 
 export class Neighbours<A extends Ip> {
-  readonly #entries = new Map<string, Incomplete | Known>();
+  readonly #entries = new Map<string, Entry<A>>();
   readonly #clock: Clock;
   readonly #actions: NeighbourActions<A>;
 
@@ -63,7 +80,7 @@ export class Neighbours<A extends Ip> {
   }
 
   addPermanent(device: number, address: A, mac: Mac): void {
-    this.#entries.set(key(device, address), { state: "permanent", mac });
+    this.#entries.set(key(device, address), { device, address, state: "permanent", mac, confirmed: 0, probes: 0 });
   }
 
   /** __neigh_event_send: queues the packet and, if nobody asks yet, starts to ask. */
@@ -74,9 +91,50 @@ export class Neighbours<A extends Ip> {
       entry.queue.push(waiting);
       return;
     }
-    const fresh: Incomplete = { state: "incomplete", queue: [waiting], probes: 0 };
+    const fresh: Entry<A> & Incomplete = { device, address, state: "incomplete", queue: [waiting], probes: 0 };
     this.#entries.set(key(device, address), fresh);
     this.#probe(device, address, fresh);
+  }
+
+  /**
+   * Learns what another cache knows, and goes on asking for what it asks for, with its packets.
+   * @param renumber a device of the other cache in this one, undefined: it is gone
+   */
+  adopt(other: Neighbours<A>, renumber: (device: number) => number | undefined): void {
+    for (const entry of other.#entries.values()) {
+      const device = renumber(entry.device);
+      if (device === undefined) continue;
+      if (entry.state === "reachable") this.update(device, entry.address, entry.mac, true);
+      if (entry.state !== "incomplete") continue;
+      for (const waiting of entry.queue)
+        this.queue(device, entry.address, { ...waiting, receivedBy: renumber(waiting.receivedBy) ?? 0 });
+    }
+    other.#entries.clear();
+  }
+
+  /** Forgets all of a device, but those of the configuration. */
+  flush(device: number): void {
+    for (const [id, entry] of this.#entries) {
+      if (entry.device !== device || entry.state === "permanent") continue;
+      this.#entries.delete(id);
+      if (entry.state === "reachable") this.#actions.forgotten(device, entry.address);
+    }
+  }
+
+  /** Asks again for those that were not heard of for some time, and forgets who does not answer. */
+  confirm(): void {
+    const { now } = this.#clock;
+    for (const [id, entry] of this.#entries) {
+      if (entry.state !== "reachable") continue;
+      if (now < entry.confirmed + REACHABLE_MICROSECONDS + entry.probes * RETRANS_MICROSECONDS) continue;
+      if (entry.probes === PROBES) {
+        this.#entries.delete(id);
+        this.#actions.forgotten(entry.device, entry.address);
+      } else {
+        entry.probes++;
+        this.#actions.solicit(entry.device, entry.address, NO_PACKET);
+      }
+    }
   }
 
   /** neigh_lookup: is there an entry, whatever its state? */
@@ -98,13 +156,15 @@ export class Neighbours<A extends Ip> {
   update(device: number, address: A, mac: Mac, create: boolean, override = true): void {
     const entry = this.#entries.get(key(device, address));
     if (entry === undefined && !create) return;
+    const confirmed = this.#clock.now;
+    if (entry?.state === "reachable" && entry.mac === mac) Object.assign(entry, { confirmed, probes: 0 });
     if (entry?.state === "permanent" || (entry?.state === "reachable" && (entry.mac === mac || !override))) return;
-    this.#entries.set(key(device, address), { state: "reachable", mac });
+    this.#entries.set(key(device, address), { device, address, state: "reachable", mac, confirmed, probes: 0 });
     this.#actions.resolved(device, address, mac, entry?.state === "incomplete" ? entry.queue : []);
   }
 
   /** neigh_timer_handler for an INCOMPLETE entry. */
-  #probe(device: number, address: A, entry: Incomplete): void {
+  #probe(device: number, address: A, entry: Entry<A> & Incomplete): void {
     if (this.#entries.get(key(device, address)) !== entry) return;
     if (entry.probes === PROBES) {
       this.#entries.delete(key(device, address));

@@ -23,6 +23,12 @@ const ENGINE = [
   { default: "compiled" },
 ] as const;
 
+const CONTROL = [
+  "--control <path>",
+  "Socket by which `top` and `reload` reach it (default: /run/vrfc/NAMESPACE.sock)",
+] as const;
+const RUNNING = ["-n, --namespace <name>", "The namespace that is forwarded for", { default: "host" }] as const;
+
 export function commandLine(): CAC {
   const cli = cac("vrfc");
 
@@ -122,6 +128,31 @@ export function commandLine(): CAC {
     .option(...JSON_OUT)
     .example("  vrfc replay walks.json.gz -o answers.json")
     .action(lazy(() => import("./commands/replay.ts")));
+
+  cli
+    .command("up <file>", "Forward between the real devices of this machine as a policy says (Linux, root)")
+    .option("-n, --namespace <name>", "Which namespace of the file this machine is (default: the only one, else host)")
+    .option(...CONTROL)
+    .option("-O, --optimize <level>", "0, 1 or 2", { default: 2 })
+    .option(...KERNEL)
+    .option(...COLOUR)
+    .example("  vrfc up examples/seed.vrf\n  ping -I vrf 10.0.0.7")
+    .action(lazy(() => import("./commands/up.ts")));
+
+  cli
+    .command("reload", "Have a running forwarder read its file anew; one with errors changes nothing")
+    .option(...RUNNING)
+    .option(...CONTROL)
+    .action(lazy(() => import("./commands/reload.ts")));
+
+  cli
+    .command("top", "Rates of a running forwarder by device, hook, verdict, drop reason, rule and route")
+    .option(...RUNNING)
+    .option(...CONTROL)
+    .option("-i, --interval <seconds>", "Between two readings", { default: 1 })
+    .option("-c, --count <n>", "End after N readings")
+    .option("-j, --json", "Print the counters once, as JSON with a `schema` version")
+    .action(lazy(() => import("./commands/top.ts")));
 
   cli.help();
   cli.version(VERSION, "--version");

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Diagnostic } from "../../dsl/diagnostic.ts";
-import { check, parse, renderDiagnostics } from "../../dsl/index.ts";
+import { check, type Machine, parse, renderDiagnostics } from "../../dsl/index.ts";
 import { KERNEL_PROFILES, type KernelProfile, type Model, type Net } from "../../dsl/model.ts";
 import type { Source } from "../../dsl/span.ts";
 import type { EngineKind } from "../engines.ts";
@@ -14,6 +14,8 @@ import { readSource, UsageError } from "./io.ts";
 export interface PolicyOptions {
   readonly kernel?: string | number;
   readonly color?: string;
+  /** Not of the command line: the devices that the policy is for. */
+  readonly machine?: Machine;
 }
 
 export interface Checked {
@@ -27,7 +29,11 @@ export function checkFile(path: string, options: PolicyOptions): Checked {
   const source = readSource(path);
   const { ast, diagnostics } = parse(source);
   const kernel = kernelOption(options.kernel);
-  const checked = check(ast, source, { readFile: readBeside(path), ...(kernel === undefined ? {} : { kernel }) });
+  const checked = check(ast, source, {
+    readFile: readBeside(path),
+    ...(kernel === undefined ? {} : { kernel }),
+    ...(options.machine === undefined ? {} : { machine: options.machine }),
+  });
   const all = [...diagnostics, ...checked.diagnostics].sort((a, b) => a.primary.span.start - b.primary.span.start);
   return { source, model: all.some((d) => d.severity === "error") ? null : checked.model, diagnostics: all };
 }

@@ -82,6 +82,10 @@ describe("wrong use exits with 2 and says what is right", () => {
     [["ping", SEED, "10.0.0.7", "-t", "0"], "--ttl 0: expected a number from 1 to 255"],
     [["ping", SEED, "10.0.0.7", "--engine", "kernel"], "--engine kernel: expected one of compiled, reference"],
     [["replay", SEED], "not JSON"],
+    [["up", "-"], "up needs a file that it can read again"],
+    [["top", "--control", "/nowhere/at/all.sock"], "no forwarder listens at /nowhere/at/all.sock"],
+    [["top", "--interval", "0"], "--interval 0: expected a number from 1 to 3600"],
+    [["reload", "--control", "/nowhere/at/all.sock"], "no forwarder listens at /nowhere/at/all.sock"],
   ])("vrfc %j", async (argv, message) => {
     const { status, out, err } = await vrfc(...argv);
     expect(err).toContain(message);
@@ -90,7 +94,20 @@ describe("wrong use exits with 2 and says what is right", () => {
   test("no command at all", async () => {
     const { status, out } = await vrfc();
     expect(status).toBe(2);
-    for (const command of ["check", "fmt", "compile", "dump", "import", "explain", "ping", "test", "replay"])
+    for (const command of [
+      "check",
+      "fmt",
+      "compile",
+      "dump",
+      "import",
+      "explain",
+      "ping",
+      "test",
+      "replay",
+      "up",
+      "reload",
+      "top",
+    ])
       expect(out).toContain(`\n  ${command} `);
   });
   test.each([

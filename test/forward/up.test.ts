@@ -1,0 +1,220 @@
+/** `vrfc up` between real devices, with the kernel's own stacks and the system's own `ping` around it. */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { MAIN, Namespaces, obstacle, type Place, Up } from "./namespaces.ts";
+
+const SEED = readFileSync("examples/seed.vrf", "utf8");
+/** The network of the seed's case 6, and IPv6. */
+const WIDER = `
+  sysctl net.ipv4.ip_forward = 1
+  sysctl net.ipv6.conf.all.forwarding = 1
+  vrf vrf { table 100; address 1.1.1.1/32 }
+  interface vethr1 { master vrf; address 10.0.0.1/24; address 2001:db8:0::1/64 }
+  interface vethr2 { master vrf; address 10.0.1.1/24; address 2001:db8:1::1/64 }
+  route 2.2.2.2 via 10.0.0.7 vrf vrf src 1.1.1.1
+  route prohibit 10.0.2.0/24 vrf vrf
+  counter echoes
+  chain counted { type filter hook forward priority 0; icmp type echo-request counter name echoes }
+`;
+
+/** Milliseconds in which even a busy machine has it running. */
+const START = 60_000;
+const why = obstacle();
+
+describe.skipIf(why !== null)(`vrfc up${why === null ? "" : ` (${why})`}`, () => {
+  const namespaces = new Namespaces();
+  const folder = mkdtempSync(join(tmpdir(), "vrfc-up-"));
+  const file = join(folder, "policy.vrf");
+  const control = join(folder, "control.sock");
+  let up: Up;
+
+  beforeAll(async () => {
+    namespaces.open();
+    namespaces.ip("left", "addr add 2.2.2.2/32 dev lo");
+    writeFileSync(file, SEED);
+    up = new Up(namespaces, file, control);
+    await up.said("counters:");
+  }, START);
+  afterAll(async () => {
+    up?.kill("SIGKILL");
+    await up?.ended;
+    namespaces.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  const ping = (place: Place, ...args: string[]): string => namespaces.run(place, "ping", "-c1", "-W3", ...args).out;
+  const vrfc = (...args: string[]): Promise<{ status: number | null; out: string }> =>
+    new Promise((resolve) => {
+      let out = "";
+      const child = spawn(process.execPath, [MAIN, ...args, "--control", control]);
+      for (const stream of [child.stdout, child.stderr])
+        stream.setEncoding("utf8").on("data", (text) => {
+          out += text;
+        });
+      child.once("close", (status) => resolve({ status, out }));
+    });
+  const during = (place: Place, route: string, what: () => void): void => {
+    namespaces.ip(place, `route add ${route}`);
+    what();
+    namespaces.ip(place, `route del ${route}`);
+  };
+
+  test("case 1: forwarded between two slaves", () => {
+    expect(ping("left", "10.0.1.7")).toContain("64 bytes from 10.0.1.7: icmp_seq=1 ttl=63");
+  });
+  test("case 2: a neighbour pings the address of a slave", () => {
+    expect(ping("left", "10.0.0.1")).toContain("from 10.0.0.1: icmp_seq=1 ttl=64");
+    expect(ping("left", "10.0.1.1")).toContain("from 10.0.1.1: icmp_seq=1 ttl=64");
+  });
+  test.each(["vrf", "vethr1"])("case 3: sent by the host, bound to %s", (device) => {
+    const said = ping("router", "10.0.0.7", "-I", device);
+    expect(said).toContain(`from 10.0.0.1 ${device}`);
+    expect(said).toContain("64 bytes from 10.0.0.7: icmp_seq=1 ttl=64");
+    expect(said).not.toContain("DUP");
+  });
+  test.each([
+    ["case 4: sent by the host, main routes to the VRF", "vrf"],
+    ["case 5: sent by the host, main routes to a slave", "vethr1"],
+  ])("%s", (_, device) => {
+    during("router", `10.0.0.0/24 dev ${device}`, () => {
+      expect(ping("router", "10.0.0.7")).toContain("64 bytes from 10.0.0.7: icmp_seq=1 ttl=64");
+    });
+  });
+  test("errors are told to who sent: no route, a neighbour that does not answer, a TTL that has run out", () => {
+    expect(ping("left", "192.0.2.1")).toContain("From 10.0.0.1 icmp_seq=1 Destination Net Unreachable");
+    expect(ping("left", "10.0.1.7", "-t1")).toContain("From 10.0.0.1 icmp_seq=1 Time to live exceeded");
+    expect(ping("left", "10.0.1.99", "-W5")).toContain("From 10.0.0.1 icmp_seq=1 Destination Host Unreachable");
+    expect(ping("router", "192.0.2.1", "-I", "vrf")).toContain("Destination Net Unreachable");
+  });
+  test("a file with errors is not taken: the old policy stays, and who asked sees why", async () => {
+    writeFileSync(file, "vrf vrf { tabel 100 }\n");
+    const { status, out } = await vrfc("reload");
+    expect(status).toBe(1);
+    expect(out).toContain("vrf vrf { tabel 100 }");
+    expect(up.out).toContain("not reloaded, the policy stays as it was");
+    expect(ping("left", "10.0.1.7")).toContain("ttl=63");
+  });
+
+  describe("after a reload with more in it", () => {
+    beforeAll(async () => {
+      writeFileSync(file, WIDER);
+      expect(await vrfc("reload")).toEqual({ status: 0, out: "" });
+    }, START);
+
+    test.each(["vrf", "vethr1"])("case 6: sent from an address of the VRF, bound to %s", (device) => {
+      const said = ping("router", "2.2.2.2", "-I", device);
+      expect(said).toContain("64 bytes from 2.2.2.2: icmp_seq=1 ttl=64");
+      expect(said).toContain(`from 1.1.1.1 ${device}`);
+    });
+    test("IPv6: forwarded, answered, sent by the host, hop limit run out", () => {
+      expect(ping("left", "2001:db8:1::7")).toContain("from 2001:db8:1::7: icmp_seq=1 ttl=63");
+      expect(ping("left", "2001:db8::1")).toContain("from 2001:db8::1: icmp_seq=1 ttl=64");
+      for (const device of ["vrf", "vethr1"])
+        expect(ping("router", "2001:db8::7", "-I", device)).toContain("from 2001:db8::7: icmp_seq=1 ttl=64");
+      expect(ping("left", "2001:db8:1::7", "-t1")).toContain("From 2001:db8::1 icmp_seq=1 Time exceeded: Hop limit");
+    });
+    test("`prohibit` is said with its code", () => {
+      expect(ping("left", "10.0.2.1")).toContain("From 10.0.0.1 icmp_seq=1 Packet filtered");
+    });
+    test.each(["10.0.1.7", "2001:db8:1::7"])(
+      "ping -f to %s, while the file is read anew, loses nothing",
+      async (to) => {
+        const flood = namespaces.spawn("left", "ping", "-q", "-f", "-c", "2000", to);
+        let said = "";
+        flood.stdout?.setEncoding("utf8").on("data", (text) => {
+          said += text;
+        });
+        const done = new Promise((resolve) => flood.once("close", resolve));
+        const before = up.out.split("reloaded").length;
+        up.kill("SIGHUP");
+        await done;
+        expect(said).toContain("2000 packets transmitted, 2000 received, 0% packet loss");
+        await up.said("reloaded", before);
+      },
+    );
+    test("TCP, with frames that its sender left to be cut: every byte arrives", async () => {
+      const bytes = 4_000_000;
+      const server = `require("net").createServer((s) => { let n = 0; s.on("data", (d) => { n += d.length; })
+        .on("end", () => { console.log("got", n); process.exit(); }); }).listen(7, "10.0.1.7", () => console.log("ready"))`;
+      const right = namespaces.spawn("right", process.execPath, "-e", server);
+      let said = "";
+      const ready = new Promise<void>((resolve) => {
+        right.stdout?.setEncoding("utf8").on("data", (text) => {
+          said += text;
+          if (said.includes("ready")) resolve();
+        });
+      });
+      await ready;
+      const client = `const s = require("net").connect(7, "10.0.1.7", () => s.end(Buffer.alloc(${bytes}, 1)))`;
+      const left = namespaces.spawn("left", process.execPath, "-e", client);
+      await new Promise((resolve) => right.once("close", resolve));
+      left.kill();
+      expect(said).toContain(`got ${bytes}`);
+    });
+    test("a server of this machine, bound to the VRF, and a client of its own", async () => {
+      const echo = `const s = require("dgram").createSocket("udp4"); s.on("message", (m, from) => s.send(m, from.port, from.address));
+        s.bind(9, "10.0.0.7", () => console.log("ready"))`;
+      const left = namespaces.spawn("left", process.execPath, "-e", echo);
+      await new Promise((resolve) => left.stdout?.once("data", resolve));
+      // Node has no SO_BINDTODEVICE: main leads into the VRF, as in case 4.
+      namespaces.ip("router", "route add 10.0.0.0/24 dev vrf");
+      const ask = `const s = require("dgram").createSocket("udp4"); s.on("message", (m) => { console.log("heard " + m); process.exit(); });
+        s.send("hello", 9, "10.0.0.7"); setTimeout(() => process.exit(1), 5000)`;
+      expect(namespaces.run("router", process.execPath, "-e", ask).out).toContain("heard hello");
+      namespaces.ip("router", "route del 10.0.0.0/24 dev vrf");
+      left.kill();
+    });
+    test("`top` says what is counted: by device, hook, verdict, rule and route", async () => {
+      const { status, out } = await vrfc("top", "--count", "1");
+      expect(status).toBe(0);
+      expect(out).toMatch(/^vethr1 +\d+ +\d+\.\d\d +\d+ +\d+\.\d\d +0$/m);
+      expect(out).toMatch(/^forward +\d+ +\d{4,}$/m);
+      expect(out).toMatch(/^TRANSMIT +\d+ +\d{4,}$/m);
+      expect(out).toMatch(/^echoes +\d+ +\d{4,}$/m);
+      expect(out).toMatch(/^10\.0\.1\.0\/24 dev vethr2 table vrf +\d+ +\d{4,}$/m);
+      const { out: json } = await vrfc("top", "--json");
+      expect(JSON.parse(json)).toMatchObject({ schema: "vrfc.counters/1", rules: [{ name: "echoes" }] });
+    });
+    test("a neighbour changes its link-layer address, and says so by asking", () => {
+      namespaces.ip("right", "link set veth2 address 02:00:00:00:99:99");
+      namespaces.run("right", "ping", "-c1", "-W2", "10.0.1.1");
+      expect(ping("left", "10.0.1.7")).toContain("ttl=63");
+    });
+    test("a device vanishes and returns", async () => {
+      namespaces.ip("router", "link del vethr2");
+      expect(ping("left", "10.0.0.1")).toContain("ttl=64");
+      const before = up.out.split("reloaded").length;
+      namespaces.wire("right", "veth2", "vethr2", "10.0.1", "2001:db8:1:");
+      await up.said("reloaded", before);
+      expect(ping("left", "10.0.1.7", "-W5")).toContain("ttl=63");
+    });
+  });
+
+  test("a second one at the same place is refused; so is a file whose devices are not here", async () => {
+    const other = join(folder, "other.vrf");
+    writeFileSync(other, "vrf red { table 10 }\ninterface eth99 { master red; address 10.9.0.1/24 }\n");
+    const second = namespaces.run("router", process.execPath, MAIN, "up", file, "-O", "0", "--control", control);
+    expect(second.out).toContain(`another forwarder listens at ${control}`);
+    expect(second.status).toBe(2);
+    expect(await vrfc("up", other)).toEqual({
+      status: 2,
+      out: "vrfc: no device eth99 on this machine, in this network namespace\n",
+    });
+  });
+  test("SIGTERM: all that was done to the machine is undone", async () => {
+    up.kill("SIGTERM");
+    expect(await up.ended).toBe(0);
+    expect(up.out).toContain("stopped");
+    expect(namespaces.ip("router", "-br link")).not.toMatch(/^vrf/m);
+    for (const family of ["-4", "-6"]) {
+      expect(namespaces.ip("router", `${family} rule`)).not.toContain("lookup 100");
+      expect(namespaces.ip("router", `${family} route show table all`)).not.toContain("table 100");
+    }
+    const { status, out } = await vrfc("top");
+    expect(out).toContain("no forwarder listens at");
+    expect(status).toBe(2);
+  });
+});
