@@ -122,9 +122,14 @@ const PAGE_BYTES = 65536;
 /** 2 GiB: offsets stay positive as signed numbers. */
 const MAXIMUM_PAGES = 32768;
 
+/** Plans that are known to be valid: not every stage makes another. */
+const validPlans = new WeakSet<Plan>();
+
 /** @throws Error when the compiler itself has built nonsense */
 function valid(plan: Plan): Plan {
+  if (validPlans.has(plan)) return plan;
   const violations = validatePlan(plan);
   if (violations.length > 0) throw new Error(`internal error: the plan is not valid\n${violations.join("\n")}`);
+  validPlans.add(plan);
   return plan;
 }

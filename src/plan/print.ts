@@ -66,6 +66,10 @@ const bracket = (head: string, steps: readonly Step[], indent: string): string[]
   `${indent}}`,
 ];
 
+/** Where something was found: a step, or words for a place that is none. */
+export type Place = Step | string;
+export const printPlace = (place: Place): string => (typeof place === "string" ? place : printHead(place));
+
 /** The first line of a step: all of it, when no steps are inside. */
 export function printHead(step: Step): string {
   switch (step.kind) {

@@ -27,7 +27,7 @@
 import { effectsOf } from "./callgraph.ts";
 import type { Expr, Proc, Reg, Step } from "./ir.ts";
 import { tail } from "./ir.ts";
-import { printExpr, printHead } from "./print.ts";
+import { type Place, printPlace } from "./print.ts";
 import { covers, equalSpans, intersection, type Span, shift, span, union } from "./span.ts";
 import type { Report } from "./validate.ts";
 import { hasCall, operands, regKey } from "./visit.ts";
@@ -69,7 +69,7 @@ class ProcFlow {
   #returns: Flow = null;
   /** A loop is followed several times; what is found is reported in the last one. */
   #quiet = 0;
-  #where = "";
+  #where: Place = "";
 
   constructor(proc: Proc, summaries: ReadonlyMap<string, Summary>, report: Report) {
     this.#proc = proc;
@@ -106,7 +106,7 @@ class ProcFlow {
   }
 
   #found(...[kind, message]: Parameters<Report>): void {
-    if (this.#quiet === 0) this.#report(kind, `${this.#where}: ${message}`);
+    if (this.#quiet === 0) this.#report(kind, `${printPlace(this.#where)}: ${message}`);
   }
 
   // ---- steps
@@ -120,7 +120,7 @@ class ProcFlow {
   }
 
   #step(before: State, step: Step): Flow {
-    this.#where = printHead(step);
+    this.#where = step;
     switch (step.kind) {
       case "set": {
         const after = this.#read(before, step.value);
@@ -219,7 +219,7 @@ class ProcFlow {
       spans.push(spanOf(state, arg));
       state = this.#read(state, arg);
     }
-    for (const key of callee.needs) this.#needsSetKey(state, key, `${e.proc} reads it`);
+    for (const key of callee.needs) this.#needsSetKey(state, key, e.proc);
     for (const { cursor, bytes } of callee.proc.requires) {
       const param = callee.proc.params.findIndex((reg) => regKey(reg) === regKey(cursor));
       const known = cursor.scope === "skb" ? state.known.get(regKey(cursor)) : spans[param];
@@ -238,14 +238,14 @@ class ProcFlow {
   }
 
   #needsSet(state: State, reg: Reg): void {
-    this.#needsSetKey(state, regKey(reg), printExpr({ kind: "reg", reg }));
+    this.#needsSetKey(state, regKey(reg), this.#proc.name);
   }
 
-  /** An skb register may have been set by whoever calls; no one calls an exported proc. */
-  #needsSetKey(state: State, key: string, what: string): void {
+  /** An skb register may have been set by whoever calls; no one calls an exported proc. @param reader proc that reads it */
+  #needsSetKey(state: State, key: string, reader: string): void {
     if (state.set.has(key)) return;
     if (key.startsWith("skb.") && !this.#proc.exported) this.#needs.add(key);
-    else this.#found("unset-register", `${key} may not be set (${what})`);
+    else this.#found("unset-register", `${key} may not be set (${reader} reads it)`);
   }
 }
 
@@ -264,8 +264,9 @@ function spanOf(state: State, e: Expr): Span | undefined {
 
 function assign(state: State, reg: Reg, known: Span | undefined): State {
   const key = regKey(reg);
-  const set = new Set(state.set).add(key);
+  const set = state.set.has(key) ? state.set : new Set(state.set).add(key);
   if (key === TAIL) return { set, known: new Map() };
+  if (known === undefined && !state.known.has(key)) return { set, known: state.known };
   const spans = new Map(state.known);
   spans.delete(key);
   if (known !== undefined) spans.set(key, known);
@@ -280,13 +281,16 @@ function afterCall(state: State, { changes, exit }: Summary): State {
 
 function meet(a: Flow, b: Flow): Flow {
   if (a === null || b === null) return a ?? b;
+  if (a === b) return a;
+  const set = a.set === b.set ? a.set : new Set([...a.set].filter((key) => b.set.has(key)));
+  if (a.known === b.known) return { set, known: a.known };
   const known = new Map<string, Span>();
   for (const [key, mine] of a.known) {
     const theirs = b.known.get(key);
     const both = theirs === undefined ? null : intersection(mine, theirs);
     if (both !== null) known.set(key, both);
   }
-  return { set: new Set([...a.set].filter((key) => b.set.has(key))), known };
+  return { set, known };
 }
 
 const equalStates = (a: State, b: State): boolean =>

@@ -3,7 +3,7 @@
  */
 import type { Expr, Plan, Proc, Reg, Step, ValueType } from "./ir.ts";
 import { typeOf } from "./ir.ts";
-import { printExpr, printHead } from "./print.ts";
+import { type Place, printExpr, printPlace } from "./print.ts";
 import type { Report } from "./validate.ts";
 import { allOperands, bodies, expressions, hasCall, regKey } from "./visit.ts";
 
@@ -58,56 +58,55 @@ function checkHead(shape: Shape, { params, requires }: Proc): void {
 
 function checkSteps(shape: Shape, steps: readonly Step[]): void {
   for (const step of steps) {
-    const where = printHead(step);
     for (const part of allOperands(expressions(step))) {
       // The call of a `do` may have no result.
-      if (part.kind === "call" && step.kind === "do" && part === step.call) checkArguments(shape, part, where);
-      else checkExpr(shape, part, where);
+      if (part.kind === "call" && step.kind === "do" && part === step.call) checkArguments(shape, part, step);
+      else checkExpr(shape, part, step);
     }
-    checkStep(shape, step, where);
+    checkStep(shape, step);
     const labels = "label" in step && step.kind !== "break" ? [...shape.labels, step.label] : shape.labels;
     for (const body of bodies(step)) checkSteps({ ...shape, labels }, body);
   }
 }
 
-function checkStep(shape: Shape, step: Step, where: string): void {
+function checkStep(shape: Shape, step: Step): void {
   switch (step.kind) {
     case "set":
-      checkRegister(shape, step.reg, where);
-      checkType(shape, step.value, step.reg.type, where);
+      checkRegister(shape, step.reg, step);
+      checkType(shape, step.value, step.reg.type, step);
       break;
     case "store":
-      checkType(shape, step.base, "i32", where);
-      checkOffset(shape, step.offset, where);
-      checkType(shape, step.value, step.bytes === 8 ? "i64" : "i32", where);
+      checkType(shape, step.base, "i32", step);
+      checkOffset(shape, step.offset, step);
+      checkType(shape, step.value, step.bytes === 8 ? "i64" : "i32", step);
       break;
     case "put":
-      checkCursor(shape, step.cursor, where);
-      checkSpan(shape, step.offset, step.bytes, where);
-      checkType(shape, step.value, step.bytes === 8 ? "i64" : "i32", where);
+      checkCursor(shape, step.cursor, step);
+      checkSpan(shape, step.offset, step.bytes, step);
+      checkType(shape, step.value, step.bytes === 8 ? "i64" : "i32", step);
       break;
     case "guard":
-      checkCursor(shape, step.cursor, where);
-      checkSpan(shape, 0, step.bytes, where);
+      checkCursor(shape, step.cursor, step);
+      checkSpan(shape, 0, step.bytes, step);
       break;
     case "if":
-      checkType(shape, step.condition, "i32", where);
+      checkType(shape, step.condition, "i32", step);
       break;
     case "repeat":
-      checkLabel(shape, step.label, where);
-      checkType(shape, step.times, "i32", where);
+      checkLabel(shape, step.label, step);
+      checkType(shape, step.times, "i32", step);
       break;
     case "block":
-      checkLabel(shape, step.label, where);
+      checkLabel(shape, step.label, step);
       break;
     case "break":
-      if (!shape.labels.includes(step.label)) shape.report("unbound-label", where);
+      if (!shape.labels.includes(step.label)) shape.report("unbound-label", printPlace(step));
       break;
     case "return":
-      checkReturn(shape, step.value, where);
+      checkReturn(shape, step.value, step);
       break;
     case "trace":
-      checkTrace(shape, step.args, where);
+      checkTrace(shape, step.args, step);
       break;
     case "do":
       break;
@@ -116,55 +115,55 @@ function checkStep(shape: Shape, step: Step, where: string): void {
   }
 }
 
-function checkLabel({ labels, report }: Shape, label: string, where: string): void {
-  if (labels.includes(label)) report("label-reuse", where);
+function checkLabel({ labels, report }: Shape, label: string, at: Place): void {
+  if (labels.includes(label)) report("label-reuse", printPlace(at));
 }
 
-function checkReturn({ proc, report }: Shape, value: Expr | null, where: string): void {
+function checkReturn({ proc, report }: Shape, value: Expr | null, at: Place): void {
   const found = value === null ? null : typeOf(value);
-  if (found !== proc.result) report("wrong-return", `${where}: ${found} where the result is ${proc.result}`);
+  if (found !== proc.result) report("wrong-return", `${printPlace(at)}: ${found} where the result is ${proc.result}`);
 }
 
-function checkTrace({ report }: Shape, args: readonly Expr[], where: string): void {
-  if (args.some(hasCall)) report("trace-call", where);
+function checkTrace({ report }: Shape, args: readonly Expr[], at: Place): void {
+  if (args.some(hasCall)) report("trace-call", printPlace(at));
   const words = args.reduce((sum, arg) => sum + (typeOf(arg) === "i64" ? 2 : 1), 0);
-  if (words > TRACE_WORDS) report("trace-size", `${where}: ${words} words, ${TRACE_WORDS} are the most`);
+  if (words > TRACE_WORDS) report("trace-size", `${printPlace(at)}: ${words} words, ${TRACE_WORDS} are the most`);
 }
 
-function checkExpr(shape: Shape, e: Expr, where: string): void {
+function checkExpr(shape: Shape, e: Expr, at: Place): void {
   switch (e.kind) {
     case "const":
-      checkConstant(shape, e, where);
+      checkConstant(shape, e, at);
       break;
     case "reg":
-      checkRegister(shape, e.reg, where);
+      checkRegister(shape, e.reg, at);
       break;
     case "load":
-      checkType(shape, e.base, "i32", where);
-      checkOffset(shape, e.offset, where);
+      checkType(shape, e.base, "i32", at);
+      checkOffset(shape, e.offset, at);
       break;
     case "packet":
-      checkCursor(shape, e.cursor, where);
-      checkSpan(shape, e.offset, e.bytes, where);
+      checkCursor(shape, e.cursor, at);
+      checkSpan(shape, e.offset, e.bytes, at);
       break;
     case "unary": {
       const takes = { wrap: "i64", extend: "i32", extend_s: "i32", bswap16: "i32", bswap32: "i32" } as const;
-      if (e.op in takes) checkType(shape, e.value, takes[e.op as keyof typeof takes], where);
+      if (e.op in takes) checkType(shape, e.value, takes[e.op as keyof typeof takes], at);
       break;
     }
     case "binary":
-      checkType(shape, e.right, typeOf(e.left), where);
-      if ((e.op === "div" || e.op === "rem") && !neverZero(e.right)) shape.report("zero-divisor", where);
+      checkType(shape, e.right, typeOf(e.left), at);
+      if ((e.op === "div" || e.op === "rem") && !neverZero(e.right)) shape.report("zero-divisor", printPlace(at));
       break;
     case "select":
-      checkType(shape, e.condition, "i32", where);
-      checkType(shape, e.otherwise, typeOf(e.then), where);
+      checkType(shape, e.condition, "i32", at);
+      checkType(shape, e.otherwise, typeOf(e.then), at);
       break;
     case "call": {
-      checkArguments(shape, e, where);
+      checkArguments(shape, e, at);
       const result = shape.procs.get(e.proc)?.result;
       if (result !== undefined && result !== e.type)
-        shape.report("call-mismatch", `${where}: ${e.proc} gives ${result}, ${e.type} is expected`);
+        shape.report("call-mismatch", `${printPlace(at)}: ${e.proc} gives ${result}, ${e.type} is expected`);
       break;
     }
     default:
@@ -172,27 +171,30 @@ function checkExpr(shape: Shape, e: Expr, where: string): void {
   }
 }
 
-function checkArguments(shape: Shape, { proc, args }: Expr & { kind: "call" }, where: string): void {
+function checkArguments(shape: Shape, { proc, args }: Expr & { kind: "call" }, at: Place): void {
   const callee = shape.procs.get(proc);
   if (callee === undefined) {
-    shape.report("unknown-proc", `${where}: ${proc}`);
+    shape.report("unknown-proc", `${printPlace(at)}: ${proc}`);
     return;
   }
   if (callee.params.length !== args.length)
-    shape.report("call-mismatch", `${where}: ${proc} takes ${callee.params.length} arguments, not ${args.length}`);
+    shape.report(
+      "call-mismatch",
+      `${printPlace(at)}: ${proc} takes ${callee.params.length} arguments, not ${args.length}`,
+    );
   for (const [i, arg] of args.entries()) {
     const param = callee.params[i];
     if (param !== undefined && param.type !== typeOf(arg))
-      shape.report("call-mismatch", `${where}: ${param.name} of ${proc} is ${param.type}`);
+      shape.report("call-mismatch", `${printPlace(at)}: ${param.name} of ${proc} is ${param.type}`);
   }
 }
 
-function checkConstant({ report }: Shape, e: Expr & { kind: "const" }, where: string): void {
+function checkConstant({ report }: Shape, e: Expr & { kind: "const" }, at: Place): void {
   const fits =
     typeof e.value === "bigint"
       ? e.type === "i64" && BigInt.asIntN(64, e.value) === e.value
       : e.type === "i32" && (e.value | 0) === e.value;
-  if (!fits) report("constant-range", `${where}: ${e.value} as ${e.type}`);
+  if (!fits) report("constant-range", `${printPlace(at)}: ${e.value} as ${e.type}`);
 }
 
 /** Visibly not 0: a constant, or something `or` a constant. */
@@ -201,28 +203,29 @@ function neverZero(e: Expr): boolean {
   return e.kind === "binary" && e.op === "or" && (neverZero(e.left) || neverZero(e.right));
 }
 
-function checkRegister({ skb, types, report }: Shape, reg: Reg, where: string): void {
+function checkRegister({ skb, types, report }: Shape, reg: Reg, at: Place): void {
   const key = regKey(reg);
-  if (reg.scope === "skb" && !skb.has(key)) report("unknown-register", `${where}: ${key}`);
+  if (reg.scope === "skb" && !skb.has(key)) report("unknown-register", `${printPlace(at)}: ${key}`);
   const type = skb.get(key) ?? types.get(key);
-  if (type !== undefined && type !== reg.type) report("register-type", `${where}: ${key} is ${type} elsewhere`);
+  if (type !== undefined && type !== reg.type)
+    report("register-type", `${printPlace(at)}: ${key} is ${type} elsewhere`);
   types.set(key, reg.type);
 }
 
-function checkCursor(shape: Shape, reg: Reg, where: string): void {
-  checkRegister(shape, reg, where);
-  if (reg.type !== "i32") shape.report("type-mismatch", `${where}: cursor ${regKey(reg)} is ${reg.type}`);
+function checkCursor(shape: Shape, reg: Reg, at: Place): void {
+  checkRegister(shape, reg, at);
+  if (reg.type !== "i32") shape.report("type-mismatch", `${printPlace(at)}: cursor ${regKey(reg)} is ${reg.type}`);
 }
 
-function checkType({ report }: Shape, e: Expr, type: ValueType, where: string): void {
-  if (typeOf(e) !== type) report("type-mismatch", `${where}: ${printExpr(e)} is ${typeOf(e)}, not ${type}`);
+function checkType({ report }: Shape, e: Expr, type: ValueType, at: Place): void {
+  if (typeOf(e) !== type) report("type-mismatch", `${printPlace(at)}: ${printExpr(e)} is ${typeOf(e)}, not ${type}`);
 }
 
-function checkOffset({ report }: Shape, offset: number, where: string): void {
-  if (!Number.isInteger(offset) || offset < 0 || offset > 0xffffffff) report("offset-range", where);
+function checkOffset({ report }: Shape, offset: number, at: Place): void {
+  if (!Number.isInteger(offset) || offset < 0 || offset > 0xffffffff) report("offset-range", printPlace(at));
 }
 
-function checkSpan({ report }: Shape, offset: number, bytes: number, where: string): void {
+function checkSpan({ report }: Shape, offset: number, bytes: number, at: Place): void {
   const inside = Number.isInteger(offset) && Number.isInteger(bytes) && bytes >= 0;
-  if (!inside || Math.abs(offset) > PACKET_SPAN || bytes > PACKET_SPAN) report("offset-range", where);
+  if (!inside || Math.abs(offset) > PACKET_SPAN || bytes > PACKET_SPAN) report("offset-range", printPlace(at));
 }
