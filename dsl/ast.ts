@@ -271,5 +271,7 @@ export type Expectation = { readonly span: Span } & (
   | { readonly kind: "exceeded"; readonly from?: Spanned<Ip> }
   /** The send itself failed: `expect error ENETUNREACH`. */
   | { readonly kind: "error"; readonly errno?: Name }
+  /** A rule dropped a packet: `expect drop by forward rule 2 in host`. Rules count from 1. */
+  | { readonly kind: "drop"; readonly by: Name; readonly rule?: Spanned<number>; readonly namespace?: Name }
   | { readonly kind: "connected" | "refused" | "timeout" | "nothing" }
 );

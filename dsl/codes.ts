@@ -129,7 +129,7 @@ outside 1 to 255.`,
   E0290: `A TTL is 1 to 255.`,
   E0291: `A source address is of another family than its destination.`,
   E0292: `What a test expects cannot come: \`unreachable\` knows net, host, prohibited; \`error\` the names of errno(3); a TCP connection is
-\`connected\`, a UDP datagram gets a \`reply\`.`,
+\`connected\`, a UDP datagram gets a \`reply\`; packets are dropped by chains, programs and rules that there are.`,
   E0293: `\`connect\` needs an address to connect to.`,
   W0301: `The kernel has no sysctl of this name, so it has no effect. vrfc knows those that matter for routing and forwarding, and
 passes over the other existing ones in silence.`,

@@ -545,6 +545,13 @@ export type ExpectationCstChildren = {
   Exceeded?: IToken[];
   Error?: IToken[];
   errno?: IToken[];
+  Drop?: IToken[];
+  By?: IToken[];
+  filterName?: IToken[];
+  Rule?: IToken[];
+  number?: IToken[];
+  In?: IToken[];
+  namespaceName?: IToken[];
   Connected?: IToken[];
   Refused?: IToken[];
   Timeout?: IToken[];

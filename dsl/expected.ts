@@ -31,6 +31,7 @@ const VALUES: Readonly<Record<ValueLabel, string>> = {
   ipProtocol: "an IP protocol (`tcp`, `udp`, `icmp`, ...)",
   nexthopGroup: "nexthop ids (`1/2,3`)",
   bindTarget: "a device name or a source address",
+  filterName: "the name of a chain or program, or a rule's comment",
   errno: "the name of an error (`ENETUNREACH`)",
   shownValue: "a value",
   endpoint: "an address and a port (`10.0.0.1:80`, `[2001:db8::1]:80`)",
@@ -55,7 +56,12 @@ const IN_RULES: Readonly<Record<string, ValueLabel | ReadonlyMap<TokenType, Valu
   ping: "ipAddress",
   listen: "endpoint",
   connect: "endpoint",
-  expectation: new Map([[K.From, "ipAddress"]]),
+  expectation: new Map([
+    [K.From, "ipAddress"],
+    [K.By, "filterName"],
+    [K.Rule, "number"],
+    [K.In, "namespaceName"],
+  ]),
 };
 const OTHERWISE: Readonly<Record<string, string>> = {
   peer: "a device name (`peer NAMESPACE DEVICE`)",

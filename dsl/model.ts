@@ -248,7 +248,7 @@ export interface PingCase {
   readonly bindAddress: Ip | null;
   readonly ttl: number;
   readonly mark: number;
-  readonly expect: Expectation<"reply" | "unreachable" | "exceeded" | "error" | "nothing"> | null;
+  readonly expect: Expectation<"reply" | "unreachable" | "exceeded" | "error" | "nothing" | "drop"> | null;
   readonly span: Span;
 }
 
@@ -277,9 +277,27 @@ export interface ConnectCase {
   readonly bindAddress: Ip | null;
   readonly mark: number;
   readonly expect: Expectation<
-    "connected" | "reply" | "refused" | "unreachable" | "exceeded" | "error" | "timeout"
+    "connected" | "reply" | "refused" | "unreachable" | "exceeded" | "error" | "timeout" | "drop"
   > | null;
   readonly span: Span;
+}
+
+/** One of these dropped a packet, or rejected it. `by`, `rule` (from 1) and `namespace` are as written. */
+interface Drop {
+  readonly kind: "drop";
+  readonly by: string;
+  readonly rule: number | null;
+  readonly namespace: string | null;
+  readonly places: readonly DropPlace[];
+}
+
+export interface DropPlace {
+  readonly net: number;
+  readonly list: "chain" | "program";
+  /** ChainId or ProgramId. */
+  readonly id: number;
+  /** From 0; null: any, or the policy. */
+  readonly rule: number | null;
 }
 
 /** What is null is left open. */
@@ -288,6 +306,7 @@ type AnyExpectation =
   | { readonly kind: "unreachable"; readonly what: "net" | "host" | "prohibited" | null; readonly from: Ip | null }
   | { readonly kind: "exceeded"; readonly from: Ip | null }
   | { readonly kind: "error"; readonly errno: string | null }
+  | Drop
   | { readonly kind: "connected" | "refused" | "timeout" | "nothing" };
 export type ExpectationKind = AnyExpectation["kind"];
 export type Expectation<K extends ExpectationKind = ExpectationKind> = AnyExpectation & { readonly kind: K };

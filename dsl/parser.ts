@@ -39,7 +39,7 @@ export type ValueLabel =
   | ("namespaceName" | "deviceName" | "vrfName" | "tableName" | "testName" | "fileName" | "scopeName" | "protocolName")
   | ("kernelVersion" | "sysctlKey" | "sysctlValue" | "deviceType" | "qdiscName" | "mac" | "interfaceAddress")
   | ("ipAddress" | "prefix" | "routePrefix" | "number" | "tos" | "mark" | "range" | "ipProtocol" | "nexthopGroup")
-  | ("bindTarget" | "errno" | "shownValue" | "endpoint");
+  | ("bindTarget" | "errno" | "shownValue" | "endpoint" | "filterName");
 
 /** A keyword and what follows it. */
 type Attribute = readonly [TokenType, (ValueLabel | Rule)?];
@@ -435,6 +435,14 @@ export class Parser extends CstParser {
         ALT: () => {
           this.CONSUME(K.Error);
           this.OPTION3(() => this.value("errno", 3));
+        },
+      },
+      {
+        ALT: () => {
+          this.CONSUME(K.Drop);
+          this.attribute(4, [K.By, "filterName"]);
+          this.OPTION4(() => this.attribute(5, [K.Rule, "number"]));
+          this.OPTION5(() => this.attribute(6, [K.In, "namespaceName"]));
         },
       },
       { ALT: () => this.CONSUME(K.Connected) },

@@ -228,6 +228,12 @@ function expectWords(expect: Expectation): string {
       return words(["unreachable", expect.what, from]);
     case "error":
       return words(["error", expect.errno]);
+    case "drop":
+      return words([
+        `drop by ${expect.by}`,
+        expect.rule !== null && `rule ${expect.rule}`,
+        expect.namespace !== null && `in ${expect.namespace}`,
+      ]);
     default:
       return words([expect.kind, from]);
   }

@@ -343,6 +343,8 @@ function expectation(node: Ast.Expectation): string {
       return join("exceeded", say("from", node.from, ip));
     case "error":
       return join("error", node.errno && bare(node.errno.value));
+    case "drop":
+      return join("drop by", word(node.by), say("rule", node.rule, number), say("in", node.namespace, word));
     default:
       return node.kind;
   }

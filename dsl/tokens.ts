@@ -160,6 +160,8 @@ export const K = {
   Connected: keyword("Connected", "connected"),
   Refused: keyword("Refused", "refused"),
   Timeout: keyword("Timeout", "timeout"),
+  Drop: keyword("Drop", "drop"),
+  By: keyword("By", "by"),
   Ttl: keyword("Ttl", "ttl"),
   Net: keyword("Net", "net"),
   Host: keyword("Host", "host"),

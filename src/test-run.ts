@@ -1,6 +1,6 @@
 /** Runs the `test` blocks of a model: each on a lab of its own, on the engines asked for. */
 import { deviceName, words } from "../dsl/iproute2.ts";
-import type { ConnectCase, Expectation, Model, Net, PingCase, TestCase, TestStep } from "../dsl/model.ts";
+import type { ConnectCase, DropPlace, Expectation, Model, Net, PingCase, TestCase, TestStep } from "../dsl/model.ts";
 import { lineOf } from "../dsl/span.ts";
 import type { LabEvent } from "../runtime/host/events.ts";
 import type { PingOutcome } from "../runtime/host/ping-run.ts";
@@ -9,6 +9,7 @@ import type { Lab } from "../runtime/lab/lab.ts";
 import { IcmpType, Unreachable } from "../runtime/net/icmp.ts";
 import { Icmp6Type, Unreachable6 } from "../runtime/net/icmp6.ts";
 import { familyOf, formatEndpoint, formatIp, type Ip } from "../runtime/net/ip.ts";
+import type { RuleDecision, TraceStep } from "../runtime/trace.ts";
 import { Errno, nameOf } from "../runtime/verdict.ts";
 import type { EngineKind } from "./engines.ts";
 import { openLab } from "./lab.ts";
@@ -45,12 +46,13 @@ async function runTest(model: Model, test: TestCase, kind: EngineKind): Promise<
   const steps = test.steps.map((step): StepRun => {
     const { outcome, met, events } = runStep(lab, step);
     const came = outcomeWords({ outcome });
+    const drops = step.expect?.kind === "drop" ? `, ${dropWords(nets, events)}` : "";
     return {
       kind: step.kind,
       command: stepCommand(nets, step),
       line: lineOf(model.source, step.span.start),
       outcome: came,
-      failure: met ? null : `expected ${expectWords(step)}, got ${came}`,
+      failure: met ? null : `expected ${expectWords(step)}, got ${came}${drops}`,
       events,
     };
   });
@@ -67,12 +69,12 @@ interface StepResult {
 function runStep(lab: Lab, step: TestStep): StepResult {
   if (step.kind === "listen") {
     const outcome = lab.listen(step.net, { ...step, device: step.bindDevice }) ?? { kind: "listening" };
-    const met = step.expect === null ? outcome.kind === "listening" : meets(step.expect, { outcome });
+    const met = step.expect === null ? outcome.kind === "listening" : meets(step.expect, { outcome, events: [] });
     return { outcome, met, events: [] };
   }
   const { outcome, events } =
     step.kind === "ping" ? lab.ping(step.net, pingOptions(step)) : lab.connect(step.net, connectOptions(step));
-  return { outcome, met: meets(step.expect, { outcome }), events };
+  return { outcome, met: meets(step.expect, { outcome, events }), events };
 }
 
 const pingOptions = (ping: PingCase) => ({
@@ -146,8 +148,11 @@ function icmpWords(outcome: IcmpOutcome): string {
   return type === exceeded ? "exceeded" : `icmp${familyOf(outcome.from) === 6 ? "6" : ""} ${type}/${code}`;
 }
 
-/** Does the outcome fulfil the expectation? What the expectation leaves open matches anything. */
-export function meets(expect: Expectation | null, { outcome }: { readonly outcome: Outcome }): boolean {
+/** Does what came of a step fulfil the expectation? What the expectation leaves open matches anything. */
+export function meets(
+  expect: Expectation | null,
+  { outcome, events }: Pick<StepResult, "outcome" | "events">,
+): boolean {
   if (expect === null) return true;
   const from = (wanted: Ip | null) => wanted === null || ("from" in outcome && outcome.from === wanted);
   switch (expect.kind) {
@@ -164,6 +169,8 @@ export function meets(expect: Expectation | null, { outcome }: { readonly outcom
       return outcome.kind === "icmp" && outcome.type === numbersOf(outcome).exceeded && from(expect.from);
     case "error":
       return outcome.kind === "error" && (expect.errno === null || nameOf(Errno, outcome.errno) === expect.errno);
+    case "drop":
+      return dropsIn(events).some((drop) => expect.places.some((place) => isAt(drop, place)));
     default:
       return outcome.kind === expect.kind;
   }
@@ -179,7 +186,50 @@ function expectWords({ kind, expect }: TestStep): string {
       return `unreachable${expect.what === null ? "" : ` ${expect.what}`}${from}`;
     case "error":
       return `error${expect.errno === null ? "" : ` ${expect.errno}`}`;
+    case "drop": {
+      const rule = expect.rule === null ? "" : ` rule ${expect.rule}`;
+      return `drop by ${expect.by}${rule}${expect.namespace === null ? "" : ` in ${expect.namespace}`}`;
+    }
     default:
       return `${expect.kind}${from}`;
   }
+}
+
+// ---- drops by rules
+
+const DROPS: ReadonlySet<RuleDecision> = new Set<RuleDecision>(["drop", "reject", "DROP", "SHOT", "ABORTED"]);
+
+/** Where rules, or policies (rule null), ended packets. */
+const dropsIn = (events: readonly LabEvent[]): DropPlace[] =>
+  events.flatMap((event) => (event.kind === "packet" ? event.trace.flatMap((step) => dropIn(event.net, step)) : []));
+
+function dropIn(net: number, step: TraceStep): DropPlace[] {
+  switch (step.step) {
+    case "nft_rule":
+      return DROPS.has(step.decision) ? [{ net, list: "chain", id: step.chain, rule: step.rule }] : [];
+    case "nft_policy":
+      return DROPS.has(step.policy) ? [{ net, list: "chain", id: step.chain, rule: null }] : [];
+    case "program_rule":
+      return DROPS.has(step.decision) ? [{ net, list: "program", id: step.program, rule: step.rule }] : [];
+    case "program_end":
+      return DROPS.has(step.decision) ? [{ net, list: "program", id: step.program, rule: null }] : [];
+    default:
+      return [];
+  }
+}
+
+const isAt = (drop: DropPlace, place: DropPlace): boolean =>
+  drop.net === place.net &&
+  drop.list === place.list &&
+  drop.id === place.id &&
+  (place.rule === null || drop.rule === place.rule);
+
+/** What dropped packets instead. */
+function dropWords(nets: readonly Net[], events: readonly LabEvent[]): string {
+  const places = dropsIn(events).map(({ net, list, id, rule }) => {
+    const { name, netfilter } = nets[net];
+    const by = list === "chain" ? netfilter.chains[id].name : netfilter.programs[id].name;
+    return `${by}${rule === null ? "" : ` rule ${rule + 1}`} in ${name}`;
+  });
+  return places.length === 0 ? "no rule dropped anything" : `dropped by ${[...new Set(places)].join(", ")}`;
 }

@@ -101,6 +101,7 @@ function expectation(b: Build, cst: Cst.ExpectationCstNode): Ast.Expectation {
   const from = c.From ? { from: value.ip(b.report, c.ipAddress![0]) } : {};
   if (c.Reply) return { kind: "reply", span, ...replyOf(b, c.replyAttribute ?? []) };
   if (c.Exceeded) return { kind: "exceeded", span, ...from };
+  if (c.Drop) return { kind: "drop", span, ...dropOf(b, c) };
   if (c.Error) return { kind: "error", span, ...(c.errno ? { errno: value.name(c.errno[0]) } : {}) };
   if (c.Connected) return { kind: "connected", span };
   if (c.Refused) return { kind: "refused", span };
@@ -109,6 +110,12 @@ function expectation(b: Build, cst: Cst.ExpectationCstNode): Ast.Expectation {
   const code = c.unreachableCode?.[0];
   return { kind: "unreachable", span, ...(code ? { what: value.name(firstToken(b, code)) } : {}), ...from };
 }
+
+const dropOf = (b: Build, c: Cst.ExpectationCstChildren) => ({
+  by: value.name(c.filterName![0]),
+  ...(c.Rule ? { rule: value.number(b.report, c.number![0]) } : {}),
+  ...(c.In ? { namespace: value.name(c.namespaceName![0]) } : {}),
+});
 
 function replyOf(b: Build, attributes: readonly Cst.ReplyAttributeCstNode[]) {
   const once = attributeReader(b.report);

@@ -28,17 +28,17 @@ export function testStep(nets: readonly Net[], step: Ast.TestStep, report: Repor
   if (net === undefined) return undefined;
   switch (step.kind) {
     case "ping":
-      return pingCase(net, step, report);
+      return pingCase(nets, net, step, report);
     case "listen":
-      return listenCase(net, step, report);
+      return listenCase(nets, net, step, report);
     case "connect":
-      return connectCase(net, step, report);
+      return connectCase(nets, net, step, report);
   }
 }
 
-function pingCase(net: Net, ping: Ast.Ping, report: Reporter): PingCase | undefined {
+function pingCase(nets: readonly Net[], net: Net, ping: Ast.Ping, report: Reporter): PingCase | undefined {
   const bind = bindOf(net, ping, report);
-  const expect = expectationOf(ping, PING_OUTCOMES, report);
+  const expect = expectationOf(nets, ping, PING_OUTCOMES, report);
   const ttl = ping.ttl;
   if (ttl && (ttl.value < 1 || ttl.value > 255)) {
     report.error("E0290", ttl.span, `ttl ${ttl.value} is out of range`, { label: "1 to 255" });
@@ -57,19 +57,19 @@ function pingCase(net: Net, ping: Ast.Ping, report: Reporter): PingCase | undefi
   };
 }
 
-function listenCase(net: Net, listen: Ast.Listen, report: Reporter): ListenCase | undefined {
+function listenCase(nets: readonly Net[], net: Net, listen: Ast.Listen, report: Reporter): ListenCase | undefined {
   const bindDevice = deviceOf(net, listen.device, report);
-  const expect = expectationOf(listen, LISTEN_OUTCOMES, report);
+  const expect = expectationOf(nets, listen, LISTEN_OUTCOMES, report);
   if (bindDevice === undefined || expect === undefined) return undefined;
   const { transport, endpoint, span } = listen;
   return { kind: "listen", net: net.index, transport, ...endpoint.value, bindDevice, expect, span };
 }
 
-function connectCase(net: Net, connect: Ast.Connect, report: Reporter): ConnectCase | undefined {
+function connectCase(nets: readonly Net[], net: Net, connect: Ast.Connect, report: Reporter): ConnectCase | undefined {
   const { transport, endpoint, from, mark, span } = connect;
   const { address, port } = endpoint.value;
   const bindDevice = deviceOf(net, connect.device, report);
-  const expect = expectationOf(connect, transport === "tcp" ? TCP_OUTCOMES : UDP_OUTCOMES, report);
+  const expect = expectationOf(nets, connect, transport === "tcp" ? TCP_OUTCOMES : UDP_OUTCOMES, report);
   if (address === null) {
     report.error("E0293", endpoint.span, `\`connect\` needs an address to connect to`, {
       label: "only a port",
@@ -176,13 +176,14 @@ const ERRNOS = [
 ];
 
 /** What each kind of step can come to. */
-const PING_OUTCOMES = ["reply", "unreachable", "exceeded", "error", "nothing"] as const;
+const PING_OUTCOMES = ["reply", "unreachable", "exceeded", "error", "nothing", "drop"] as const;
 const LISTEN_OUTCOMES = ["error"] as const;
-const TCP_OUTCOMES = ["connected", "refused", "unreachable", "exceeded", "error", "timeout"] as const;
-const UDP_OUTCOMES = ["reply", "refused", "unreachable", "exceeded", "error", "timeout"] as const;
+const TCP_OUTCOMES = ["connected", "refused", "unreachable", "exceeded", "error", "timeout", "drop"] as const;
+const UDP_OUTCOMES = ["reply", "refused", "unreachable", "exceeded", "error", "timeout", "drop"] as const;
 
 /** Null: nothing is expected. @returns undefined: reported */
 function expectationOf<K extends ExpectationKind>(
+  nets: readonly Net[],
   step: Ast.TestStep,
   outcomes: readonly K[],
   report: Reporter,
@@ -195,10 +196,10 @@ function expectationOf<K extends ExpectationKind>(
     report.error("E0292", said.span, `\`${what}\` does not come to \`${said.kind}\``, { label: outcomes.join(", ") });
     return undefined;
   }
-  return expectation(said, report) as Expectation<K> | undefined;
+  return expectation(nets, said, report) as Expectation<K> | undefined;
 }
 
-function expectation(expect: Ast.Expectation, report: Reporter): Expectation | undefined {
+function expectation(nets: readonly Net[], expect: Ast.Expectation, report: Reporter): Expectation | undefined {
   switch (expect.kind) {
     case "reply":
       return { kind: "reply", ttl: expect.ttl?.value ?? null, from: expect.from?.value ?? null };
@@ -212,6 +213,8 @@ function expectation(expect: Ast.Expectation, report: Reporter): Expectation | u
     case "error":
       if (expect.errno && !ERRNOS.includes(expect.errno.value)) return unknownWord(expect.errno, ERRNOS, report);
       return { kind: "error", errno: expect.errno?.value ?? null };
+    case "drop":
+      return dropOf(nets, expect, report);
     default:
       return { kind: expect.kind };
   }
@@ -223,3 +226,62 @@ function unknownWord(word: Name, known: readonly string[], report: Reporter): un
     ...didYouMean(word, known),
   });
 }
+
+/** Every chain and program of the name; where there is none, every rule with that comment. */
+function dropOf(
+  nets: readonly Net[],
+  { by, rule, namespace }: Extract<Ast.Expectation, { kind: "drop" }>,
+  report: Reporter,
+): Expectation | undefined {
+  const asked = nets.filter(({ name }) => namespace === undefined || name === namespace.value);
+  if (namespace !== undefined && asked.length === 0) {
+    report.error("E0201", namespace.span, `no namespace \`${namespace.value}\` in this file`, {
+      label: "not defined",
+      ...didYouMean(
+        namespace,
+        nets.map(({ name }) => name),
+      ),
+    });
+    return undefined;
+  }
+  const lists = asked.flatMap(listsOf);
+  const named = lists.filter(({ name }) => name === by.value);
+  const places =
+    named.length > 0
+      ? named
+          .filter(({ rules }) => rule === undefined || (rule.value >= 1 && rule.value <= rules.length))
+          .map(({ rules: _, name: __, ...place }) => ({ ...place, rule: rule === undefined ? null : rule.value - 1 }))
+      : rule === undefined
+        ? lists.flatMap(({ rules, name: _, ...place }) =>
+            rules.flatMap(({ comment }, i) => (comment === by.value ? [{ ...place, rule: i }] : [])),
+          )
+        : [];
+  if (places.length > 0)
+    return {
+      kind: "drop",
+      by: by.value,
+      rule: rule?.value ?? null,
+      namespace: namespace?.value ?? null,
+      places,
+    };
+  if (named.length > 0 && rule !== undefined) {
+    const most = Math.max(...named.map(({ rules }) => rules.length));
+    report.error("E0292", rule.span, `\`${by.value}\` has no rule ${rule.value}`, {
+      label: most === 0 ? "it has none" : most === 1 ? "it has one" : `1 to ${most}`,
+    });
+    return undefined;
+  }
+  report.error("E0292", by.span, `no chain or program is called \`${by.value}\``, {
+    label: rule === undefined ? "nor has a rule this comment" : "not defined",
+    ...didYouMean(
+      by,
+      lists.map(({ name }) => name),
+    ),
+  });
+  return undefined;
+}
+
+const listsOf = ({ index: net, netfilter: { chains, programs } }: Net) => [
+  ...chains.map(({ id, name, rules }) => ({ net, list: "chain" as const, id: id as number, name, rules })),
+  ...programs.map(({ id, name, rules }) => ({ net, list: "program" as const, id: id as number, name, rules })),
+];

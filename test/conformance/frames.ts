@@ -303,7 +303,9 @@ class FrameDrawing {
       }
       case TCP: {
         const flags = pick(random, [0x02, 0x02, 0x10, 0x11, 0x18, 0x04, 0x12, 0x00]);
-        return message([...ports, ...bytes(random, 8), 0x50, flags, 0xff, 0xff, 0, 0, 0, 0], 16, pseudo);
+        const options = random.chance(0.25) ? this.#tcpOptions() : [];
+        const header = ((20 + options.length) / 4) << 4;
+        return message([...ports, ...bytes(random, 8), header, flags, 0xff, 0xff, 0, 0, 0, 0, ...options], 16, pseudo);
       }
       case ICMP:
         return message(this.#icmp(), 2, new Uint8Array(0));
@@ -312,6 +314,24 @@ class FrameDrawing {
       default:
         return data;
     }
+  }
+
+  /** Good ones, and some whose lengths lie. */
+  #tcpOptions(): number[] {
+    const random = this.#random;
+    const one = (): number[] =>
+      pick(random, [
+        () => [2, 4, 5, 180],
+        () => [2, 4, 1, 0],
+        () => [4, 2],
+        () => [1],
+        () => [0],
+        () => [3, 3, 7],
+        () => [pick(random, [2, 4]), pick(random, [0, 1, 3, 40])],
+        () => [8, 10, ...bytes(random, 8)],
+      ])();
+    const drawn = Array.from({ length: between(random, 1, 4) }, one).flat();
+    return [...drawn, ...new Array<number>(-drawn.length & 3).fill(random.chance(0.5) ? 0 : 1)];
   }
 
   /** An echo mostly; else an answer, an error about a packet of this network, or a kind of old. */

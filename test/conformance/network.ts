@@ -90,6 +90,9 @@ class Drawing {
   vrfs(): void {
     const random = this.#random;
     if (this.#wires) this.#commands.push(`ip netns add ${ROUTER}`);
+    // What was asked for in vain is not asked for again: counters would tell when.
+    if (this.#wires)
+      this.#sysctl(...["ipv4", "ipv6"].map((family) => `net.${family}.neigh.default.retrans_time_ms=600000`));
     if (this.#wires) this.#sysctl("net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.default.router_solicitations=0");
     const names = ["red", "blue", "green"].slice(0, between(random, 1, 3));
     for (const [i, name] of names.entries()) {

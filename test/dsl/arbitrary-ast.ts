@@ -251,6 +251,7 @@ const expectation: fc.Arbitrary<Ast.Expectation> = fc.oneof(
   }),
   maybe<Ast.Expectation>({ kind: kind("exceeded"), span } as never, { from }),
   maybe<Ast.Expectation>({ kind: kind("error"), span } as never, { errno: name }),
+  maybe<Ast.Expectation>({ kind: kind("drop"), by: name, span } as never, { rule: byte, namespace: name }),
   fc.record({
     kind: fc.constantFrom("connected" as const, "refused" as const, "timeout" as const, "nothing" as const),
     span,

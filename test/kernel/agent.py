@@ -214,6 +214,19 @@ class HookLog:
 
 # ---- frames --------------------------------------------------------------------------------------------------------------
 ETH_P_ALL, PACKET_OUTGOING = 3, 4
+SOL_PACKET, PACKET_AUXDATA = 263, 8
+TP_STATUS_VLAN_VALID, TP_STATUS_VLAN_TPID_VALID = 0x10, 0x40
+
+
+def as_on_the_wire(frame, control):
+    """A VLAN tag that the kernel holds beside the frame is put back (struct tpacket_auxdata)."""
+    for level, kind, data in control:
+        if level == SOL_PACKET and kind == PACKET_AUXDATA:
+            status, _, _, _, _, tci, tpid = struct.unpack("IIIHHHH", data[:20])
+            if status & TP_STATUS_VLAN_VALID:
+                tpid = tpid if status & TP_STATUS_VLAN_TPID_VALID else 0x8100
+                return frame[:12] + struct.pack("!HH", tpid, tci) + frame[12:]
+    return frame
 
 
 def is_chatter(frame):
@@ -237,6 +250,7 @@ class Ports:
         for name, port in self.sockets.items():
             port.bind((name, ETH_P_ALL))
             port.setblocking(False)
+            port.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
             self.poll.register(port, select.POLLIN)
             self.names[port.fileno()] = name
 
@@ -250,11 +264,12 @@ class Ports:
             for fileno, _ in ready:
                 name = self.names[fileno]
                 try:
-                    frame, address = self.sockets[name].recvfrom(1 << 16)
+                    frame, control, _, address = self.sockets[name].recvmsg(1 << 16, 256)
                 except OSError as error:
                     if error.errno not in (errno.ENETDOWN, errno.EAGAIN):
                         raise
                     continue
+                frame = as_on_the_wire(frame, control)
                 if address[2] != PACKET_OUTGOING and not is_chatter(frame):
                     found.append({"port": name, "hex": frame.hex()})
 

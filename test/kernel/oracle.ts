@@ -25,6 +25,8 @@ export interface KernelAnswer extends Answer {
   readonly setup: readonly CommandAnswer[];
   /** `ip -j` dumps by namespace, when the scenario asks for them with `dump: true`. */
   readonly dump?: unknown;
+  /** The rule sets as they were loaded. */
+  readonly nft?: Scenario["nft"];
   /** The agent could not finish this scenario: its traceback. */
   readonly failed?: string;
 }
