@@ -116,6 +116,8 @@ export type Clause = {
 export interface CounterClause {
   readonly kind: "counter";
   readonly name?: Name;
+  /** `counter name tcp dport map @hits`: the counter that a map has for a key. */
+  readonly of?: Extract<Term, { kind: "map" }>;
   readonly packets?: Spanned<bigint>;
   readonly bytes?: Spanned<bigint>;
 }

@@ -8,7 +8,7 @@
  *   Rule      = { Step }                                               one after the other, until one says no
  *   Step      = Test | Effect | Verdict
  *   Test      = compare Expr op constant | range Expr | lookup Exprs in set | limit
- *   Effect    = counter | log | set meta | write payload | dup
+ *   Effect    = counter | count | log | set meta | write payload | dup
  *   Verdict   = accept | drop | jump | goto | return | continue | vmap | reject | fwd | XDP and tc verdicts
  *   Expr      = const | payload | exthdr | meta | fib | ct | bitwise | shift | map
  *
@@ -286,6 +286,8 @@ export type CompareOp = "eq" | "ne" | "lt" | "le" | "gt" | "ge";
 export type Effect = Spanned &
   (
     | { readonly kind: "counter"; readonly counter: CounterId }
+    /** The counter that a map has for the key (nft_objref_map_eval); breaks when the key is not in it. */
+    | { readonly kind: "count"; readonly map: SetId; readonly key: readonly Expr[] }
     /** Says it and goes on. The level is syslog's number, 4 (warning) by default. */
     | { readonly kind: "log"; readonly prefix: string; readonly level: number }
     | { readonly kind: "set meta"; readonly key: MetaSetKey; readonly value: Expr }
@@ -361,7 +363,8 @@ export interface Field {
 }
 
 /**
- * A set (value null), a map (value a field) or a verdict map (value "verdict"). An element holds for a key when each field
+ * A set (value null), a map (value a field; of type `counter`: packets in the upper 64 bits, bytes in the lower) or a verdict map (value
+ * "verdict"). An element holds for a key when each field
  * lies in its range; the first element that does decides. Elements of a set of one field do not overlap and are sorted.
  */
 export interface SetDef {

@@ -21,6 +21,7 @@ export const {
   CstParser,
   createToken,
   EmbeddedActionsParser,
+  EOF,
   generateCstDts,
   Lexer,
   NonTerminal,
@@ -28,4 +29,5 @@ export const {
   Repetition,
   RepetitionMandatory,
   Terminal,
+  tokenMatcher,
 } = await load();

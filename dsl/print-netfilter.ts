@@ -16,6 +16,7 @@
  * A field of a header is its bytes from the first to the last, `transport[2..3]`; values are decimal to 16 bits and
  * hexadecimal above, devices are ifindexes with their names.
  */
+import { COUNTER_TYPE } from "../runtime/hooks.ts";
 import type {
   BaseChain,
   Chain,
@@ -104,7 +105,7 @@ function elementText(net: Net, key: readonly Field[], value: SetDef["value"], el
   const keys = element.key.map((range, i) => rangeText(net, range, key[i])).join(" . ");
   if (value === null || element.value === null) return keys;
   if (typeof element.value === "object") return `${keys} : ${decisionText(net, element.value)}`;
-  if (value === "verdict") return keys;
+  if (value === "verdict" || value.type === COUNTER_TYPE) return keys;
   return `${keys} : ${isDevice(value) ? deviceText(net, element.value) : plainText(element.value, value)}`;
 }
 
@@ -172,6 +173,8 @@ export function stepText(net: Net, step: Step): string {
       return limitText(net.netfilter.limits[step.limit]);
     case "counter":
       return `counter #${step.counter}`;
+    case "count":
+      return `count ${setName(net, step.map)}[${step.key.map(expr).join(" . ")}]`;
     case "log":
       return `log level ${step.level} "${step.prefix}"`;
     case "set meta":

@@ -15,6 +15,7 @@ import {
   FILTER_COUNTER_BYTES,
   IMAGE,
   IMAGE_ALIGN,
+  MAP,
   NET,
   NET_BYTES,
   type ProcessExport,
@@ -22,6 +23,7 @@ import {
 import { batchBytes, DEFAULT_SLOT_SIZE, PacketBatch } from "./batch.ts";
 import { imageOffset } from "./brand.ts";
 import type { Engine, RuleCounter } from "./engine.ts";
+import { COUNTER_TYPE } from "./hooks.ts";
 import { Links } from "./links.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
 import type { NamedMap } from "./maps/map.ts";
@@ -217,12 +219,14 @@ class NetEngine implements Engine {
   trace(batch: PacketBatch): Trace[] {
     this.#own(batch);
     const before = this.#snapshot(batch);
+    const restoreCounters = this.#saveMapCounters();
     const restoreLinks = this.#programs.links.snapshot();
     let region = this.#traceRegion ?? this.#reserveTrace(TRACE_BYTES);
     while (!this.#runTrace(batch, region)) {
       this.#dataplane.bytes.set(before.batch, batch.base);
       this.#dataplane.bytes.set(before.counters, this.#counters);
       this.#dataplane.bytes.set(before.filterState, this.#filterState.first);
+      restoreCounters();
       restoreLinks();
       region = this.#reserveTrace(region.bytes * 2);
     }
@@ -284,6 +288,20 @@ class NetEngine implements Engine {
       batch: bytes.slice(batch.base, batch.base + batchBytes(batch.capacity, batch.slotSize)),
       counters: bytes.slice(this.#counters, this.#counters + COUNTERS_BYTES),
       filterState: bytes.slice(first, first + stateBytes),
+    };
+  }
+
+  /** The counters that maps hold. @returns what puts them back as they are now */
+  #saveMapCounters(): () => void {
+    const plane = this.#dataplane;
+    const { sets } = plane.manifest.nets[this.#index].chains;
+    const saved = sets.flatMap(({ map }) => {
+      if (map === null || typeof map.value !== "object" || map.value?.type !== COUNTER_TYPE) return [];
+      const at = plane.word(map.record + MAP.values);
+      return [{ at, bytes: plane.bytes.slice(at, at + plane.word(map.record + MAP.valueBytes)) }];
+    });
+    return () => {
+      for (const { at, bytes } of saved) plane.bytes.set(bytes, at);
     };
   }
 

@@ -40,9 +40,18 @@ export type ProgramHook = Extract<Hook, "xdp" | "tc ingress" | "tc egress">;
 export const NETFILTER_HOOKS: readonly Hook[] = ["prerouting", "input", "forward", "output", "postrouting"];
 
 /**
- * BPF_MAP_TYPE_*: `hash`; `array` (key 0 .. size-1, all there, 0 at first); `counters` (an array that `counter map[key]` adds
- * packets and bytes to, summed at the end of a batch); `lpm_trie` (elements are prefixes, the longest decides); `devmap`
- * (index to ifindex, for REDIRECT).
+ * BPF_MAP_TYPE_*: `hash`; `array` (key 0 .. size-1, all there, 0 at first); `counters` (an array that `counter name KEY map @MAP` adds
+ * packets and bytes to); `lpm_trie` (elements are prefixes, the longest decides); `devmap` (an array of ifindexes for REDIRECT, of
+ * which 0 is none).
  */
 export const MAP_KINDS = ["hash", "array", "counters", "lpm_trie", "devmap"] as const;
 export type MapKind = (typeof MAP_KINDS)[number];
+
+/** BPF_MAP_TYPE_ARRAY and its like: the key is an index. */
+export const isArray = (kind: string | null): boolean => kind === "array" || kind === "devmap" || kind === "counters";
+/** Most elements of an array, all of which take memory. */
+export const ARRAY_LIMIT = 1 << 20;
+
+/** Type of a map's values that count packets: packets in the upper 64 bits, bytes in the lower. */
+export const COUNTER_TYPE = "counter";
+export const COUNTER_BITS = 128;

@@ -111,7 +111,7 @@ function usedOnly(netfilter: Netfilter, program: Program): Netfilter {
   const steps = stepsOf([program, ...reached(netfilter, leadsTo(netfilter, program.rules))]);
   const used = new Set(
     steps.flatMap((step) => [
-      ...(step.kind === "lookup" ? [step.set] : step.kind === "vmap" ? [step.map] : []),
+      ...(step.kind === "lookup" ? [step.set] : step.kind === "vmap" || step.kind === "count" ? [step.map] : []),
       ...[...expressionsOfStep(step)].flatMap((e) => (e.kind === "map" ? [e.map] : [])),
     ]),
   );

@@ -8,10 +8,11 @@
  */
 import type { IToken, TokenType } from "chevrotain";
 import type * as Ast from "../ast.ts";
-import type { Clause, Operator, Rate, Term } from "../chain-ast.ts";
+import type { Clause, CounterClause, Operator, Rate, Term } from "../chain-ast.ts";
+import { EOF, tokenMatcher } from "../chevrotain.ts";
 import type { Span } from "../span.ts";
 import { across, classOf, nameOf, spanOfTokens, start, TermParser } from "./terms.ts";
-import { Colon, K, P, wordOf } from "./tokens.ts";
+import { Colon, K, MetaWord, P, Protocol, Raw, Verdict, wordOf } from "./tokens.ts";
 
 const OPERATORS: ReadonlyMap<TokenType, Operator> = new Map<TokenType, Operator>([
   [P.Equal, "=="],
@@ -39,12 +40,18 @@ export abstract class RuleParser extends TermParser {
     const first = this.CONSUME(K.Counter);
     let counts: Counts = {};
     let name: IToken | undefined;
+    let of: CounterClause["of"];
     this.OPTION(() => {
       this.OR([
         {
           ALT: () => {
             this.CONSUME(K.Name);
-            name = this.word();
+            let isMapped = false;
+            this.ACTION(() => {
+              isMapped = this.isMapped();
+            });
+            this.OPTION1({ GATE: () => isMapped, DEF: () => (of = this.SUBRULE(this.mapped)) });
+            if (!isMapped) name = this.word();
           },
         },
         { ALT: () => (counts = this.SUBRULE(this.counts)) },
@@ -55,11 +62,29 @@ export abstract class RuleParser extends TermParser {
       (): Clause => ({
         kind: "counter",
         ...(name === undefined ? {} : { name: nameOf(name) }),
+        ...(of === undefined ? {} : { of }),
         ...counts,
         span: spanOfTokens(first, last),
       }),
     );
   });
+
+  /** `tcp dport map @hits` */
+  protected readonly mapped = this.RULE("mapped", (): Extract<Term, { kind: "map" }> => {
+    const key = this.SUBRULE(this.lhs);
+    this.CONSUME(K.Map);
+    const map = this.SUBRULE(this.mapping);
+    return this.ACTION(() => ({ kind: "map", key, map, span: across(key, map) }));
+  });
+
+  /** A field and then `map`, not the name of a counter: that may be spelled as a field begins. */
+  private isMapped(): boolean {
+    if (![Protocol, MetaWord, Raw, P.LParen, K.Meta, K.Ct, K.Fib].some((type) => tokenMatcher(this.LA(1), type)))
+      return false;
+    for (let i = 2; this.LA(i).tokenType !== EOF && !tokenMatcher(this.LA(i), Verdict); i++)
+      if (this.LA(i).tokenType === K.Map) return true;
+    return false;
+  }
 
   readonly counts = this.RULE("counts", (): Counts => {
     this.CONSUME(K.Packets);

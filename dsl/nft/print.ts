@@ -124,6 +124,7 @@ export function clause(node: Clause): string {
     case "verdict":
       return verdict(node);
     case "counter":
+      if (node.of !== undefined) return `counter name ${term(node.of)}`;
       if (node.name !== undefined) return `counter name ${name(node.name.value)}`;
       return node.packets === undefined
         ? "counter"

@@ -63,9 +63,16 @@ const MAX_ROOT_STRIDE = 20;
 /** Widest stride below the root: a block is copied for every change inside it. */
 const MAX_STRIDE = 12;
 
+/** Bits that a level of IPv4 may look at. */
+export interface Widest {
+  readonly root: number;
+  readonly below: number;
+}
+const WIDEST: Widest = { root: MAX_ROOT_STRIDE, below: MAX_STRIDE };
+
 /** May a level look at `stride` bits from `depth` on? IPv6 is read from packet bytes: a level stays inside a byte, or is the first two. */
-function allowed(family: Family, depth: number, stride: number): boolean {
-  if (family === 4) return stride <= (depth === 0 ? MAX_ROOT_STRIDE : MAX_STRIDE);
+function allowed(family: Family, depth: number, stride: number, widest: Widest): boolean {
+  if (family === 4) return stride <= (depth === 0 ? widest.root : widest.below);
   return (depth & 7) + stride <= 8 || (depth === 0 && stride === 16);
 }
 
@@ -77,25 +84,37 @@ export const cellBytesFor = (n: number): CellBytes => (n <= 0x100 ? 1 : n <= 0x1
 /**
  * @param blocks different blocks at each depth 0 .. longest prefix, the DAG's census
  * @param leafBytes bytes of a cell of the last level
+ * @param widest less than what is quickest to look up, where changes shall be cheap
  * @returns bits of each level, at least one level, as many in sum as the longest prefix has (a table of 0/0: 1)
  */
-export function chooseStrides(family: Family, blocks: Uint32Array, leafBytes: CellBytes): number[] {
-  let strides = cheapestSplit(family, blocks, leafBytes, NS_PER_MIB);
+export function chooseStrides(
+  family: Family,
+  blocks: Uint32Array,
+  leafBytes: CellBytes,
+  widest: Widest = WIDEST,
+): number[] {
+  let strides = cheapestSplit(family, blocks, leafBytes, NS_PER_MIB, widest);
   for (let price = 1.25 * NS_PER_MIB; price < MAX_NS_PER_MIB; price *= 1.25) {
     if (bytesOfSplit(blocks, strides, leafBytes) <= BUDGET[family]) break;
-    strides = cheapestSplit(family, blocks, leafBytes, price);
+    strides = cheapestSplit(family, blocks, leafBytes, price, widest);
   }
   return strides;
 }
 
-function cheapestSplit(family: Family, blocks: Uint32Array, leafBytes: CellBytes, nsPerMib: number): number[] {
+function cheapestSplit(
+  family: Family,
+  blocks: Uint32Array,
+  leafBytes: CellBytes,
+  nsPerMib: number,
+  widest: Widest,
+): number[] {
   const end = Math.max(blocks.length - 1, 1);
   const cost = new Float64Array(end + 1).fill(Number.POSITIVE_INFINITY);
   const best = new Uint8Array(end + 1);
   cost[end] = 0;
   for (let depth = end - 1; depth >= 0; depth--) {
     for (let stride = 1; stride <= Math.min(end - depth, MAX_ROOT_STRIDE); stride++) {
-      if (!allowed(family, depth, stride)) continue;
+      if (!allowed(family, depth, stride, widest)) continue;
       const bytes = levelBytes(blocks, depth, stride, depth + stride === end, leafBytes);
       const ns = levelNs(family, bytes, nsPerMib);
       if (ns + cost[depth + stride] >= cost[depth]) continue;

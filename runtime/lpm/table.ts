@@ -15,7 +15,7 @@ import { buildLpm, chooseLpm } from "./choose.ts";
 import { type PrefixColumns, wordsOf } from "./columns.ts";
 import { buildDag, census } from "./dag.ts";
 import type { LpmEntry, LpmKind } from "./lpm.ts";
-import { cellBytesFor, chooseStrides } from "./strides.ts";
+import { cellBytesFor, chooseStrides, type Widest } from "./strides.ts";
 import type { Node, Trie } from "./trie.ts";
 
 /** Lengths that levels end at: a table whose longest prefix grows by a bit is not built anew for each. */
@@ -28,6 +28,8 @@ export interface UpdatableTableOptions<Address = number> {
   readonly maxValue: number;
   /** Taken as long as it can hold the routes: that which programs have code of their own for. */
   readonly prefer?: BlockShape | null;
+  /** Bits that a level looks at, at most; absent: as many as look-ups are quickest with. */
+  readonly widest?: Widest;
   /** Whoever reads the table knows nothing but `blocks`: always so where keys are wider than 32 bits. */
   readonly blocksAlone?: boolean;
   /** Called with a structure that is complete; afterwards the old one is gone. */
@@ -163,7 +165,7 @@ export class UpdatableTable<Address = number> {
     const counts = Uint32Array.from({ length: bits + 1 }, (_, depth) => found[Math.min(depth, dag.bits)]);
     const leafBytes = cellBytesFor(this.#options.maxValue + 1);
     const { family } = trie;
-    const strides = chooseStrides(family, counts, leafBytes);
+    const strides = chooseStrides(family, counts, leafBytes, this.#options.widest);
     const depths = strides.map((_, k) => strides.slice(0, k).reduce((a, b) => a + b, 0));
     const room = depths.map((depth) => Math.ceil(counts[depth] * HEADROOM));
     const levels = strides.map((stride, k) => ({

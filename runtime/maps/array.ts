@@ -8,9 +8,6 @@
 import { type Element, type Key, readWords, type SetShape, type Value, valueWordsOf, writeWords } from "./shape.ts";
 import type { Built, MapRecord, MapStore } from "./store.ts";
 
-/** Most elements of an array: its bytes stand in the image. */
-export const ARRAY_LIMIT = 1 << 20;
-
 export function arrayOf(set: SetShape, elements: readonly Element[]): Built {
   const rows = set.size ?? 0;
   const width = valueWordsOf(set);

@@ -5,9 +5,9 @@
  *   part   = value | value "-" value | address "/" length      ranges where the set may hold them
  *   value  = address | link-layer address | number (decimal, 0x...) | name of a device
  */
-import { formatIp, network, parseIp } from "../net/ip.ts";
+import { formatIp, network, parseIp, prefixLength } from "../net/ip.ts";
 import { formatMac, parseMac } from "../net/mac.ts";
-import { asWidth, type KeyRange, prefixLength, type Value } from "./shape.ts";
+import { asWidth, type KeyRange, type Value } from "./shape.ts";
 
 export interface Field {
   /** nft's name of the type. */

@@ -13,6 +13,8 @@
  * host's side is a trie of the prefixes, made of the columns when the map is first asked; when it is first changed the blocks are
  * built anew in a form that can change.
  */
+
+import { COUNTER_TYPE } from "../hooks.ts";
 import { buildBlocks } from "../lpm/blocks.ts";
 import type { PrefixColumns } from "../lpm/columns.ts";
 import { PrefixTrie } from "../lpm/prefix-trie.ts";
@@ -21,7 +23,6 @@ import { UpdatableTable } from "../lpm/table.ts";
 import type { Node, Trie } from "../lpm/trie.ts";
 import type { Family } from "../net/ip.ts";
 import {
-  COUNTER_TYPE,
   type Element,
   type Key,
   type KeyRange,
@@ -267,6 +268,7 @@ export class LpmStore implements MapStore {
         return Math.max(1, places.values.length);
       },
       blocksAlone: true,
+      widest: WIDEST,
       publish: (table) => this.#record.set("structure", table.image),
     });
     this.#record.set("columns", 0);
@@ -312,5 +314,7 @@ export class LpmStore implements MapStore {
   }
 }
 
+/** A change writes a block of each level anew: blocks of 4096 cells would cost ten times what these do. */
+const WIDEST = { root: 16, below: 8 } as const;
 /** Changes that are so many beside the prefixes that there are build the structure once. */
 const MANY_TIMES = 4;

@@ -7,18 +7,12 @@
  * This is the door: text in nft's words becomes keys and values, and what does not fit is refused before anything has changed. The elements
  * are behind it (store.ts): in linear memory, where a change is made in place and costs as the structure's file says; in the reference a list.
  */
+
+import { COUNTER_TYPE, isArray } from "../hooks.ts";
 import type { MapManifest } from "../manifest.ts";
+import { prefixLength } from "../net/ip.ts";
 import { type DeviceByName, formatRange, formatValue, parseRange, parseValue } from "./keys.ts";
-import {
-  COUNTER_TYPE,
-  counterValue,
-  type Element,
-  isArray,
-  type Key,
-  prefixLength,
-  readCounter,
-  type Value,
-} from "./shape.ts";
+import { counterValue, type Element, type Key, readCounter, type Value } from "./shape.ts";
 import type { MapStore } from "./store.ts";
 
 /** Text in nft's words, or a number; of several fields, text with " . " between, or a list. */

@@ -30,14 +30,6 @@ export interface SetShape {
   readonly size: number | null;
 }
 
-/** BPF_MAP_TYPE_ARRAY and its like: all elements are there. */
-export const isArray = (storage: string | null): boolean =>
-  storage === "array" || storage === "devmap" || storage === "counters";
-
-/** Type of a map's value that counts packets. */
-export const COUNTER_TYPE = "counter";
-export const COUNTER_BITS = 128;
-
 /** A counter as a value of 128 bits: packets above, bytes below. */
 export const counterValue = (packets: bigint, bytes: bigint): bigint => (packets << 64n) | bytes;
 export const readCounter = (value: Value): { packets: bigint; bytes: bigint } => ({
@@ -84,11 +76,3 @@ const WORD = 0xffff_ffffn;
 export const asWidth = (value: bigint, bits: number): Value => (bits <= 32 ? Number(value) : value);
 
 export const isSingle = ({ first, last }: KeyRange): boolean => first === last;
-
-/** Length of the prefix that a range of a field of `bits` is; null: it is none. */
-export function prefixLength({ first, last }: KeyRange, bits: number): number | null {
-  const [low, high] = [BigInt(first), BigInt(last)];
-  const size = high - low + 1n;
-  if ((size & (size - 1n)) !== 0n || low % size !== 0n) return null;
-  return bits - (size.toString(2).length - 1);
-}

@@ -12,12 +12,14 @@
  * A compiler writes these bytes; a host changes those of a set with a name, where they stand, between batches (stores in the same files).
  * Everything is words of 32 bits, little-endian: bounds and values as the pieces of their width (4, 8, or 8 and 8 bytes, the upper first).
  */
+
+import { isArray } from "../hooks.ts";
 import { arrayOf } from "./array.ts";
 import { hashOf } from "./hash.ts";
 import { intervalsOf } from "./interval.ts";
 import { listOf } from "./list.ts";
 import { lpmOf } from "./lpm.ts";
-import { type Element, isArray, type SetShape, valueWordsOf, writeWords } from "./shape.ts";
+import { type Element, type SetShape, valueWordsOf, writeWords } from "./shape.ts";
 import type { Built } from "./store.ts";
 
 export const SET_KINDS = ["compares", "interval", "hash", "list", "array", "lpm"] as const;

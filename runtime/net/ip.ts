@@ -29,6 +29,14 @@ export function network(ip: Ip, length: number): Ip {
   return typeof ip === "number" ? (ip & mask4(length)) >>> 0 : ip & mask6(length);
 }
 
+/** Length of the prefix that an inclusive range of values of `bits` width is; null: it is none. */
+export function prefixLength({ first, last }: { readonly first: Ip; readonly last: Ip }, bits: number): number | null {
+  const [low, high] = [BigInt(first), BigInt(last)];
+  const size = high - low + 1n;
+  if ((size & (size - 1n)) !== 0n || low % size !== 0n) return null;
+  return bits - (size.toString(2).length - 1);
+}
+
 /** True when `ip` is of the prefix's family and inside it. */
 export function inPrefix(prefix: Prefix, ip: Ip): boolean {
   return typeof prefix.address === typeof ip && network(ip, prefix.length) === network(prefix.address, prefix.length);

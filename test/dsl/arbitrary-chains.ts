@@ -131,6 +131,7 @@ const clause: fc.Arbitrary<Nft.Clause> = fc.oneof(
   verdict,
   fc.record({ kind: kind("counter"), span }),
   fc.record({ kind: kind("counter"), name, span }),
+  fc.record({ kind: kind("counter"), of: fc.record({ kind: kind("map"), key: field, map: mapping, span }), span }),
   fc.record({ kind: kind("counter"), ...counts, span }),
   fc.record({ kind: kind("limit"), name, span }),
   fc.record({ kind: kind("rate"), rate, span }),

@@ -39,7 +39,7 @@ function lintRules({ draft: { report } }: TableScope, rules: readonly FilterRule
     const takes =
       last?.kind === "reject" ||
       (last?.kind === "verdict" && (TAKES_ALL.has(last.word.value) || last.word.value === "goto"));
-    return takes && clauses.slice(0, -1).every(({ kind }) => PASSES.has(kind));
+    return takes && clauses.slice(0, -1).every((one) => PASSES.has(one.kind) && !("of" in one));
   });
   if (all < 0 || all === rules.length - 1) return;
   report.warning("W0420", rules[all + 1].span, "no packet reaches this rule, nor those below it", {

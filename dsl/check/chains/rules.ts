@@ -1,4 +1,6 @@
 /** Rules: the clauses of one become its steps, in the order in which they stand, with what they imply before them. */
+
+import { COUNTER_TYPE } from "../../../runtime/hooks.ts";
 import type { Clause, Rate, FilterRule as RuleNode, Term } from "../../chain-ast.ts";
 import {
   type Counter,
@@ -73,6 +75,10 @@ function clause(rule: RuleDraft, one: Clause): void {
       break;
     }
     case "counter": {
+      if (one.of !== undefined) {
+        count(rule, one.of, span);
+        break;
+      }
       const counter = counterOf(rule.scope.table, one);
       if (counter !== null) rule.steps.push({ kind: "counter", counter, span });
       break;
@@ -98,6 +104,27 @@ function clause(rule: RuleDraft, one: Clause): void {
       send(rule, one);
       break;
   }
+}
+
+/** The counter of a key: nft's `counter name KEY map @MAP`. */
+function count(rule: RuleDraft, { key, map }: Extract<Term, { kind: "map" }>, span: Span): void {
+  if (map.kind !== "ref") {
+    report(rule).error("E0403", map.span, "counters are kept in a map with a name");
+    return;
+  }
+  const parts = operands(rule, key);
+  if (parts === null) return;
+  const types = parts.map((part) => part.type);
+  const entry = namedSet(rule.scope.table, map, types, "map");
+  if (entry === null) return;
+  if (entry.set.value === null || entry.set.value === "verdict" || entry.set.value.type !== COUNTER_TYPE) {
+    report(rule).error("E0403", map.span, `\`${map.name}\` holds no counters`, {
+      secondary: [{ span: entry.span, message: "declared here" }],
+      label: "`type KEY : counter`",
+    });
+    return;
+  }
+  rule.steps.push({ kind: "count", map: entry.set.id, key: parts.map((part) => part.expr), span });
 }
 
 const report = (rule: RuleDraft) => rule.scope.table.draft.report;

@@ -1,4 +1,7 @@
 /** Sets, maps and verdict maps: what is declared, and what stands between braces in a rule. */
+
+import { ARRAY_LIMIT, COUNTER_BITS, COUNTER_TYPE, isArray } from "../../../runtime/hooks.ts";
+import { prefixLength } from "../../../runtime/net/ip.ts";
 import type { Element, SetDecl, Term } from "../../chain-ast.ts";
 import {
   type Decision,
@@ -19,6 +22,9 @@ import { type Datatype, TYPE_NAMES } from "./datatypes.ts";
 import type { RuleScope, SetEntry, TableScope } from "./scope.ts";
 import { operand, startRule } from "./terms.ts";
 import { decision } from "./verdicts.ts";
+
+/** What `counter name KEY map @MAP` counts with. */
+const TYPES_COUNTER: Datatype = { name: COUNTER_TYPE, bits: COUNTER_BITS };
 
 const fieldOf = ({ name, bits }: Datatype): Field => ({ type: name, bits });
 
@@ -116,6 +122,11 @@ export function declareSet(rule: RuleScope, node: SetDecl): void {
     );
     return;
   }
+  const misfit = kindMisfit(node, key, value);
+  if (misfit !== null) {
+    report.error("E0413", (node.storage ?? node.name).span, misfit);
+    return;
+  }
   const set = {
     id: setId(sets.length),
     table: scope.index,
@@ -136,6 +147,33 @@ export function declareSet(rule: RuleScope, node: SetDecl): void {
   }
   sets.push(set);
   scope.sets.set(node.name.value, { set, key, value, span: node.name.span });
+}
+
+/** Why a map cannot be of its kind; null: it can. */
+function kindMisfit(node: SetDecl, key: readonly Datatype[], value: Datatype | "verdict" | null): string | null {
+  const storage = storageOf(node);
+  const interval = node.flags.some((flag) => flag.value === "interval");
+  if (storage === "hash" && interval) return "a `hash` holds single values: ranges are `flags interval` without a kind";
+  if (storage === "lpm_trie" && key.length !== 1) return "an `lpm_trie` has prefixes of one field";
+  if (storage === null || !isArray(storage))
+    return value === TYPES_COUNTER && storage === null && node.kind === "set"
+      ? "a set has no values: it is a `map`"
+      : null;
+  const size = node.size?.value ?? 0;
+  const [{ bits }] = key;
+  if (key.length !== 1 || bits > 32) return `the key of \`kind ${storage}\` is a number: one field of at most 32 bits`;
+  if (interval) return `the elements of \`kind ${storage}\` are all there: \`flags interval\` says nothing`;
+  if (size < 1 || size > Math.min(2 ** bits, ARRAY_LIMIT))
+    return `\`kind ${storage}\` needs a \`size\` from 1 to ${Math.min(2 ** bits, ARRAY_LIMIT)}`;
+  if (storage === "counters")
+    return value === TYPES_COUNTER ? null : "the values of `kind counters` are counters: `type KEY : counter`";
+  if (value === null || value === "verdict" || value === TYPES_COUNTER)
+    return storage === "array" && value === TYPES_COUNTER
+      ? "an array of counters is `kind counters`"
+      : `the values of \`kind ${storage}\` are fields: all its elements are there, 0 at first`;
+  return storage === "devmap" && value.name !== "iface_index" && value.name !== "ifname"
+    ? "the values of `kind devmap` are devices: `type KEY : iface_index`"
+    : null;
 }
 
 const storageOf = (node: SetDecl): MapKind | null => MAP_KINDS.find((kind) => kind === node.storage?.value) ?? null;
@@ -175,6 +213,7 @@ function typesOf(rule: RuleScope, type: NonNullable<SetDecl["key"]>): Datatype[]
 function valueTypeOf(rule: RuleScope, type: NonNullable<SetDecl["value"]>): Datatype | "verdict" | undefined {
   const word = "types" in type ? type.types[0]?.value : type.typeOf.kind === "word" ? type.typeOf.text : undefined;
   if (word === "verdict") return "verdict";
+  if (word === COUNTER_TYPE) return TYPES_COUNTER;
   const types = typesOf(rule, type);
   if (types === null) return undefined;
   if (types.length === 1) return types[0];
@@ -212,12 +251,38 @@ export function fillSet(rule: RuleScope, node: SetDecl): void {
   }
   if (set.size !== null && elements.length > set.size)
     report.error("E0408", node.name.span, `${elements.length} elements, and room for ${set.size}`);
-  if (set.storage === "lpm_trie") set.elements = elements.toSorted(bySpecificity);
+  if (isArray(set.storage)) {
+    const outside = elements.find(({ key: [range] }) => Number(range.last) >= (set.size ?? 0));
+    if (outside !== undefined)
+      report.error(
+        "E0408",
+        node.name.span,
+        `the keys are 0 to ${(set.size ?? 0) - 1}, and ${outside.key[0].last} is none`,
+      );
+  }
+  if (set.storage === "lpm_trie") set.elements = prefixes(rule, elements, entry.key[0].bits, node.name.span);
   else {
     const merge = node.autoMerge === true && entry.value === null;
     set.elements = arrange(rule, elements, entry.key, merge, node.name.span) ?? [];
     if (rest) set.interval = true;
   }
+}
+
+/** Longest first; equal ones once. */
+function prefixes(rule: RuleScope, elements: readonly SetElement[], bits: number, span: Span): SetElement[] {
+  const { report } = rule.table.draft;
+  const byRange = new Map<string, SetElement>();
+  for (const element of elements) {
+    const [range] = element.key;
+    const text = describe(range);
+    const before = byRange.get(text);
+    if (prefixLength(range, bits) === null)
+      report.error("E0408", span, "an `lpm_trie` holds prefixes", { label: `${text} is none` });
+    else if (before !== undefined && !sameValue(before, element))
+      report.error("E0408", span, "a prefix stands twice, with different values", { label: text });
+    byRange.set(text, element);
+  }
+  return [...byRange.values()].toSorted(bySpecificity);
 }
 
 /** Longest prefix first. */
@@ -282,6 +347,11 @@ function valueOfElement(
   type: Datatype | "verdict" | null,
 ): Value | Decision | null | undefined {
   const { report } = rule.table.draft;
+  if (type === TYPES_COUNTER) {
+    if (value === undefined) return 0n;
+    report.error("E0408", value.span, "a counter starts at 0: the key stands alone");
+    return undefined;
+  }
   if (value === undefined) {
     if (type === null) return null;
     report.error("E0408", key.span, "an element of a map has a value: KEY : VALUE");

@@ -226,6 +226,7 @@ const signOf = (op: Json): Json => {
 function counter(said: Json): string {
   if (said === null) return "counter";
   if (!isObject(said)) return `counter name ${quoted(said)}`;
+  if (said.map !== undefined) return `counter name ${term(said, 0)}`;
   return `counter packets ${numberOf(said.packets ?? 0)} bytes ${numberOf(said.bytes ?? 0)}`;
 }
 

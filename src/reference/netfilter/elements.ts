@@ -4,8 +4,9 @@
  */
 import type { Decision, Netfilter, SetDef, SetElement } from "../../../dsl/chain-model.ts";
 import type { Device } from "../../../dsl/model.ts";
+import { isArray } from "../../../runtime/hooks.ts";
 import { NamedMap } from "../../../runtime/maps/map.ts";
-import { type Element, isArray, isSingle, type Key, type Value } from "../../../runtime/maps/shape.ts";
+import { type Element, isSingle, type Key, type Value } from "../../../runtime/maps/shape.ts";
 import type { MapStore } from "../../../runtime/maps/store.ts";
 import { decisionsOf, describeMap, elementsOf } from "../../netfilter/maps.ts";
 

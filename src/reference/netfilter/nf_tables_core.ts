@@ -10,10 +10,12 @@ import type {
   Chain,
   ChainId,
   Decision,
+  Expr,
   MetaSetKey,
   Verdict as NftVerdict,
   Program,
   Reject,
+  SetId,
   Step,
   TcAction,
   XdpAction,
@@ -156,6 +158,8 @@ function nft_do_step(step: Step, pkt: PktInfo): boolean | RuleVerdict {
     case "counter":
       netfilter.count(step.counter, meta_length(pkt));
       return true;
+    case "count":
+      return nft_objref_map_eval(step.map, step.key, pkt);
     case "log":
       return true;
     case "set meta": {
@@ -175,6 +179,14 @@ function nft_do_step(step: Step, pkt: PktInfo): boolean | RuleVerdict {
     default:
       return nft_verdict(step, pkt);
   }
+}
+
+/** @returns false: the map has no counter for the key */
+function nft_objref_map_eval(map: SetId, key: readonly Expr[], pkt: PktInfo): boolean {
+  const element = nft_lookup_eval(map, key, pkt);
+  if (element === null || element === "break") return false;
+  pkt.net.netfilter.countElement(map, element, meta_length(pkt));
+  return true;
 }
 
 function nft_verdict(step: NftVerdict, pkt: PktInfo): boolean | RuleVerdict {

@@ -7,7 +7,7 @@
 import type { Expr, ExtensionHeader, MetaKey, Payload, SetElement, SetId } from "../../../dsl/chain-model.ts";
 import type { Device } from "../../../dsl/model.ts";
 import { LOOPBACK_IFINDEX } from "../../../runtime/brand.ts";
-import { isArray } from "../../../runtime/maps/shape.ts";
+import { isArray } from "../../../runtime/hooks.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
 import { IPPROTO_TCP, IPPROTO_UDP, ipv4_is_multicast } from "../in.ts";
 import { IPHDR_BYTES } from "../iphdr.ts";
@@ -63,7 +63,7 @@ export function nft_lookup_eval(id: SetId, key: readonly Expr[], pkt: PktInfo): 
   );
   const isWhole = isArray(storage) && storage !== "devmap";
   if (isWhole && holds.length === 0 && typeof value === "object" && values[0] < BigInt(size ?? 0))
-    return { key: [], value: 0 };
+    return { key: [{ first: Number(values[0]), last: Number(values[0]) }], value: 0 };
   if (storage !== "lpm_trie") return holds[0] ?? null;
   const width = ({ key: [range] }: SetElement) => BigInt(range.last) - BigInt(range.first);
   return holds.reduce<SetElement | null>(

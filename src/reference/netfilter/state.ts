@@ -2,8 +2,18 @@
  * What chains are and remember from packet to packet: counters, token buckets, and the elements of named sets and maps.
  * k:net/netfilter/nft_counter.c, nft_limit.c nft_limit_eval.
  */
-import type { Chain, ChainHook, Limit, LimitId, Netfilter, SetId } from "../../../dsl/chain-model.ts";
+import type {
+  Chain,
+  ChainHook,
+  Limit,
+  LimitId,
+  Netfilter,
+  SetElement,
+  SetId,
+  Value,
+} from "../../../dsl/chain-model.ts";
 import type { RuleCounter } from "../../../runtime/engine.ts";
+import { counterValue, readCounter } from "../../../runtime/maps/shape.ts";
 import { type SetState, stateOf } from "./elements.ts";
 
 export class NetfilterState {
@@ -42,6 +52,16 @@ export class NetfilterState {
   count(id: number, bytes: number): void {
     const { packets, bytes: before } = this.counters[id];
     this.counters[id] = { packets: packets + 1n, bytes: before + BigInt(bytes) };
+  }
+
+  /** @param element of an array one that nothing was counted for yet is not in the list */
+  countElement(id: SetId, element: SetElement, length: number): void {
+    const { packets, bytes } = readCounter(element.value as Value);
+    const value = counterValue(packets + 1n, bytes + BigInt(length));
+    const { sets } = this;
+    const at = sets[id].elements.indexOf(element);
+    if (at < 0) sets[id].elements.push({ key: element.key, value });
+    else sets[id].elements[at] = { key: element.key, value };
   }
 
   /** nft_limit_eval: does the rule go on? */

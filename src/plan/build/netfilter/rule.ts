@@ -31,6 +31,7 @@ import {
   eqz,
   expr,
   ge,
+  i32,
   i64,
   leave,
   load,
@@ -39,6 +40,7 @@ import {
   mul,
   type Operand,
   ret,
+  type Space,
   type Step,
   select,
   set,
@@ -55,7 +57,7 @@ import { evaluate, lookUp, skbLength } from "./expr.ts";
 import { writePayload } from "./payload_set.ts";
 import { priority, redirectDevice } from "./registers.ts";
 import { rejectResult } from "./reject.ts";
-import { elementValue, within } from "./sets.ts";
+import { elementPlace, elementValue, within } from "./sets.ts";
 import { below, constantOf, equal, type Wide } from "./wide.ts";
 
 /** What a chain's proc returns. */
@@ -110,6 +112,7 @@ function compileStep(code: RuleCode, place: Place, step: RuleStep, at: number): 
       code.add(when(eqz(limit(code, step.limit)), code.breaks));
       return false;
     case "counter":
+    case "count":
     case "log":
     case "set meta":
     case "write payload":
@@ -183,10 +186,15 @@ function effect(code: RuleCode, { list, index }: Place, step: Effect, at: number
   switch (step.kind) {
     case "counter": {
       const { space, counters } = code.chain.layout;
-      const counter = counters + step.counter * FILTER_COUNTER_BYTES;
-      const more = (offset: number, by: Expr): Step =>
-        store(space, 8, counter, offset, add(load(space, 8, counter, offset), by));
-      code.add(more(FILTER_COUNTER.packets, i64(1n)), more(FILTER_COUNTER.bytes, unary("extend", skbLength(code))));
+      countAt(code, space, i32(counters + step.counter * FILTER_COUNTER_BYTES), 0);
+      break;
+    }
+    case "count": {
+      const layout = code.chain.layout.sets[step.map];
+      const place = code.hold(lookUp(code, step.map, step.key));
+      code.add(when(eqz(place), code.breaks));
+      const [base, offset] = elementPlace(layout, place);
+      countAt(code, layout.space, code.hold(base), offset);
       break;
     }
     case "log":
@@ -206,6 +214,13 @@ function effect(code: RuleCode, { list, index }: Place, step: Effect, at: number
       break;
     }
   }
+}
+
+/** nft_counter_do_eval: one packet and its bytes more at a FILTER_COUNTER. */
+function countAt(code: RuleCode, space: Space, base: Expr, at: number): void {
+  const more = (field: number, by: Expr): Step =>
+    store(space, 8, base, at + field, add(load(space, 8, base, at + field), by));
+  code.add(more(FILTER_COUNTER.packets, i64(1n)), more(FILTER_COUNTER.bytes, unary("extend", skbLength(code))));
 }
 
 /** nft_meta_set_eval; a packet's type changes only between those four. */
