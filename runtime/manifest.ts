@@ -10,7 +10,7 @@
  * ManifestError that names the reason, before anything of it runs.
  */
 import { ABI_VERSION } from "./abi.ts";
-import { MAP_KINDS, type MapKind } from "./hooks.ts";
+import { HOOKS, type Hook, MAP_KINDS, type MapKind } from "./hooks.ts";
 import type { DeviceConfig, NetConfig } from "./host/config.ts";
 import { LpmKind } from "./lpm/lpm.ts";
 import { bitsOf, familyOf, parseIp } from "./net/ip.ts";
@@ -147,11 +147,40 @@ export interface OriginManifest {
   readonly file?: readonly [number, number];
 }
 
+/**
+ * The most wasm instructions, with the routes, neighbours and elements that the module was compiled with. A packet's way is a row of passes:
+ * one from where it comes in to where it leaves, ends, or is handed to a device without a wire, which brings it back for another.
+ */
 export interface CostManifest {
-  /** Most wasm instructions that a packet can take, where ... */
+  /** The first pass of a packet, whatever it is, and all that is done for it besides. */
+  readonly pass: number;
+  /** Each further pass. */
+  readonly again: number;
+  /** The first pass of each copy that chains make of a packet (`dup`); null: they make none. */
+  readonly copy: number | null;
+  /** Further passes of a packet or copy. */
+  readonly passes: number;
+  /** From the wire to a wire, of an IPv4 and an IPv6 packet. */
+  readonly forwarded4: number;
+  readonly forwarded6: number;
+  /** Of that, when nothing on the way has anything to say; null: there is no short way. */
+  readonly shortWay: number | null;
+  /** Packets longer than this may take more. */
+  readonly packetBytes: number;
+  /** What is attached, and where packets come to it. */
+  readonly points: readonly PointCost[];
+}
+
+export interface PointCost {
+  readonly hook: Hook;
+  /** Of the packets that pass there; null: all frames. */
+  readonly family: 4 | 6 | null;
+  /** ifindex; null: any device. */
+  readonly device: number | null;
+  /** Of all that is attached there. */
   readonly instructions: number;
-  /** ... each loop over what a table holds runs so often. */
-  readonly tableRounds: number;
+  /** Programs or base chains, in their order. */
+  readonly attached: readonly { readonly name: string; readonly instructions: number }[];
 }
 
 export type ManifestErrorReason =
@@ -304,6 +333,7 @@ const whole = (low: number, high: number): Check =>
   );
 const U32 = 0xffffffff;
 const u32 = whole(0, U32);
+const instructions = whole(0, Number.MAX_SAFE_INTEGER);
 const oneOf = (...choices: readonly unknown[]): Check =>
   fits(`one of ${choices.join(", ")}`, (value) => choices.includes(value));
 const matching = (expected: string, pattern: RegExp): Check =>
@@ -431,7 +461,21 @@ const net = record<NetManifest>({
     xdp: list(u32),
   }),
   layout: record<NetManifest["layout"]>({ net: u32, neighbours: u32, counters: u32 }),
-  cost: record<CostManifest>({ instructions: whole(0, Number.MAX_SAFE_INTEGER), tableRounds: u32 }),
+  cost: record<CostManifest>({
+    ...{ pass: instructions, again: instructions, passes: u32, forwarded4: instructions, forwarded6: instructions },
+    copy: nullOr(instructions),
+    shortWay: nullOr(instructions),
+    packetBytes: u32,
+    points: list(
+      record<PointCost>({
+        hook: oneOf(...HOOKS),
+        family: nullOr(oneOf(4, 6)),
+        device: nullOr(u32),
+        instructions,
+        attached: list(record<PointCost["attached"][number]>({ name: text, instructions })),
+      }),
+    ),
+  }),
 });
 
 const features: Check = (value, path) => {

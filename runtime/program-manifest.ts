@@ -26,7 +26,7 @@ export interface ProgramManifest {
   /** Size of its own state, and where in that its first FILTER_COUNTER is. */
   readonly state: { readonly bytes: number; readonly counters: number };
   readonly counters: readonly { readonly name: string | null }[];
-  /** Most wasm instructions that it takes for a frame (CostManifest.tableRounds). */
+  /** Most wasm instructions that it takes for a frame (CostManifest says of which length). */
   readonly cost: number;
 }
 

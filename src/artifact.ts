@@ -16,13 +16,13 @@ import {
   type SetManifest,
   type TableManifest,
 } from "../runtime/manifest.ts";
+import { costsOf } from "./cost.ts";
 import type { Fib } from "./fib/fib.ts";
 import { gatewayRules } from "./gateway-rules.ts";
 import type { Layout, NetLayout } from "./layout.ts";
 import { netConfig } from "./net-config.ts";
 import type { SetLayout } from "./netfilter/layout.ts";
 import { describeMap } from "./netfilter/maps.ts";
-import { DEFAULT_TABLE_ROUNDS, planCost } from "./plan/cost.ts";
 import type { Plan } from "./plan/ir.ts";
 import { VERSION } from "./version.ts";
 
@@ -38,7 +38,7 @@ export interface ManifestInput {
 export async function buildManifest({ model, fibs, layout, plan, simd = false }: ManifestInput): Promise<Manifest> {
   const { source, nets } = model;
   const files = [...new Set(nets.flatMap(filesOf))];
-  const costs = planCost(plan);
+  const costs = costsOf(model, layout, fibs, plan);
   return {
     schema: MANIFEST_SCHEMA,
     abi: ABI_VERSION,
@@ -54,7 +54,7 @@ export async function buildManifest({ model, fibs, layout, plan, simd = false }:
 interface Shared {
   readonly fibs: readonly Fib[];
   readonly files: readonly string[];
-  readonly costs: ReadonlyMap<string, number>;
+  readonly costs: readonly CostManifest[];
   readonly image: Uint8Array;
 }
 
@@ -74,7 +74,7 @@ function netManifest(own: NetLayout, index: number, { fibs, files, costs, image 
       sets: netfilter.sets.map((layout) => setManifest(net, layout)),
       xdp: net.netfilter.programs.filter(({ hook }) => hook === "xdp").map(({ device }) => device),
     },
-    cost: costOf(costs, index),
+    cost: costs[index],
   };
 }
 
@@ -88,14 +88,6 @@ function tableManifest({ table, family, entries }: Fib, { net, tables, tables6 }
   const structure = (family === 4 ? tables : tables6).get(table)?.kind ?? null;
   return { id: table, name: net.tableNames.get(table) ?? `${table}`, family, structure, prefixes: entries.length };
 }
-
-/** The proc that takes one packet through a namespace (src/plan/build/process.ts). */
-const packetProc = (net: number): string => `packet.${net}`;
-
-const costOf = (costs: ReadonlyMap<string, number>, net: number): CostManifest => ({
-  instructions: costs.get(packetProc(net)) ?? 0,
-  tableRounds: DEFAULT_TABLE_ROUNDS,
-});
 
 const filesOf = ({ rules, routes }: Net): string[] =>
   [...rules, ...routes].flatMap(({ origin }) => (origin.file === undefined ? [] : [origin.file.name]));

@@ -22,6 +22,7 @@ import { customSection } from "./artifact.ts";
 import { buildFib } from "./fib/build.ts";
 import { ImageWriter } from "./image-writer.ts";
 import { layout } from "./layout.ts";
+import { limitsOf } from "./limits.ts";
 import { layoutNetfilter } from "./netfilter/layout.ts";
 import { expressionsOfStep, leadsTo, reached, stepsOf } from "./netfilter/reach.ts";
 import { buildXdpPlan } from "./plan/build/xdp_module.ts";
@@ -57,7 +58,8 @@ export async function compileProgram(model: Model, which: string, level: Level =
   // Structures are addressed from a little before their start.
   state.reserve("before", STATE_MARGIN);
   const own = layoutNetfilter(state, program.name, usedOnly(netfilter, program), "state");
-  const image = layout(model, buildFib(model));
+  const fibs = buildFib(model);
+  const image = layout(model, fibs);
   const plan = buildXdpPlan(model, image, net, program, own);
   const hot = withoutTrace(plan);
   for (const one of [plan, hot]) {
@@ -95,7 +97,7 @@ export async function compileProgram(model: Model, which: string, level: Level =
     state: { bytes: bytes.length, counters: own.counters },
     counters: netfilter.counters.map(({ name }) => ({ name })),
     // A frame's, without the loop over the batch.
-    cost: planCost(hot).get(`xdp.${net}`) ?? 0,
+    cost: planCost(hot, limitsOf(image, fibs)).get(`xdp.${net}`) ?? 0,
   };
   const json = new TextEncoder().encode(JSON.stringify(manifest));
   const artifact = customSection(customSection(module.wasm, PROGRAM_SECTION, json), STATE_SECTION, bytes);

@@ -94,7 +94,12 @@ function anyShape(family: Family, base: Reg): LookupCode {
     body: (lanes) => [
       ...lanes.map(({ value }) => set(value, 0)),
       set(level, add(base, BLOCKS.LEVEL)),
-      repeat(load("image", 4, base, BLOCKS.LEVELS), `levels${lanes.length}`, [...readLevel, ...lanes.map(step)]),
+      repeat(
+        load("image", 4, base, BLOCKS.LEVELS),
+        `levels${lanes.length}`,
+        [...readLevel, ...lanes.map(step)],
+        "levels",
+      ),
       when(
         values,
         lanes.map(({ value }) => set(value, load("image", 4, add(add(base, values), shl(value, 2))))),

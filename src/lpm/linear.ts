@@ -105,11 +105,12 @@ function anyRows(family: Family, base: Reg): LookupCode {
         ...keys.flatMap((key) => key.load),
         ...lanes.map(({ value }) => set(value, 0)),
         set(at, add(add(base, LINEAR.ENTRIES), mul(rows, BYTES))),
-        repeat(rows, `rows${lanes.length}`, [
-          set(at, sub(at, BYTES)),
-          ...readRow(family, r, at, 0),
-          ...lanes.map((lane, i) => match(r, keys[i], lane)),
-        ]),
+        repeat(
+          rows,
+          `rows${lanes.length}`,
+          [set(at, sub(at, BYTES)), ...readRow(family, r, at, 0), ...lanes.map((lane, i) => match(r, keys[i], lane))],
+          "rows",
+        ),
       ];
     },
   };

@@ -4,6 +4,7 @@
  */
 import type { Decision, Netfilter, SetDef } from "../../dsl/chain-model.ts";
 import { FILTER_COUNTER, FILTER_COUNTER_BYTES, LIMIT, LIMIT_BYTES, MAP, MAP_BYTES } from "../../runtime/abi.ts";
+import { slotBytes } from "../../runtime/maps/hash.ts";
 import type { Element } from "../../runtime/maps/shape.ts";
 import { recordOf } from "../../runtime/maps/store.ts";
 import { type SetStructure, setStructure } from "../../runtime/maps/structure.ts";
@@ -31,6 +32,8 @@ export interface NetfilterLayout {
 
 export interface SetLayout extends Omit<SetStructure, "words"> {
   readonly set: SetDef;
+  /** Slots of a hash that a search sees at the most, as it is built. */
+  readonly longest: number;
   /** What the offsets count in. */
   readonly space: "image" | "state";
   /** Of a named set, which may change: its MAP record, where the program reads the rest of this from. 0: the set does not change. */
@@ -94,5 +97,17 @@ function layoutSet(
   image.view(offset, bytes.length, (view) => view.set(bytes));
   const record = !changes ? 0 : image.reserve(`${name} record`, MAP_BYTES);
   if (record !== 0) image.words(record, MAP, recordOf(built, offset));
-  return { ...structure, record, elements, set, space, offset, values: offset + structure.values, decisions };
+  const longest = structure.kind === "hash" ? longestSearch(words, slotBytes(set) / 4) : 0;
+  return { ...structure, longest, record, elements, set, space, offset, values: offset + structure.values, decisions };
+}
+
+/** One slot more than there are taken ones behind one another; behind the last comes the first. A slot's first word is 0 when it is free. */
+function longestSearch(words: Uint32Array, size: number): number {
+  const slots = words.length / size;
+  let [longest, run] = [0, 0];
+  for (let i = 0; i < 2 * slots; i++) {
+    run = words[(i % slots) * size] === 0 ? 0 : run + 1;
+    longest = Math.max(longest, run);
+  }
+  return Math.min(longest, slots) + 1;
 }

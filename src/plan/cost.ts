@@ -1,38 +1,42 @@
 /**
- * planCost: the most instructions that a call of each proc can take, estimated from the structure of the plan.
+ * planCost: the most wasm instructions that a call of each proc can take.
  *
- * Counted are wasm instructions as src/wasm emits them without its optimiser, calls with what they call. Of the paths
- * through a proc the dearest counts: a branch is its dearer side, and what is behind a `return` or `break` is not
- * counted on that path.
+ *   cost(a; b)           cost(a) + cost(b)
+ *   cost(if)             the dearer side; what is behind a `return` or `break` is not on that side's way
+ *   cost(call)           what it calls: calls form no cycle
+ *   cost(repeat n)       n rounds and what leaves the last one; n is what bounds the loop:
+ *                          its `most` (ir.ts), by the Limits; else a constant count, or the most that the form of the count allows
+ *                          (`x & 3`, a byte); else nothing does, and the cost is Infinity
  *
- * A loop counts as often as its count can be, where the form of the count bounds it (`x & 3`, a byte, a constant). A
- * count that is read from a table bounds nothing: such loops are taken to run `tableRounds` times.
+ * It is the longest path through the plan's text, exact as far as every path can be taken: that a test makes another one superfluous is
+ * not seen. Counted are instructions as src/wasm emits them at level 0 (instructions.ts); what its optimiser leaves is less.
  */
 import { callOrder } from "./callgraph.ts";
-import type { Bytes, Expr, Plan, Proc, Step, UnaryOp } from "./ir.ts";
+import { instructionsOfExpr, instructionsOfStep, NO_ROUND, ROUND } from "./instructions.ts";
+import { type Bound, type Expr, type Plan, type Proc, type Step, typeOf } from "./ir.ts";
 import { possibleBits } from "./passes/simplify.ts";
-import { hasCall, operands } from "./visit.ts";
+import { operands } from "./visit.ts";
 
-export const DEFAULT_TABLE_ROUNDS = 8;
 /** A form that allows more rounds than this is no bound that anybody meant. */
 const MOST_ROUNDS = 1024;
 
-export function planCost(plan: Plan, tableRounds = DEFAULT_TABLE_ROUNDS): ReadonlyMap<string, number> {
-  const costs = new Map<string, number>();
-  for (const proc of callOrder(plan).order ?? []) costs.set(proc.name, new ProcCost(costs, tableRounds).of(proc));
+/** What the loops of a plan are bounded by, besides constants. */
+export type Limits = Readonly<Record<Extract<Bound, string>, number>>;
+
+/**
+ * @param limits absent: those loops have no bound
+ * @param shunned procs that the paths in question do not come to; where none is left the cost is -Infinity
+ */
+export function planCost(
+  plan: Plan,
+  limits: Partial<Limits> = {},
+  shunned: readonly string[] = [],
+): ReadonlyMap<string, number> {
+  const costs = new Map<string, number>(shunned.map((name) => [name, NOWHERE]));
+  for (const proc of callOrder(plan).order ?? [])
+    if (!costs.has(proc.name)) costs.set(proc.name, new ProcCost(costs, limits).of(proc));
   return costs;
 }
-
-/** Reading and turning the bytes of a packet, and only turning them (src/wasm/bytes.ts). */
-const PACKET: Readonly<Record<Bytes, number>> = { 1: 2, 2: 7, 4: 11, 8: 28 };
-const TURN: Readonly<Record<Bytes, number>> = { 1: 0, 2: 9, 4: 9, 8: 26 };
-const UNARY: Readonly<Partial<Record<UnaryOp, number>>> = { bswap16: 9, bswap32: 9 };
-/** Two extended registers, a sum, a comparison, a branch. */
-const GUARD = 8;
-/** Loading, comparing and moving the cursor of the trace region. */
-const TRACE = 14;
-/** Test, countdown and the jump back of a round. */
-const ROUND = 8;
 
 /** The dearest way to the end of some steps (-Infinity: none gets there), and to each way out of them. */
 interface Ways {
@@ -46,11 +50,11 @@ const through = (end: number): Ways => ({ end, out: new Map() });
 
 class ProcCost {
   readonly #costs: ReadonlyMap<string, number>;
-  readonly #tableRounds: number;
+  readonly #limits: Partial<Limits>;
 
-  constructor(costs: ReadonlyMap<string, number>, tableRounds: number) {
+  constructor(costs: ReadonlyMap<string, number>, limits: Partial<Limits>) {
     this.#costs = costs;
-    this.#tableRounds = tableRounds;
+    this.#limits = limits;
   }
 
   of(proc: Proc): number {
@@ -69,67 +73,65 @@ class ProcCost {
   }
 
   #step(step: Step): Ways {
+    const own = instructionsOfStep(step);
     switch (step.kind) {
       case "set":
-        return through(this.#expr(step.value) + 1);
-      case "store":
-        return through(this.#expr(step.base) + this.#expr(step.value) + 1);
       case "put":
-        return through(this.#expr(step.value) + TURN[step.bytes] + (hasCall(step.value) ? 4 : 2));
-      case "guard": {
-        const { out } = this.#steps(step.otherwise);
-        return { end: GUARD, out: later(out, GUARD) };
-      }
+        return through(own + this.#expr(step.value));
+      case "store":
+        return through(own + this.#expr(step.base) + this.#expr(step.value));
+      case "guard":
+        return { end: own, out: later(this.#steps(step.otherwise).out, own) };
       case "if":
-        return this.#if(step);
+        return this.#if(step, own + this.#expr(step.condition));
       case "block": {
         const { end, out } = this.#steps(step.body);
         return { end: Math.max(end, out.get(step.label) ?? NOWHERE), out: without(out, step.label) };
       }
       case "break":
-        return { end: NOWHERE, out: new Map([[step.label, 1]]) };
+        return { end: NOWHERE, out: new Map([[step.label, own]]) };
       case "repeat":
-        return this.#repeat(step);
+        return this.#repeat(step, own + this.#expr(step.times));
       case "do":
-        return through(this.#expr(step.call) + 1);
+        return through(own + this.#expr(step.call));
       case "return":
-        return { end: NOWHERE, out: new Map([[RETURN, 1 + (step.value === null ? 0 : this.#expr(step.value))]]) };
+        return { end: NOWHERE, out: new Map([[RETURN, own + (step.value === null ? 0 : this.#expr(step.value))]]) };
       case "trace":
-        return through(step.args.reduce((sum, arg) => sum + this.#expr(arg) + 2, TRACE));
+        // An i64 is evaluated for each of its two words.
+        return through(step.args.reduce((sum, arg) => sum + this.#expr(arg) * (typeOf(arg) === "i64" ? 2 : 1), own));
       default:
         return step satisfies never;
     }
   }
 
-  #if({ condition, then, otherwise }: Step & { kind: "if" }): Ways {
-    const test = this.#expr(condition) + 1;
+  #if({ then, otherwise }: Step & { kind: "if" }, test: number): Ways {
     const sides = [this.#steps(then), this.#steps(otherwise)];
     const end = Math.max(...sides.map((side) => side.end));
     return { end: end + test, out: later(merged(sides[0].out, sides[1].out), test) };
   }
 
-  /** Every way out may be taken in the last round. */
-  #repeat({ times, label, body }: Step & { kind: "repeat" }): Ways {
-    const start = this.#expr(times) + 1;
-    const rounds = this.#rounds(times);
-    const round = this.#steps(body);
-    const full = Math.max(round.end, 0) + ROUND;
-    const last = start + Math.max(rounds - 1, 0) * full + ROUND;
-    const out = rounds === 0 ? new Map<string, number>() : later(round.out, last);
-    return { end: Math.max(start + rounds * full + ROUND, out.get(label) ?? NOWHERE), out: without(out, label) };
+  /** Every way out may be taken in the last round; a body that no way gets through is entered once. */
+  #repeat(step: Step & { kind: "repeat" }, start: number): Ways {
+    const rounds = this.#rounds(step);
+    if (rounds === 0) return through(start + NO_ROUND);
+    const { end, out } = this.#steps(step.body);
+    const full = ROUND.enter + end + ROUND.again;
+    const before = end === NOWHERE || rounds === 1 ? 0 : (rounds - 1) * full;
+    const left = later(out, start + before + ROUND.enter);
+    const exhausted = start + NO_ROUND + (end === NOWHERE ? 0 : rounds * full);
+    return { end: Math.max(exhausted, left.get(step.label) ?? NOWHERE), out: without(left, step.label) };
   }
 
-  #rounds(times: Expr): number {
-    if (times.kind === "const") return Number(times.value) >>> 0;
-    const most = Number(possibleBits(times));
-    return most <= MOST_ROUNDS ? most : this.#tableRounds;
+  #rounds({ times, most }: Step & { kind: "repeat" }): number {
+    const said = typeof most === "string" ? this.#limits[most] : most;
+    const possible = times.kind === "const" ? Number(times.value) >>> 0 : Number(possibleBits(times));
+    const formal = times.kind === "const" || possible <= MOST_ROUNDS ? possible : Number.POSITIVE_INFINITY;
+    return Math.min(said ?? Number.POSITIVE_INFINITY, formal);
   }
 
   #expr(e: Expr): number {
-    const inside = operands(e).reduce((sum, part) => sum + this.#expr(part), 0);
-    if (e.kind === "packet") return PACKET[e.bytes];
-    if (e.kind === "call") return inside + 1 + (this.#costs.get(e.proc) ?? 0);
-    return inside + (e.kind === "unary" ? (UNARY[e.op] ?? 1) : 1);
+    const inside = operands(e).reduce((sum, part) => sum + this.#expr(part), instructionsOfExpr(e));
+    return e.kind === "call" ? inside + (this.#costs.get(e.proc) ?? 0) : inside;
   }
 }
 

@@ -6,6 +6,7 @@
 import { TRACE_WORD_BYTES, traceHeader } from "../../runtime/abi.ts";
 import { evalBinary, evalUnary, type Value, wrapTo } from "./arithmetic.ts";
 import { procsByName } from "./callgraph.ts";
+import { instructionsOfExpr, instructionsOfStep, NO_ROUND, ROUND } from "./instructions.ts";
 import type { Bytes, Expr, Plan, Proc, Reg, Space, Step } from "./ir.ts";
 import { tail } from "./ir.ts";
 import { printHead } from "./print.ts";
@@ -22,6 +23,8 @@ export interface InterpretOptions {
   /** Where in it a program module's own state is. */
   readonly state?: number;
   readonly onTrace?: (event: number, args: readonly Value[]) => void;
+  /** After each call of a proc: the wasm instructions that it took with what it called, as planCost counts them. */
+  readonly onCall?: (proc: string, instructions: number) => void;
   /** Steps to take before giving up with a PlanFault. */
   readonly fuel?: number;
 }
@@ -68,6 +71,7 @@ class Interpreter implements PlanInterpreter {
   readonly #state: number;
   readonly #skb: Frame = new Map();
   #fuel: number;
+  #instructions = 0;
 
   constructor(plan: Plan, options: InterpretOptions) {
     const { memory, state = 0, fuel = Number.POSITIVE_INFINITY } = options;
@@ -82,7 +86,9 @@ class Interpreter implements PlanInterpreter {
     const proc = this.#procs.get(name);
     if (proc === undefined) throw new PlanFault(`no proc ${name}`);
     const frame: Frame = new Map(proc.params.map((reg, i) => [regKey(reg), wrapTo(reg.type, args[i])]));
+    const before = this.#instructions;
     const exit = this.#steps(frame, proc.body);
+    this.#options.onCall?.(name, this.#instructions - before);
     if (exit !== null && "result" in exit) return exit.result;
     if (proc.result !== null) throw new PlanFault(`${name} ended without a result`);
     return null;
@@ -100,6 +106,7 @@ class Interpreter implements PlanInterpreter {
 
   #step(frame: Frame, step: Step): Exit {
     if (this.#fuel-- <= 0) throw new PlanFault("out of fuel");
+    this.#instructions += instructionsOfStep(step);
     switch (step.kind) {
       case "set":
         this.#frameOf(frame, step.reg).set(regKey(step.reg), this.#value(frame, step.value));
@@ -143,15 +150,19 @@ class Interpreter implements PlanInterpreter {
 
   #repeat(frame: Frame, { times, label, body }: Step & { kind: "repeat" }): Exit {
     for (let left = this.#number(frame, times) >>> 0; left > 0; left--) {
+      this.#instructions += ROUND.enter;
       const exit = this.#steps(frame, body);
       if (exit !== null) return caught(exit, label);
+      this.#instructions += ROUND.again;
     }
+    this.#instructions += NO_ROUND;
     return null;
   }
 
   // ---- expressions
 
   #value(frame: Frame, e: Expr, unused = false): Value {
+    this.#instructions += instructionsOfExpr(e);
     switch (e.kind) {
       case "const":
         return e.value;

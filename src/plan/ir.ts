@@ -10,7 +10,7 @@
  *         | "guard" cursor N "else" "{" { step } "}"                 afterwards N bytes from cursor are inside the packet; the else leaves
  *         | "if" expr "{" { step } "}" [ "else" "{" { step } "}" ]
  *         | "block" LABEL "{" { step } "}" | "break" LABEL           break: forward, to the end of the block
- *         | "repeat" expr LABEL "{" { step } "}"                     at most expr times; `break LABEL` leaves early
+ *         | "repeat" expr LABEL [ "most" BOUND ] "{" { step } "}"    at most expr times, which is at most BOUND; `break LABEL` leaves early
  *         | "do" call | "return" [ expr ]
  *         | "trace" EVENT { expr }                                   gone in the hot build
  *   expr  = const | reg | load | packet | unary | binary | select | call
@@ -106,10 +106,46 @@ export type Step =
     }
   | { readonly kind: "block"; readonly label: string; readonly body: readonly Step[] }
   | { readonly kind: "break"; readonly label: string }
-  | { readonly kind: "repeat"; readonly times: Expr; readonly label: string; readonly body: readonly Step[] }
+  | {
+      readonly kind: "repeat";
+      readonly times: Expr;
+      readonly label: string;
+      readonly body: readonly Step[];
+      /** Rounds at the most, for cost.ts alone; null: what `times` itself tells. */
+      readonly most: Bound | null;
+    }
   | { readonly kind: "do"; readonly call: Expr & { readonly kind: "call" } }
   | { readonly kind: "return"; readonly value: Expr | null }
   | { readonly kind: "trace"; readonly event: number; readonly args: readonly Expr[]; readonly comment: string };
+
+/**
+ * How many rounds a loop takes at the most: so many, or as many as ...
+ *   hops, aliases, covers   next hops of a route; routes of a prefix; prefixes of a table that contain one another
+ *   levels, rows            levels and rows of a look-up structure
+ *   devices, addresses, groups   of a namespace; IPv6 addresses and groups of a device
+ *   neighbours              slots of the neighbour table that are taken one behind the other
+ *   bytes, words, headers, tags   fit into the longest packet: extension headers, VLAN tags
+ *   passes                  times that a packet comes back from a device without a wire
+ *   packets, copies         packets of a batch; copies that chains make of one
+ */
+export type Bound =
+  | number
+  | "hops"
+  | "aliases"
+  | "covers"
+  | "levels"
+  | "rows"
+  | "devices"
+  | "addresses"
+  | "groups"
+  | "neighbours"
+  | "headers"
+  | "bytes"
+  | "words"
+  | "tags"
+  | "passes"
+  | "packets"
+  | "copies";
 
 export interface Proc {
   readonly name: string;
@@ -216,11 +252,12 @@ export const when = (condition: Operand, then: readonly Step[], otherwise: reado
 });
 export const block = (label: string, body: readonly Step[]): Step => ({ kind: "block", label, body });
 export const leave = (label: string): Step => ({ kind: "break", label });
-export const repeat = (times: Operand, label: string, body: readonly Step[]): Step => ({
+export const repeat = (times: Operand, label: string, body: readonly Step[], most: Bound | null = null): Step => ({
   kind: "repeat",
   times: expr(times),
   label,
   body,
+  most,
 });
 export const run = (proc: string, args: readonly Operand[] = []): Step => ({ kind: "do", call: call(proc, args) });
 export const ret = (value: Operand | null = null): Step => ({

@@ -88,7 +88,7 @@ export function printHead(step: Step): string {
     case "break":
       return `break ${step.label}`;
     case "repeat":
-      return `repeat ${printExpr(step.times)} ${step.label} {`;
+      return `repeat ${printExpr(step.times)} ${step.label}${step.most === null ? "" : ` most ${step.most}`} {`;
     case "do":
       return `do ${printExpr(step.call)}`;
     case "return":

@@ -93,7 +93,19 @@ const net: NetManifest = {
     sets: [{ name: "blocked", structure: "hash", elements: 12, map: null }],
     xdp: [3],
   },
-  cost: { instructions: 12345, tableRounds: 8 },
+  cost: {
+    ...{
+      pass: 12345,
+      again: 4000,
+      passes: 2806,
+      forwarded4: 3000,
+      forwarded6: 4000,
+      shortWay: null,
+      copy: 4000,
+      packetBytes: 2048,
+    },
+    points: [{ hook: "xdp", family: null, device: 3, instructions: 90, attached: [{ name: "p", instructions: 90 }] }],
+  },
 };
 
 const MANIFEST: Manifest = {
@@ -230,7 +242,9 @@ describe("refused", () => {
     ["nets.0.rules.1.span", [1]],
     ["nets.0.routes.0.file", [1, 7]],
     ["nets.0.layout.neighbours", 4096],
-    ["nets.0.cost.instructions", null],
+    ["nets.0.cost.pass", null],
+    ["nets.0.cost.points.0.hook", "nowhere"],
+    ["nets.0.cost.points.0.attached.0.instructions", -1],
   ])("%s = %j, with its path in the message", (path, value) => {
     const wasm = changed(path, value);
     expect(reasonOf(wasm)).toBe("malformed-manifest");
@@ -305,7 +319,7 @@ describe("of the seed's network", () => {
       expect(devices.map(({ ifindex }) => ifindex)).toEqual(own.devices.map(({ ifindex }) => ifindex));
       expect([rules.length, routes.length]).toEqual([own.rules.length, own.routes.length]);
       expect(tables.reduce((sum, { prefixes }) => sum + prefixes, 0)).toBeGreaterThan(0);
-      expect(cost.instructions).toBeGreaterThan(1000);
+      expect(cost.pass).toBeGreaterThan(1000);
     }
   });
 

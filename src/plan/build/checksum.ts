@@ -32,6 +32,9 @@ import { l3 } from "./skb.ts";
 
 export const IP_FAST_CSUM = "ip_fast_csum";
 
+/** The header's length is 4 bits. */
+const MAX_OPTION_WORDS = 10;
+
 /** 0 when the header's checksum is right, and with a checksum field of 0 what has to stand there. Its `ihl` is inside the packet. */
 export function ipFastCsum(): Proc {
   const sum = local("sum", "i64");
@@ -43,11 +46,12 @@ export function ipFastCsum(): Proc {
   const body: Step[] = [
     set(sum, fixed),
     set(option, add(l3, IPHDR_BYTES)),
-    repeat(shr(sub(iphdr.length, IPHDR_BYTES), 2), "options", [
-      guard(option, 4, [leave("options")]),
-      set(sum, add(sum, word(option, 0))),
-      set(option, add(option, 4)),
-    ]),
+    repeat(
+      shr(sub(iphdr.length, IPHDR_BYTES), 2),
+      "options",
+      [guard(option, 4, [leave("options")]), set(sum, add(sum, word(option, 0))), set(option, add(option, 4))],
+      MAX_OPTION_WORDS,
+    ),
     set(sum, fold(sum, 32)),
     set(sum, fold(sum, 16)),
     set(sum, fold(sum, 16)),

@@ -56,12 +56,22 @@ const tos = local("tos");
 export function fibTableLookup(context: Context): Proc {
   const body: Step[] = [
     when(entry, [when(and(eqz(oif), isSettled), settled)]),
-    repeat(MAX_COVERS, "covers", [
-      when(eqz(entry), [leave("covers")]),
-      set(alias, add(entry, FIB_ENTRY_BYTES)),
-      repeat(field(entry, FIB_ENTRY.aliases), "aliases", [tryAlias, set(alias, add(alias, FIB_ALIAS_BYTES))]),
-      set(entry, field(entry, FIB_ENTRY.cover)),
-    ]),
+    repeat(
+      MAX_COVERS,
+      "covers",
+      [
+        when(eqz(entry), [leave("covers")]),
+        set(alias, add(entry, FIB_ENTRY_BYTES)),
+        repeat(
+          field(entry, FIB_ENTRY.aliases),
+          "aliases",
+          [tryAlias, set(alias, add(alias, FIB_ALIAS_BYTES))],
+          "aliases",
+        ),
+        set(entry, field(entry, FIB_ENTRY.cover)),
+      ],
+      "covers",
+    ),
     set(resAlias, 0),
     ret(Errno.EAGAIN),
   ];
@@ -90,7 +100,12 @@ const tryAlias: Step = block("next_alias", [
   set(hop, 0),
   when(field(alias, FIB_ALIAS.error), take),
   set(hop, field(alias, FIB_ALIAS.nextHops)),
-  repeat(field(alias, FIB_ALIAS.hopCount), "hops", [when(isGoodHop(), take), set(hop, add(hop, NEXT_HOP_BYTES))]),
+  repeat(
+    field(alias, FIB_ALIAS.hopCount),
+    "hops",
+    [when(isGoodHop(), take), set(hop, add(hop, NEXT_HOP_BYTES))],
+    "hops",
+  ),
 ]);
 
 /** fib_lookup_good_nhc: alive, and out of the device that the flow is bound to, if it is. */

@@ -126,10 +126,15 @@ export function ipMultipathL3Keys(): Proc {
 export function fibSelectMultipath(): Proc {
   const body: Step[] = [
     set(hop, field(resAlias, FIB_ALIAS.nextHops)),
-    repeat(field(resAlias, FIB_ALIAS.hopCount), "hops", [
-      when(eqz(binary("gt_s", hash, field(hop, NEXT_HOP.upperBound))), [set(resHop, hop), ret()]),
-      set(hop, add(hop, NEXT_HOP_BYTES)),
-    ]),
+    repeat(
+      field(resAlias, FIB_ALIAS.hopCount),
+      "hops",
+      [
+        when(eqz(binary("gt_s", hash, field(hop, NEXT_HOP.upperBound))), [set(resHop, hop), ret()]),
+        set(hop, add(hop, NEXT_HOP_BYTES)),
+      ],
+      "hops",
+    ),
     ret(),
   ];
   const comment = "fib_select_multipath (net/ipv4/fib_semantics.c)";

@@ -81,12 +81,17 @@ function search(context: Context, name: string, family: number, prologue: Step[]
     set(mask, field(table, NEIGHBOUR_TABLE.mask)),
     set(hash, mul(xor(folded, ifindex), NEIGHBOUR_HASH_FACTOR)),
     set(at, xor(hash, shr(hash, 16))),
-    repeat(add(mask, 1), "slots", [
-      set(slotRecord, add(add(table, NEIGHBOUR_TABLE.slots), mul(and(at, mask), NEIGHBOUR_BYTES))),
-      when(eqz(owner), [ret(0)]),
-      when(and(and(eq(owner, ifindex), eq(field(slotRecord, NEIGHBOUR.family), family)), same), [ret(slotRecord)]),
-      set(at, add(at, 1)),
-    ]),
+    repeat(
+      add(mask, 1),
+      "slots",
+      [
+        set(slotRecord, add(add(table, NEIGHBOUR_TABLE.slots), mul(and(at, mask), NEIGHBOUR_BYTES))),
+        when(eqz(owner), [ret(0)]),
+        when(and(and(eq(owner, ifindex), eq(field(slotRecord, NEIGHBOUR.family), family)), same), [ret(slotRecord)]),
+        set(at, add(at, 1)),
+      ],
+      "neighbours",
+    ),
     ret(0),
   ];
   const comment = "__ipv4_neigh_lookup_noref (include/net/arp.h)";

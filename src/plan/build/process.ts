@@ -123,13 +123,18 @@ export function processNet(context: Context, fast: boolean): Proc {
     set(row, add(batch, BATCH_HEADER_BYTES)),
     ...(copies ? [set(batchBase, batch), set(sent, count), store("batch", 4, batch, BATCH_HEADER.count, count)] : []),
     set(index, 0),
-    repeat(count, "packets", [
-      trace(TraceEvent.packet, [index]),
-      ...(fast ? [when(eqz(callNet(context, "fast_forward", row, stride)), long)] : long),
-      set(index, add(index, 1)),
-      set(row, add(row, 4)),
-      set(slot, add(slot, slotSize)),
-    ]),
+    repeat(
+      count,
+      "packets",
+      [
+        trace(TraceEvent.packet, [index]),
+        ...(fast ? [when(eqz(callNet(context, "fast_forward", row, stride)), long)] : long),
+        set(index, add(index, 1)),
+        set(row, add(row, 4)),
+        set(slot, add(slot, slotSize)),
+      ],
+      "packets",
+    ),
     ret(),
   ];
   const comment = `namespace ${context.net.name}: each packet of the batch`;
@@ -141,17 +146,22 @@ function sendCopies(context: Context): Step[] {
   const { keep, restore } = kept([row, slot]);
   return [
     ...keep,
-    repeat(load("batch", 4, batch, BATCH_HEADER.capacity), "copies", [
-      when(ge(sent, load("batch", 4, batch, BATCH_HEADER.count)), [leave("copies")]),
-      set(row, add(add(batch, BATCH_HEADER_BYTES), shl(sent, 2))),
-      set(slot, add(load("batch", 4, batch, BATCH_HEADER.slots), mul(sent, slotSize))),
-      trace(TraceEvent.packet, [sent]),
-      runNet(context, "copy"),
-      ...(setsMark(context.net.netfilter) ? [writeColumn("mark", mark)] : []),
-      writeColumn("priority", priority),
-      ...countVerdict(context),
-      set(sent, add(sent, 1)),
-    ]),
+    repeat(
+      load("batch", 4, batch, BATCH_HEADER.capacity),
+      "copies",
+      [
+        when(ge(sent, load("batch", 4, batch, BATCH_HEADER.count)), [leave("copies")]),
+        set(row, add(add(batch, BATCH_HEADER_BYTES), shl(sent, 2))),
+        set(slot, add(load("batch", 4, batch, BATCH_HEADER.slots), mul(sent, slotSize))),
+        trace(TraceEvent.packet, [sent]),
+        runNet(context, "copy"),
+        ...(setsMark(context.net.netfilter) ? [writeColumn("mark", mark)] : []),
+        writeColumn("priority", priority),
+        ...countVerdict(context),
+        set(sent, add(sent, 1)),
+      ],
+      "copies",
+    ),
     ...restore,
   ];
 }
@@ -173,7 +183,7 @@ export function copyProcs(context: Context): Proc[] {
 }
 
 export function packetProc(context: Context): Proc {
-  const enter = (when_: Entry, name: string): Step => when(eq(entry, when_), [runNet(context, name)]);
+  const enter = (when_: Entry, name: string): Step => when(eq(entry, when_), [runNet(context, name), leave("entered")]);
   const body: Step[] = [
     ...RESULT_COLUMNS.map((column) => writeColumn(column, 0)),
     ...freshSkb,
@@ -181,14 +191,16 @@ export function packetProc(context: Context): Proc {
     set(l3, mac),
     set(tail, add(mac, readColumn("length"))),
     set(entry, readColumn("entry")),
-    enter(Entry.RECEIVE, "dev_receive"),
-    enter(Entry.OUTPUT, "raw_sendmsg"),
-    enter(Entry.LOOKUP, "ip_route_connect"),
-    enter(Entry.NEIGHBOUR, "neigh_update"),
-    enter(Entry.ROUTE_INPUT, "inet_rtm_getroute"),
-    enter(Entry.LOOPBACK, "dev_loopback_receive"),
-    enter(Entry.NDISC, "ndisc_send_skb"),
-    enter(Entry.LOCAL_IN, "ip_local_deliver_whole"),
+    block("entered", [
+      enter(Entry.RECEIVE, "dev_receive"),
+      enter(Entry.OUTPUT, "raw_sendmsg"),
+      enter(Entry.LOOKUP, "ip_route_connect"),
+      enter(Entry.NEIGHBOUR, "neigh_update"),
+      enter(Entry.ROUTE_INPUT, "inet_rtm_getroute"),
+      enter(Entry.LOOPBACK, "dev_loopback_receive"),
+      enter(Entry.NDISC, "ndisc_send_skb"),
+      enter(Entry.LOCAL_IN, "ip_local_deliver_whole"),
+    ]),
     ...passes(context),
   ];
   return proc(context.name("packet"), { comment: `namespace ${context.net.name}: one packet` }, body);
@@ -198,15 +210,23 @@ export function packetProc(context: Context): Proc {
 function passes(context: Context): Step[] {
   const { netfilter } = context.net;
   const sends = redirects(context) || forwardsFrames(netfilter) || copiesFrames(netfilter);
+  const again = (when_: number, step: Step): Step => when(eq(entry, when_), [step, leave("again")]);
   return [
-    repeat(MAX_PASSES, "passes", [
-      when(eqz(next), [ret()]),
-      set(entry, next),
-      set(next, Next.DONE),
-      when(eq(entry, Next.NETIF_RX), [runNet(context, "netif_rx")]),
-      when(eq(entry, Next.VRF_XMIT), [runNet(context, "vrf_xmit")]),
-      ...(sends ? [when(eq(entry, Next.DEV_QUEUE_XMIT), [runNet(context, "dev_queue_xmit", dev)])] : []),
-    ]),
+    repeat(
+      MAX_PASSES,
+      "passes",
+      [
+        when(eqz(next), [ret()]),
+        set(entry, next),
+        set(next, Next.DONE),
+        block("again", [
+          again(Next.NETIF_RX, runNet(context, "netif_rx")),
+          again(Next.VRF_XMIT, runNet(context, "vrf_xmit")),
+          ...(sends ? [again(Next.DEV_QUEUE_XMIT, runNet(context, "dev_queue_xmit", dev))] : []),
+        ]),
+      ],
+      "passes",
+    ),
     ...drop(DropReason.RECURSION),
   ];
 }

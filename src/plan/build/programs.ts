@@ -48,7 +48,9 @@ import { dev, l3, mac, Next, next, xmitRecursion } from "./skb.ts";
 import { devHardStartXmit, XMIT_RECURSION_LIMIT } from "./xmit.ts";
 
 const code = (decision: ProgramDecision): number => RULE_DECISIONS.indexOf(decision);
-const nameOf = (context: Context, program: Program): string => `${context.name("program")}.${program.id}`;
+/** The proc that runs a program. */
+export const programProcName = (context: Context, program: Program): string =>
+  `${context.name("program")}.${program.id}`;
 
 const result = local("result");
 const decision = local("decision");
@@ -71,10 +73,11 @@ export const chainsOfProgram = ({ net: { netfilter } }: Context, program: Progra
 
 function rulesProc(context: Context, program: Program): Proc {
   const chains = chainContext(context, programView(program.hook));
-  return proc(`${nameOf(context, program)}.rules`, { comment: `program ${program.name}, its rules`, result: "i32" }, [
-    ...program.rules.map((rule, i) => ruleSteps(chains, program, rule, i)),
-    ret(ChainResult.CONTINUE),
-  ]);
+  return proc(
+    `${programProcName(context, program)}.rules`,
+    { comment: `program ${program.name}, its rules`, result: "i32" },
+    [...program.rules.map((rule, i) => ruleSteps(chains, program, rule, i)), ret(ChainResult.CONTINUE)],
+  );
 }
 
 /** bpf_prog_run: a ProgramDecision. */
@@ -97,7 +100,7 @@ function runProc(context: Context, program: Program): Proc {
     trace(TraceEvent.program, [HOOKS.indexOf(hook), hook === "tc egress" ? hookOut : hookIn, id], name),
     ...(asks ? setPktinfo(programView(hook)) : []),
     ...optionsAt(context, program),
-    set(result, call(`${nameOf(context, program)}.rules`, [])),
+    set(result, call(`${programProcName(context, program)}.rules`, [])),
     set(decision, sub(result, PROGRAM_RESULT)),
     when(eq(result, ChainResult.CONTINUE), [set(decision, silent)]),
     when(eq(result, ChainResult.ACCEPT), [set(decision, accept)]),
@@ -105,7 +108,7 @@ function runProc(context: Context, program: Program): Proc {
     trace(TraceEvent.program_end, [id, decision]),
     ret(decision),
   ];
-  return proc(nameOf(context, program), { comment: `program ${name} on ${hook}`, result: "i32" }, body);
+  return proc(programProcName(context, program), { comment: `program ${name} on ${hook}`, result: "i32" }, body);
 }
 
 const programsAt = ({ net }: Context, hook: ProgramHook): Program[] =>
@@ -146,7 +149,7 @@ export function xdpRun(context: Context, program: Program, otherwise: readonly S
     ]),
     set(protocol, type),
     ...ethProto,
-    set(decision, call(nameOf(context, program), [])),
+    set(decision, call(programProcName(context, program), [])),
     ...(otherwise.length === 0 ? [] : [when(ne(decision, code("PASS")), otherwise)]),
     when(eq(decision, code("TX")), devHardStartXmit(dev)),
     when(eq(decision, code("REDIRECT")), xdpDoRedirect(context)),
@@ -182,7 +185,7 @@ export function tcHook(context: Context, hook: Exclude<ProgramHook, "xdp">, ifin
     block(
       "classified",
       programs.flatMap((program) => [
-        set(decision, call(nameOf(context, program), [])),
+        set(decision, call(programProcName(context, program), [])),
         when(eq(decision, code("SHOT")), shot),
         when(eq(decision, code("REDIRECT")), skbDoRedirect(context)),
         when(ne(decision, code("UNSPEC")), [leave("classified")]),

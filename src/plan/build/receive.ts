@@ -156,10 +156,12 @@ const MAX_TAGS = 0x4000;
 /** `vlan_inner(tagged)`: behind a priority tag there may be another; behind that of a VLAN, which has no device here, none counts. */
 export function vlanInner(): Proc {
   const body: Step[] = [
-    repeat(MAX_TAGS, "tags", [
-      when(or(vlanOf(tagged), eqz(isVlan(typeOf(tagged)))), [ret(tagged)]),
-      set(tagged, call(SKB_VLAN_UNTAG, [])),
-    ]),
+    repeat(
+      MAX_TAGS,
+      "tags",
+      [when(or(vlanOf(tagged), eqz(isVlan(typeOf(tagged)))), [ret(tagged)]), set(tagged, call(SKB_VLAN_UNTAG, []))],
+      "tags",
+    ),
     ret(CUT),
   ];
   const comment = "check_vlan_id in __netif_receive_skb_core (net/core/dev.c)";

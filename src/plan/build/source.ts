@@ -141,10 +141,12 @@ function whenUsesDevice(then: Step[]): Step[] {
   const device = field(hop, NEXT_HOP.device);
   return [
     set(hop, field(resAlias, FIB_ALIAS.nextHops)),
-    repeat(field(resAlias, FIB_ALIAS.hopCount), "hops", [
-      when(or(eq(device, input), eq(l3mdevMaster(device), input)), then),
-      set(hop, add(hop, NEXT_HOP_BYTES)),
-    ]),
+    repeat(
+      field(resAlias, FIB_ALIAS.hopCount),
+      "hops",
+      [when(or(eq(device, input), eq(l3mdevMaster(device), input)), then), set(hop, add(hop, NEXT_HOP_BYTES))],
+      "hops",
+    ),
   ];
 }
 

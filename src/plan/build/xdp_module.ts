@@ -96,17 +96,22 @@ function processProc(context: Context): Proc {
     set(slot, load("batch", 4, batch, BATCH_HEADER.slots)),
     set(row, add(batch, BATCH_HEADER_BYTES)),
     set(index, 0),
-    repeat(count, "packets", [
-      block("frame", [
-        when(ne(readColumn("entry"), Entry.RECEIVE), [leave("frame")]),
-        when(ne(readColumn("device"), device), [leave("frame")]),
-        trace(TraceEvent.packet, [index]),
-        runNet(context, "xdp"),
-      ]),
-      set(index, add(index, 1)),
-      set(row, add(row, 4)),
-      set(slot, add(slot, slotSize)),
-    ]),
+    repeat(
+      count,
+      "packets",
+      [
+        block("frame", [
+          when(ne(readColumn("entry"), Entry.RECEIVE), [leave("frame")]),
+          when(ne(readColumn("device"), device), [leave("frame")]),
+          trace(TraceEvent.packet, [index]),
+          runNet(context, "xdp"),
+        ]),
+        set(index, add(index, 1)),
+        set(row, add(row, 4)),
+        set(slot, add(slot, slotSize)),
+      ],
+      "packets",
+    ),
     ret(),
   ];
   const comment = "the frames that a device receives from the wire";

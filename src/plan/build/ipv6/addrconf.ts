@@ -90,10 +90,12 @@ export function ipv6DevGetSaddr(context: Context): Proc {
     set(best, 0),
     set(hiscore, 0),
     set(round, 0),
-    repeat(select(ownLink, 1, add(field(context.layout.offset, NET.deviceCount), 2)), "devices", [
-      block("next_device", [...nextDevice, ...tryAddresses]),
-      set(round, add(round, 1)),
-    ]),
+    repeat(
+      select(ownLink, 1, add(field(context.layout.offset, NET.deviceCount), 2)),
+      "devices",
+      [block("next_device", [...nextDevice, ...tryAddresses]), set(round, add(round, 1))],
+      "devices",
+    ),
     ret(best),
   ];
   const comment = "ipv6_dev_get_saddr (net/ipv6/addrconf.c)";
@@ -128,9 +130,14 @@ const evaluated: Expr = RULES.reduce((sum, [value, bits]) => or(shl(sum, bits), 
 
 const tryAddresses: Step[] = [
   set(candidate, field(device, DEVICE.addresses6)),
-  repeat(field(device, DEVICE.addressCount6), "addresses", [
-    set(score, add(evaluated, 1)),
-    when(gt(score, hiscore), [set(hiscore, score), set(best, candidate)]),
-    set(candidate, add(candidate, ADDRESS6_BYTES)),
-  ]),
+  repeat(
+    field(device, DEVICE.addressCount6),
+    "addresses",
+    [
+      set(score, add(evaluated, 1)),
+      when(gt(score, hiscore), [set(hiscore, score), set(best, candidate)]),
+      set(candidate, add(candidate, ADDRESS6_BYTES)),
+    ],
+    "addresses",
+  ),
 ];

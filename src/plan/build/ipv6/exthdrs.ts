@@ -54,6 +54,9 @@ import { HEADER6, ipv6AddrIsMulticast, ipv6hdr } from "./in6.ts";
 /** An options header is at most this long: 8 bytes, and 8 for each that its length counts. */
 const HOPOPTS_MAX_BYTES = 8 + 255 * 8;
 
+/** Between the options that are known, and in front of them and behind, there is so much padding; the next byte ends it all. */
+const MOST_OPTIONS = (MAX_OPTIONS + 1) * (MAX_OPTION_PADDING + 1);
+
 const option = local("option");
 const rest = local("rest");
 const padding = local("padding");
@@ -82,27 +85,32 @@ export function ipv6ParseHopopts(): Proc {
     when(lt(sub(tail, option), rest), fail(DropReason.NOT_SPECIFIED)),
     skip(2),
     [set(padding, 0), set(known, 0)],
-    repeat(HOPOPTS_MAX_BYTES, "options", [
-      when(eqz(rest), [ret(1)]),
-      guard(option, 1, bad),
-      set(type, packet(option, 0, 1)),
-      when(
-        eq(type, Ipv6Option.PAD1),
-        [...pad(1), ...skip(1)],
-        [
-          when(lt(rest, 2), bad),
-          guard(option, 2, bad),
-          set(length, add(packet(option, 1, 1), 2)),
-          when(gt(length, rest), bad),
-          when(
-            eq(type, Ipv6Option.PADN),
-            [...pad(length), ...zeros],
-            [set(known, add(known, 1)), when(gt(known, MAX_OPTIONS), bad), ...read, set(padding, 0)],
-          ),
-          ...skip(length),
-        ],
-      ),
-    ]),
+    repeat(
+      HOPOPTS_MAX_BYTES,
+      "options",
+      [
+        when(eqz(rest), [ret(1)]),
+        guard(option, 1, bad),
+        set(type, packet(option, 0, 1)),
+        when(
+          eq(type, Ipv6Option.PAD1),
+          [...pad(1), ...skip(1)],
+          [
+            when(lt(rest, 2), bad),
+            guard(option, 2, bad),
+            set(length, add(packet(option, 1, 1), 2)),
+            when(gt(length, rest), bad),
+            when(
+              eq(type, Ipv6Option.PADN),
+              [...pad(length), ...zeros],
+              [set(known, add(known, 1)), when(gt(known, MAX_OPTIONS), bad), ...read, set(padding, 0)],
+            ),
+            ...skip(length),
+          ],
+        ),
+      ],
+      MOST_OPTIONS,
+    ),
     ret(1),
   ].flat();
   const comment = "ipv6_parse_hopopts, ip6_parse_tlv (net/ipv6/exthdrs.c)";

@@ -99,13 +99,18 @@ export function ip6PolRoute(context: Context): Proc {
 /** `fib6_table_lookup(entry, oif, iface)`: the FIB_ENTRY that answers, and the result registers; 0: none does. */
 export function fib6TableLookup(context: Context): Proc {
   const body: Step[] = [
-    repeat(MAX_COVERS, "covers", [
-      when(eqz(entry), [leave("covers")]),
-      set(alias, add(entry, FIB_ENTRY_BYTES)),
-      when(and(isSettled, eqz(iface)), [set(hop, field(alias, FIB_ALIAS.nextHops)), ...take]),
-      ...rt6Select,
-      set(entry, field(entry, FIB_ENTRY.cover)),
-    ]),
+    repeat(
+      MAX_COVERS,
+      "covers",
+      [
+        when(eqz(entry), [leave("covers")]),
+        set(alias, add(entry, FIB_ENTRY_BYTES)),
+        when(and(isSettled, eqz(iface)), [set(hop, field(alias, FIB_ALIAS.nextHops)), ...take]),
+        ...rt6Select,
+        set(entry, field(entry, FIB_ENTRY.cover)),
+      ],
+      "covers",
+    ),
     ret(0),
   ];
   const comment = "fib6_table_lookup, rt6_select (net/ipv6/route.c)";
@@ -133,20 +138,30 @@ const rt6Select: Step[] = [
   set(metric, field(alias, FIB_ALIAS.metric)),
   set(second, 0),
   set(secondAlias, 0),
-  repeat(field(entry, FIB_ENTRY.aliases), "aliases", [
-    // The lowest metric is through: what it has, even if by another device, beats all others.
-    when(ne(field(alias, FIB_ALIAS.metric), metric), takeSecond),
-    set(hop, field(alias, FIB_ALIAS.nextHops)),
-    repeat(field(alias, FIB_ALIAS.hopCount), "hops", [
-      block("next_hop", [
-        when(and(field(hop, NEXT_HOP.flags), NextHopFlag.DEAD), [leave("next_hop")]),
-        when(isByDevice, take),
-        when(and(eqz(iface), eqz(second)), [set(second, hop), set(secondAlias, alias)]),
-      ]),
-      set(hop, add(hop, NEXT_HOP_BYTES)),
-    ]),
-    set(alias, add(alias, FIB_ALIAS6_BYTES)),
-  ]),
+  repeat(
+    field(entry, FIB_ENTRY.aliases),
+    "aliases",
+    [
+      // The lowest metric is through: what it has, even if by another device, beats all others.
+      when(ne(field(alias, FIB_ALIAS.metric), metric), takeSecond),
+      set(hop, field(alias, FIB_ALIAS.nextHops)),
+      repeat(
+        field(alias, FIB_ALIAS.hopCount),
+        "hops",
+        [
+          block("next_hop", [
+            when(and(field(hop, NEXT_HOP.flags), NextHopFlag.DEAD), [leave("next_hop")]),
+            when(isByDevice, take),
+            when(and(eqz(iface), eqz(second)), [set(second, hop), set(secondAlias, alias)]),
+          ]),
+          set(hop, add(hop, NEXT_HOP_BYTES)),
+        ],
+        "hops",
+      ),
+      set(alias, add(alias, FIB_ALIAS6_BYTES)),
+    ],
+    "aliases",
+  ),
   ...takeSecond,
 ];
 
@@ -162,23 +177,33 @@ export function fib6SelectPath(): Proc {
   const isPicked = eqz(binary("gt_s", hash, field(hop, NEXT_HOP.upperBound)));
   const body: Step[] = [
     set(metric, field(resAlias, FIB_ALIAS.metric)),
-    repeat(aliases, "aliases", [
-      when(eq(field(alias, FIB_ALIAS.metric), metric), [
-        set(hop, field(alias, FIB_ALIAS.nextHops)),
-        repeat(field(alias, FIB_ALIAS.hopCount), "hops", [
-          when(and(isSibling, isPicked), [
-            when(or(eqz(iface), isByDevice), [
-              set(resAlias, alias),
-              set(resHop, hop),
-              set(resType, field(alias, FIB_ALIAS.type)),
-            ]),
-            ret(),
-          ]),
-          set(hop, add(hop, NEXT_HOP_BYTES)),
+    repeat(
+      aliases,
+      "aliases",
+      [
+        when(eq(field(alias, FIB_ALIAS.metric), metric), [
+          set(hop, field(alias, FIB_ALIAS.nextHops)),
+          repeat(
+            field(alias, FIB_ALIAS.hopCount),
+            "hops",
+            [
+              when(and(isSibling, isPicked), [
+                when(or(eqz(iface), isByDevice), [
+                  set(resAlias, alias),
+                  set(resHop, hop),
+                  set(resType, field(alias, FIB_ALIAS.type)),
+                ]),
+                ret(),
+              ]),
+              set(hop, add(hop, NEXT_HOP_BYTES)),
+            ],
+            "hops",
+          ),
         ]),
-      ]),
-      set(alias, add(alias, FIB_ALIAS6_BYTES)),
-    ]),
+        set(alias, add(alias, FIB_ALIAS6_BYTES)),
+      ],
+      "aliases",
+    ),
     ret(),
   ];
   const comment = "fib6_select_path (net/ipv6/route.c)";

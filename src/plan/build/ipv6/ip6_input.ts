@@ -161,10 +161,12 @@ export function ipv6ChkMcastAddr(): Proc {
   const joined = local("joined");
   const body: Step[] = [
     set(joined, field(device, DEVICE.groups6)),
-    repeat(field(device, DEVICE.groupCount6), "groups", [
-      when(ipv6AddrEqual(joined, group), [ret(1)]),
-      set(joined, add(joined, GROUP6_BYTES)),
-    ]),
+    repeat(
+      field(device, DEVICE.groupCount6),
+      "groups",
+      [when(ipv6AddrEqual(joined, group), [ret(1)]), set(joined, add(joined, GROUP6_BYTES))],
+      "groups",
+    ),
     ret(0),
   ];
   const comment = "ipv6_chk_mcast_addr (net/ipv6/mcast.c)";

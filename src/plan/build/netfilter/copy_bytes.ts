@@ -8,11 +8,16 @@ export const COPY_BYTES = "copy_bytes";
 export function copyBytesProc(): Proc {
   const [source, target, bytes] = [local("from"), local("to"), local("bytes")];
   const body: Step[] = [
-    repeat(bytes, "bytes", [
-      store("image", 1, target, 0, load("image", 1, source)),
-      set(source, add(source, 1)),
-      set(target, add(target, 1)),
-    ]),
+    repeat(
+      bytes,
+      "bytes",
+      [
+        store("image", 1, target, 0, load("image", 1, source)),
+        set(source, add(source, 1)),
+        set(target, add(target, 1)),
+      ],
+      "bytes",
+    ),
     ret(),
   ];
   return proc(COPY_BYTES, { comment: "skb_clone, as far as chains write", params: [source, target, bytes] }, body);

@@ -166,12 +166,17 @@ const usesAsked: Step[] = [
     asked,
     [
       set(hop, field(resAlias, FIB_ALIAS.nextHops)),
-      repeat(field(resAlias, FIB_ALIAS.hopCount), "hops", [
-        when(or(eq(field(hop, NEXT_HOP.device), asked), eq(l3mdevMaster(field(hop, NEXT_HOP.device)), asked)), [
-          set(answer, ifindexOf(asked)),
-        ]),
-        set(hop, add(hop, NEXT_HOP_BYTES)),
-      ]),
+      repeat(
+        field(resAlias, FIB_ALIAS.hopCount),
+        "hops",
+        [
+          when(or(eq(field(hop, NEXT_HOP.device), asked), eq(l3mdevMaster(field(hop, NEXT_HOP.device)), asked)), [
+            set(answer, ifindexOf(asked)),
+          ]),
+          set(hop, add(hop, NEXT_HOP_BYTES)),
+        ],
+        "hops",
+      ),
     ],
     [set(answer, outDevice)],
   ),

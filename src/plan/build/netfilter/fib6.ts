@@ -264,25 +264,40 @@ function ip6PolRouteLookup(context: Context): Proc {
   const found = leave("found");
   const body: Step[] = [
     block("found", [
-      repeat(MAX_COVERS, "covers", [
-        when(eqz(entry), [leave("covers")]),
-        set(alias, add(entry, FIB_ENTRY_BYTES)),
-        set(first, field(alias, FIB_ALIAS.nextHops)),
-        set(hop, first),
-        when(and(eqz(flOif), ipv6AddrAny(flSaddr)), [when(eqz(isDead(first)), [found])]),
-        repeat(field(entry, FIB_ENTRY.aliases), "aliases", [
-          set(hop, field(alias, FIB_ALIAS.nextHops)),
-          repeat(field(alias, FIB_ALIAS.hopCount), "hops", [
-            when(eqz(isDead(hop)), [set(device, field(hop, NEXT_HOP.device)), when(matches, [found])]),
-            set(hop, add(hop, NEXT_HOP_BYTES)),
-          ]),
-          set(alias, add(alias, FIB_ALIAS6_BYTES)),
-        ]),
-        set(alias, add(entry, FIB_ENTRY_BYTES)),
-        set(hop, first),
-        when(eqz(or(and(ne(flOif, 0), ne(iface, 0)), isDead(first))), [found]),
-        set(entry, field(entry, FIB_ENTRY.cover)),
-      ]),
+      repeat(
+        MAX_COVERS,
+        "covers",
+        [
+          when(eqz(entry), [leave("covers")]),
+          set(alias, add(entry, FIB_ENTRY_BYTES)),
+          set(first, field(alias, FIB_ALIAS.nextHops)),
+          set(hop, first),
+          when(and(eqz(flOif), ipv6AddrAny(flSaddr)), [when(eqz(isDead(first)), [found])]),
+          repeat(
+            field(entry, FIB_ENTRY.aliases),
+            "aliases",
+            [
+              set(hop, field(alias, FIB_ALIAS.nextHops)),
+              repeat(
+                field(alias, FIB_ALIAS.hopCount),
+                "hops",
+                [
+                  when(eqz(isDead(hop)), [set(device, field(hop, NEXT_HOP.device)), when(matches, [found])]),
+                  set(hop, add(hop, NEXT_HOP_BYTES)),
+                ],
+                "hops",
+              ),
+              set(alias, add(alias, FIB_ALIAS6_BYTES)),
+            ],
+            "aliases",
+          ),
+          set(alias, add(entry, FIB_ENTRY_BYTES)),
+          set(hop, first),
+          when(eqz(or(and(ne(flOif, 0), ne(iface, 0)), isDead(first))), [found]),
+          set(entry, field(entry, FIB_ENTRY.cover)),
+        ],
+        "covers",
+      ),
       set(resAlias, 0),
       ret(Errno.EAGAIN),
     ]),
@@ -323,18 +338,28 @@ function ipv6ChkAddr(context: Context): Proc {
     set(master, l3mdevMaster(device)),
     set(own, confined),
     set(owner, field(context.layout.offset, NET.devices)),
-    repeat(field(context.layout.offset, NET.deviceCount), "devices", [
-      block("owner", [
-        when(and(ne(own, 0), ne(owner, device)), [leave("owner")]),
-        when(master, [when(ne(l3mdevMaster(owner), master), [leave("owner")])]),
-        set(candidate, field(owner, DEVICE.addresses6)),
-        repeat(field(owner, DEVICE.addressCount6), "addresses", [
-          when(ipv6AddrEqual(add(candidate, ADDRESS6.address), address), [ret(1)]),
-          set(candidate, add(candidate, ADDRESS6_BYTES)),
+    repeat(
+      field(context.layout.offset, NET.deviceCount),
+      "devices",
+      [
+        block("owner", [
+          when(and(ne(own, 0), ne(owner, device)), [leave("owner")]),
+          when(master, [when(ne(l3mdevMaster(owner), master), [leave("owner")])]),
+          set(candidate, field(owner, DEVICE.addresses6)),
+          repeat(
+            field(owner, DEVICE.addressCount6),
+            "addresses",
+            [
+              when(ipv6AddrEqual(add(candidate, ADDRESS6.address), address), [ret(1)]),
+              set(candidate, add(candidate, ADDRESS6_BYTES)),
+            ],
+            "addresses",
+          ),
         ]),
-      ]),
-      set(owner, add(owner, DEVICE_BYTES)),
-    ]),
+        set(owner, add(owner, DEVICE_BYTES)),
+      ],
+      "devices",
+    ),
     ret(0),
   ];
   const comment = "ipv6_chk_addr (net/ipv6/addrconf.c)";

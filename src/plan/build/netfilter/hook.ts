@@ -51,6 +51,10 @@ const attached = ({ net }: Context, hook: ChainHook, family: Family): HookChains
 
 const procName = (hook: ChainHook, view: View): string => `nf_hook.${hook.replace(" ", "_")}.${view}`;
 
+/** The proc that runs the chains of a hook. */
+export const hookProcName = (context: Context, { hook, family }: HookChains): string =>
+  context.name(procName(hook, viewOf({ hook, family })));
+
 /**
  * Passes a hook, with ifindexes.
  * @param ended what follows for a packet that a chain ended

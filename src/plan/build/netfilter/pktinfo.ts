@@ -112,22 +112,27 @@ export function nftSetPktinfoIpv6(): Proc {
     ...unspec,
     set(at, add(l3, IPV6_HEADER_BYTES)),
     set(nexthdr, ipv6hdr.nexthdr),
-    repeat(mostHeaders, "headers", [
-      when(endsChain(nexthdr), found),
-      guard(at, 2, none),
-      when(eq(nexthdr, NEXTHDR.ROUTING), [guard(at, 4, none)]),
-      when(eq(nexthdr, NEXTHDR.AUTH), found),
-      set(bytes, shl(add(packet(at, 1, 1), 1), 3)),
-      when(eq(nexthdr, NEXTHDR.FRAGMENT), [
-        guard(at, 4, none),
-        when(and(packet(at, 2, 2), FRAGMENT_OFFSET), [
-          when(endsChain(inner), [set(tprot, inner), set(thoffAny, l3)]),
-          ret(),
+    repeat(
+      mostHeaders,
+      "headers",
+      [
+        when(endsChain(nexthdr), found),
+        guard(at, 2, none),
+        when(eq(nexthdr, NEXTHDR.ROUTING), [guard(at, 4, none)]),
+        when(eq(nexthdr, NEXTHDR.AUTH), found),
+        set(bytes, shl(add(packet(at, 1, 1), 1), 3)),
+        when(eq(nexthdr, NEXTHDR.FRAGMENT), [
+          guard(at, 4, none),
+          when(and(packet(at, 2, 2), FRAGMENT_OFFSET), [
+            when(endsChain(inner), [set(tprot, inner), set(thoffAny, l3)]),
+            ret(),
+          ]),
+          set(bytes, 8),
         ]),
-        set(bytes, 8),
-      ]),
-      ...advance(none),
-    ]),
+        ...advance(none),
+      ],
+      "headers",
+    ),
     ret(),
   ];
   return proc(SET_IPV6, { comment: "nft_set_pktinfo_ipv6 (nf_tables_ipv6.h)", requires: HEADER6 }, body);
@@ -171,20 +176,25 @@ export function ipv6FindHdrProc(): Proc {
   const body: Step[] = [
     set(at, add(l3, IPV6_HEADER_BYTES)),
     set(nexthdr, ipv6hdr.nexthdr),
-    repeat(mostHeaders, "headers", [
-      when(endsChain(nexthdr), [ret(select(eq(nexthdr, target), at, 0))]),
-      guard(at, 2, none),
-      when(eq(nexthdr, NEXTHDR.ROUTING), [guard(at, 4, none)]),
-      when(eq(nexthdr, NEXTHDR.FRAGMENT), [guard(at, 4, none)]),
-      when(eq(nexthdr, target), [ret(at)]),
-      set(bytes, headerBytes(ipv6Authlen)),
-      when(eq(nexthdr, NEXTHDR.FRAGMENT), [
-        guard(at, 4, none),
-        when(and(packet(at, 2, 2), FRAGMENT_OFFSET), none),
-        set(bytes, 8),
-      ]),
-      ...advance(none),
-    ]),
+    repeat(
+      mostHeaders,
+      "headers",
+      [
+        when(endsChain(nexthdr), [ret(select(eq(nexthdr, target), at, 0))]),
+        guard(at, 2, none),
+        when(eq(nexthdr, NEXTHDR.ROUTING), [guard(at, 4, none)]),
+        when(eq(nexthdr, NEXTHDR.FRAGMENT), [guard(at, 4, none)]),
+        when(eq(nexthdr, target), [ret(at)]),
+        set(bytes, headerBytes(ipv6Authlen)),
+        when(eq(nexthdr, NEXTHDR.FRAGMENT), [
+          guard(at, 4, none),
+          when(and(packet(at, 2, 2), FRAGMENT_OFFSET), none),
+          set(bytes, 8),
+        ]),
+        ...advance(none),
+      ],
+      "headers",
+    ),
     ret(0),
   ];
   const comment = "ipv6_find_hdr (net/ipv6/exthdrs_core.c)";

@@ -237,18 +237,23 @@ export function ipv6SkipExthdr(): Proc {
   const body: Step[] = [
     set(tprot, ipv6hdr.nexthdr),
     set(thoff, add(l3, IPV6_HEADER_BYTES)),
-    repeat(mostHeaders, "headers", [
-      when(eqz(isExtension(tprot)), [ret()]),
-      when(eq(tprot, NEXTHDR.NONE), none),
-      guard(thoff, 2, none),
-      when(
-        eq(tprot, NEXTHDR.FRAGMENT),
-        [guard(thoff, 4, none), when(shr(packet(thoff, 2, 2), 3), [ret()]), set(bytes, 8)],
-        [set(bytes, select(eq(tprot, NEXTHDR.AUTH), shl(add(length, 2), 2), shl(add(length, 1), 3)))],
-      ),
-      set(tprot, packet(thoff, 0, 1)),
-      set(thoff, add(thoff, bytes)),
-    ]),
+    repeat(
+      mostHeaders,
+      "headers",
+      [
+        when(eqz(isExtension(tprot)), [ret()]),
+        when(eq(tprot, NEXTHDR.NONE), none),
+        guard(thoff, 2, none),
+        when(
+          eq(tprot, NEXTHDR.FRAGMENT),
+          [guard(thoff, 4, none), when(shr(packet(thoff, 2, 2), 3), [ret()]), set(bytes, 8)],
+          [set(bytes, select(eq(tprot, NEXTHDR.AUTH), shl(add(length, 2), 2), shl(add(length, 1), 3)))],
+        ),
+        set(tprot, packet(thoff, 0, 1)),
+        set(thoff, add(thoff, bytes)),
+      ],
+      "headers",
+    ),
     ret(),
   ];
   const comment = "ipv6_skip_exthdr (net/ipv6/exthdrs_core.c)";
@@ -302,11 +307,12 @@ export function nfChecksumOk(): Proc {
   const rest = sub(tail, at);
   const body: Step[] = [
     when(ge(at, tail), [ret(0)]),
-    repeat(shr(rest, 2), "words", [
-      guard(at, 4, [leave("words")]),
-      set(sum, add(sum, long(packet(at, 0, 4)))),
-      set(at, add(at, 4)),
-    ]),
+    repeat(
+      shr(rest, 2),
+      "words",
+      [guard(at, 4, [leave("words")]), set(sum, add(sum, long(packet(at, 0, 4)))), set(at, add(at, 4))],
+      "words",
+    ),
     when(and(rest, 2), [guard(at, 2, [ret(0)]), set(sum, add(sum, long(packet(at, 0, 2)))), set(at, add(at, 2))]),
     when(and(rest, 1), [guard(at, 1, [ret(0)]), set(sum, add(sum, long(shl(packet(at, 0, 1), 8))))]),
     ...[fold(32), fold(16), fold(16)],

@@ -179,18 +179,25 @@ function changingInterval(layout: SetLayout, key: Wide): Step[] {
     set(firsts, sub(word(layout, "structure", 0), size)),
     set(lasts, add(firsts, mul(half, 2 * size))),
     set(found, 0),
-    repeat(MOST_HALVINGS, "halves", [
-      when(eqz(half), [leave("halves")]),
-      set(next, add(found, half)),
-      when(le(next, rows), [set(found, select(starts, next, found))]),
-      set(half, shr(half, 1)),
-    ]),
+    repeat(
+      MOST_HALVINGS,
+      "halves",
+      [
+        when(eqz(half), [leave("halves")]),
+        set(next, add(found, half)),
+        when(le(next, rows), [set(found, select(starts, next, found))]),
+        set(half, shr(half, 1)),
+      ],
+      halvings(layout.room),
+    ),
     when(eqz(found), [ret(0)]),
     when(below(bound("image", add(lasts, mul(found, size)), 0, bits), key), [ret(0)]),
     ret(found),
   ];
 }
 const MOST_HALVINGS = 32;
+/** With the round that finds nothing left to halve. */
+const halvings = (room: number): number => Math.log2(room) + 1;
 
 /** Open addressing: slots from the key's hash on, until it is found or a slot is free. */
 function hash(layout: SetLayout, key: readonly Wide[]): Step[] {
@@ -208,13 +215,18 @@ function hash(layout: SetLayout, key: readonly Wide[]): Step[] {
     set(at, 0),
     ...held.map((word) => set(at, mul(xor(binary("rotl", at, i32(SET_HASH_ROTATE)), word), SET_HASH_FACTOR))),
     set(at, xor(at, shr(at, 16))),
-    repeat(rows, "slots", [
-      set(at, and(at, sub(rows, 1))),
-      set(slot, add(mul(at, size), offset)),
-      when(eqz(load(space, 4, slot)), [ret(0)]),
-      when(same, [ret(add(at, 1))]),
-      set(at, add(at, 1)),
-    ]),
+    repeat(
+      rows,
+      "slots",
+      [
+        set(at, and(at, sub(rows, 1))),
+        set(slot, add(mul(at, size), offset)),
+        when(eqz(load(space, 4, slot)), [ret(0)]),
+        when(same, [ret(add(at, 1))]),
+        set(at, add(at, 1)),
+      ],
+      layout.longest,
+    ),
     ret(0),
   ];
 }
@@ -234,11 +246,12 @@ function list(layout: SetLayout, key: readonly Wide[]): Step[] {
   return [
     set(row, word(layout, "structure", layout.offset)),
     set(number, 0),
-    repeat(word(layout, "rows", layout.rows), "elements", [
-      set(number, add(number, 1)),
-      when(tests.reduce(and), [ret(number)]),
-      set(row, add(row, rowBytes(def))),
-    ]),
+    repeat(
+      word(layout, "rows", layout.rows),
+      "elements",
+      [set(number, add(number, 1)), when(tests.reduce(and), [ret(number)]), set(row, add(row, rowBytes(def)))],
+      layout.rows,
+    ),
     ret(0),
   ];
 }

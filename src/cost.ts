@@ -1,0 +1,86 @@
+/**
+ * costsOf: the most wasm instructions that packets take in each namespace (plan/cost.ts), for `vrfc check --cost` and the manifest.
+ *
+ * A packet's way is a row of passes (plan/build/process.ts): one from where it comes in to where it leaves, ends, or is handed to a device
+ * without a wire, which brings it back for another. Both are bounded, the passes of a packet and the instructions of each; their product
+ * is a bound too, and says nothing, for no packet takes the dearest way each time.
+ */
+import type { HookChains } from "../dsl/chain-model.ts";
+import type { Model } from "../dsl/model.ts";
+import type { CostManifest, PointCost } from "../runtime/manifest.ts";
+import type { Fib } from "./fib/fib.ts";
+import type { Layout } from "./layout.ts";
+import { LONGEST_PACKET, limitsOf } from "./limits.ts";
+import { type Context, contextOf } from "./plan/build/context.ts";
+import { chainContext } from "./plan/build/netfilter/chain.ts";
+import { hookProcName } from "./plan/build/netfilter/hook.ts";
+import { viewOf } from "./plan/build/netfilter/view.ts";
+import { programProcName } from "./plan/build/programs.ts";
+import { planCost } from "./plan/cost.ts";
+import type { Plan } from "./plan/ir.ts";
+
+/** @param plan the hot build as buildPlan made it: inlining would hide the procs that are asked for */
+export function costsOf(model: Model, layout: Layout, fibs: readonly Fib[], plan: Plan): CostManifest[] {
+  const contexts = model.nets.map((_, index) => contextOf(model, layout, index));
+  const limits = limitsOf(layout, fibs);
+  const whole = planCost(plan, limits);
+  /** A batch of one packet, and of two, with so many further passes each. */
+  const batches = [0, 1, 2].map((passes) =>
+    [1, 2].map((packets) => planCost(plan, { ...limits, packets, passes, copies: 0 })),
+  );
+  const copy = planCost(plan, { ...limits, passes: 0 });
+  const without = (...procs: readonly string[]): Costs =>
+    planCost(
+      plan,
+      limits,
+      contexts.flatMap((context) => procs.map(context.name)),
+    );
+  const forwarded4 = without("ipv6_rcv", "ip_local_deliver", "ip_error");
+  const forwarded6 = without("ip_rcv", "ip6_input", "ip6_mc_input");
+  return contexts.map((context): CostManifest => {
+    const of = (costs: Costs, proc: string): number => Math.max(costs.get(context.name(proc)) ?? 0, 0);
+    const [first, second, third] = batches.map(([one, two]) => of(two, "process") - of(one, "process"));
+    return {
+      pass: first,
+      again: third - second,
+      copy: copy.get(context.name("copy")) ?? null,
+      passes: limits.passes,
+      forwarded4: of(forwarded4, "dev_receive"),
+      forwarded6: of(forwarded6, "dev_receive"),
+      shortWay: whole.get(context.name("fast_forward")) ?? null,
+      packetBytes: LONGEST_PACKET,
+      points: [...programPoints(context, whole), ...chainPoints(context, whole)],
+    };
+  });
+}
+
+type Costs = ReadonlyMap<string, number>;
+
+/** XDP and tc: of the programs that stand at a device, all that may have to be asked. */
+function programPoints(context: Context, costs: Costs): PointCost[] {
+  const { programs } = context.net.netfilter;
+  const points = [...new Set(programs.map(({ hook, device }) => `${hook} ${device}`))];
+  return points.map((point) => {
+    const at = programs.filter(({ hook, device }) => `${hook} ${device}` === point);
+    const attached = at.map((program) => ({
+      name: program.name,
+      instructions: costs.get(programProcName(context, program)) ?? 0,
+    }));
+    const instructions = attached.reduce((sum, one) => sum + one.instructions, 0);
+    return { hook: at[0].hook, family: null, device: at[0].device, instructions, attached };
+  });
+}
+
+/** At the hooks of devices the dearest device counts for all. */
+function chainPoints(context: Context, costs: Costs): PointCost[] {
+  return context.net.netfilter.hooks.map((point: HookChains) => {
+    const { chainProc } = chainContext(context, viewOf(point));
+    const attached = point.chains.map((id) => ({
+      name: context.net.netfilter.chains[id].name,
+      instructions: costs.get(chainProc(id)) ?? 0,
+    }));
+    const instructions = costs.get(hookProcName(context, point)) ?? 0;
+    const { hook, family, device } = point;
+    return { hook, family, device, instructions, attached };
+  });
+}

@@ -1,0 +1,60 @@
+/**
+ * limitsOf: what bounds the loops of a plan (Bound of plan/ir.ts), by the tables as they are compiled and for packets to a length. A host
+ * that adds routes, neighbours or elements afterwards can make loops longer.
+ */
+import { DEVICE, NET, TABLE } from "../runtime/abi.ts";
+import { DEFAULT_SLOT_SIZE } from "../runtime/batch.ts";
+import { BLOCKS } from "../runtime/lpm/blocks.ts";
+import { LINEAR } from "../runtime/lpm/linear.ts";
+import type { LpmKind } from "../runtime/lpm/lpm.ts";
+import { NeighbourTable } from "../runtime/neighbour.ts";
+import type { Fib } from "./fib/fib.ts";
+import type { Layout } from "./layout.ts";
+import type { Limits } from "./plan/cost.ts";
+import { MAX_PASSES } from "./reference/passes.ts";
+
+/** Bytes: what fits into a slot of the usual size of a batch. */
+export const LONGEST_PACKET = DEFAULT_SLOT_SIZE;
+
+const most = (numbers: readonly number[]): number => numbers.reduce((a, b) => Math.max(a, b), 0);
+
+export function limitsOf(layout: Layout, fibs: readonly Fib[]): Limits {
+  const { nets, image } = layout;
+  const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
+  const word = (at: number): number => view.getUint32(at, true);
+  const ofDevices = (field: number): number[] =>
+    nets.flatMap(({ devices }) => [...devices.values()].map((device) => word(device + field)));
+  /** A word of every look-up structure of a kind. */
+  const ofTables = (kind: LpmKind, field: number): number[] =>
+    nets
+      .flatMap(({ tables, tables6, addresses }) => [...tables.values(), ...tables6.values(), addresses])
+      .flatMap((table) => (table.kind === kind ? [word(word(table.offset + TABLE.image) + field)] : []));
+  return {
+    hops: most(fibs.flatMap(({ hopLists }) => hopLists.map((list) => list.length))),
+    aliases: most(fibs.flatMap(({ entries }) => entries.map(({ aliases }) => aliases.length))),
+    // And the round that finds no more.
+    covers: most(fibs.map(deepest)) + 1,
+    levels: most(ofTables("blocks", BLOCKS.LEVELS)),
+    rows: most(ofTables("linear", LINEAR.COUNT)),
+    // The outgoing device and its VRF come before them.
+    devices: most(nets.map(({ devices }) => devices.size)) + 2,
+    addresses: most(ofDevices(DEVICE.addressCount6)),
+    groups: most(ofDevices(DEVICE.groupCount6)),
+    // At most half of the slots are taken, one behind the other at the worst; the next one ends the search.
+    neighbours: most(nets.map(({ offset }) => new NeighbourTable(image, word(offset + NET.neighbours)).slots / 2 + 1)),
+    headers: (LONGEST_PACKET >> 3) + 1,
+    words: LONGEST_PACKET >> 2,
+    tags: (LONGEST_PACKET >> 2) + 1,
+    bytes: LONGEST_PACKET,
+    passes: MAX_PASSES,
+    packets: Number.POSITIVE_INFINITY,
+    copies: Number.POSITIVE_INFINITY,
+  };
+}
+
+/** Prefixes of a table that contain one another, at the most. Those that contain a prefix stand before it. */
+function deepest({ entries }: Fib): number {
+  const depths: number[] = [];
+  for (const { cover } of entries) depths.push(1 + (cover === null ? 0 : depths[cover]));
+  return most(depths);
+}
