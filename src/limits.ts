@@ -5,6 +5,7 @@
 import { DEVICE, NET, TABLE } from "../runtime/abi.ts";
 import { DEFAULT_SLOT_SIZE } from "../runtime/batch.ts";
 import { BLOCKS } from "../runtime/lpm/blocks.ts";
+import { MOST_LEVELS } from "../runtime/lpm/blocks-update.ts";
 import { LINEAR } from "../runtime/lpm/linear.ts";
 import type { LpmKind } from "../runtime/lpm/lpm.ts";
 import { NeighbourTable } from "../runtime/neighbour.ts";
@@ -34,7 +35,8 @@ export function limitsOf(layout: Layout, fibs: readonly Fib[]): Limits {
     aliases: most(fibs.flatMap(({ entries }) => entries.map(({ aliases }) => aliases.length))),
     // And the round that finds no more.
     covers: most(fibs.map(deepest)) + 1,
-    levels: most(ofTables("blocks", BLOCKS.LEVELS)),
+    // A map's may be built anew, with other levels.
+    levels: most([...ofTables("blocks", BLOCKS.LEVELS), ...(hasPrefixes(layout) ? [MOST_LEVELS] : [])]),
     rows: most(ofTables("linear", LINEAR.COUNT)),
     // The outgoing device and its VRF come before them.
     devices: most(nets.map(({ devices }) => devices.size)) + 2,
@@ -51,6 +53,9 @@ export function limitsOf(layout: Layout, fibs: readonly Fib[]): Limits {
     copies: Number.POSITIVE_INFINITY,
   };
 }
+
+const hasPrefixes = ({ nets }: Layout): boolean =>
+  nets.some(({ netfilter }) => netfilter.sets.some(({ kind }) => kind === "lpm"));
 
 /** Prefixes of a table that contain one another, at the most. Those that contain a prefix stand before it. */
 function deepest({ entries }: Fib): number {

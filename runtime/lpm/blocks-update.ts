@@ -26,7 +26,7 @@ import type { Node, Trie } from "./trie.ts";
 export class Outgrown extends Error {}
 
 const HEADER_BYTES = 128;
-const MOST_LEVELS = (HEADER_BYTES - BLOCKS.LEVEL) / BLOCKS.LEVEL_BYTES;
+export const MOST_LEVELS = (HEADER_BYTES - BLOCKS.LEVEL) / BLOCKS.LEVEL_BYTES;
 
 export class UpdatableBlocks<Address = number> {
   /** Of the header in memory. */

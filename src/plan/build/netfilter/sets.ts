@@ -197,7 +197,7 @@ function changingInterval(layout: SetLayout, key: Wide): Step[] {
 }
 const MOST_HALVINGS = 32;
 /** With the round that finds nothing left to halve. */
-const halvings = (room: number): number => Math.log2(room) + 1;
+const halvings = (room: number): number => Math.log2(Math.max(room, 1)) + 1;
 
 /** Open addressing: slots from the key's hash on, until it is found or a slot is free. */
 function hash(layout: SetLayout, key: readonly Wide[]): Step[] {
