@@ -1,0 +1,134 @@
+/**
+ * Rules and the plan that they become, in the manner of nftables' own tests/py: test/cases/nft-plan/NAME.case holds
+ *
+ *   :ip forward            the table's family and the hook of what follows; or a program's hook (`:xdp`, `:tc ingress`)
+ *   + set s { ... }        declared beside it
+ *   tcp dport ssh          a rule
+ *     = ...                its canonical form (`vrfc fmt`), where it is another
+ *     # set ...: list      what the sets that it asks are searched by
+ *     if ... { ... }       its steps in the plan (src/plan/ir.ts), for IPv4 where both families come; without traces, optimised.
+ *                          `break rule_0` is on to the next rule, `return 1` accepts (or is the policy), `return 2`
+ *                          drops; 256 and more are programs' verdicts. Places in memory are <regions>
+ *
+ * What a rule means is in test/cases/nft; here is what it costs. `BLESS=1 npx vitest run test/compiled/nft-plan-cases` writes the
+ * indented lines anew, to be seen in review.
+ */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import type { Chain } from "../../dsl/chain-model.ts";
+import { checkText } from "../../dsl/check-text.ts";
+import { rule as printRule } from "../../dsl/nft/print.ts";
+import { buildFib } from "../../src/fib/build.ts";
+import type { Region } from "../../src/image-writer.ts";
+import { layout } from "../../src/layout.ts";
+import { buildPlan } from "../../src/plan/build/index.ts";
+import type { Plan } from "../../src/plan/ir.ts";
+import { optimize, withoutTrace } from "../../src/plan/optimize.ts";
+import { printSteps } from "../../src/plan/print.ts";
+import { validatePlan } from "../../src/plan/validate.ts";
+
+const DIRECTORY = new URL("../cases/nft-plan/", import.meta.url);
+const NAMES = readdirSync(DIRECTORY).filter((file) => file.endsWith(".case"));
+
+interface Section {
+  readonly context: string;
+  readonly declarations: string[];
+  readonly rules: string[];
+}
+
+const SETUP =
+  "sysctl net.ipv4.ip_forward = 1\nsysctl net.ipv6.conf.all.forwarding = 1\n" +
+  "interface eth0 { type dummy }\ninterface eth1 { type dummy }\nvrf red { table 10 }\n";
+const isProgram = (context: string): boolean => /^(xdp|tc )/.test(context);
+
+/** All rules of a section in one network, each in a chain of its own. */
+function textOf({ context, declarations, rules }: Section): string {
+  const declared = declarations.join("\n");
+  if (isProgram(context)) {
+    const chains = rules.map((rule, i) => `chain c${i} {\n${rule}\n}\n`).join("");
+    const jumps = rules.map((_, i) => `jump c${i}\n`).join("");
+    return `${SETUP}${declared}\n${chains}program p on ${context} eth0 {\n${jumps}}\n`;
+  }
+  const [family, hook] = context.split(" ");
+  const device = family === "netdev" ? " device eth0" : "";
+  const base = `type filter hook ${hook}${device} priority 0; policy accept;`;
+  const chains = rules.map((rule, i) => `chain c${i} { ${base}\n${rule}\n}\n`).join("");
+  return `${SETUP}table ${family} t {\n${declared}\nchain svc { counter; }\n${chains}}\n`;
+}
+
+/** The indented lines of each rule. */
+function outcomes(section: Section): string[][] {
+  const { ast, model, diagnostics } = checkText(textOf(section));
+  expect(diagnostics.filter(({ severity }) => severity === "error")).toEqual([]);
+  const net = model!.nets[0];
+  const image = layout(model!, buildFib(model!));
+  const plan = optimize(withoutTrace(buildPlan(model!, image)), 1);
+  expect(validatePlan(plan)).toEqual([]);
+  const items = ast.items.flatMap((item) => (item.kind === "filter table" ? [...item.items] : [item]));
+  return section.rules.map((rule, i) => {
+    const node = items.find((item) => item.kind === "chain" && item.name.value === `c${i}`);
+    const canonical = node?.kind === "chain" ? printRule(node.rules[0]) : rule;
+    const chain = net.netfilter.chains.find(({ name }) => name === `c${i}`)!;
+    return [
+      ...(canonical === rule ? [] : [`= ${canonical}`]),
+      ...code(plan, chain).map((line) => placed(line, image.regions)),
+    ];
+  });
+}
+
+/** Of the views that a chain is compiled for, the first; its one rule, without the block around it and the policy behind. */
+function code(plan: Plan, { id }: Chain): string[] {
+  const { body } = plan.procs.find(({ name }) => name.startsWith(`chain.0.${id}.`))!;
+  const [first] = body;
+  const lines = short(printSteps(first?.kind === "block" && body.length === 2 ? first.body : body));
+  const called = [...lines.join("\n").matchAll(/call (set\.0\.\d+)/g)].map(([, name]) => name);
+  const sets = plan.procs.filter(({ name }) => called.includes(name));
+  return [...sets.map(({ name, comment }) => `# ${name}, ${comment}`), ...lines];
+}
+
+/** Addresses by the name of their region. Elements' numbers count from 1, so that their values are read from a word before those. */
+const placed = (line: string, regions: readonly Region[]): string =>
+  line.replace(/(?<=\[[^\]]*)\b(0x[0-9a-f]+|\d+)\b(?=[^[]*\])/g, (number) => {
+    const at = Number(number) + 4;
+    const region = regions.find(({ name, offset, bytes }) => OWN.test(name) && at >= offset && at < offset + bytes);
+    return region === undefined ? number : `<${region.name.replace(OWN, "")}>`;
+  });
+const OWN = /^net 0 \(host\) (?=chain counters|limits|set )/;
+
+/** A block of one step on the line of its head. */
+const short = (lines: readonly string[]): string[] =>
+  lines
+    .join("\n")
+    .replace(/ \{\n +(.*[^{])\n +\}(?! else)/g, " { $1 }")
+    .replace(/ \{\n +(.*[^{])\n\}(?! else)/g, " { $1 }")
+    .split("\n");
+
+function sectionsOf(text: string): { head: string[]; sections: Section[] } {
+  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith(" "));
+  const sections: Section[] = [];
+  for (const line of lines) {
+    if (line.startsWith(":")) sections.push({ context: line.slice(1), declarations: [], rules: [] });
+    else if (line.startsWith("+")) sections.at(-1)?.declarations.push(line.slice(1));
+    else if (!line.startsWith("#")) sections.at(-1)?.rules.push(line);
+  }
+  return { head: lines.filter((line) => line.startsWith("#")), sections };
+}
+
+function rendered(text: string): string {
+  const { head, sections } = sectionsOf(text);
+  const blocks = sections.map((section) => {
+    const found = outcomes(section);
+    const rules = section.rules.flatMap((rule, i) => [rule, ...found[i].map((line) => `    ${line}`)]);
+    return [`:${section.context}`, ...section.declarations.map((one) => `+${one}`), ...rules];
+  });
+  return [head, ...blocks].map((lines) => `${lines.join("\n")}\n`).join("\n");
+}
+
+describe("rules and their plan", () => {
+  test.each(NAMES)("%s", (name) => {
+    const text = readFileSync(new URL(name, DIRECTORY), "utf8");
+    const found = rendered(text);
+    if (process.env.BLESS) writeFileSync(new URL(name, DIRECTORY), found);
+    else expect(found).toBe(text);
+  });
+});
