@@ -5,6 +5,7 @@ import { WrongAnswer } from "./harness.ts";
 import { lookup, lookup6, small, strides } from "./lookup.ts";
 import { packets } from "./packets.ts";
 import { peers } from "./peers.ts";
+import { PlotError, plot } from "./plot.ts";
 import { type BenchOptions, type Report, toJson, toText } from "./report.ts";
 import { RoutesError } from "./routes.ts";
 import { updates } from "./updates.ts";
@@ -25,6 +26,8 @@ ${Object.entries(BENCHES)
   .map(([name, { what }]) => `  ${name.padEnd(10)}${what}`)
   .join("\n")}
 
+  plot FILE...   draws what --json has printed: bench-NAME.svg for each NAME.json
+
   --json         print JSON
   --quick        small tables, few addresses: does it run and answer right?
   --rounds N     timed rounds (default 9, quick 3)
@@ -33,6 +36,7 @@ ${Object.entries(BENCHES)
   --updates FILE updates: the changes of a file, "A PREFIX NUMBER" or "W PREFIX" a line, gzip or not; may be repeated
   --stream NAME  only these addresses: ${STREAMS.join(", ")}; may be repeated
   --slow         peers: also those that take minutes to build
+  --out FOLDER   plot: where the charts go (default docs)
   --help         this
 
 Answers are compared with a reference before anything is timed; a difference ends the run with status 1.`;
@@ -53,6 +57,7 @@ function parseCommandLine(args: string[]) {
         updates: { type: "string", multiple: true, default: [] },
         stream: { type: "string", multiple: true, default: [] },
         slow: { type: "boolean", default: false },
+        out: { type: "string", default: "docs" },
         help: { type: "boolean", short: "h", default: false },
       },
     });
@@ -79,6 +84,10 @@ async function main(args: string[]): Promise<number> {
   const [name, ...rest] = positionals;
   if (values.help || name === undefined) {
     console.log(HELP);
+    return 0;
+  }
+  if (name === "plot") {
+    for (const path of await plot(rest, values.out)) console.log(path);
     return 0;
   }
   const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
@@ -109,6 +118,7 @@ try {
   } else if (
     error instanceof UsageError ||
     error instanceof RoutesError ||
+    error instanceof PlotError ||
     (error as { code?: string }).code === "ENOENT"
   ) {
     console.error(`bench: ${(error as Error).message}`);

@@ -39,8 +39,22 @@ export interface Report {
   readonly notes?: readonly string[];
 }
 
-export const toJson = (report: Report, { rounds, quick, seed }: BenchOptions): string =>
-  JSON.stringify({ schema: SCHEMA, machine: machine(), rounds, quick, seed, ...report }, null, 2);
+/** Where, when and how a report came about. */
+export interface Stamp {
+  readonly schema: number;
+  readonly machine: ReturnType<typeof machine>;
+  /** YYYY-MM-DD, UTC */
+  readonly date: string;
+  readonly rounds: number;
+  readonly quick: boolean;
+  readonly seed: number;
+}
+
+export function toJson(report: Report, { rounds, quick, seed }: BenchOptions): string {
+  const date = new Date().toISOString().slice(0, 10);
+  const stamp: Stamp = { schema: SCHEMA, machine: machine(), date, rounds, quick, seed };
+  return JSON.stringify({ ...stamp, ...report }, null, 2);
+}
 
 export function toText(report: Report, { rounds, seed }: BenchOptions): string {
   const { node, cpu, cores, platform } = machine();
