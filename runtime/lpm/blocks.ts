@@ -219,20 +219,21 @@ export function blockShape({ bytes }: LpmImage): BlockShape {
 }
 
 function lookup(image: LpmImage, address: Ip): number {
-  const { bytes } = image;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const { buffer, byteOffset: base } = image.bytes;
+  const view = new DataView(buffer);
   const wire = new DataView(new ArrayBuffer(16));
   if (typeof address === "bigint") writeIpv6(new Uint8Array(wire.buffer), 0, address);
   let cell = 0;
   blockShape(image).levels.forEach(({ byte, shift, stride, cellBytes }, k) => {
     const word = typeof address === "number" ? address : wire.getUint16(byte, true);
     const index = (word >>> shift) & (2 ** stride - 1);
-    const level = view.getUint32(BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES, true);
+    // Modulo 2^32: a level of a table that changes may stand before its header (blocks-update.ts).
+    const level = (base + view.getUint32(base + BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES, true)) >>> 0;
     const at = level + (cell * 2 ** stride + index) * cellBytes;
-    cell = cellBytes === 1 ? bytes[at] : cellBytes === 2 ? view.getUint16(at, true) : view.getUint32(at, true);
+    cell = cellBytes === 1 ? view.getUint8(at) : cellBytes === 2 ? view.getUint16(at, true) : view.getUint32(at, true);
   });
-  const values = view.getUint32(BLOCKS.VALUES, true);
-  return values === 0 ? cell : view.getUint32(values + 4 * cell, true);
+  const values = view.getUint32(base + BLOCKS.VALUES, true);
+  return values === 0 ? cell : view.getUint32(base + values + 4 * cell, true);
 }
 
 export const blocks: LpmStructure = {
