@@ -12,11 +12,16 @@
  *                            look-up structures                  runtime/lpm
  *                            FIB entries, each followed by aliases   FIB_ENTRY, FIB_ALIAS
  *                            next hops                           NEXT_HOP
- *                            counters                            COUNTERS
- *                            chain counters, limits              FILTER_COUNTER, LIMIT
  *                            sets and maps of chains             MAP, runtime/maps/structure.ts
  *                            neighbour table                     NEIGHBOUR_TABLE, NEIGHBOUR
+ *   worker    what packets leave behind, `workerBytes`             WORKER
+ *             per namespace: counters                            COUNTERS
+ *                            chain counters, limits              FILTER_COUNTER, LIMIT
+ *                            scratch memory of chains
  *   heap      the host's: batches, trace region, neighbour tables that outgrew their place
+ *
+ * In a module that several threads share (threads.ts) each of them has an area as large as that at `worker`, as a processor has its
+ * per-CPU area in the kernel: what stands at A in the image is for a thread at A + BATCH_HEADER.worker. Only LIMITs are there once.
  *
  * What may change while packets flow is in memory (device flags, routes, next hops, neighbours); what the program text
  * fixes (rule lists) is code. Numbers are append-only: a reader of version N reads every later N.
@@ -27,7 +32,7 @@ import { DropReason, Verdict } from "./verdict.ts";
 /** `IMAGE.magic`: "VRFC" as the bytes stand in memory. */
 export const IMAGE_MAGIC = 0x43465256;
 /** Incremented when a program and a host of different versions would misunderstand each other. */
-export const ABI_VERSION = 4;
+export const ABI_VERSION = 5;
 /** Every record and region starts at a multiple of this many bytes. */
 export const IMAGE_ALIGN = 16;
 
@@ -37,6 +42,7 @@ export const IMAGE_ALIGN = 16;
  *  16  heap       traceCursor traceEnd  traceLost
  *  32  any (16 bytes)                                    the unspecified address, ::
  *  48  loopback (16 bytes)                               the loopback address, ::1
+ *  64  worker     workerBytes                            what each thread has for itself
  *
  * `heap` is the first byte that the host may use. The trace build appends records at `traceCursor`, never beyond
  * `traceEnd`; a record that does not fit sets `traceLost` to 1 and is not written. The host sets all three before a call.
@@ -52,8 +58,14 @@ export const IMAGE = {
   traceLost: 28,
   any: 32,
   loopback: 48,
+  worker: 64,
+  workerBytes: 68,
 } as const;
-export const IMAGE_BYTES = 64;
+export const IMAGE_BYTES = 80;
+
+/** At the start of a thread's area: the trace region of a module for several threads, as IMAGE has it for others. */
+export const WORKER = { traceCursor: 0, traceEnd: 4, traceLost: 8 } as const;
+export const WORKER_BYTES = 16;
 
 /**
  *      0          4          8          12
@@ -93,7 +105,6 @@ export const FILTER_COUNTER_BYTES = 16;
  *      0          4          8          12
  *   0  structure  rows       values     half             half: of an interval structure, half of its room
  *  16  room       count      valueBytes columns          for the host alone; columns: of an lpm structure
- *  32  probe (16 bytes)                                  of an lpm structure of keys wider than 32 bits: the key that is looked up
  *
  * `values` is where the value of place 1 stands; how far apart they are follows from the structure. `valueBytes` counts from there to
  * the end of the last value. `count`: elements. A program that changes values (counters) does so at those places.
@@ -108,12 +119,11 @@ export const MAP = {
   valueBytes: 24,
   columns: 28,
 } as const;
-export const MAP_PROBE = 32;
-export const MAP_BYTES = 48;
+export const MAP_BYTES = 32;
 
-/** A token bucket: nanoseconds in it, and the clock when it was filled last. Both u64. */
-export const LIMIT = { tokens: 0, last: 8 } as const;
-export const LIMIT_BYTES = 16;
+/** A token bucket, u64: the clock, in nanoseconds, when it will be full again if nothing is taken from it. 0: it is full. */
+export const LIMIT = { full: 0 } as const;
+export const LIMIT_BYTES = 8;
 
 /**
  *      0          4          8          12
@@ -423,8 +433,13 @@ export const traceHeader = (event: number, args: number): number => event | (arg
 export const traceEventOf = (header: number): number => header & 0xff;
 export const traceArgsOf = (header: number): number => header >>> 8;
 
-/** Names of the module's exports. `process(net, batch, count)`, `trace(net, batch, count)`: judge packets 0 .. count-1. */
-export const EXPORTS = { memory: "memory", process: "process", trace: "trace" } as const;
+/**
+ * Names of the module's exports. `process(net, batch, count)`, `trace(net, batch, count)`: judge packets 0 .. count-1. `initialize()`, of
+ * a module for several threads alone: puts the image into the memory that was imported; to be called once, in the first instance.
+ */
+export const EXPORTS = { memory: "memory", process: "process", trace: "trace", initialize: "initialize" } as const;
+/** What a module for several threads, and a program's, imports. */
+export const MEMORY_IMPORT = { module: "vrfc", memory: "memory" } as const;
 /** Index of a net in the module, offset of a batch, packets. */
 export type ProcessExport = (net: number, batch: number, count: number) => void;
 

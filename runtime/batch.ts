@@ -3,7 +3,8 @@
  * for the reference (over a buffer of its own).
  *
  *   base + 0                 header, BATCH_HEADER_BYTES:  u32 capacity, u32 slotSize, u32 slots (offset of slot 0), u32 count (packets
- *                            in use: the host's, and larger after copies were appended)
+ *                            in use: the host's, and larger after copies were appended), u32 worker (of a module for several threads:
+ *                            how far behind that of the image the area of the batch's thread stands, abi.ts)
  *   base + 64                columns, one after the other: u32[capacity] each, in the order of COLUMNS
  *   slots                    capacity x slotSize bytes; a packet is put HEADROOM bytes into its slot
  *
@@ -14,7 +15,7 @@ import { type Entry, Verdict } from "./verdict.ts";
 
 export const BATCH_HEADER_BYTES = 64;
 /** Offsets of the header's fields. */
-export const BATCH_HEADER = { capacity: 0, slotSize: 4, slots: 8, count: 12 } as const;
+export const BATCH_HEADER = { capacity: 0, slotSize: 4, slots: 8, count: 12, worker: 16 } as const;
 /** Bytes before a packet in its slot: room for an Ethernet header in front of an IP packet, and for an IPv6 one. */
 export const HEADROOM = 64;
 /** Holds any Ethernet frame of an MTU of 1500 and its headroom. */

@@ -20,7 +20,7 @@ export const MANIFEST_SECTION = "vrfc";
 export const MANIFEST_SCHEMA = "vrfc.manifest/1";
 
 /** Wasm features beyond the MVP, by the names of their proposals. */
-export const WASM_FEATURES = ["sign-extension", "multi-value", "bulk-memory", "simd"] as const;
+export const WASM_FEATURES = ["sign-extension", "multi-value", "bulk-memory", "simd", "threads"] as const;
 export type WasmFeature = (typeof WASM_FEATURES)[number];
 
 export interface Manifest {
@@ -43,6 +43,8 @@ export interface Manifest {
 export interface MemoryManifest {
   /** First byte behind the image, from where on batches may be put. */
   readonly heap: number;
+  /** Of a module for several threads: the shared memory that it imports, in pages of 64 KiB. null: it brings its own. */
+  readonly pages: { readonly initial: number; readonly maximum: number } | null;
 }
 
 /** The text that the module was compiled from; not the text itself. */
@@ -485,13 +487,21 @@ const features: Check = (value, path) => {
     throw new ManifestError("unknown-feature", `the module needs the WebAssembly feature ${unknown}`);
 };
 
+/** Of a memory of 32 bits. */
+const MOST_PAGES = 65536;
+
 const manifest = record<Manifest>({
   schema: oneOf(MANIFEST_SCHEMA),
   abi: oneOf(ABI_VERSION),
   vrfc: text,
   kernel: text,
   features,
-  memory: record<MemoryManifest>({ heap: u32 }),
+  memory: record<MemoryManifest>({
+    heap: u32,
+    pages: nullOr(
+      record<NonNullable<MemoryManifest["pages"]>>({ initial: whole(1, MOST_PAGES), maximum: whole(1, MOST_PAGES) }),
+    ),
+  }),
   source: record<SourceManifest>({
     name: text,
     sha256: matching("64 hexadecimal digits", /^[0-9a-f]{64}$/),

@@ -2,13 +2,13 @@
  * What a host must know of a program's module: JSON in its custom section "vrfc.program", written by src/program.ts. The first
  * bytes of the program's own state are in the section "vrfc.state".
  */
-import { ABI_VERSION } from "./abi.ts";
+import { ABI_VERSION, MEMORY_IMPORT } from "./abi.ts";
 
 export const PROGRAM_SECTION = "vrfc.program";
 export const STATE_SECTION = "vrfc.state";
 export const PROGRAM_SCHEMA = "vrfc.program/1";
 /** The two things that a program's module imports: the memory it works in, and where in that its state is. */
-export const PROGRAM_IMPORTS = { module: "vrfc", memory: "memory", state: "state" } as const;
+export const PROGRAM_IMPORTS = { ...MEMORY_IMPORT, state: "state" } as const;
 
 export interface ProgramManifest {
   readonly schema: typeof PROGRAM_SCHEMA;

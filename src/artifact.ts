@@ -11,6 +11,7 @@ import {
   MANIFEST_SCHEMA,
   MANIFEST_SECTION,
   type Manifest,
+  type MemoryManifest,
   type NetManifest,
   type OriginManifest,
   type SetManifest,
@@ -33,9 +34,18 @@ export interface ManifestInput {
   /** The hot build as buildPlan made it: inlining would hide the proc that a packet's cost is taken from. */
   readonly plan: Plan;
   readonly simd?: boolean;
+  /** Of a module for several threads: what its memory must have. */
+  readonly pages: MemoryManifest["pages"];
 }
 
-export async function buildManifest({ model, fibs, layout, plan, simd = false }: ManifestInput): Promise<Manifest> {
+export async function buildManifest({
+  model,
+  fibs,
+  layout,
+  plan,
+  simd = false,
+  pages,
+}: ManifestInput): Promise<Manifest> {
   const { source, nets } = model;
   const files = [...new Set(nets.flatMap(filesOf))];
   const costs = costsOf(model, layout, fibs, plan);
@@ -44,8 +54,12 @@ export async function buildManifest({ model, fibs, layout, plan, simd = false }:
     abi: ABI_VERSION,
     vrfc: VERSION,
     kernel: model.kernel,
-    features: ["sign-extension", "multi-value", "bulk-memory", ...(simd ? (["simd"] as const) : [])],
-    memory: { heap: layout.heap },
+    features: [
+      ...(["sign-extension", "multi-value", "bulk-memory"] as const),
+      ...(simd ? (["simd"] as const) : []),
+      ...(pages === null ? [] : (["threads"] as const)),
+    ],
+    memory: { heap: layout.heap, pages },
     source: { name: source.name, sha256: await sha256(source.text), files },
     nets: layout.nets.map((own, index) => netManifest(own, index, { fibs, files, costs, image: layout.image })),
   };

@@ -13,7 +13,7 @@ import { checkText } from "../dsl/check-text.ts";
 import type { Diagnostic } from "../dsl/diagnostic.ts";
 import type { Model } from "../dsl/model.ts";
 import type { Source } from "../dsl/span.ts";
-import { EXPORTS, IMAGE } from "../runtime/abi.ts";
+import { EXPORTS, IMAGE, WORKER } from "../runtime/abi.ts";
 import type { LpmKind } from "../runtime/lpm/lpm.ts";
 import type { Manifest } from "../runtime/manifest.ts";
 import { buildManifest, writeArtifact } from "./artifact.ts";
@@ -22,6 +22,7 @@ import type { Fib } from "./fib/fib.ts";
 import { printFibs } from "./fib/print.ts";
 import { type Layout, layout, printLayout } from "./layout.ts";
 import { buildPlan } from "./plan/build/index.ts";
+import { worker } from "./plan/build/skb.ts";
 import type { Plan } from "./plan/ir.ts";
 import { type Level, optimize, withoutTrace } from "./plan/optimize.ts";
 import { printPlan } from "./plan/print.ts";
@@ -39,6 +40,8 @@ export interface BackEndOptions {
   readonly lpm?: LpmKind;
   /** false: without the short way (plan/build/fast_forward.ts), to be held against. */
   readonly fast?: boolean;
+  /** A module for several threads, whose memory is shared (runtime/threads.ts); absent: one that imports nothing. */
+  readonly threads?: boolean;
 }
 
 export interface CompileOptions extends CheckOptions, BackEndOptions {}
@@ -77,17 +80,18 @@ export async function compile(source: Source, options: CompileOptions = {}): Pro
 /** The stages behind the checker. */
 export async function compileModel(
   model: Model,
-  { level = 2, lpm, fast = true }: BackEndOptions = {},
+  { level = 2, lpm, fast = true, threads = false }: BackEndOptions = {},
 ): Promise<CompiledModel> {
   const fibs = buildFib(model);
   const image = layout(model, fibs, lpm === undefined ? {} : { lpm });
-  const built = valid(buildPlan(model, image));
+  const built = valid(buildPlan(model, image, { threads }));
   // Traces are taken of single packets: inlining them would cost more than it ever saves.
   const plan = valid(optimize(built, level === 0 ? 0 : 1));
-  const untraced = withoutTrace(valid(buildPlan(model, image, { fast })));
+  const untraced = withoutTrace(valid(buildPlan(model, image, { fast, threads })));
   const hot = valid(optimize(untraced, level));
-  const module = await emitModule(units(hot, plan), emitOptions(image, level));
-  const manifest = await buildManifest({ model, fibs, layout: image, plan: untraced });
+  const module = await emitModule(units(hot, plan), emitOptions(image, level, threads));
+  const pages = threads ? pagesOf(image) : null;
+  const manifest = await buildManifest({ model, fibs, layout: image, plan: untraced, pages });
   const artifact = writeArtifact(module.wasm, manifest);
   const print = (stage: Stage): string => {
     switch (stage) {
@@ -110,13 +114,23 @@ const units = (hot: Plan, traced: Plan): Unit[] => [
   { plan: traced, suffix: ".trace", exports: { [EXPORTS.process]: EXPORTS.trace } },
 ];
 
-const emitOptions = (image: Layout, level: Level): EmitOptions => ({
+const emitOptions = (image: Layout, level: Level, threads: boolean): EmitOptions => ({
   segments: [{ offset: 0, bytes: image.image }],
-  initialPages: Math.ceil(image.heap / PAGE_BYTES),
-  maximumPages: MAXIMUM_PAGES,
-  traceRegion: { cursor: IMAGE.traceCursor, end: IMAGE.traceEnd, lost: IMAGE.traceLost },
+  initialPages: pagesOf(image).initial,
+  maximumPages: pagesOf(image).maximum,
+  traceRegion: traceRegion(threads ? { at: image.worker, ...WORKER } : { at: 0, ...IMAGE }),
   level,
+  ...(threads ? { threads: worker } : {}),
 });
+
+const traceRegion = ({ at, traceCursor, traceEnd, traceLost }: { readonly at: number } & TraceWords) => ({
+  cursor: at + traceCursor,
+  end: at + traceEnd,
+  lost: at + traceLost,
+});
+type TraceWords = Readonly<Record<"traceCursor" | "traceEnd" | "traceLost", number>>;
+
+const pagesOf = ({ heap }: Layout) => ({ initial: Math.ceil(heap / PAGE_BYTES), maximum: MAXIMUM_PAGES });
 
 const PAGE_BYTES = 65536;
 /** 2 GiB: offsets stay positive as signed numbers. */

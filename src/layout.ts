@@ -21,7 +21,7 @@ import type { Fib, FibAlias, FibHop } from "./fib/fib.ts";
 import { inetSelectAddr } from "./fib/source.ts";
 import { ImageWriter, type Region } from "./image-writer.ts";
 import { type LpmShape, lpmProcName, shapeOf } from "./lpm/emit.ts";
-import { layoutNetfilter, type NetfilterLayout } from "./netfilter/layout.ts";
+import { layoutFilterState, layoutSets, type NetfilterLayout, type SetLayout } from "./netfilter/layout.ts";
 import { joined_groups } from "./reference/ipv6/mcast.ts";
 
 export interface Layout {
@@ -29,6 +29,8 @@ export interface Layout {
   readonly image: Uint8Array;
   /** First byte after the image: the host's. */
   readonly heap: number;
+  /** What a thread has for itself, to the heap. */
+  readonly worker: number;
   readonly nets: readonly NetLayout[];
   /** Of IPv4 tables, those that most have: `TABLE.shape` is the place here plus 1. */
   readonly shapes: readonly LpmShape[];
@@ -65,10 +67,12 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
   const image = new ImageWriter();
   image.reserve("image header", abi.IMAGE_BYTES);
   const records = image.reserve("net records", model.nets.length * abi.NET_BYTES);
-  const nets = model.nets.map((net, i) => {
+  const fixed = model.nets.map((net, i) => {
     const own = fibs.filter((fib) => fib.net === net.index);
     return layoutNet(image, net, records + i * abi.NET_BYTES, own, options);
   });
+  const worker = image.reserve("trace region of a thread", abi.WORKER_BYTES);
+  const nets = fixed.map((net) => layoutState(image, net));
   const shapes = commonShapes(image, nets);
   const heap = image.end();
   image.words(0, abi.IMAGE, {
@@ -79,9 +83,11 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
     heap,
     traceCursor: heap,
     traceEnd: heap,
+    worker,
+    workerBytes: heap - worker,
   });
   image.address(abi.IMAGE.loopback, 1n);
-  return { image: image.bytes(), heap, nets, shapes, regions: image.regions };
+  return { image: image.bytes(), heap, worker, nets, shapes, regions: image.regions };
 }
 
 /** More shapes than these are looked up by the code that reads any. */
@@ -102,14 +108,19 @@ function commonShapes(image: ImageWriter, nets: readonly NetLayout[]): LpmShape[
   return common.map(([{ shape }]) => shape!);
 }
 
+/** All of a namespace but what its packets leave behind. */
+type FixedLayout = Omit<NetLayout, "counters" | "netfilter"> & { readonly sets: readonly SetLayout[] };
+
+const titleOf = (net: Net): string => `net ${net.index} (${net.name})`;
+
 function layoutNet(
   image: ImageWriter,
   net: Net,
   offset: number,
   fibs: readonly Fib[],
   options: LayoutOptions,
-): NetLayout {
-  const name = `net ${net.index} (${net.name})`;
+): FixedLayout {
+  const name = titleOf(net);
   const firstDevice = image.reserve(`${name} devices`, net.devices.length * abi.DEVICE_BYTES);
   const devices = new Map(net.devices.map((device, i) => [device.ifindex, firstDevice + i * abi.DEVICE_BYTES]));
   const tables = layoutTables(image, `${name} table`, ofFamily(fibs, 4), options, devices);
@@ -120,23 +131,31 @@ function layoutNet(
     layoutGroups6(image, `${name} IPv6 groups of ${device.name}`, net, device, devices);
   }
   const addresses = layoutAddresses(image, `${name} addresses`, net, devices);
-  const counters = image.reserve(`${name} counters`, abi.COUNTERS_BYTES);
-  const netfilter = layoutNetfilter(image, name, net.netfilter);
-  const neighbours = layoutNeighbours(image, `${name} neighbours`, net);
+  const sets = layoutSets(image, name, net.netfilter);
   image.words(offset, abi.NET, {
     devices: firstDevice,
     deviceCount: net.devices.length,
     tables: tables.first,
     tableCount: tables.byId.size,
-    neighbours,
-    counters,
+    neighbours: layoutNeighbours(image, `${name} neighbours`, net),
     addresses: addresses.offset,
     tables6: tables6.first,
     tableCount6: tables6.byId.size,
-    filterState: netfilter.counters,
-    filterStateBytes: netfilter.stateBytes,
   });
-  return { net, offset, devices, tables: tables.byId, tables6: tables6.byId, addresses, counters, netfilter };
+  return { net, offset, devices, tables: tables.byId, tables6: tables6.byId, addresses, sets };
+}
+
+/** What packets leave behind: each thread has it for itself (abi.ts). */
+function layoutState(image: ImageWriter, { sets, ...fixed }: FixedLayout): NetLayout {
+  const name = titleOf(fixed.net);
+  const counters = image.reserve(`${name} counters`, abi.COUNTERS_BYTES);
+  const state = layoutFilterState(image, name, fixed.net.netfilter);
+  image.words(fixed.offset, abi.NET, {
+    counters,
+    filterState: state.counters,
+    filterStateBytes: state.stateBytes,
+  });
+  return { ...fixed, counters, netfilter: { space: "image", ...state, sets } };
 }
 
 const ofFamily = (fibs: readonly Fib[], family: Family): Fib[] => fibs.filter((fib) => fib.family === family);

@@ -23,7 +23,7 @@ import { buildFib } from "./fib/build.ts";
 import { ImageWriter } from "./image-writer.ts";
 import { layout } from "./layout.ts";
 import { limitsOf } from "./limits.ts";
-import { layoutNetfilter } from "./netfilter/layout.ts";
+import { layoutFilterState, layoutSets, type NetfilterLayout } from "./netfilter/layout.ts";
 import { expressionsOfStep, leadsTo, reached, stepsOf } from "./netfilter/reach.ts";
 import { buildXdpPlan } from "./plan/build/xdp_module.ts";
 import { planCost } from "./plan/cost.ts";
@@ -57,7 +57,12 @@ export async function compileProgram(model: Model, which: string, level: Level =
   const state = new ImageWriter();
   // Structures are addressed from a little before their start.
   state.reserve("before", STATE_MARGIN);
-  const own = layoutNetfilter(state, program.name, usedOnly(netfilter, program), "state");
+  const used = usedOnly(netfilter, program);
+  const own: NetfilterLayout = {
+    space: "state",
+    ...layoutFilterState(state, program.name, used),
+    sets: layoutSets(state, program.name, used, "state"),
+  };
   const fibs = buildFib(model);
   const image = layout(model, fibs);
   const plan = buildXdpPlan(model, image, net, program, own);

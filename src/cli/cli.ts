@@ -53,6 +53,7 @@ export function commandLine(): CAC {
     .option("-o, --output <file>", "Where to write it (default: FILE with .wasm)")
     .option("-O, --optimize <level>", "0, 1 or 2", { default: 2 })
     .option("--lpm <structure>", "Force one look-up structure for every table: linear, blocks or dir24")
+    .option("--threads", "For several threads of one program, over a shared memory")
     .option(...KERNEL)
     .option(...COLOUR)
     .option(...JSON_OUT)

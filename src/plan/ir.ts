@@ -158,6 +158,8 @@ export interface Proc {
   readonly body: readonly Step[];
   /** Exported under its name. */
   readonly exported: boolean;
+  /** Emitted as this instruction, of its parameters, where other threads work in the memory too. It is not inlined. */
+  readonly atomic?: "add" | "cmpxchg";
 }
 
 export interface Plan {

@@ -59,23 +59,29 @@ interface LoadApi {
 }
 let loaded: Promise<Api> | null = null;
 
-/** @param simd allows SIMD instructions; without it the module needs MVP, sign extension, multi-value and bulk memory */
-export async function beginModules(): Promise<(simd: boolean) => WasmModule> {
+export async function beginModules(): Promise<(features: ModuleFeatures) => WasmModule> {
   loaded ??= import("binaryen").then((imported) => imported.default);
   const api = await loaded;
-  return (simd) => new WasmModule(api, simd);
+  return (features) => new WasmModule(api, features);
+}
+
+/** Beyond MVP, sign extension, multi-value and bulk memory. */
+export interface ModuleFeatures {
+  readonly simd: boolean;
+  /** Shared memory and atomic instructions. */
+  readonly threads: boolean;
 }
 
 export class WasmModule {
   readonly #api: Api;
   readonly #module: Binaryen.Module;
 
-  constructor(api: Api, simd: boolean) {
+  constructor(api: Api, { simd, threads }: ModuleFeatures) {
     const { Features } = api;
     this.#api = api;
     this.#module = new api.Module();
     const portable = Features.MVP | Features.SignExt | Features.Multivalue | Features.BulkMemory;
-    this.#module.setFeatures(portable | (simd ? Features.SIMD128 : 0));
+    this.#module.setFeatures(portable | (simd ? Features.SIMD128 : 0) | (threads ? Features.Atomics : 0));
   }
 
   // ---- declarations
@@ -83,6 +89,28 @@ export class WasmModule {
   memory(initialPages: number, maximumPages: number, exportName: string, segments: readonly Segment[]): void {
     const data = segments.map(({ offset, bytes }) => ({ offset: this.constant("i32", offset), data: bytes }));
     this.#module.setMemory(initialPages, maximumPages, exportName, data);
+  }
+
+  /**
+   * One that several instances share, exported as well. The segments are not written when the module is instantiated, but by the function
+   * `initialize`, which is exported under that name.
+   */
+  sharedMemory(
+    initialPages: number,
+    maximumPages: number,
+    names: { readonly from: string; readonly memory: string; readonly initialize: string },
+    segments: readonly Segment[],
+  ): void {
+    const m = this.#module;
+    // A passive segment has no offset: for binaryen that is 0, no node.
+    const passive = segments.map(({ bytes }, i) => ({ name: `${i}`, offset: 0, data: bytes, passive: true }));
+    m.setMemory(initialPages, maximumPages, names.memory, passive, true, false, "0");
+    m.addMemoryImport("0", names.from, names.memory, true);
+    const copies = segments.map(({ offset, bytes }, i) =>
+      m.memory.init(`${i}`, m.i32.const(offset), m.i32.const(0), m.i32.const(bytes.length)),
+    );
+    this.function(names.initialize, { params: [], result: null }, [], this.sequence(copies as Node[]));
+    this.exportFunction(names.initialize);
   }
 
   importMemory(initialPages: number, maximumPages: number, from: string, name: string): void {
@@ -164,6 +192,16 @@ export class WasmModule {
     if (bytes === 8) return i64.store(offset, 1, address, value) as Node;
     const make = bytes === 1 ? i32.store8 : bytes === 2 ? i32.store16 : i32.store;
     return make(offset, 1, address, value) as Node;
+  }
+
+  /** Indivisible: adds an i32 at a multiple of 4. Gives what was there. */
+  atomicAdd(address: Node, by: Node): Node {
+    return this.#module.i32.atomic.rmw.add(0, address, by) as Node;
+  }
+
+  /** Indivisible: puts an i64 at a multiple of 8 in the place of `expected`. Gives what was there. */
+  atomicCmpxchg(address: Node, expected: Node, value: Node): Node {
+    return this.#module.i64.atomic.rmw.cmpxchg(0, address, expected, value) as Node;
   }
 
   select(condition: Node, then: Node, otherwise: Node): Node {

@@ -9,10 +9,13 @@
  *     packet, put               load, store and a turn of the bytes (bytes.ts)
  *     trace E ARGS              if the record fits before `end`: store it at `cursor` and move that, else set `lost`
  *
+ *     atomic proc               the instruction, in a module for several threads; else the body
+ *
  * No imports; exports are the memory and the procs marked so. The same plans give the same bytes. A program's module (src/program.ts)
- * imports the memory and where in it its state is, and has no segments.
+ * imports the memory and where in it its state is, and has no segments. A module for several threads imports a shared memory; its image is
+ * put there by `initialize`.
  */
-import { EXPORTS, TRACE_WORD_BYTES, traceHeader } from "../../runtime/abi.ts";
+import { EXPORTS, MEMORY_IMPORT, TRACE_WORD_BYTES, traceHeader } from "../../runtime/abi.ts";
 import type { BinaryOp, Expr, Plan, Proc, Reg, Space, Step, UnaryOp, ValueType } from "../plan/ir.ts";
 import { tail, typeOf } from "../plan/ir.ts";
 import { hasCall, regKey } from "../plan/visit.ts";
@@ -43,6 +46,8 @@ export interface EmitOptions {
   readonly maximumPages: number;
   /** Addresses of three words: where the next trace record goes, the end of the region, and "a record was lost". */
   readonly traceRegion: { readonly cursor: number; readonly end: number; readonly lost: number };
+  /** For several threads: the register that the addresses of the trace region count from. */
+  readonly threads?: Reg;
   /** 0: as the plan says; 1: without turning bytes where that can be avoided; 2: and through passes of binaryen's. */
   readonly level: 0 | 1 | 2;
   readonly simd?: boolean;
@@ -60,7 +65,7 @@ export interface EmittedModule {
 export async function emitModule(units: readonly Unit[], options: EmitOptions): Promise<EmittedModule> {
   const begin = await beginModules();
   const built = <T>(use: (module: WasmModule) => T): T => {
-    const module = begin(options.simd ?? false);
+    const module = begin({ simd: options.simd ?? false, threads: options.threads !== undefined });
     try {
       buildModule(module, units, options);
       return use(module);
@@ -73,7 +78,10 @@ export async function emitModule(units: readonly Unit[], options: EmitOptions): 
 
 function buildModule(module: WasmModule, units: readonly Unit[], options: EmitOptions): void {
   const { initialPages, maximumPages, segments, level } = options;
-  if (options.imports === undefined) module.memory(initialPages, maximumPages, EXPORTS.memory, segments);
+  if (options.threads !== undefined) {
+    const names = { from: MEMORY_IMPORT.module, memory: MEMORY_IMPORT.memory, initialize: EXPORTS.initialize };
+    module.sharedMemory(initialPages, maximumPages, names, segments);
+  } else if (options.imports === undefined) module.memory(initialPages, maximumPages, EXPORTS.memory, segments);
   else {
     const { module: from, memory, state } = options.imports;
     module.importMemory(initialPages, maximumPages, from, memory);
@@ -133,6 +141,7 @@ class ProcEmitter implements ByteContext {
   readonly #exports: Readonly<Record<string, string>>;
   readonly #results: ReadonlyMap<string, ValueType | null>;
   readonly #trace: EmitOptions["traceRegion"];
+  readonly #threads: Reg | null;
   /** Type of each local, parameters first. */
   readonly #locals: ValueType[] = [];
   readonly #index = new Map<string, number>();
@@ -152,16 +161,27 @@ class ProcEmitter implements ByteContext {
     this.#exports = exports;
     this.#results = results;
     this.#trace = options.traceRegion;
+    this.#threads = options.threads ?? null;
   }
 
-  emit({ name, params, result, body, exported }: Proc): void {
+  emit({ name, params, result, body, exported, atomic }: Proc): void {
     for (const reg of params) this.#local(regKey(reg), reg.type);
-    const nodes = body.map((step) => this.#step(step));
+    const nodes =
+      atomic !== undefined && this.#threads !== null
+        ? [this.module.return(this.#atomic(atomic, params))]
+        : body.map((step) => this.#step(step));
     // A plan has a result on every path (validatePlan); wasm wants the end of the text to agree.
     if (result !== null) nodes.push(this.module.unreachable());
     const type = { params: params.map((reg) => reg.type), result };
     this.module.function(name + this.#suffix, type, this.#locals.slice(params.length), this.module.block(null, nodes));
     if (exported) this.module.exportFunction(name + this.#suffix, this.#exports[name]);
+  }
+
+  #atomic(atomic: NonNullable<Proc["atomic"]>, params: readonly Reg[]): Node {
+    const [address, ...values] = params.map((reg) => this.#get(reg));
+    return atomic === "add"
+      ? this.module.atomicAdd(address, values[0])
+      : this.module.atomicCmpxchg(address, values[0], values[1]);
   }
 
   // ---- locals
@@ -353,8 +373,9 @@ class ProcEmitter implements ByteContext {
     const bytes = (1 + words.length) * TRACE_WORD_BYTES;
     const record = this.#local("trace record", "i32");
     const get = () => m.localGet(record, "i32");
-    const word = (address: number) => m.load(4, address, m.constant("i32", 0));
-    const setWord = (address: number, value: Node) => m.store(4, address, m.constant("i32", 0), value);
+    const start = () => (this.#threads === null ? m.constant("i32", 0) : this.#get(this.#threads));
+    const word = (address: number) => m.load(4, address, start());
+    const setWord = (address: number, value: Node) => m.store(4, address, start(), value);
     const end = () => m.numeric("i32", "add", get(), m.constant("i32", bytes));
     const write = [m.constant("i32", traceHeader(event, words.length)), ...words].map((value, i) =>
       m.store(4, i * TRACE_WORD_BYTES, get(), value),

@@ -114,7 +114,7 @@ const MANIFEST: Manifest = {
   vrfc: VERSION,
   kernel: "6.1",
   features: ["sign-extension", "multi-value", "bulk-memory"],
-  memory: { heap: 4096 },
+  memory: { heap: 4096, pages: null },
   source: { name: "seed.vrf", sha256: "0123456789abcdef".repeat(4), files: ["rib.txt"] },
   nets: [net],
 };
@@ -215,7 +215,7 @@ describe("refused", () => {
     ["another ABI, whatever else it says", "wrong-abi", holding({ abi: ABI_VERSION + 1 })],
     ["an ABI that is no number", "malformed-manifest", changed("abi", "1")],
     ["another schema", "malformed-manifest", changed("schema", "vrfc.manifest/2")],
-    ["a feature that is not known", "unknown-feature", changed("features", ["threads"])],
+    ["a feature that is not known", "unknown-feature", changed("features", ["exceptions"])],
   ])("%s: %s", (_, reason, wasm) => {
     expect(reasonOf(wasm)).toBe(reason);
   });

@@ -9,6 +9,7 @@ export interface CompileOptions extends PolicyOptions {
   readonly output?: string;
   readonly optimize: string | number;
   readonly lpm?: string;
+  readonly threads?: boolean;
   readonly json?: boolean;
 }
 
@@ -19,6 +20,7 @@ export async function run(file: string, options: CompileOptions): Promise<number
   const lpm = options.lpm === undefined ? undefined : choiceOption("lpm", options.lpm, ["linear", "blocks", "dir24"]);
   const { artifact, diagnostics, manifest } = await compile(source, {
     level,
+    threads: options.threads ?? false,
     readFile: readBeside(file),
     ...(kernel === undefined ? {} : { kernel }),
     ...(lpm === undefined ? {} : { lpm }),

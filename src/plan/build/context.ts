@@ -12,6 +12,7 @@ import {
   call,
   type Expr,
   expr,
+  i32,
   load,
   mul,
   type Operand,
@@ -26,7 +27,7 @@ import {
   unary,
   type ValueType,
 } from "../ir.ts";
-import { row, stride } from "./skb.ts";
+import { row, stride, worker } from "./skb.ts";
 
 /** One namespace under construction. */
 export interface Context {
@@ -35,20 +36,27 @@ export interface Context {
   readonly layout: NetLayout;
   /** Layout.shapes */
   readonly shapes: Layout["shapes"];
+  /** Several threads work in the memory at once. */
+  readonly threads: boolean;
   /** Name of the namespace's own proc for a kernel function. */
   name(kernelFunction: string): string;
 }
 
-export function contextOf(model: Model, layout: Layout, index: number): Context {
+export function contextOf(model: Model, layout: Layout, index: number, threads = false): Context {
   const own = layout.nets[index];
   return {
     kernel: model.kernel,
     net: own.net,
     layout: own,
     shapes: layout.shapes,
+    threads,
     name: (kernelFunction) => `${kernelFunction}.${index}`,
   };
 }
+
+/** Where this thread's own of what the image has at `address` stands (kernel: this_cpu_ptr). */
+export const thisWorker = ({ threads }: Context, address: number): Expr =>
+  threads ? add(worker, address) : i32(address);
 
 /** Calls the namespace's proc as an expression, or as a step. */
 export const callNet = (context: Context, proc: string, ...args: Operand[]): Expr => call(context.name(proc), args);

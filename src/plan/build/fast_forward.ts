@@ -69,7 +69,7 @@ import {
   when,
   xor,
 } from "../ir.ts";
-import { type Context, callNet, field, ifindexOf, macHigh, macLow, proc } from "./context.ts";
+import { type Context, callNet, field, ifindexOf, macHigh, macLow, proc, thisWorker } from "./context.ts";
 import { switchShape } from "./devinet.ts";
 import { rtTos2priority } from "./forward.ts";
 import { IPHDR_BYTES } from "./in.ts";
@@ -279,7 +279,8 @@ const forward: Step[] = [
   put(mac, 10, 2, macLow(out)),
 ];
 
-function transmit({ layout }: Context): Step[] {
+function transmit(context: Context): Step[] {
+  const counters = thisWorker(context, context.layout.counters);
   const columns: Partial<Record<Column, Operand>> = {
     verdict: Verdict.TRANSMIT,
     outDevice: ifindexOf(out),
@@ -296,6 +297,6 @@ function transmit({ layout }: Context): Step[] {
       set(cell, add(cell, stride)),
       store("batch", 4, cell, 0, columns[column] ?? 0),
     ]),
-    store("image", 8, layout.counters, count, add(load("image", 8, layout.counters, count), i64(1n))),
+    store("image", 8, counters, count, add(load("image", 8, counters, count), i64(1n))),
   ];
 }

@@ -24,6 +24,7 @@ import type { Model } from "../../../dsl/model.ts";
 import type { Layout, TableLayout } from "../../layout.ts";
 import { lpmProc } from "../../lpm/emit.ts";
 import type { Plan, Proc } from "../ir.ts";
+import { atomicProcs } from "./atomic.ts";
 import { ipFastCsum } from "./checksum.ts";
 import { type Context, contextOf } from "./context.ts";
 import { devGetByIndex, inetAddrType, ipDevFind, smallTable } from "./devinet.ts";
@@ -107,7 +108,7 @@ import {
 import { ipRouteOutputKey, ipRouteOutputKeyHashRcu, mkrouteOutput } from "./route_output.ts";
 import { inetRtmGetroute } from "./rtm_getroute.ts";
 import { fibLookup } from "./rules.ts";
-import { SKB_REGS } from "./skb.ts";
+import { SKB_REGS, worker } from "./skb.ts";
 import { fibValidateSource, fibValidateSourceFully } from "./source.ts";
 import { devQueueXmit } from "./transmit.ts";
 import {
@@ -124,10 +125,12 @@ import { l3mdevIpOut, l3mdevIpRcv, vrfOutput, vrfXmit } from "./vrf.ts";
 export interface PlanOptions {
   /** With the short way of fast_forward.ts, which says nothing to a trace. */
   readonly fast?: boolean;
+  /** For several threads in one memory: counters at the thread's own place, what is shared changed indivisibly. */
+  readonly threads?: boolean;
 }
 
-export function buildPlan(model: Model, layout: Layout, { fast = false }: PlanOptions = {}): Plan {
-  const contexts = layout.nets.map((_, index) => contextOf(model, layout, index));
+export function buildPlan(model: Model, layout: Layout, { fast = false, threads = false }: PlanOptions = {}): Plan {
+  const contexts = layout.nets.map((_, index) => contextOf(model, layout, index, threads));
   return {
     procs: [
       processProc(contexts),
@@ -147,8 +150,9 @@ export function buildPlan(model: Model, layout: Layout, { fast = false }: PlanOp
         ...copyProcs(context),
       ]),
       ...sharedProcs(layout),
+      ...(threads ? atomicProcs() : []),
     ],
-    skb: SKB_REGS,
+    skb: threads ? [...SKB_REGS, worker] : SKB_REGS,
   };
 }
 

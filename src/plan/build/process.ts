@@ -42,7 +42,7 @@ import {
   unary,
   when,
 } from "../ir.ts";
-import { type Context, callNet, drop, proc, readColumn, runNet, writeColumn } from "./context.ts";
+import { type Context, callNet, drop, proc, readColumn, runNet, thisWorker, writeColumn } from "./context.ts";
 import { IPHDR_BYTES } from "./in.ts";
 import { refuseHeader6, whenIpv6 } from "./ipv6/af_inet6.ts";
 import { kept } from "./netfilter/fib.ts";
@@ -81,6 +81,7 @@ import {
   SKB_REGS,
   slot,
   stride,
+  worker,
   xmitRecursion,
 } from "./skb.ts";
 
@@ -117,6 +118,7 @@ export function processNet(context: Context, fast: boolean): Proc {
   const body: Step[] = [
     // No register is read before it is set, even where only the packet's way tells that it is.
     ...SKB_REGS.map((reg) => set(reg, 0)),
+    ...(context.threads ? [set(worker, load("batch", 4, batch, BATCH_HEADER.worker))] : []),
     set(stride, shl(load("batch", 4, batch, BATCH_HEADER.capacity), 2)),
     set(slotSize, load("batch", 4, batch, BATCH_HEADER.slotSize)),
     set(slot, load("batch", 4, batch, BATCH_HEADER.slots)),
@@ -283,10 +285,11 @@ export function neighUpdate(context: Context): Proc {
 }
 
 /** One more of the packet's verdict, and of its reason when it was dropped. */
-function countVerdict({ layout }: Context): Step[] {
+function countVerdict(context: Context): Step[] {
+  const counters = thisWorker(context, context.layout.counters);
   const one = (base: Operand, offset: number): Step =>
     store("image", 8, base, offset, add(load("image", 8, base, offset), i64(1n)));
-  const cell = (column: "verdict" | "reason") => add(layout.counters, shl(readColumn(column), 3));
+  const cell = (column: "verdict" | "reason") => add(counters, shl(readColumn(column), 3));
   return [
     one(cell("verdict"), COUNTERS.verdicts),
     when(eq(readColumn("verdict"), Verdict.DROP), [one(cell("reason"), COUNTERS.reasons)]),

@@ -50,7 +50,9 @@ function candidatesOf(plan: Plan): ReadonlyMap<string, Proc> {
   for (const proc of plan.procs)
     for (const [name, times] of callsOf(proc)) calls.set(name, (calls.get(name) ?? 0) + times);
   const fits = (proc: Proc): boolean =>
-    !proc.exported && sizeOf(proc) <= (calls.get(proc.name) === 1 ? ONCE_STEPS : TINY_STEPS);
+    !proc.exported &&
+    proc.atomic === undefined &&
+    sizeOf(proc) <= (calls.get(proc.name) === 1 ? ONCE_STEPS : TINY_STEPS);
   // Leaves first: a proc that calls another candidate waits for the next round, so that no body is copied twice in one.
   const fitting = new Map([...procsByName(plan)].filter(([name, proc]) => calls.has(name) && fits(proc)));
   return new Map([...fitting].filter(([, proc]) => !calleesOf(proc).some((name) => fitting.has(name))));

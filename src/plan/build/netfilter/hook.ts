@@ -31,7 +31,7 @@ import {
   trace,
   when,
 } from "../../ir.ts";
-import { type Context, callNet, KFREE_SKB, passHook, proc } from "../context.ts";
+import { type Context, callNet, KFREE_SKB, passHook, proc, thisWorker } from "../context.ts";
 import { l3, mac, mark, pktType } from "../skb.ts";
 import { chainContext, requiresOf } from "./chain.ts";
 import { COPY_BYTES } from "./copy_bytes.ts";
@@ -150,7 +150,7 @@ function doChain(context: Context, view: View, chain: ChainId): Step[] {
 function cloneProc(context: Context, name: string, list: HookChains): Proc {
   const view = viewOf(list);
   const saved = [mark, priority, pktType].map((reg) => [reg, local(`saved_${reg.name}`)] as const);
-  const { scratch } = context.layout.netfilter;
+  const scratch = thisWorker(context, context.layout.netfilter.scratch);
   const bytes = writesPayload(reached(context.net.netfilter, list.chains));
   // No header stands behind as many bytes as the scratch memory holds.
   const behind = sub(tail, l3);
