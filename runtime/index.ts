@@ -14,6 +14,7 @@ export { COLUMNS, type Column, DEFAULT_SLOT_SIZE, HEADROOM, PacketBatch, PacketF
 export type { IfIndex, RouteId, RuleId, TableId } from "./brand.ts";
 export { type Counters, Dataplane, join, load, loadSync, type ModuleSource } from "./dataplane.ts";
 export type { Engine } from "./engine.ts";
+export { flowHash } from "./flow-hash.ts";
 export { HOOKS, type Hook, NETFILTER_HOOKS } from "./hooks.ts";
 export type { DeviceConfig, NetConfig } from "./host/config.ts";
 export type { LabEvent } from "./host/events.ts";

@@ -8,6 +8,7 @@ import { peers } from "./peers.ts";
 import { PlotError, plot } from "./plot.ts";
 import { type BenchOptions, type Report, toJson, toText } from "./report.ts";
 import { RoutesError } from "./routes.ts";
+import { threads } from "./threads.ts";
 import { updates } from "./updates.ts";
 
 const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptions) => Promise<Report> }>> = {
@@ -16,6 +17,7 @@ const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptio
   small: { what: "tables of 1 to 16 routes: compares against blocks", run: small },
   strides: { what: "blocks: the split chosen against others", run: strides },
   packets: { what: "whole packets: 64-byte frames forwarded between the slaves of 4 VRFs, hot and cold", run: packets },
+  threads: { what: "the same by 1 and by 2 workers over one memory, and by 2 that share nothing", run: threads },
   updates: { what: "route changes on a loaded module, and packets while 100,000 a second arrive", run: updates },
   peers: { what: "look-ups of both families beside DPDK's, in turn; needs gcc, pkg-config, libdpdk-dev", run: peers },
 };

@@ -24,11 +24,11 @@ import { generateAddresses, generateTable, prefixAt } from "./generate.ts";
 import { measure, type Variant, WrongAnswer } from "./harness.ts";
 import type { BenchOptions, Group, Report } from "./report.ts";
 
-const VRFS = 4;
+export const VRFS = 4;
 const NEXT_HOPS = 16;
-const BATCH = 256;
+export const BATCH = 256;
 /** Runs until frames are put back; they start with a TTL of 255. */
-const LIVES = 250;
+export const LIVES = 250;
 /** 64 bytes with the frame check sequence. */
 const PAYLOAD = 60 - 14 - 20;
 /** Packets of a batch that the reference judges too. */
@@ -69,7 +69,7 @@ export async function packets(options: BenchOptions): Promise<Report> {
 }
 
 /** Without what the devices' own subnets and the loopback are in. */
-function tableOf(prefixes: number, seed: number): PrefixColumns {
+export function tableOf(prefixes: number, seed: number): PrefixColumns {
   const drawn = generateTable({ family: 4, prefixes, nextHops: NEXT_HOPS, seed });
   const kept = [...drawn.lengths.keys()].filter((i) => ![10, 127].includes(drawn.words[i] >>> 24));
   const pick = <T extends Uint32Array | Uint8Array>(column: T) => column.filter((_, i) => kept.includes(i)) as T;
@@ -77,7 +77,7 @@ function tableOf(prefixes: number, seed: number): PrefixColumns {
 }
 
 /** In by `inV`, out by `outV` and one of its next hops. */
-function modelOf(tables: readonly PrefixColumns[]): Model {
+export function modelOf(tables: readonly PrefixColumns[]): Model {
   const vrfs = tables.map((table, v) => {
     const routes = Array.from(table.values, (hop, i) => {
       const { address, length } = prefixAt(table, i);
@@ -96,12 +96,12 @@ function modelOf(tables: readonly PrefixColumns[]): Model {
 }
 const inMac = (vrf: number): number => 0x0200_0000_1000 + vrf;
 
-interface Frame {
+export interface Frame {
   readonly device: number;
   readonly bytes: Uint8Array;
 }
 
-function framesOf(
+export function framesOf(
   tables: readonly PrefixColumns[],
   stream: "in-prefix" | "zipf" | "uniform",
   count: number,
@@ -151,13 +151,13 @@ function variant(
   return { name, operations: frames.length, run };
 }
 
-function put(batch: PacketBatch, frames: readonly Frame[]): void {
+export function put(batch: PacketBatch, frames: readonly Frame[]): void {
   batch.count = 0;
   for (const { device, bytes } of frames) batch.put(bytes, { entry: Entry.RECEIVE, device });
 }
 
 /** Every packet is forwarded, the first ones as the reference forwards them. @throws WrongAnswer */
-function check(name: string, engine: Engine, reference: Engine, batch: PacketBatch, deep: boolean): void {
+export function check(name: string, engine: Engine, reference: Engine, batch: PacketBatch, deep: boolean): void {
   const twin = reference.createBatch(VERIFIED, batch.slotSize);
   if (deep)
     for (let i = 0; i < VERIFIED; i++)
