@@ -18,6 +18,20 @@ export const POLICY = `
     }
   }`;
 
+/** A bucket that is never filled again: the clock stands still. */
+export const BURST = 60_000;
+export const LIMITED = `
+  sysctl net.ipv4.ip_forward = 1
+  interface a { index 3; address 10.0.1.1/24; lladdr 02:00:00:00:00:a1 }
+  interface b { index 4; address 10.0.2.1/24; lladdr 02:00:00:00:00:b1 }
+  route 10.9.0.0/16 via 10.0.2.7
+  table ip filter {
+    chain forward {
+      type filter hook forward priority filter; policy drop;
+      limit rate 1/second burst ${BURST} packets accept
+    }
+  }`;
+
 /** Of 28 bytes of IPv4, from 10.0.1.7 to a's link-layer address. */
 export function frameTo(destination: string): Uint8Array {
   const header = {

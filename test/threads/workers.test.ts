@@ -12,7 +12,7 @@ import type { Seat } from "../../runtime/threads.ts";
 import { Verdict } from "../../runtime/verdict.ts";
 import { compileModel } from "../../src/compile.ts";
 import { transpiled } from "../transpiled.ts";
-import { frameTo, POLICY } from "./network.ts";
+import { BURST, frameTo, LIMITED, POLICY } from "./network.ts";
 import { type Job, RESULT } from "./worker-protocol.ts";
 
 const FRAMES = 64;
@@ -21,11 +21,16 @@ const frames = Array.from({ length: FRAMES }, (_, i) => frameTo(formatIp((parseI
 
 let folder: string;
 let module: WebAssembly.Module;
+let limited: WebAssembly.Module;
 const running = new Set<Worker>();
 beforeAll(async () => {
   folder = transpiled(["test/threads/worker.ts", "test/threads/worker-protocol.ts"]);
-  const { artifact } = await compileModel(checkText(POLICY).model!, { level: 1, threads: true });
-  module = await WebAssembly.compile(artifact);
+  [module, limited] = await Promise.all(
+    [POLICY, LIMITED].map(async (policy) => {
+      const { artifact } = await compileModel(checkText(policy).model!, { level: 1, threads: true });
+      return WebAssembly.compile(artifact);
+    }),
+  );
 }, 60_000);
 afterAll(async () => {
   for (const worker of running) await worker.terminate();
@@ -40,9 +45,9 @@ interface Team {
   errors: unknown[];
 }
 
-async function team(count: number): Promise<Team> {
-  const dataplane = await load(module);
-  dataplane.map("talkers").add("10.0.1.7");
+async function team(count: number, of: WebAssembly.Module): Promise<Team> {
+  const dataplane = await load(of);
+  if (of === module) dataplane.map("talkers").add("10.0.1.7");
   const seats = Array.from({ length: count }, () => dataplane.threads.seat({ bytes: 1 << 20 }));
   const results = seats.map(() => new Int32Array(new SharedArrayBuffer(16)));
   const errors: unknown[] = [];
@@ -82,14 +87,21 @@ const totalOf = ({ verdicts }: ReturnType<Dataplane["counters"]>): bigint =>
 
 describe("two workers", () => {
   test("count together what they judged", async () => {
-    const two = await team(2);
+    const two = await team(2, module);
     await stop(two);
     const judged = batchesOf(two.results).map((n) => BigInt(n * FRAMES));
     expect(totalOf(two.dataplane.counters(0))).toBe(judged[0] + judged[1]);
   });
 
+  test("take no more from a bucket than is in it, and all of that", async () => {
+    const two = await team(2, limited);
+    await until(() => batchesOf(two.results).reduce((sum, n) => sum + n) * FRAMES > 2 * BURST);
+    await stop(two);
+    expect(two.dataplane.counters(0).verdicts.UNRESOLVED).toBe(BigInt(BURST));
+  }, 60_000);
+
   test("see a change whole or not at all, and after it has returned nothing else", async () => {
-    const two = await team(2);
+    const two = await team(2, module);
     const routes = two.dataplane.routes(0);
     two.dataplane.net(0).setNeighbour(4, parseIp("10.0.2.7")!, 0x020000000007);
     const seen = async (what: number) => {
@@ -121,7 +133,7 @@ describe("two workers", () => {
   }, 120_000);
 
   test("one that is killed leaves the other, the changes and the counts as they are; its seat serves another", async () => {
-    const two = await team(2);
+    const two = await team(2, module);
     const routes = two.dataplane.routes(0);
     for (let round = 0; round < 10; round++) {
       await sleep(round);
