@@ -13,7 +13,7 @@ export { ABI_VERSION } from "./abi.ts";
 export { COLUMNS, type Column, DEFAULT_SLOT_SIZE, HEADROOM, PacketBatch, PacketFlag } from "./batch.ts";
 export type { IfIndex, RouteId, RuleId, TableId } from "./brand.ts";
 export { type Counters, Dataplane, join, load, loadSync, type ModuleSource } from "./dataplane.ts";
-export type { Engine } from "./engine.ts";
+export type { Engine, RuleCounter } from "./engine.ts";
 export { flowHash } from "./flow-hash.ts";
 export { HOOKS, type Hook, NETFILTER_HOOKS } from "./hooks.ts";
 export type { DeviceConfig, NetConfig } from "./host/config.ts";
@@ -29,7 +29,7 @@ export { loadProgram, type Program, ProgramError, type ProgramManifest } from ".
 export { RouteError } from "./routes/error.ts";
 export type { Routes, RouteUpdates, UpdateResult } from "./routes/routes.ts";
 export type { HopSpec, RouteSpec } from "./routes/spec.ts";
-export { type Seat, type SeatOptions, Threads, WorkerBusyError } from "./threads.ts";
+export { type Seat, type SeatOptions, type Threads, WorkerBusyError } from "./threads.ts";
 export type { Flow, LookupKind, Selector, Trace, TraceStep } from "./trace.ts";
 export { LOOKUPS, SELECTORS } from "./trace.ts";
 export { DropReason, Entry, Errno, nameOf, Verdict } from "./verdict.ts";
