@@ -1,9 +1,10 @@
 /**
  * The routes of one IPv4 table as a path-compressed binary trie (D. Morrison, "PATRICIA", 1968; Linux's fib_trie is of the
  * same kind): what a look-up structure is mended from when a route comes or goes, and where the routes around and inside a
- * prefix are found. It is the host's: programs never read it.
+ * prefix are found. It stands where its owner says: by itself, or in a module's memory, where programs walk it for the few flows
+ * that the structure's answer does not settle (FIB_NODE of abi.ts).
  *
- *   node   key, length, value (0: no route, only a fork), below on bit 0, below on bit 1, above
+ *   node   key, length, value (0: no route, only a fork), below on bit 0, below on bit 1, above, note (the owner's)
  *
  *   10.0.0.0/8 -> 1, 10.1.0.0/16 -> 2, 10.1.128.0/17 -> 3, 10.64.0.0/16 -> 4
  *
@@ -20,30 +21,72 @@
  * eight words in a row, one half of a cache line: a million routes make no object, and a step down one miss at most.
  */
 
+import { FIB_NODE, FIB_NODE_BYTES } from "../abi.ts";
+import type { Memory } from "./block-store.ts";
 import type { Node, Trie } from "./trie.ts";
 
 export type { Node };
 
 /** Words of a node; `BELOW + bit`: the two arms. Nodes that are free are linked by `ABOVE`. */
-const [KEY, LENGTH, VALUE, BELOW, ABOVE] = [0, 1, 2, 3, 5];
-const LOG2_WORDS = 3;
+const [KEY, LENGTH, VALUE] = [FIB_NODE.key / 4, FIB_NODE.length / 4, FIB_NODE.result / 4];
+const [BELOW, ABOVE, NOTE] = [FIB_NODE.below / 4, FIB_NODE.above / 4, FIB_NODE.route / 4];
+const LOG2_WORDS = Math.log2(FIB_NODE_BYTES / 4);
+const FIRST_NODES = 64;
 
 /** The first `length` bits. */
 const maskOf = (length: number): number => (length === 0 ? 0 : -1 << (32 - length));
 
 export class PrefixTrie implements Trie<number> {
   readonly family = 4;
+  readonly #memory: Memory | null;
   /** Node n from word n << LOG2_WORDS on. */
-  #words = new Uint32Array(64 << LOG2_WORDS);
+  #nodes: Uint32Array;
+  #offset = 0;
   #free: Node = 0;
   /** Nodes from here on were never used. */
   #end = 1;
   #root: Node = 0;
   #size = 0;
 
+  /** @param memory absent: it stands by itself */
+  constructor(memory: Memory | null = null) {
+    this.#memory = memory;
+    this.#nodes = this.#place(FIRST_NODES << LOG2_WORDS);
+  }
+
   /** Routes. */
   get size(): number {
     return this.#size;
+  }
+
+  /** Of node 0 in the memory; changes when the trie has outgrown its place. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** Bytes that its nodes take. */
+  get bytes(): number {
+    return this.#nodeWords * 4;
+  }
+
+  /** Gives the memory back. */
+  dispose(): void {
+    this.#memory?.free(this.#offset, this.bytes);
+  }
+
+  #nodeWords = 0;
+
+  /** The nodes' words; a memory that grows leaves views of no length behind. */
+  get #words(): Uint32Array {
+    if (this.#nodes.length === 0) this.#nodes = new Uint32Array(this.#memory!.buffer, this.#offset, this.#nodeWords);
+    return this.#nodes;
+  }
+
+  #place(words: number): Uint32Array {
+    this.#nodeWords = words;
+    if (this.#memory === null) return new Uint32Array(words);
+    this.#offset = this.#memory.allocate(words * 4);
+    return new Uint32Array(this.#memory.buffer, this.#offset, words);
   }
 
   get root(): Node {
@@ -119,6 +162,15 @@ export class PrefixTrie implements Trie<number> {
   /** Gives a node's route another value. @param value not 0 */
   setValue(node: Node, value: number): void {
     this.#words[(node << LOG2_WORDS) + VALUE] = value;
+  }
+
+  /** What the owner has noted of a route. */
+  noteOf(node: Node): number {
+    return this.#words[(node << LOG2_WORDS) + NOTE];
+  }
+
+  setNote(node: Node, note: number): void {
+    this.#words[(node << LOG2_WORDS) + NOTE] = note;
   }
 
   /** Sets the value of a prefix, which may be there. @param value not 0 */
@@ -228,8 +280,10 @@ export class PrefixTrie implements Trie<number> {
   }
 
   #grow(): void {
-    const larger = new Uint32Array(this.#words.length * 2);
-    larger.set(this.#words);
-    this.#words = larger;
+    const [offset, length] = [this.#offset, this.#nodeWords];
+    const larger = this.#place(length * 2);
+    larger.set(this.#memory === null ? this.#nodes : new Uint32Array(this.#memory.buffer, offset, length));
+    this.#memory?.free(offset, length * 4);
+    this.#nodes = larger;
   }
 }

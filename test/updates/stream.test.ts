@@ -49,11 +49,13 @@ function answers(loaded: Dataplane, asked: readonly number[]): (number[] | null)
   );
   const table = tables.find((offset) => loaded.word(offset + TABLE.id) === 10)!;
   const kind = (Object.keys(LpmKind) as LpmKind[]).find((name) => LpmKind[name] === loaded.word(table + TABLE.kind))!;
-  const bytes = loaded.bytes.subarray(loaded.word(table + TABLE.image));
   return asked.map((ip) => {
-    const entry = LPM_STRUCTURES[kind].lookup({ kind, family: 4, bytes, prefixes: 0 }, ip);
-    // Prefix length, number of aliases; metric and MTU of the first.
-    return entry === 0 ? null : [4, 8, 16 + 32, 16 + 36].map((at) => loaded.word(entry + at));
+    const entry = LPM_STRUCTURES[kind].lookup(
+      { kind, family: 4, bytes: loaded.bytes.subarray(loaded.word(table + TABLE.image)), prefixes: 0 },
+      ip,
+    );
+    // Number of aliases; metric and MTU of the first.
+    return entry === 0 ? null : [8, 16 + 32, 16 + 36].map((at) => loaded.word(entry + at));
   });
 }
 

@@ -35,17 +35,20 @@ export interface Context {
   readonly layout: NetLayout;
   /** Layout.shapes */
   readonly shapes: Layout["shapes"];
+  /** The plan is one that traces are taken of: what only they tell is worth steps. */
+  readonly traced: boolean;
   /** Name of the namespace's own proc for a kernel function. */
   name(kernelFunction: string): string;
 }
 
-export function contextOf(model: Model, layout: Layout, index: number): Context {
+export function contextOf(model: Model, layout: Layout, index: number, traced = false): Context {
   const own = layout.nets[index];
   return {
     kernel: model.kernel,
     net: own.net,
     layout: own,
     shapes: layout.shapes,
+    traced,
     name: (kernelFunction) => `${kernelFunction}.${index}`,
   };
 }
