@@ -13,9 +13,9 @@ import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../brand.ts";
 import type { DeviceConfig } from "../host/config.ts";
 import type { Manifest, NetManifest } from "../manifest.ts";
 import { formatIp } from "../net/ip.ts";
+import { RouteError } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
 import { A, ALIAS_WORDS } from "./entries.ts";
-import { RouteError } from "./error.ts";
 import { type DeleteMatch, FibTable, type InsertMode, type PreparedRoute } from "./fib.ts";
 import {
   type Answer,

@@ -29,7 +29,7 @@ import { LpmKind } from "../../runtime/lpm/lpm.ts";
 import { type Manifest, readManifest } from "../../runtime/manifest.ts";
 import { formatIp, inPrefix, readIpv4 } from "../../runtime/net/ip.ts";
 import { protocolNumber } from "../../runtime/net/rt-protos.ts";
-import { RouteError } from "../../runtime/routes/error.ts";
+import { RouteError } from "../../runtime/refusal.ts";
 import { compileModel } from "../../src/compile.ts";
 import { buildFib } from "../../src/fib/build.ts";
 import type { Fib, FibEntry } from "../../src/fib/fib.ts";

@@ -8,7 +8,7 @@ import { LPM_STRUCTURES } from "../../runtime/lpm/choose.ts";
 import { LpmKind } from "../../runtime/lpm/lpm.ts";
 import { type Manifest, readManifest } from "../../runtime/manifest.ts";
 import { formatIp, network } from "../../runtime/net/ip.ts";
-import { RouteError } from "../../runtime/routes/error.ts";
+import { RouteError } from "../../runtime/refusal.ts";
 import type { RouteUpdates } from "../../runtime/routes/routes.ts";
 import { compile } from "../../src/compile.ts";
 
