@@ -155,21 +155,27 @@ export class FibTable {
     const { entries, trie } = this;
     const structure = this.#structureToChange();
     const node = trie.find(address, length);
-    if (node !== 0) {
-      const { words } = this.#image;
-      const old = trie.valueOf(node);
-      const entry = entries.at(old);
-      const at = aliasWord(entry, 0);
-      const isAlone = words[(entry + FIB_ENTRY.aliases) >>> 2] === 1;
-      if (isAlone && words[at + A.tos] === 0 && words[at + A.metric] === route.alias[A.metric]) {
-        const number = route.numbers[length] || this.#prepare(length, route);
-        if (number === old || isSameRoute(this.#image.words, at, route.alias)) return;
-        entries.use(number);
-        structure.change(node, number);
-        trie.setNote(node, id);
-        entries.release(old);
-        return;
-      }
+    const number = route.numbers[length] || this.#prepare(length, route);
+    if (node === 0) {
+      entries.use(number);
+      this.#widen(address, length);
+      trie.setNote(structure.set(address, length, number), id);
+      this.#publishRecords();
+      return;
+    }
+    const { words } = this.#image;
+    const old = trie.valueOf(node);
+    if (old === number) return;
+    const entry = entries.at(old);
+    const at = aliasWord(entry, 0);
+    const isAlone = words[(entry + FIB_ENTRY.aliases) >>> 2] === 1;
+    if (isAlone && words[at + A.tos] === 0 && words[at + A.metric] === route.alias[A.metric]) {
+      if (isSameRoute(words, at, route.alias)) return;
+      entries.use(number);
+      structure.change(node, number);
+      trie.setNote(node, id);
+      entries.release(old);
+      return;
     }
     route.alias[A.route] = id;
     this.insert(address, length, route.alias, REPLACE);
