@@ -202,12 +202,16 @@ export const DeviceFlag = {
  *   0  id         kind       image      prefixes         kind: LpmKind; image: offset of the look-up structure
  *  16  shape      network    mask       networks         shape: for which the module has straight-line code, from 1; 0: it has none;
  *                                                        IPv4: no prefix matches an address with (address ^ network) & mask
+ *  32  trie       root       results                     of a table that has changed (IPv4); trie 0: it is as it was compiled
  *
  * A look-up gives the offset of a FIB entry, or 0. Whoever gives a table a structure of another shape stores 0 there, and whoever
  * adds a prefix makes `mask` as much shorter as it needs.
  *
  * `networks`, of IPv4: for the host alone, what it needs to change the table: the offset of the first FIB_ENTRY, then the network
  * address of each of the `prefixes` entries, which stand in a row.
+ *
+ * A table that has changed shares entries: prefixes that say the same have one (FibEntryFlag.IN_TRIE). Its prefixes are FIB_NODEs,
+ * node n at `trie` + n * FIB_NODE_BYTES, the first `root`; `results` is where the offset of the entry of a number stands.
  */
 export const TABLE = {
   id: 0,
@@ -218,8 +222,21 @@ export const TABLE = {
   network: 20,
   mask: 24,
   networks: 28,
+  trie: 32,
+  root: 36,
+  results: 40,
 } as const;
-export const TABLE_BYTES = 32;
+export const TABLE_BYTES = 48;
+
+/**
+ * A node of a table's trie of prefixes (runtime/lpm/prefix-trie.ts).
+ *
+ *      0          4          8          12
+ *   0  key        length     result     below0           result: number of its FIB_ENTRY; 0: no prefix, a fork;
+ *  16  below1     above      route                       below, above: nodes, 0: none; route: RouteId + 1, where the entry is shared
+ */
+export const FIB_NODE = { key: 0, length: 4, result: 8, below: 12, above: 20, route: 24 } as const;
+export const FIB_NODE_BYTES = 32;
 
 /**
  * One prefix of one table; its aliases follow, in the order in which fib_table_lookup tries them.
@@ -229,6 +246,9 @@ export const TABLE_BYTES = 32;
  *
  * `cover` is the entry of the longest shorter prefix of the same table that contains this one, 0: none. A look-up whose
  * aliases are all rejected goes on there (the kernel's back-tracking).
+ *
+ * IN_TRIE: `cover` is the TABLE, whose trie says what is around a prefix. With one alias the entry is that of all prefixes which say
+ * the same: its `route` is 0, and the length one that rules and packets treat as they treat those of all.
  */
 export const FIB_ENTRY = { cover: 0, prefixLength: 4, aliases: 8, flags: 12 } as const;
 export const FIB_ENTRY_BYTES = 16;
@@ -239,6 +259,8 @@ export const FibEntryFlag = {
    * in all, and it is the answer to every flow that does not insist on a device.
    */
   SETTLED: 1,
+  /** Of a table that has changed. */
+  IN_TRIE: 2,
 } as const;
 
 /**

@@ -48,7 +48,7 @@ export const COLUMNS = [
   "skbDevice", //  LOCAL, ICMP_ERROR: skb->dev at that point (the VRF for a slave)
   "sdif", //       LOCAL: the slave, 0 when received outside a VRF; ICMP_ERROR: the receiving device
   "routeType", //  RouteType of the deciding route (0: none)
-  "route", //      RouteId + 1 of the deciding route, 0: none
+  "route", //      RouteId + 1 of the deciding route; 0: none, or one of many alike in an IPv4 table that has changed (traces say which)
   "error", //      ICMP_ERROR: type << 8 | code; SEND_ERROR: errno; TRANSMIT, UNRESOLVED, FRAGMENT: a redirect to be sent besides, or 0
   "info", //       ICMP_ERROR, redirect: the error's second word (MTU, gateway, pointer << 24; ICMPv6: MTU, pointer, offset of the target); FRAGMENT: the MTU
   "source", //     FOUND: offset in the buffer of the chosen source address

@@ -31,6 +31,7 @@ import { type Manifest, ManifestError, readManifest } from "./manifest.ts";
 import type { NamedMap } from "./maps/map.ts";
 import { openMap } from "./maps/open.ts";
 import { NeighbourTable, neighbourTableBytes } from "./neighbour.ts";
+import { Neighbours } from "./neighbours.ts";
 import type { Ip } from "./net/ip.ts";
 import { Image } from "./routes/image.ts";
 import { Routes } from "./routes/routes.ts";
@@ -161,6 +162,21 @@ export class Dataplane {
     const index = this.#index(which);
     this.#routes[index] ??= this.#share.changing("routes are changed", new Routes(this, index));
     return this.#routes[index];
+  }
+
+  /**
+   * The neighbours of a namespace, to be read and changed between batches.
+   * @throws RangeError when there is no such namespace
+   */
+  neighbours(which: string | number): Neighbours {
+    const index = this.#index(which);
+    const table = () => new NeighbourTable(this.bytes, this.word(this.netRecord(index) + NET.neighbours));
+    const store = {
+      get: (ifindex: number, address: Ip) => table().get(ifindex, address),
+      set: (ifindex: number, address: Ip, mac: number | null) => this.nets[index].setNeighbour(ifindex, address, mac),
+      entries: () => table().entries(),
+    };
+    return new Neighbours(store, this.manifest.nets[index].devices);
   }
 
   /**

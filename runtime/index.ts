@@ -23,10 +23,12 @@ export { type AttachOptions, type Link, LinkError, type Links } from "./links.ts
 export { LpmKind } from "./lpm/lpm.ts";
 export { type Manifest, ManifestError, readManifest } from "./manifest.ts";
 export { type MapCounter, type MapKey, type MapValue, NamedMap } from "./maps/map.ts";
+export type { NeighbourEntry } from "./neighbour.ts";
+export type { NeighbourSpec, Neighbours } from "./neighbours.ts";
 export { formatIp, type Ip, parseIp } from "./net/ip.ts";
 export { formatMac, type Mac, parseMac } from "./net/mac.ts";
 export { loadProgram, type Program, ProgramError, type ProgramManifest } from "./program-manifest.ts";
-export { RouteError } from "./routes/error.ts";
+export { NeighbourError, RouteError } from "./refusal.ts";
 export type { Routes, RouteUpdates, UpdateResult } from "./routes/routes.ts";
 export type { HopSpec, RouteSpec } from "./routes/spec.ts";
 export { type Seat, type SeatOptions, type Threads, WorkerBusyError } from "./threads.ts";

@@ -87,7 +87,7 @@ export async function compileModel(
   const built = valid(buildPlan(model, image, { threads }));
   // Traces are taken of single packets: inlining them would cost more than it ever saves.
   const plan = valid(optimize(built, level === 0 ? 0 : 1));
-  const untraced = withoutTrace(valid(buildPlan(model, image, { fast, threads })));
+  const untraced = withoutTrace(valid(buildPlan(model, image, { fast, threads, traced: false })));
   const hot = valid(optimize(untraced, level));
   const module = await emitModule(units(hot, plan), emitOptions(image, level, threads));
   const pages = threads ? pagesOf(image) : null;

@@ -91,6 +91,10 @@ export class PrefixTrie6 implements Trie<Key6> {
     return above;
   }
 
+  setValue(node: Node, value: number): void {
+    this.#words[node * WORDS + VALUE] = value;
+  }
+
   set(address: Key6, length: number, value: number): Node {
     let parent: Node = 0;
     let node = this.#root;

@@ -6,7 +6,8 @@
 import { DEVICE, DeviceFlag, FIB_ENTRY, NEXT_HOP, NEXT_HOP_BYTES, NextHopFlag, RouteTypeCode } from "../abi.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../brand.ts";
 import type { GatewayRule } from "../manifest.ts";
-import { A, aliasWord, type FibTable } from "./fib.ts";
+import { A, aliasWord } from "./entries.ts";
+import type { FibTable } from "./fib.ts";
 import type { Image } from "./image.ts";
 
 /** Scopes, larger is nearer (RT_SCOPE_*). */
@@ -44,7 +45,7 @@ export function tableLookup({ image }: GatewayContext, table: FibTable, flow: Ga
   const { words } = image;
   const { trie } = table;
   for (let node = trie.covering(flow.destination); node !== 0; node = trie.coverOf(node)) {
-    const entry = trie.valueOf(node);
+    const entry = table.entryOf(node);
     for (let i = 0; i < words[(entry + FIB_ENTRY.aliases) >>> 2]; i++) {
       const alias = aliasWord(entry, i);
       if (words[alias + A.tos] !== 0 || words[alias + A.scope] < flow.scope) continue;

@@ -13,9 +13,10 @@ import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../brand.ts";
 import type { DeviceConfig } from "../host/config.ts";
 import type { Manifest, NetManifest } from "../manifest.ts";
 import { formatIp } from "../net/ip.ts";
+import { RouteError } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
-import { RouteError } from "./error.ts";
-import { A, ALIAS_WORDS, type DeleteMatch, FibTable, type InsertMode } from "./fib.ts";
+import { A, ALIAS_WORDS } from "./entries.ts";
+import { type DeleteMatch, FibTable, type InsertMode, type PreparedRoute } from "./fib.ts";
 import {
   type Answer,
   addrType,
@@ -108,8 +109,10 @@ export class Routes {
   readonly #record: number;
   readonly #tables = new Map<number, FibTable>();
   readonly #context: GatewayContext;
+  /** By prefix length: the greatest up to it from which on rules or packets treat prefixes otherwise. */
+  readonly #classes: Uint8Array;
   /** Of `nextHop`, by number - 1. */
-  readonly #prepared: { readonly table: number; readonly alias: Uint32Array }[] = [];
+  readonly #prepared: (PreparedRoute & { readonly table: number })[] = [];
   /** RouteId + 1 of the next route. */
   #nextId: number;
 
@@ -121,6 +124,8 @@ export class Routes {
     this.#net = this.#nets[net];
     this.#record = owner.netRecord(net);
     this.#nextId = this.#net.routes.length + 1;
+    const from = [GROUPS_LENGTH, ...this.#net.gatewayRules.map((rule) => rule.suppressPrefixLength + 1)];
+    this.#classes = Uint8Array.from({ length: 33 }, (_, length) => Math.max(0, ...from.filter((f) => f <= length)));
     this.#context = {
       image: this.#image,
       rules: this.#net.gatewayRules,
@@ -129,9 +134,9 @@ export class Routes {
     };
   }
 
-  /** Bytes of memory beyond the image as it was loaded: of records of routes (fewer than none when the image's went), and of structures. */
+  /** Bytes of memory beyond the image as it was loaded: of entries and next hops, and of what routes are found by. */
   get bytesInUse(): { readonly records: number; readonly structures: number } {
-    const structures = [...this.#tables.values()].reduce((sum, { structure }) => sum + (structure?.bytes ?? 0), 0);
+    const structures = [...this.#tables.values()].reduce((sum, { bytes }) => sum + bytes, 0);
     return { records: this.#pool.bytesInUse, structures };
   }
 
@@ -187,7 +192,7 @@ export class Routes {
   nextHop(route: string): number {
     const { table, alias } = this.#check(parseRoute(`default ${route}`), "replace");
     if (alias[A.tos] !== 0) refuse(Errno.EINVAL, "tos: not in a stream of updates");
-    return this.#prepared.push({ table, alias });
+    return this.#prepared.push({ table, alias, numbers: new Uint32Array(33) });
   }
 
   /**
@@ -209,11 +214,8 @@ export class Routes {
     let missing = 0;
     fib.inBulk(count, () => {
       for (let i = 0; i < count; i++) {
-        if (nextHop[i] !== 0) {
-          const { alias } = this.#prepared[nextHop[i] - 1];
-          alias[A.route] = this.#nextId++;
-          fib.put(address[i], length[i], alias);
-        } else if (fib.remove(address[i], length[i], ANY)) deleted++;
+        if (nextHop[i] !== 0) fib.put(address[i], length[i], this.#prepared[nextHop[i] - 1], this.#nextId++);
+        else if (fib.remove(address[i], length[i], ANY)) deleted++;
         else missing++;
       }
     });
@@ -396,7 +398,10 @@ export class Routes {
     for (let i = 0; i < words[(this.#record + NET.tableCount) >>> 2]; i++) {
       const offset = first + i * TABLE_BYTES;
       if (words[tableWord(offset, "id")] !== id) continue;
-      const table = new FibTable(this.#image, this.#pool, this.#hops, offset);
+      const table = new FibTable(this.#image, this.#pool, this.#hops, {
+        offset,
+        classOf: (length) => this.#classes[length],
+      });
       this.#tables.set(id, table);
       return table;
     }
@@ -425,6 +430,9 @@ export class Routes {
     return (this.#image.words[(device + DEVICE.flags) >>> 2] & DeviceFlag.UP) !== 0;
   }
 }
+
+/** Output to a group takes no shorter routes (k:net/ipv4/route.c __mkroute_output). */
+const GROUPS_LENGTH = 4;
 
 const ANY: DeleteMatch = {
   tos: 0,

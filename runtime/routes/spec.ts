@@ -10,8 +10,8 @@
 import { RT_TABLE_DEFAULT, RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../brand.ts";
 import { parseIp } from "../net/ip.ts";
 import { RT_PROTOS } from "../net/rt-protos.ts";
+import { RouteError } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
-import { RouteError } from "./error.ts";
 
 export interface HopSpec {
   readonly via?: string;

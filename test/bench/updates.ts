@@ -187,8 +187,10 @@ class Rig {
     const offsets = Array.from({ length: count }, (_, i) => first + i * TABLE_BYTES);
     const table = offsets.find((offset) => plane.word(offset + TABLE.id) === TABLE_ID)!;
     const kind = (Object.keys(LpmKind) as LpmKind[]).find((k) => LpmKind[k] === plane.word(table + TABLE.kind))!;
-    const bytes = plane.bytes.subarray(plane.word(table + TABLE.image));
-    const entry = LPM_STRUCTURES[kind].lookup({ kind, family: 4, bytes, prefixes: 0 }, ip);
+    const entry = LPM_STRUCTURES[kind].lookup(
+      { kind, family: 4, bytes: plane.bytes.subarray(plane.word(table + TABLE.image)), prefixes: 0 },
+      ip,
+    );
     if (entry === 0) return 0;
     const hop = plane.word(entry + FIB_ENTRY_BYTES + FIB_ALIAS.nextHops);
     return hop === 0 ? 0 : readIpv4(plane.bytes, hop + NEXT_HOP.gateway) - FIRST_GATEWAY;

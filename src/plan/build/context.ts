@@ -38,11 +38,18 @@ export interface Context {
   readonly shapes: Layout["shapes"];
   /** Several threads work in the memory at once. */
   readonly threads: boolean;
+  /** The plan is one that traces are taken of: what only they tell is worth steps. */
+  readonly traced: boolean;
   /** Name of the namespace's own proc for a kernel function. */
   name(kernelFunction: string): string;
 }
 
-export function contextOf(model: Model, layout: Layout, index: number, threads = false): Context {
+export function contextOf(
+  model: Model,
+  layout: Layout,
+  index: number,
+  { threads = false, traced = false }: { readonly threads?: boolean; readonly traced?: boolean } = {},
+): Context {
   const own = layout.nets[index];
   return {
     kernel: model.kernel,
@@ -50,6 +57,7 @@ export function contextOf(model: Model, layout: Layout, index: number, threads =
     layout: own,
     shapes: layout.shapes,
     threads,
+    traced,
     name: (kernelFunction) => `${kernelFunction}.${index}`,
   };
 }

@@ -91,7 +91,7 @@ export function ipDevFind(context: Context): Proc {
     set(device, inetLookupIfaddr(context, address)),
     when(device, [ret(device)]),
     set(entry, tableLookup(context.layout.tables.get(RT_TABLE_LOCAL), address)),
-    when(callNet(context, "fib_table_lookup", entry, 0, 0), [ret(0)]),
+    when(callNet(context, "fib_table_lookup", entry, address, 0, 0), [ret(0)]),
     ret(select(eq(resType, RouteTypeCode.local), field(resHop, NEXT_HOP.device), 0)),
   ];
   const comment = "__ip_dev_find (net/ipv4/devinet.c)";
@@ -109,7 +109,7 @@ export function inetAddrType(context: Context): Proc {
       [set(table, field(device, DEVICE.table)), set(entry, 0), when(table, switchKind(context, entry, table, address))],
       [set(entry, tableLookup(context.layout.tables.get(RT_TABLE_LOCAL), address))],
     ),
-    when(callNet(context, "fib_table_lookup", entry, 0, 0), [ret(RouteTypeCode.unicast)]),
+    when(callNet(context, "fib_table_lookup", entry, address, 0, 0), [ret(RouteTypeCode.unicast)]),
     ret(resType),
   ];
   const comment = "inet_addr_type_dev_table (net/ipv4/fib_frontend.c)";

@@ -30,7 +30,7 @@ import { type Context, contextOf } from "./context.ts";
 import { devGetByIndex, inetAddrType, ipDevFind, smallTable } from "./devinet.ts";
 import { ipDstMtu, rtNexthop, rtSetNexthop, traceRoute } from "./dst.ts";
 import { fastForward, hasFastForward } from "./fast_forward.ts";
-import { fibTableLookup } from "./fib.ts";
+import { fibTableLookup, fibTrieLookup, fibTrieRoute } from "./fib.ts";
 import { skbFlowDissect } from "./flow.ts";
 import { ipForward } from "./forward.ts";
 import { ipLocalDeliver, ipLocalDeliverWhole, ipRcv, ipRcvCore, ipRcvFinish } from "./ip_input.ts";
@@ -127,10 +127,16 @@ export interface PlanOptions {
   readonly fast?: boolean;
   /** For several threads in one memory: counters at the thread's own place, what is shared changed indivisibly. */
   readonly threads?: boolean;
+  /** false: its traces will be taken away; absent: as there is no short way. */
+  readonly traced?: boolean;
 }
 
-export function buildPlan(model: Model, layout: Layout, { fast = false, threads = false }: PlanOptions = {}): Plan {
-  const contexts = layout.nets.map((_, index) => contextOf(model, layout, index, threads));
+export function buildPlan(
+  model: Model,
+  layout: Layout,
+  { fast = false, threads = false, traced = !fast }: PlanOptions = {},
+): Plan {
+  const contexts = layout.nets.map((_, index) => contextOf(model, layout, index, { threads, traced }));
   return {
     procs: [
       processProc(contexts),
@@ -204,6 +210,7 @@ export function sharedProcs(layout: Layout): Proc[] {
   return [
     ...[ethTypeTrans, skbVlanUntag, vlanInner, ipRcvCore, ipFastCsum, refuseHeader, socketPorts, skbFlowDissect],
     ...[rtSetNexthop, rtNexthop, ipDstMtu, traceRoute, multipathHash, ipMultipathL3Keys, fibSelectMultipath],
+    ...[fibTrieLookup, fibTrieRoute],
     ...[isIpv6, fib6SelectPath, traceRoute6, skbFlowDissect6, socketPorts6],
     ...[ip6RcvCore, ipv6ParseHopopts, ipv6NdiscFrame, ipv6ChkMcastAddr, ip6PktDrop],
     ...[icmpv6SendProc, icmpv6SendBesides],

@@ -23,7 +23,7 @@ import {
   set,
   when,
 } from "../../ir.ts";
-import { type Context, callNet, field, proc, runNet } from "../context.ts";
+import { type Context, callNet, field, proc, routeOf, runNet } from "../context.ts";
 import { switchKind, tableLookup } from "../devinet.ts";
 import {
   answer,
@@ -36,7 +36,7 @@ import {
   traceFib,
   traceLookup,
 } from "../fib_rules.ts";
-import { flDaddr, flIif, flOif, flSaddr, flTos, resHop } from "../skb.ts";
+import { flDaddr, flIif, flOif, flSaddr, flTos, resAlias, resHop } from "../skb.ts";
 import { ipv6AddrAny, ipv6PrefixEqual, words6 } from "./in6.ts";
 
 /** fib_rule_match, fib6_rule_match: the destination before the source. */
@@ -110,6 +110,7 @@ const fib6RulesOps = (context: Context, look: RuleLookup6): FibRulesOps => ({
   lookUp: (id) => polLookup(look, inTable(context, id), id),
   lookUpVrf: () => [...lookUpIn6(context, entry, argTable), ...polLookup(look, entry, field(argTable, DEVICE.tableId))],
   resultGroup: field(field(resHop, NEXT_HOP.device), DEVICE.group),
+  resultRoute: routeOf(resAlias),
 });
 
 const inTable = (context: Context, id: TableId): Expr => tableLookup(context.layout.tables6.get(id), flDaddr, 6);
