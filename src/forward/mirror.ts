@@ -32,6 +32,8 @@ const LAST_METRIC = 4_000_000_000;
 export const MOST_ROUTES = 1000;
 
 const IPV6_LEAST_MTU = 1280;
+/** IP_MAX_MTU without an Ethernet header. */
+const TAP_MOST_MTU = 65_521;
 
 export function mirror(net: Net): Setting[] {
   const wired = net.devices.filter(({ kind }) => kind === "veth");
@@ -49,7 +51,7 @@ const forgetNeighbours = (device: string, family: 4 | 6): Setting => {
 
 function mirrorVrf(net: Net, vrf: Device): Setting[] {
   const slaves = net.devices.filter(({ master, kind }) => master === vrf.ifindex && kind === "veth");
-  const mtu = Math.max(IPV6_LEAST_MTU, ...slaves.map((device) => device.mtu));
+  const mtu = Math.min(TAP_MOST_MTU, Math.max(IPV6_LEAST_MTU, ...slaves.map((device) => device.mtu)));
   const links = [`addrgenmode none`, `mtu ${mtu} arp off up`].map(
     (words): Setting => ({ family: 4, add: `link set dev ${vrf.name} ${words}`, remove: null }),
   );

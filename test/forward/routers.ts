@@ -109,8 +109,8 @@ export const KERNEL: Router = {
     for (const [device, address] of addresses)
       namespaces.ip("router", `addr add ${address} dev ${device}${nodad(address)}`);
     const forward = (value: number): void => {
-      for (const setting of ["ipv4.ip_forward", "ipv6.conf.all.forwarding"])
-        namespaces.run("router", "sysctl", "-qw", `net.${setting}=${value}`);
+      for (const setting of ["ipv4/ip_forward", "ipv6/conf/all/forwarding"])
+        namespaces.run("router", "sh", "-c", `echo ${value} >/proc/sys/net/${setting}`);
     };
     forward(1);
     let end = (_: number): void => {};
