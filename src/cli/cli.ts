@@ -52,6 +52,10 @@ export function commandLine(): CAC {
     .command("compile <file>", "Compile a policy to one self-contained WebAssembly module")
     .option("-o, --output <file>", "Where to write it (default: FILE with .wasm)")
     .option("-O, --optimize <level>", "0, 1 or 2", { default: 2 })
+    .option(
+      "--c-network <file>",
+      "Write what a forwarder in C must know besides: names of devices, and what its kernel is told",
+    )
     .option("--lpm <structure>", "Force one look-up structure for every table: linear, blocks or dir24")
     .option("--threads", "For several threads of one program, over a shared memory")
     .option(...KERNEL)

@@ -20,9 +20,11 @@ import { formatMac } from "../../runtime/net/mac.ts";
 import { Entry, Verdict } from "../../runtime/verdict.ts";
 import { type BackEndOptions, compileModel } from "../../src/compile.ts";
 import { referenceEngine } from "../../src/reference/engine.ts";
+import { translationObstacle } from "../embed/translated.ts";
 import { generateAddresses, generateTable, prefixAt } from "./generate.ts";
-import { measure, type Variant, WrongAnswer } from "./harness.ts";
+import { type Racer, race, racerOf, type Variant, WrongAnswer } from "./harness.ts";
 import type { BenchOptions, Group, Report } from "./report.ts";
+import { Translated } from "./translated.ts";
 
 export const VRFS = 4;
 const NEXT_HOPS = 16;
@@ -46,25 +48,35 @@ const VARIANTS: readonly { name: string; options: BackEndOptions }[] = [
 
 export async function packets(options: BenchOptions): Promise<Report> {
   const groups: Group[] = [];
+  const noC = translationObstacle();
   for (const routes of options.quick ? [16] : [16, 4096]) {
     const tables = Array.from({ length: VRFS }, (_, vrf) => tableOf(routes, options.seed + vrf));
     const model = modelOf(tables);
     const dataplanes: { name: string; dataplane: Dataplane }[] = [];
+    let translated: Translated | null = null;
     for (const { name, options: backEnd } of VARIANTS) {
       options.progress(`${routes} routes: compiling ${name}`);
-      dataplanes.push({ name, dataplane: await load((await compileModel(model, backEnd)).artifact) });
+      const { artifact } = await compileModel(model, backEnd);
+      dataplanes.push({ name, dataplane: await load(artifact) });
+      if (noC === null) translated ??= new Translated(model, artifact);
     }
     for (const { name: place, slots, slotSize } of options.quick ? PLACES.slice(0, 1) : PLACES)
       for (const stream of options.streams.filter((each) => each !== "uniform")) {
         options.progress(`${routes} routes, ${place}, ${stream}`);
         const frames = framesOf(tables, stream, slots, options.seed);
         const variants = dataplanes.map(({ name, dataplane }) => variant(name, dataplane, model, frames, slotSize));
-        const results = await measure(variants, { rounds: options.rounds, baseline: "wasm, the long way" });
+        const racers: Racer[] = [];
+        for (const each of variants) racers.push(await racerOf(each));
+        const run = { frames, batch: BATCH, slotSize, lives: LIVES };
+        if (translated !== null) racers.push(await translated.racer(run, dataplanes[0].dataplane.net(0)));
+        const results = await race(racers, { rounds: options.rounds, baseline: "wasm, the long way" });
         const table = `${VRFS} VRFs of ${routes} routes, ${place}`;
         groups.push({ table, family: 4, prefixes: VRFS * routes, stream, baseline: "wasm, the long way", results });
       }
+    await translated?.close();
   }
   const notes = ["uniform addresses: most have no route in a small table, and an ICMP error is no forwarding"];
+  if (noC !== null) notes.push(`C by wasm2c: ${noC}`);
   return { bench: "packets", unit: "64-byte frames forwarded, batches of 256", groups, notes };
 }
 

@@ -1,5 +1,6 @@
 /** `vrfc compile FILE -o OUT.wasm` */
 import { diagnosticsToJson, renderDiagnostics } from "../../../dsl/index.ts";
+import { cNetwork } from "../../c-network.ts";
 import { compile } from "../../compile.ts";
 import { painter } from "../colour.ts";
 import { EXIT, readSource, writeOutput } from "../io.ts";
@@ -10,6 +11,7 @@ export interface CompileOptions extends PolicyOptions {
   readonly optimize: string | number;
   readonly lpm?: string;
   readonly threads?: boolean;
+  readonly cNetwork?: string;
   readonly json?: boolean;
 }
 
@@ -18,7 +20,7 @@ export async function run(file: string, options: CompileOptions): Promise<number
   const kernel = kernelOption(options.kernel);
   const level = Number(choiceOption("optimize", options.optimize, ["0", "1", "2"])) as 0 | 1 | 2;
   const lpm = options.lpm === undefined ? undefined : choiceOption("lpm", options.lpm, ["linear", "blocks", "dir24"]);
-  const { artifact, diagnostics, manifest } = await compile(source, {
+  const { artifact, diagnostics, manifest, model } = await compile(source, {
     level,
     threads: options.threads ?? false,
     readFile: readBeside(file),
@@ -27,6 +29,8 @@ export async function run(file: string, options: CompileOptions): Promise<number
   });
   const output = options.output ?? `${file === "-" ? "policy" : file.replace(/\.vrf$/, "")}.wasm`;
   if (artifact !== null) writeOutput(output, artifact);
+  if (artifact !== null && model !== null && options.cNetwork !== undefined)
+    writeOutput(options.cNetwork, cNetwork(model));
   if (options.json) {
     const report = {
       schema: "vrfc.compile/1",

@@ -65,11 +65,15 @@ async function up(file: string, options: UpOptions): Promise<number> {
     returned: () => void reload(),
   });
   let reloading: Promise<Answer> | null = null;
-  /** One at a time; who asks meanwhile gets the answer of the one that is under way and of another after it. */
+  let waiting: Promise<Answer> | null = null;
+  /** One at a time; all who ask while one is under way get the answer of the one after it. */
   const reload = (): Promise<Answer> => {
-    const next = (reloading ?? Promise.resolve()).then(() => reloadOnce(native, supervisor, file, options));
-    reloading = next;
-    return next;
+    waiting ??= (reloading ?? Promise.resolve()).then(() => {
+      waiting = null;
+      reloading = reloadOnce(native, supervisor, file, options);
+      return reloading;
+    });
+    return waiting;
   };
 
   const path = options.control ?? controlPath(first.name);
