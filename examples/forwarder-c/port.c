@@ -20,7 +20,7 @@
 #define PACKET_IGNORE_OUTGOING 23
 #endif
 
-enum { FRAME_SIZE = 2048, BLOCK_SIZE = 65536, RECEIVED = 4096, SENT = 1024, BUFFER_BYTES = 16 << 20 };
+enum { FRAME_SIZE = 2048, BLOCK_SIZE = 65536, RECEIVED = 16384, SENT = 4096, BUFFER_BYTES = 16 << 20 };
 /* Where the kernel looks for a frame that it is to send. */
 enum { SENT_DATA = TPACKET2_HDRLEN - sizeof(struct sockaddr_ll) };
 

@@ -25,6 +25,8 @@ export interface Measurement {
   readonly millionPerSecond: number;
   /** Times as fast as the baseline, at the medians. */
   readonly ratio: number;
+  /** The share that did not arrive, where something can be lost; the median. */
+  readonly loss?: number;
 }
 
 /** Whoever can say how long it took: a variant after its warm-up, or another process. */
@@ -99,7 +101,7 @@ function timeNs(variant: Variant, repeats: number): number {
   return ((performance.now() - start) * 1e6) / (repeats * variant.operations);
 }
 
-function median(samples: readonly number[]): number {
+export function median(samples: readonly number[]): number {
   const sorted = [...samples].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;

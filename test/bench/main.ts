@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME`: the one door to all benchmarks. */
 import { parseArgs } from "node:util";
+import { forward } from "./forward.ts";
 import { STREAMS, type Stream } from "./generate.ts";
 import { WrongAnswer } from "./harness.ts";
 import { lookup, lookup6, small, strides } from "./lookup.ts";
@@ -19,6 +20,10 @@ const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptio
   packets: { what: "whole packets: 64-byte frames forwarded between the slaves of 4 VRFs, hot and cold", run: packets },
   threads: { what: "the same by 1 and by 2 workers over one memory, and by 2 that share nothing", run: threads },
   updates: { what: "route changes on a loaded module, and packets while 100,000 a second arrive", run: updates },
+  forward: {
+    what: "real packets between network namespaces: the kernel, the forwarder in C, vrfc up; needs root and cc",
+    run: forward,
+  },
   peers: { what: "look-ups of both families beside DPDK's, in turn; needs gcc, pkg-config, libdpdk-dev", run: peers },
 };
 

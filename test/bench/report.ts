@@ -64,15 +64,16 @@ export function toText(report: Report, { rounds, seed }: BenchOptions): string {
 }
 
 function groupText({ table, stream, baseline, results }: Group): string {
-  const rows = results.map(({ variant, ns, millionPerSecond, ratio, bytes }) => [
+  const rows = results.map(({ variant, ns, millionPerSecond, ratio, bytes, loss }) => [
     `  ${variant}`,
     millionPerSecond.toFixed(millionPerSecond < 10 ? 2 : 0),
     ns.median.toFixed(2),
     `[${ns.min.toFixed(2)}-${ns.max.toFixed(2)}]`,
     ratio.toFixed(2),
-    bytes === null ? "" : size(bytes),
+    loss === undefined ? (bytes === null ? "" : size(bytes)) : `${(loss * 100).toFixed(2)} %`,
   ]);
-  const title = [`${table}, ${stream} addresses`, "M/s", "ns", "", "ratio", "bytes"];
+  const last = results.some(({ loss }) => loss !== undefined) ? "lost" : "bytes";
+  const title = [`${table}, ${stream} addresses`, "M/s", "ns", "", "ratio", last];
   const widths = title.map((cell, c) => Math.max(cell.length, ...rows.map((row) => row[c].length)));
   const line = (row: readonly string[]) =>
     row.map((cell, c) => (c === 0 ? cell.padEnd(widths[c]) : cell.padStart(widths[c]))).join("  ");

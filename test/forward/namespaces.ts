@@ -39,8 +39,9 @@ const newest = (folder: string): number =>
 export type Place = "left" | "router" | "right";
 
 export class Namespaces {
+  static #count = 0;
   /** Tests of other files run at the same time, in threads of this process. */
-  readonly #id = `vrfc${process.pid}-${threadId}`;
+  readonly #id = `vrfc${process.pid}-${threadId}-${Namespaces.#count++}`;
 
   name(place: Place): string {
     return `${this.#id}-${place}`;

@@ -206,12 +206,14 @@ static void load(uint32_t bytes, uint64_t rate, uint64_t milliseconds, int ways)
     number += (uint64_t)count;
   }
   const double seconds = (double)(nanoseconds() - start) / 1e9;
+  const uint64_t in_time = ends[0].received + ends[1].received;
   /* What is still on its way. */
   const struct timespec rest = {.tv_nsec = 400000000};
   nanosleep(&rest, NULL);
   done = true;
-  printf("{\"seconds\":%.4f,\"sent\":%llu,\"refused\":%llu", seconds, (unsigned long long)(ends[0].sent + ends[1].sent),
-         (unsigned long long)(ends[0].refused + ends[1].refused));
+  printf("{\"seconds\":%.4f,\"sent\":%llu,\"refused\":%llu,\"inTime\":%llu", seconds,
+         (unsigned long long)(ends[0].sent + ends[1].sent), (unsigned long long)(ends[0].refused + ends[1].refused),
+         (unsigned long long)in_time);
 }
 
 static void run_load(char **words) {

@@ -11,6 +11,8 @@ export interface Delivered {
   /** Packets that the sender's own device did not take: they are none of the router's. */
   readonly refused: number;
   readonly received: number;
+  /** Of those, the ones that had arrived when the last was sent. */
+  readonly inTime: number;
   /** Packets at the wrong end, or not as a router should leave them. */
   readonly strange: number;
   readonly duplicates: number;
