@@ -23,8 +23,9 @@ import {
 import { batchBytes, DEFAULT_SLOT_SIZE, PacketBatch } from "./batch.ts";
 import { imageOffset } from "./brand.ts";
 import type { Engine, RuleCounter } from "./engine.ts";
-import { COUNTER_TYPE } from "./hooks.ts";
-import { Links } from "./links.ts";
+import { COUNTER_TYPE, type Hook } from "./hooks.ts";
+import { type AttachOptions, type Link, LinkError, Links } from "./links/links.ts";
+import { type Program, ProgramError } from "./links/manifest.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
 import type { NamedMap } from "./maps/map.ts";
 import { openMap } from "./maps/open.ts";
@@ -52,6 +53,8 @@ export interface Counters {
 export class Dataplane {
   readonly manifest: Manifest;
   readonly memory: WebAssembly.Memory;
+  /** Of the module: EXPORTS, and the registers that programs share. */
+  readonly exports: WebAssembly.Exports;
   /** One engine for each namespace, in the manifest's order. */
   readonly nets: readonly Engine[];
   readonly #routes: Routes[] = [];
@@ -64,10 +67,13 @@ export class Dataplane {
   constructor(instance: WebAssembly.Instance, manifest: Manifest) {
     const { [EXPORTS.memory]: memory, [EXPORTS.process]: process, [EXPORTS.trace]: trace } = instance.exports;
     this.manifest = manifest;
+    this.exports = instance.exports;
     this.memory = memory as WebAssembly.Memory;
     this.#heap = this.word(IMAGE.heap);
     const programs = { process: process as ProcessExport, trace: trace as ProcessExport };
-    this.#links = manifest.nets.map(({ chains }, index) => new Links(this, index, chains.xdp));
+    this.#links = manifest.nets.map(
+      (_, index) => new Links(this, manifest.nets, index, manifest.networks, this.word(IMAGE.netsOffset)),
+    );
     this.nets = manifest.nets.map(
       (net, index) => new NetEngine(this, index, net.name, { ...programs, links: this.#links[index] }),
     );
@@ -92,7 +98,21 @@ export class Dataplane {
   }
 
   /**
-   * The XDP programs attached to a namespace's devices, to be changed between batches.
+   * Attaches a program, or a base chain (`compileProgram`), where its text puts it or where the options say; from the next batch on packets
+   * meet it.
+   * @param hook the program's; it was compiled, and checked, for that one
+   * @throws ProgramError, LinkError, as Links.attach; EINVAL when the hook is another
+   */
+  attach(hook: Hook, program: Program, options: AttachOptions = {}): Link {
+    const { name, net, hook: own } = program.manifest;
+    if (hook !== own) throw new LinkError("EINVAL", `program ${name} is for ${own}`);
+    const links = this.#links[this.manifest.nets.findIndex((one) => one.name === net)];
+    if (links === undefined) throw new ProgramError("does-not-fit", `program ${name} is for a namespace ${net}`);
+    return links.attach(program, options);
+  }
+
+  /**
+   * The programs attached in a namespace, to be changed between batches.
    * @throws RangeError when there is no such namespace
    */
   links(which: string | number): Links {
@@ -179,7 +199,7 @@ const TRACE_BYTES = 256 * 1024;
 interface Programs {
   readonly process: ProcessExport;
   readonly trace: ProcessExport;
-  /** What frames meet before. */
+  /** What is attached: XDP programs, which frames meet before, and all others' state. */
   readonly links: Links;
 }
 

@@ -20,7 +20,7 @@ export const MANIFEST_SECTION = "vrfc";
 export const MANIFEST_SCHEMA = "vrfc.manifest/1";
 
 /** Wasm features beyond the MVP, by the names of their proposals. */
-export const WASM_FEATURES = ["sign-extension", "multi-value", "bulk-memory", "simd"] as const;
+export const WASM_FEATURES = ["mutable-globals", "sign-extension", "multi-value", "bulk-memory", "simd"] as const;
 export type WasmFeature = (typeof WASM_FEATURES)[number];
 
 export interface Manifest {
@@ -34,6 +34,8 @@ export interface Manifest {
   /** What the host's wasm engine must know. */
   readonly features: readonly WasmFeature[];
   readonly memory: MemoryManifest;
+  /** SHA-256, hexadecimal, of what programs that are attached must know alike: devices, addresses, routes, rules. */
+  readonly networks: string;
   readonly source: SourceManifest;
   /** In the order of the text: the index is the `net` of `process` and `trace`. */
   readonly nets: readonly NetManifest[];
@@ -92,6 +94,8 @@ export interface GatewayRule {
 export interface ChainsManifest {
   readonly counters: readonly { readonly name: string | null }[];
   readonly sets: readonly SetManifest[];
+  /** Are copies of frames (`dup`) sent? A program that makes some can be attached then. */
+  readonly copies: boolean;
   /** Devices with an XDP program, by ifindex. */
   readonly xdp: readonly number[];
 }
@@ -458,6 +462,7 @@ const net = record<NetManifest>({
         ),
       }),
     ),
+    copies: flag,
     xdp: list(u32),
   }),
   layout: record<NetManifest["layout"]>({ net: u32, neighbours: u32, counters: u32 }),
@@ -485,6 +490,8 @@ const features: Check = (value, path) => {
     throw new ManifestError("unknown-feature", `the module needs the WebAssembly feature ${unknown}`);
 };
 
+const sha256 = matching("64 hexadecimal digits", /^[0-9a-f]{64}$/);
+
 const manifest = record<Manifest>({
   schema: oneOf(MANIFEST_SCHEMA),
   abi: oneOf(ABI_VERSION),
@@ -492,9 +499,10 @@ const manifest = record<Manifest>({
   kernel: text,
   features,
   memory: record<MemoryManifest>({ heap: u32 }),
+  networks: sha256,
   source: record<SourceManifest>({
     name: text,
-    sha256: matching("64 hexadecimal digits", /^[0-9a-f]{64}$/),
+    sha256,
     files: list(text),
   }),
   nets: list(net),

@@ -29,6 +29,8 @@ export interface Layout {
   readonly image: Uint8Array;
   /** First byte after the image: the host's. */
   readonly heap: number;
+  /** The image as it is without chains, whose part stands behind it: where a program finds devices, tables and routes. */
+  readonly networks: Uint8Array;
   readonly nets: readonly NetLayout[];
   /** Of IPv4 tables, those that most have: `TABLE.shape` is the place here plus 1. */
   readonly shapes: readonly LpmShape[];
@@ -65,11 +67,13 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
   const image = new ImageWriter();
   image.reserve("image header", abi.IMAGE_BYTES);
   const records = image.reserve("net records", model.nets.length * abi.NET_BYTES);
-  const nets = model.nets.map((net, i) => {
+  const networks = model.nets.map((net, i) => {
     const own = fibs.filter((fib) => fib.net === net.index);
     return layoutNet(image, net, records + i * abi.NET_BYTES, own, options);
   });
-  const shapes = commonShapes(image, nets);
+  const shapes = commonShapes(image, networks);
+  const withoutChains = image.bytes();
+  const nets = networks.map((net) => withChains(image, net));
   const heap = image.end();
   image.words(0, abi.IMAGE, {
     magic: abi.IMAGE_MAGIC,
@@ -81,14 +85,22 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
     traceEnd: heap,
   });
   image.address(abi.IMAGE.loopback, 1n);
-  return { image: image.bytes(), heap, nets, shapes, regions: image.regions };
+  return { image: image.bytes(), heap, networks: withoutChains, nets, shapes, regions: image.regions };
 }
+
+function withChains(image: ImageWriter, own: Omit<NetLayout, "netfilter">): NetLayout {
+  const netfilter = layoutNetfilter(image, nameOf(own.net), own.net.netfilter);
+  image.words(own.offset, abi.NET, { filterState: netfilter.counters, filterStateBytes: netfilter.stateBytes });
+  return { ...own, netfilter };
+}
+
+const nameOf = (net: Net): string => `net ${net.index} (${net.name})`;
 
 /** More shapes than these are looked up by the code that reads any. */
 const MOST_SHAPES = 4;
 
 /** Writes `TABLE.shape` of every IPv4 table. */
-function commonShapes(image: ImageWriter, nets: readonly NetLayout[]): LpmShape[] {
+function commonShapes(image: ImageWriter, nets: readonly Pick<NetLayout, "tables">[]): LpmShape[] {
   const tables = nets.flatMap(({ tables }) => [...tables.values()]);
   const byName = new Map<string, TableLayout[]>();
   for (const table of tables) {
@@ -108,8 +120,8 @@ function layoutNet(
   offset: number,
   fibs: readonly Fib[],
   options: LayoutOptions,
-): NetLayout {
-  const name = `net ${net.index} (${net.name})`;
+): Omit<NetLayout, "netfilter"> {
+  const name = nameOf(net);
   const firstDevice = image.reserve(`${name} devices`, net.devices.length * abi.DEVICE_BYTES);
   const devices = new Map(net.devices.map((device, i) => [device.ifindex, firstDevice + i * abi.DEVICE_BYTES]));
   const tables = layoutTables(image, `${name} table`, ofFamily(fibs, 4), options, devices);
@@ -121,7 +133,6 @@ function layoutNet(
   }
   const addresses = layoutAddresses(image, `${name} addresses`, net, devices);
   const counters = image.reserve(`${name} counters`, abi.COUNTERS_BYTES);
-  const netfilter = layoutNetfilter(image, name, net.netfilter);
   const neighbours = layoutNeighbours(image, `${name} neighbours`, net);
   image.words(offset, abi.NET, {
     devices: firstDevice,
@@ -133,10 +144,8 @@ function layoutNet(
     addresses: addresses.offset,
     tables6: tables6.first,
     tableCount6: tables6.byId.size,
-    filterState: netfilter.counters,
-    filterStateBytes: netfilter.stateBytes,
   });
-  return { net, offset, devices, tables: tables.byId, tables6: tables6.byId, addresses, counters, netfilter };
+  return { net, offset, devices, tables: tables.byId, tables6: tables6.byId, addresses, counters };
 }
 
 const ofFamily = (fibs: readonly Fib[], family: Family): Fib[] => fibs.filter((fib) => fib.family === family);
