@@ -20,6 +20,7 @@ import {
   type ProgramManifest,
   STATE_SECTION,
 } from "../runtime/links/manifest.ts";
+import type { LpmKind } from "../runtime/lpm/lpm.ts";
 import { customSection } from "./artifact.ts";
 import { buildFib } from "./fib/build.ts";
 import { ImageWriter } from "./image-writer.ts";
@@ -46,11 +47,21 @@ export interface CompiledProgram {
   readonly wat: () => string;
 }
 
+export interface ProgramOptions {
+  readonly level?: Level;
+  /** As of the module that it is attached to. */
+  readonly lpm?: LpmKind;
+}
+
 /**
  * @param which the name of a program or of a base chain (or `TABLE NAME`); the first in the model's namespaces, programs before chains
  * @throws RangeError when there is none, or when it cannot stand alone
  */
-export async function compileProgram(model: Model, which: string, level: Level = 2): Promise<CompiledProgram> {
+export async function compileProgram(
+  model: Model,
+  which: string,
+  { level = 2, lpm }: ProgramOptions = {},
+): Promise<CompiledProgram> {
   const { net, what } = find(model, which);
   const { netfilter } = model.nets[net];
   const list = what.kind === "chain" ? what.chain : what.program;
@@ -63,7 +74,7 @@ export async function compileProgram(model: Model, which: string, level: Level =
   state.reserve("before", STATE_MARGIN);
   const own = layoutNetfilter(state, which, usedOnly(netfilter, steps), "state");
   const fibs = buildFib(model);
-  const image = layout(model, fibs);
+  const image = layout(model, fibs, lpm === undefined ? {} : { lpm });
   const plan = buildProgramPlan(model, image, net, what, own);
   const hot = withoutTrace(plan);
   for (const one of [plan, hot]) {

@@ -53,10 +53,12 @@ export function commandLine(): CAC {
     .option("-o, --output <file>", "Where to write it (default: FILE with .wasm)")
     .option("-O, --optimize <level>", "0, 1 or 2", { default: 2 })
     .option("--lpm <structure>", "Force one look-up structure for every table: linear, blocks or dir24")
+    .option("--program <name>", "Only this program or base chain, to be attached to the module of the same networks")
     .option(...KERNEL)
     .option(...COLOUR)
     .option(...JSON_OUT)
     .example("  vrfc compile examples/seed.vrf -o seed.wasm")
+    .example("  vrfc compile examples/xdp-scrubber.vrf --program scrub -o scrub.wasm")
     .action(lazy(() => import("./commands/compile.ts")));
 
   cli

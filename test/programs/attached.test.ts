@@ -102,7 +102,7 @@ describe("random chains and programs, attached", () => {
       const { tables } = model.nets[0].netfilter;
       for (const list of attached) {
         const name = isChain(list) ? `${tables[list.table].name} ${list.name}` : list.name;
-        programs.push(await compileProgram(model, name, level));
+        programs.push(await compileProgram(model, name, { level }));
       }
       const loaded = await Promise.all(programs.map(({ artifact }) => loadProgram(artifact)));
       const links = loaded.map((program) => dataplane.attach(program.manifest.hook, program));

@@ -65,7 +65,7 @@ function textOf(point: number, kind: Kind): string {
 async function programOf(point: number, kind: Kind): Promise<Program> {
   const { model, diagnostics } = checkText(textOf(point, kind), "programs.vrf");
   if (model === null) throw new Error(diagnostics.map(({ message }) => message).join("\n"));
-  return loadProgram((await compileProgram(model, "p", 1)).artifact);
+  return loadProgram((await compileProgram(model, "p", { level: 1 })).artifact);
 }
 
 /** A small generator, so that a failure can be met again. */

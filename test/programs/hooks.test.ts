@@ -27,7 +27,7 @@ program own on tc ingress a {
 `;
 
 const programOf = async (text: string, name: string, network = NETWORK): Promise<Program> =>
-  loadProgram((await compileProgram(modelOf(`${network}${text}`), name, 0)).artifact);
+  loadProgram((await compileProgram(modelOf(`${network}${text}`), name, { level: 0 })).artifact);
 /** A base chain at forward. */
 const forwardChain = (rules: string, priority = 0): Promise<Program> =>
   programOf(`table ip t { chain p { type filter hook forward priority ${priority}; ${rules} } }`, "p");
@@ -204,9 +204,9 @@ describe("refused", () => {
       modelOf(
         `${NETWORK}table ip t { chain p { type filter hook postrouting priority 0; ${rules} } chain q { accept } }`,
       );
-    await expect(compileProgram(text("ip ttl set 9"), "p", 0)).rejects.toThrow("compile it in");
-    await expect(compileProgram(text("accept"), "q", 0)).rejects.toThrow("no base chain q");
-    await expect(compileProgram(text("accept"), "nobody", 0)).rejects.toThrow("no base chain nobody");
+    await expect(compileProgram(text("ip ttl set 9"), "p", { level: 0 })).rejects.toThrow("compile it in");
+    await expect(compileProgram(text("accept"), "q", { level: 0 })).rejects.toThrow("no base chain q");
+    await expect(compileProgram(text("accept"), "nobody", { level: 0 })).rejects.toThrow("no base chain nobody");
   });
 });
 

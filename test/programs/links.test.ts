@@ -52,7 +52,9 @@ describe("random programs, attached", () => {
       const dataplane = await load((await compileModel(withoutXdp(model), { level: 0 })).artifact);
       const links = await Promise.all(
         xdp.map(async ({ name }) =>
-          dataplane.links(0).attach(await loadProgram((await compileProgram(model, name, i === 0 ? 2 : 0)).artifact)),
+          dataplane
+            .links(0)
+            .attach(await loadProgram((await compileProgram(model, name, { level: i === 0 ? 2 : 0 })).artifact)),
         ),
       );
       const engine = dataplane.net(0);
@@ -106,9 +108,9 @@ describe("links", () => {
   let bytes: Uint8Array<ArrayBuffer>;
   beforeAll(async () => {
     main = (await compileModel(modelOf(`${NETWORK}}\n`), { level: 0 })).artifact;
-    bytes = (await compileProgram(modelOf(text("counter DROP")), "gate", 0)).artifact;
+    bytes = (await compileProgram(modelOf(text("counter DROP")), "gate", { level: 0 })).artifact;
     dropping = await loadProgram(bytes);
-    sending = await loadProgram((await compileProgram(modelOf(text("counter TX")), "gate", 0)).artifact);
+    sending = await loadProgram((await compileProgram(modelOf(text("counter TX")), "gate", { level: 0 })).artifact);
   });
 
   const frame = new Uint8Array(60).fill(0xff);
@@ -193,7 +195,7 @@ describe("links", () => {
   test("a program of other networks does not fit", async () => {
     const interfaces = ["x", "a", "y", "z"].map((name) => `  interface ${name} { }\n`).join("");
     const other = modelOf(`namespace host {\n${interfaces}  program gate on xdp a {\n    DROP\n  }\n}\n`);
-    const program = await loadProgram((await compileProgram(other, "gate", 0)).artifact);
+    const program = await loadProgram((await compileProgram(other, "gate", { level: 0 })).artifact);
     const dataplane = await load(main);
     expect(() => dataplane.links(0).attach(program)).toThrow(expect.objectContaining({ reason: "does-not-fit" }));
     expect(dataplane.links(0).list()).toEqual([]);
