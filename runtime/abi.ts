@@ -26,6 +26,7 @@
  * What may change while packets flow is in memory (device flags, routes, next hops, neighbours); what the program text
  * fixes (rule lists) is code. Numbers are append-only: a reader of version N reads every later N.
  */
+import type { Hook } from "./hooks.ts";
 import type { Family } from "./net/ip.ts";
 import { DropReason, Verdict } from "./verdict.ts";
 
@@ -72,7 +73,8 @@ export const WORKER_BYTES = 16;
  *   0  devices    deviceCount tables    tableCount       first DEVICE; first TABLE
  *  16  neighbours counters   addresses  tables6           the NEIGHBOUR_TABLE in use; COUNTERS
  *  32  tableCount6 filterState filterStateBytes           tables: of IPv4; tables6: of IPv6; filterState: first FILTER_COUNTER
- *  48  clock (u64)
+ *  48  clock (u64)           linked                       linked: a bit for each of LINK_POINTS where programs are attached
+ *  64  links                                              first LINK of each of LINK_POINTS, in their order
  *
  * From `filterState` on stand the FILTER_COUNTERs and, behind them, the LIMITs: all that chains remember from packet to packet.
  * `clock` is the host's, in nanoseconds.
@@ -92,8 +94,62 @@ export const NET = {
   filterState: 36,
   filterStateBytes: 40,
   clock: 48,
+  linked: 56,
+  links: 64,
 } as const;
-export const NET_BYTES = 64;
+
+/** Where programs can be attached to a module: the hooks of the IP layer, each for both IP versions, and of devices. At xdp see links/links.ts. */
+export const LINK_POINTS = [
+  ...(["prerouting", "input", "forward", "output", "postrouting"] as const).flatMap((hook) =>
+    ([4, 6] as const).map((family) => ({ hook, family })),
+  ),
+  ...(["netdev ingress", "netdev egress", "tc ingress", "tc egress"] as const).map((hook) => ({ hook, family: null })),
+] as const;
+export type LinkPoint = (typeof LINK_POINTS)[number];
+/** Its place in LINK_POINTS; -1: programs are not attached there. */
+export const linkPoint = (hook: Hook, family: Family | null): number =>
+  LINK_POINTS.findIndex((point) => point.hook === hook && point.family === family);
+
+/** Behind the last of LINK_POINTS, rounded up. */
+export const NET_BYTES = 128;
+
+/**
+ * A program attached at a point of a namespace, in the order in which they run. Written by the host.
+ *
+ *      0          4          8          12
+ *   0  next       place      device     priority         next: LINK; place: of its entry in the module's table, of that for traces one more
+ *  16  id                                                device: ifindex, 0 at the hooks of the IP layer; priority: signed
+ */
+export const LINK = { next: 0, place: 4, device: 8, priority: 12, id: 16 } as const;
+export const LINK_BYTES = 32;
+/** At one point, at the most (as BPF_MPROG_MAX). */
+export const MOST_LINKS = 64;
+
+/** What a program's entry says of the packet. */
+export const LinkResult = {
+  /** The next program, or the next chain, is asked. */
+  NEXT: 0,
+  /** It has got its verdict, or another device has it to send. */
+  ENDED: 1,
+  /** At tc: it goes on, no further program is asked. */
+  OK: 2,
+} as const;
+
+/**
+ * Registers of the packet in flight that a module exports for programs, each an i32: names as the compiler has them (src/plan/build/skb.ts,
+ * netfilter/registers.ts). Programs may set those of the second list.
+ */
+export const PROGRAM_REGISTERS = {
+  reads: [
+    ...["tail", "row", "stride", "slot", "l3", "iif", "l3slave", "doredirect", "ignore_df", "mc_loop"],
+    ...["hook_in", "hook_out", "protocol", "mac_header", "sk_owner", "sending", "sk_bound", "batch_base"],
+  ],
+  sets: [
+    ...["mac", "dev", "pkt_type", "mark", "priority", "xmit_recursion", "next"],
+    ...["dst_input", "dst_output", "dst_dev", "dst_gateway", "dst_idev", "dst_type", "dst_mtu", "dst_error"],
+    ...["redirect_device", "nf_skip_egress", "dup_recursion"],
+  ],
+} as const;
 
 /** Of a chain's rule, or named; in the order of their ids. Both u64. */
 export const FILTER_COUNTER = { packets: 0, bytes: 8 } as const;
@@ -447,6 +503,8 @@ export const TraceEvent = {
   program_log: 35,
   /** program, decision (index in RULE_DECISIONS). */
   program_end: 36,
+  /** id of a link, whose program begins. */
+  link: 37,
 } as const;
 export type TraceEvent = (typeof TraceEvent)[keyof typeof TraceEvent];
 
@@ -456,12 +514,25 @@ export const traceEventOf = (header: number): number => header & 0xff;
 export const traceArgsOf = (header: number): number => header >>> 8;
 
 /**
- * Names of the module's exports. `process(net, batch, count)`, `trace(net, batch, count)`: judge packets 0 .. count-1. `initialize()`, of
- * a module for several threads alone: puts the image into the memory that was imported; to be called once, in the first instance.
+/**
+ * Names of the module's exports. `process(net, batch, count)`, `trace(net, batch, count)`: judge packets 0 .. count-1; `table`: of functions,
+ * where attached programs stand. The registers of PROGRAM_REGISTERS are exported under `register(name)`. `initialize()`, of a module for
+ * several threads alone: puts the image into the memory that was imported; to be called once, in the first instance.
  */
-export const EXPORTS = { memory: "memory", process: "process", trace: "trace", initialize: "initialize" } as const;
+export const EXPORTS = {
+  memory: "memory",
+  process: "process",
+  trace: "trace",
+  table: "programs",
+  initialize: "initialize",
+} as const;
 /** What a module for several threads, and a program's, imports. */
 export const MEMORY_IMPORT = { module: "vrfc", memory: "memory" } as const;
+export const registerExport = (name: string): string => `skb.${name}`;
+/** Names of a program's exports, `name(copy)`: of its entry for the packets of an IP version, or frames; and of that which traces. */
+export const programEntry = (family: Family | null): string =>
+  family === null ? "frame" : family === 4 ? "ip" : "ip6";
+export const tracedEntry = (entry: string): string => `${entry}.trace`;
 /** Index of a net in the module, offset of a batch, packets. */
 export type ProcessExport = (net: number, batch: number, count: number) => void;
 

@@ -25,8 +25,9 @@ import {
 import { BATCH_HEADER, batchBytes, DEFAULT_SLOT_SIZE, PacketBatch } from "./batch.ts";
 import { imageOffset } from "./brand.ts";
 import type { Engine, RuleCounter } from "./engine.ts";
-import { COUNTER_TYPE } from "./hooks.ts";
-import { LinkError, Links } from "./links.ts";
+import { COUNTER_TYPE, type Hook } from "./hooks.ts";
+import { type AttachOptions, type Link, LinkError, Links } from "./links/links.ts";
+import { type Program, ProgramError } from "./links/manifest.ts";
 import { type Manifest, ManifestError, readManifest } from "./manifest.ts";
 import type { NamedMap } from "./maps/map.ts";
 import { openMap } from "./maps/open.ts";
@@ -97,6 +98,8 @@ export interface Counters {
 export class Dataplane {
   readonly manifest: Manifest;
   readonly memory: WebAssembly.Memory;
+  /** Of the module: EXPORTS, and the registers that programs share. */
+  readonly exports: WebAssembly.Exports;
   /** One engine for each namespace, in the manifest's order. */
   readonly nets: readonly Engine[];
   readonly #routes: Routes[] = [];
@@ -119,6 +122,7 @@ export class Dataplane {
   ) {
     const { [EXPORTS.memory]: memory, [EXPORTS.process]: process, [EXPORTS.trace]: trace } = instance.exports;
     this.manifest = manifest;
+    this.exports = instance.exports;
     this.memory = memory as WebAssembly.Memory;
     const seat = shared !== null && "area" in shared ? shared : null;
     if (shared !== null && seat === null) (instance.exports[EXPORTS.initialize] as () => void)();
@@ -129,7 +133,9 @@ export class Dataplane {
     const threads = place && new Threads(place, bytes, (size) => this.allocate(size));
     this.#share = new Share(this.memory, threads, { image, bytes, offset: seat?.area ?? image });
     const programs = { process: process as ProcessExport, trace: trace as ProcessExport, share: this.#share };
-    this.#links = manifest.nets.map(({ chains }, index) => new Links(this, index, chains.xdp));
+    this.#links = manifest.nets.map(
+      (_, index) => new Links(this, manifest.nets, index, manifest.networks, this.word(IMAGE.netsOffset)),
+    );
     this.nets = manifest.nets.map(
       (net, index) => new NetEngine(this, index, net.name, { ...programs, links: this.#links[index] }),
     );
@@ -180,7 +186,21 @@ export class Dataplane {
   }
 
   /**
-   * The XDP programs attached to a namespace's devices, to be changed between batches.
+   * Attaches a program, or a base chain (`compileProgram`), where its text puts it or where the options say; from the next batch on packets
+   * meet it.
+   * @param hook the program's; it was compiled, and checked, for that one
+   * @throws ProgramError, LinkError, as Links.attach; EINVAL when the hook is another
+   */
+  attach(hook: Hook, program: Program, options: AttachOptions = {}): Link {
+    const { name, net, hook: own } = program.manifest;
+    if (hook !== own) throw new LinkError("EINVAL", `program ${name} is for ${own}`);
+    const index = this.manifest.nets.findIndex((one) => one.name === net);
+    if (index < 0) throw new ProgramError("does-not-fit", `program ${name} is for a namespace ${net}`);
+    return this.links(index).attach(program, options);
+  }
+
+  /**
+   * The programs attached in a namespace, to be changed between batches.
    * @throws RangeError when there is no such namespace
    * @throws LinkError EOPNOTSUPP: the module is for several threads
    */
@@ -277,7 +297,7 @@ const TRACE_BYTES = 256 * 1024;
 interface Programs {
   readonly process: ProcessExport;
   readonly trace: ProcessExport;
-  /** What frames meet before. */
+  /** What is attached: XDP programs, which frames meet before, and all others' state. */
   readonly links: Links;
   readonly share: Share;
 }

@@ -20,7 +20,14 @@ export const MANIFEST_SECTION = "vrfc";
 export const MANIFEST_SCHEMA = "vrfc.manifest/1";
 
 /** Wasm features beyond the MVP, by the names of their proposals. */
-export const WASM_FEATURES = ["sign-extension", "multi-value", "bulk-memory", "simd", "threads"] as const;
+export const WASM_FEATURES = [
+  "mutable-globals",
+  "sign-extension",
+  "multi-value",
+  "bulk-memory",
+  "simd",
+  "threads",
+] as const;
 export type WasmFeature = (typeof WASM_FEATURES)[number];
 
 export interface Manifest {
@@ -34,6 +41,8 @@ export interface Manifest {
   /** What the host's wasm engine must know. */
   readonly features: readonly WasmFeature[];
   readonly memory: MemoryManifest;
+  /** SHA-256, hexadecimal, of what programs that are attached must know alike: devices, addresses, routes, rules. */
+  readonly networks: string;
   readonly source: SourceManifest;
   /** In the order of the text: the index is the `net` of `process` and `trace`. */
   readonly nets: readonly NetManifest[];
@@ -94,6 +103,8 @@ export interface GatewayRule {
 export interface ChainsManifest {
   readonly counters: readonly { readonly name: string | null }[];
   readonly sets: readonly SetManifest[];
+  /** Are copies of frames (`dup`) sent? A program that makes some can be attached then. */
+  readonly copies: boolean;
   /** Devices with an XDP program, by ifindex. */
   readonly xdp: readonly number[];
 }
@@ -460,6 +471,7 @@ const net = record<NetManifest>({
         ),
       }),
     ),
+    copies: flag,
     xdp: list(u32),
   }),
   layout: record<NetManifest["layout"]>({ net: u32, neighbours: u32, counters: u32 }),
@@ -490,6 +502,8 @@ const features: Check = (value, path) => {
 /** Of a memory of 32 bits. */
 const MOST_PAGES = 65536;
 
+const sha256 = matching("64 hexadecimal digits", /^[0-9a-f]{64}$/);
+
 const manifest = record<Manifest>({
   schema: oneOf(MANIFEST_SCHEMA),
   abi: oneOf(ABI_VERSION),
@@ -502,9 +516,10 @@ const manifest = record<Manifest>({
       record<NonNullable<MemoryManifest["pages"]>>({ initial: whole(1, MOST_PAGES), maximum: whole(1, MOST_PAGES) }),
     ),
   }),
+  networks: sha256,
   source: record<SourceManifest>({
     name: text,
-    sha256: matching("64 hexadecimal digits", /^[0-9a-f]{64}$/),
+    sha256,
     files: list(text),
   }),
   nets: list(net),

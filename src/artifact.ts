@@ -24,6 +24,8 @@ import type { Layout, NetLayout } from "./layout.ts";
 import { netConfig } from "./net-config.ts";
 import type { SetLayout } from "./netfilter/layout.ts";
 import { describeMap } from "./netfilter/maps.ts";
+import { copiesFrames } from "./netfilter/reach.ts";
+import { networksDigest, sha256 } from "./networks.ts";
 import type { Plan } from "./plan/ir.ts";
 import { VERSION } from "./version.ts";
 
@@ -55,12 +57,13 @@ export async function buildManifest({
     vrfc: VERSION,
     kernel: model.kernel,
     features: [
-      ...(["sign-extension", "multi-value", "bulk-memory"] as const),
+      ...(["mutable-globals", "sign-extension", "multi-value", "bulk-memory"] as const),
       ...(simd ? (["simd"] as const) : []),
       ...(pages === null ? [] : (["threads"] as const)),
     ],
     memory: { heap: layout.heap, pages },
-    source: { name: source.name, sha256: await sha256(source.text), files },
+    networks: await networksDigest(model, layout),
+    source: { name: source.name, sha256: await sha256(new Blob([source.text])), files },
     nets: layout.nets.map((own, index) => netManifest(own, index, { fibs, files, costs, image: layout.image })),
   };
 }
@@ -86,6 +89,7 @@ function netManifest(own: NetLayout, index: number, { fibs, files, costs, image 
     chains: {
       counters: net.netfilter.counters.map(({ name }) => ({ name })),
       sets: netfilter.sets.map((layout) => setManifest(net, layout)),
+      copies: copiesFrames(net.netfilter),
       xdp: net.netfilter.programs.filter(({ hook }) => hook === "xdp").map(({ device }) => device),
     },
     cost: costs[index],
@@ -111,11 +115,6 @@ const originOf = ({ span, kernel, file }: Origin, files: readonly string[]): Ori
   ...(kernel === undefined ? {} : { kernel }),
   ...(file === undefined ? {} : { file: [files.indexOf(file.name), file.line] as const }),
 });
-
-async function sha256(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
 
 /** @param wasm a module without a manifest */
 export const writeArtifact = (wasm: Uint8Array, manifest: Manifest): Uint8Array<ArrayBuffer> =>

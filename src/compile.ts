@@ -111,7 +111,7 @@ export async function compileModel(
 /** The same plan twice, under names of their own. */
 const units = (hot: Plan, traced: Plan): Unit[] => [
   { plan: hot, suffix: "" },
-  { plan: traced, suffix: ".trace", exports: { [EXPORTS.process]: EXPORTS.trace } },
+  { plan: traced, suffix: ".trace", exports: { [EXPORTS.process]: EXPORTS.trace }, place: 1 },
 ];
 
 const emitOptions = (image: Layout, level: Level, threads: boolean): EmitOptions => ({

@@ -31,6 +31,8 @@ export interface Layout {
   readonly heap: number;
   /** What a thread has for itself, to the heap. */
   readonly worker: number;
+  /** The image as it is without chains, whose part stands behind it: where a program finds devices, tables and routes. */
+  readonly networks: Uint8Array;
   readonly nets: readonly NetLayout[];
   /** Of IPv4 tables, those that most have: `TABLE.shape` is the place here plus 1. */
   readonly shapes: readonly LpmShape[];
@@ -71,8 +73,10 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
     const own = fibs.filter((fib) => fib.net === net.index);
     return layoutNet(image, net, records + i * abi.NET_BYTES, own, options);
   });
+  const networks = image.bytes();
+  const sets = fixed.map(({ net }) => layoutSets(image, titleOf(net), net.netfilter));
   const worker = image.reserve("trace region of a thread", abi.WORKER_BYTES);
-  const nets = fixed.map((net) => layoutState(image, net));
+  const nets = fixed.map((net, i) => layoutState(image, net, sets[i]));
   const shapes = commonShapes(image, nets);
   const heap = image.end();
   image.words(0, abi.IMAGE, {
@@ -87,14 +91,14 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
     workerBytes: heap - worker,
   });
   image.address(abi.IMAGE.loopback, 1n);
-  return { image: image.bytes(), heap, worker, nets, shapes, regions: image.regions };
+  return { image: image.bytes(), heap, worker, networks, nets, shapes, regions: image.regions };
 }
 
 /** More shapes than these are looked up by the code that reads any. */
 const MOST_SHAPES = 4;
 
 /** Writes `TABLE.shape` of every IPv4 table. */
-function commonShapes(image: ImageWriter, nets: readonly NetLayout[]): LpmShape[] {
+function commonShapes(image: ImageWriter, nets: readonly Pick<NetLayout, "tables">[]): LpmShape[] {
   const tables = nets.flatMap(({ tables }) => [...tables.values()]);
   const byName = new Map<string, TableLayout[]>();
   for (const table of tables) {
@@ -108,8 +112,8 @@ function commonShapes(image: ImageWriter, nets: readonly NetLayout[]): LpmShape[
   return common.map(([{ shape }]) => shape!);
 }
 
-/** All of a namespace but what its packets leave behind. */
-type FixedLayout = Omit<NetLayout, "counters" | "netfilter"> & { readonly sets: readonly SetLayout[] };
+/** All of a namespace but its chains, and what its packets leave behind. */
+type FixedLayout = Omit<NetLayout, "counters" | "netfilter">;
 
 const titleOf = (net: Net): string => `net ${net.index} (${net.name})`;
 
@@ -131,7 +135,6 @@ function layoutNet(
     layoutGroups6(image, `${name} IPv6 groups of ${device.name}`, net, device, devices);
   }
   const addresses = layoutAddresses(image, `${name} addresses`, net, devices);
-  const sets = layoutSets(image, name, net.netfilter);
   image.words(offset, abi.NET, {
     devices: firstDevice,
     deviceCount: net.devices.length,
@@ -142,11 +145,11 @@ function layoutNet(
     tables6: tables6.first,
     tableCount6: tables6.byId.size,
   });
-  return { net, offset, devices, tables: tables.byId, tables6: tables6.byId, addresses, sets };
+  return { net, offset, devices, tables: tables.byId, tables6: tables6.byId, addresses };
 }
 
 /** What packets leave behind: each thread has it for itself (abi.ts). */
-function layoutState(image: ImageWriter, { sets, ...fixed }: FixedLayout): NetLayout {
+function layoutState(image: ImageWriter, fixed: FixedLayout, sets: readonly SetLayout[]): NetLayout {
   const name = titleOf(fixed.net);
   const counters = image.reserve(`${name} counters`, abi.COUNTERS_BYTES);
   const state = layoutFilterState(image, name, fixed.net.netfilter);

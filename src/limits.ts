@@ -49,6 +49,8 @@ export function limitsOf(layout: Layout, fibs: readonly Fib[]): Limits {
     tags: (LONGEST_PACKET >> 2) + 1,
     bytes: LONGEST_PACKET,
     passes: MAX_PASSES,
+    // What is attached has a cost of its own (ProgramManifest).
+    links: 0,
     packets: Number.POSITIVE_INFINITY,
     copies: Number.POSITIVE_INFINITY,
   };

@@ -58,10 +58,12 @@ export function commandLine(): CAC {
     )
     .option("--lpm <structure>", "Force one look-up structure for every table: linear, blocks or dir24")
     .option("--threads", "For several threads of one program, over a shared memory")
+    .option("--program <name>", "Only this program or base chain, to be attached to the module of the same networks")
     .option(...KERNEL)
     .option(...COLOUR)
     .option(...JSON_OUT)
     .example("  vrfc compile examples/seed.vrf -o seed.wasm")
+    .example("  vrfc compile examples/xdp-scrubber.vrf --program scrub -o scrub.wasm")
     .action(lazy(() => import("./commands/compile.ts")));
 
   cli

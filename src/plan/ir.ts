@@ -4,6 +4,7 @@
  *
  *   plan  = { proc }                                                 calls form no cycle
  *   proc  = NAME "(" { reg } ")" [ ":" TYPE ] "{" { step } "}"       every path ends in `return` when it has a type
+ *         | "extern" NAME "(" { reg } ")" ":" TYPE                   what stands in the module's table at the first argument
  *   step  = "set" reg "=" expr
  *         | "store" SPACE BYTES "[" expr "+" N "]" "=" expr          image, batch, state (little endian)
  *         | "put" BYTES cursor "[" N "]" "=" expr                    packet (network order); dominated by a guard
@@ -126,6 +127,7 @@ export type Step =
  *   neighbours              slots of the neighbour table that are taken one behind the other
  *   bytes, words, headers, tags   fit into the longest packet: extension headers, VLAN tags
  *   passes                  times that a packet comes back from a device without a wire
+ *   links                   programs attached at a point of a packet's way: as compiled none
  *   packets, copies         packets of a batch; copies that chains make of one
  */
 export type Bound =
@@ -144,6 +146,7 @@ export type Bound =
   | "words"
   | "tags"
   | "passes"
+  | "links"
   | "packets"
   | "copies";
 
@@ -160,7 +163,21 @@ export interface Proc {
   readonly exported: boolean;
   /** Emitted as this instruction, of its parameters, where other threads work in the memory too. It is not inlined. */
   readonly atomic?: "add" | "cmpxchg";
+  /**
+   * Where one module calls another: of a proc that is not exported, that its body is another module's, reached through the table
+   * (its first parameter is the place there, the others are handed over); of an exported one, that it is such a body. So what it
+   * `requires` holds, and the registers that both know are set, when it is called.
+   */
+  readonly shared?: SharedRegisters;
 }
+
+/** Registers of scope "skb" that modules have in common: what a program reads of the packet in flight, and which of it it may set. */
+export interface SharedRegisters {
+  readonly reads: readonly Reg[];
+  readonly sets: readonly Reg[];
+}
+
+export const isExtern = (proc: Proc): boolean => proc.shared !== undefined && !proc.exported;
 
 export interface Plan {
   readonly procs: readonly Proc[];

@@ -20,7 +20,7 @@
  * small and hexadecimal when large; an i64 ends in `n`. Operators without a name of their own are written as in C, `_s`
  * (signed) ones with an `s` behind.
  */
-import type { BinaryOp, Expr, Plan, Proc, Reg, Step, ValueType } from "./ir.ts";
+import { type BinaryOp, type Expr, isExtern, type Plan, type Proc, type Reg, type Step, type ValueType } from "./ir.ts";
 import { regKey } from "./visit.ts";
 
 export function printPlan(plan: Plan): string {
@@ -30,9 +30,10 @@ export function printPlan(plan: Plan): string {
 
 export function printProc(proc: Proc): string {
   const { name, comment, params, result, requires, exported } = proc;
+  const how = isExtern(proc) ? "extern " : exported ? "export " : "";
   const types = result === null ? "" : `: ${result}`;
   const needs = requires.map(({ cursor, bytes }) => ` requires ${regKey(cursor)} ${bytes}`).join("");
-  const head = `${exported ? "export " : ""}proc ${name}(${params.map((reg) => declare(reg)).join(", ")})${types}${needs} {`;
+  const head = `${how}proc ${name}(${params.map((reg) => declare(reg)).join(", ")})${types}${needs} {`;
   const lines = [...(comment === "" ? [] : [`# ${comment}`]), head, ...printSteps(proc.body, "  "), "}"];
   return `${lines.join("\n")}\n`;
 }

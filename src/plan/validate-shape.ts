@@ -42,7 +42,8 @@ export function checkShape(plan: Plan, reportFor: (proc: string) => Report): voi
   }
 }
 
-function checkHead(shape: Shape, { params, requires }: Proc): void {
+function checkHead(shape: Shape, { params, requires, shared }: Proc): void {
+  for (const reg of shared?.reads ?? []) checkRegister(shape, reg, "shared registers");
   for (const reg of params) {
     if (reg.scope !== "local") shape.report("parameter-scope", `parameter ${regKey(reg)} is not local`);
     if (shape.types.has(regKey(reg))) shape.report("duplicate-register", `two parameters ${regKey(reg)}`);

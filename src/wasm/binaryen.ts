@@ -52,6 +52,9 @@ export interface FunctionType {
   readonly result: ValueType | null;
 }
 
+/** Of a table: what engines allow at least. */
+const MOST_PLACES = 10_000_000;
+
 type Api = typeof Binaryen;
 /** What binaryen's type declarations leave out. */
 interface LoadApi {
@@ -80,7 +83,8 @@ export class WasmModule {
     const { Features } = api;
     this.#api = api;
     this.#module = new api.Module();
-    const portable = Features.MVP | Features.SignExt | Features.Multivalue | Features.BulkMemory;
+    const portable =
+      Features.MVP | Features.MutableGlobals | Features.SignExt | Features.Multivalue | Features.BulkMemory;
     this.#module.setFeatures(portable | (simd ? Features.SIMD128 : 0) | (threads ? Features.Atomics : 0));
   }
 
@@ -118,9 +122,18 @@ export class WasmModule {
     this.#module.addMemoryImport("0", from, name);
   }
 
-  /** One that never changes. */
-  importGlobal(name: string, type: ValueType, from: string, externalName: string): void {
-    this.#module.addGlobalImport(name, from, externalName, this.#type(type), false);
+  importGlobal(name: string, type: ValueType, mutable: boolean, from: string, externalName: string): void {
+    this.#module.addGlobalImport(name, from, externalName, this.#type(type), mutable);
+  }
+
+  exportGlobal(name: string, externalName: string): void {
+    this.#module.addGlobalExport(name, externalName);
+  }
+
+  /** One of functions, empty at first: the host makes it as large as it needs. */
+  table(name: string, exportName: string): void {
+    this.#module.addTable(name, 0, MOST_PLACES);
+    this.#module.addTableExport(name, exportName);
   }
 
   global(name: string, type: ValueType): void {
@@ -210,6 +223,13 @@ export class WasmModule {
 
   call(name: string, args: readonly Node[], result: ValueType | null): Node {
     return this.#module.call(name, args, result === null ? this.#api.none : this.#type(result)) as Node;
+  }
+
+  /** Traps where nothing of this type stands at the place. */
+  callIndirect(table: string, place: Node, args: readonly Node[], { params, result }: FunctionType): Node {
+    const types = this.#api.createType(params.map((type) => this.#type(type)));
+    const results = result === null ? this.#api.none : this.#type(result);
+    return this.#module.call_indirect(table, place, args, types, results) as Node;
   }
 
   drop(value: Node): Node {

@@ -2,7 +2,8 @@
  * emit: plans -> one wasm module. The plan is structured as wasm is, so each step becomes its instructions in place:
  *
  *     proc                      func                       name + suffix; locals: parameters, registers, hidden ones
- *     skb register              (global (mut T) 0)         internal: the packet in flight
+ *     skb register              (global (mut T) 0)         the packet in flight; one of both builds, and outside, where modules share it
+ *     extern proc               (call_indirect (place + Unit.place) ARGS)
  *     guard C N else {}         (if (C + N > tail) ...)    in 64 bits, so that no C can wrap round
  *     block L {} / break L      (block $L) / (br $L)
  *     repeat N L {}             (block $L (loop (br_if $L (eqz n)) n -= 1 ... (br)))    a hidden n, so that it ends
@@ -11,13 +12,13 @@
  *
  *     atomic proc               the instruction, in a module for several threads; else the body
  *
- * No imports; exports are the memory and the procs marked so. The same plans give the same bytes. A program's module (src/program.ts)
- * imports the memory and where in it its state is, and has no segments. A module for several threads imports a shared memory; its image is
- * put there by `initialize`.
+ * No imports; exports are the memory, the procs marked so, and where a plan has extern procs the shared registers and the table that those
+ * go through. The same plans give the same bytes. A program's module (src/program.ts) imports the memory, where in it its state is, and
+ * the shared registers; it has no segments. A module for several threads imports a shared memory; its image is put there by `initialize`.
  */
 import { EXPORTS, MEMORY_IMPORT, TRACE_WORD_BYTES, traceHeader } from "../../runtime/abi.ts";
 import type { BinaryOp, Expr, Plan, Proc, Reg, Space, Step, UnaryOp, ValueType } from "../plan/ir.ts";
-import { tail, typeOf } from "../plan/ir.ts";
+import { isExtern, tail, typeOf } from "../plan/ir.ts";
 import { hasCall, regKey } from "../plan/visit.ts";
 import { beginModules, type Instruction, type Node, type Segment, type WasmModule } from "./binaryen.ts";
 import {
@@ -37,6 +38,8 @@ export interface Unit {
   readonly suffix: string;
   /** What exported procs are called outside; absent: as inside, suffix and all. */
   readonly exports?: Readonly<Record<string, string>>;
+  /** Extern procs go through the table so many places behind the one that they are called with: 0 when absent. */
+  readonly place?: number;
 }
 
 export interface EmitOptions {
@@ -85,12 +88,21 @@ function buildModule(module: WasmModule, units: readonly Unit[], options: EmitOp
   else {
     const { module: from, memory, state } = options.imports;
     module.importMemory(initialPages, maximumPages, from, memory);
-    module.importGlobal(STATE, "i32", from, state);
+    module.importGlobal(STATE, "i32", false, from, state);
   }
+  const procs = units.flatMap(({ plan }) => plan.procs);
+  const shared = new Map(procs.flatMap((proc) => (proc.shared?.reads ?? []).map((reg) => [regKey(reg), reg])));
+  for (const [name, reg] of shared)
+    if (options.imports === undefined) {
+      module.global(name, reg.type);
+      module.exportGlobal(name, name);
+    } else module.importGlobal(name, reg.type, true, options.imports.module, name);
+  if (procs.some(isExtern)) module.table(EXPORTS.table, EXPORTS.table);
   for (const unit of units) {
-    for (const reg of unit.plan.skb) module.global(globalName(reg, unit.suffix), reg.type);
+    const nameOf = (reg: Reg): string => regKey(reg) + (shared.has(regKey(reg)) ? "" : unit.suffix);
+    for (const reg of unit.plan.skb) if (!shared.has(regKey(reg))) module.global(nameOf(reg), reg.type);
     const results = new Map(unit.plan.procs.map((proc) => [proc.name, proc.result]));
-    for (const proc of unit.plan.procs) new ProcEmitter(module, unit, results, options).emit(proc);
+    for (const proc of unit.plan.procs) new ProcEmitter(module, unit, nameOf, results, options).emit(proc);
   }
   if (level === 2) module.optimize();
   module.pack();
@@ -99,7 +111,6 @@ function buildModule(module: WasmModule, units: readonly Unit[], options: EmitOp
 
 /** Plans' names have no blank. */
 const STATE = "program state";
-const globalName = (reg: Reg, suffix: string): string => regKey(reg) + suffix;
 
 const BINARY: Readonly<Record<BinaryOp, Instruction>> = {
   add: "add",
@@ -138,6 +149,8 @@ class ProcEmitter implements ByteContext {
   readonly module: WasmModule;
   readonly turned: boolean;
   readonly #suffix: string;
+  readonly #place: number;
+  readonly #globalName: (reg: Reg) => string;
   readonly #exports: Readonly<Record<string, string>>;
   readonly #results: ReadonlyMap<string, ValueType | null>;
   readonly #trace: EmitOptions["traceRegion"];
@@ -151,25 +164,26 @@ class ProcEmitter implements ByteContext {
 
   constructor(
     module: WasmModule,
-    { suffix, exports = {} }: Unit,
+    { suffix, exports = {}, place = 0 }: Unit,
+    globalName: (reg: Reg) => string,
     results: ReadonlyMap<string, ValueType | null>,
     options: EmitOptions,
   ) {
     this.module = module;
     this.turned = options.level > 0;
     this.#suffix = suffix;
+    this.#place = place;
+    this.#globalName = globalName;
     this.#exports = exports;
     this.#results = results;
     this.#trace = options.traceRegion;
     this.#threads = options.threads ?? null;
   }
 
-  emit({ name, params, result, body, exported, atomic }: Proc): void {
+  emit(proc: Proc): void {
+    const { name, params, result, exported } = proc;
     for (const reg of params) this.#local(regKey(reg), reg.type);
-    const nodes =
-      atomic !== undefined && this.#threads !== null
-        ? [this.module.return(this.#atomic(atomic, params))]
-        : body.map((step) => this.#step(step));
+    const nodes = this.#body(proc);
     // A plan has a result on every path (validatePlan); wasm wants the end of the text to agree.
     if (result !== null) nodes.push(this.module.unreachable());
     const type = { params: params.map((reg) => reg.type), result };
@@ -177,11 +191,25 @@ class ProcEmitter implements ByteContext {
     if (exported) this.module.exportFunction(name + this.#suffix, this.#exports[name]);
   }
 
+  #body(proc: Proc): Node[] {
+    const { body, params, atomic } = proc;
+    if (isExtern(proc)) return [this.module.return(this.#callThroughTable(proc))];
+    if (atomic !== undefined && this.#threads !== null) return [this.module.return(this.#atomic(atomic, params))];
+    return body.map((step) => this.#step(step));
+  }
+
   #atomic(atomic: NonNullable<Proc["atomic"]>, params: readonly Reg[]): Node {
     const [address, ...values] = params.map((reg) => this.#get(reg));
     return atomic === "add"
       ? this.module.atomicAdd(address, values[0])
       : this.module.atomicCmpxchg(address, values[0], values[1]);
+  }
+
+  #callThroughTable({ params: [place, ...params], result }: Proc): Node {
+    const m = this.module;
+    const at = m.numeric("i32", "add", this.#get(place), m.constant("i32", this.#place));
+    const args = params.map((reg) => this.#get(reg));
+    return m.callIndirect(EXPORTS.table, at, args, { params: params.map(({ type }) => type), result });
   }
 
   // ---- locals
@@ -196,13 +224,13 @@ class ProcEmitter implements ByteContext {
 
   #get(reg: Reg): Node {
     return reg.scope === "skb"
-      ? this.module.globalGet(globalName(reg, this.#suffix), reg.type)
+      ? this.module.globalGet(this.#globalName(reg), reg.type)
       : this.module.localGet(this.#local(regKey(reg), reg.type), reg.type);
   }
 
   #set(reg: Reg, value: Node): Node {
     return reg.scope === "skb"
-      ? this.module.globalSet(globalName(reg, this.#suffix), value)
+      ? this.module.globalSet(this.#globalName(reg), value)
       : this.module.localSet(this.#local(regKey(reg), reg.type), value);
   }
 

@@ -6,12 +6,15 @@
  * frame came in, so only its TTL runs down. Every LIVES runs all frames are put back as they were; that is within the time.
  *
  *   hot     4,096 slots of 128 bytes          cold     65,536 slots of 2 KiB: none is in a cache when its turn comes
+ *
+ * By the short way, by the long one, and by the long one with a chain at forward that counts: compiled in, or attached.
  */
 import { checkText } from "../../dsl/check-text.ts";
 import type { Model } from "../../dsl/model.ts";
 import type { PacketBatch } from "../../runtime/batch.ts";
 import { type Dataplane, load } from "../../runtime/dataplane.ts";
 import type { Engine } from "../../runtime/engine.ts";
+import { loadProgram } from "../../runtime/links/manifest.ts";
 import type { PrefixColumns } from "../../runtime/lpm/columns.ts";
 import { EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
 import { formatIp, parseIp } from "../../runtime/net/ip.ts";
@@ -19,6 +22,7 @@ import { ipv4Packet } from "../../runtime/net/ipv4.ts";
 import { formatMac } from "../../runtime/net/mac.ts";
 import { Entry, Verdict } from "../../runtime/verdict.ts";
 import { type BackEndOptions, compileModel } from "../../src/compile.ts";
+import { compileProgram } from "../../src/program.ts";
 import { referenceEngine } from "../../src/reference/engine.ts";
 import { translationObstacle } from "../embed/translated.ts";
 import { generateAddresses, generateTable, prefixAt } from "./generate.ts";
@@ -41,9 +45,13 @@ const PLACES = [
   { name: "cold", slots: 65536, slotSize: 2048 },
 ] as const;
 
-const VARIANTS: readonly { name: string; options: BackEndOptions }[] = [
+const COUNTS = "chain counts { type filter hook forward priority 0; counter }";
+
+const VARIANTS: readonly { name: string; options: BackEndOptions; chain?: "compiled in" | "attached" }[] = [
   { name: "wasm", options: {} },
   { name: "wasm, the long way", options: { fast: false } },
+  { name: "wasm, a chain compiled in", options: {}, chain: "compiled in" },
+  { name: "wasm, a chain attached", options: {}, chain: "attached" },
 ];
 
 export async function packets(options: BenchOptions): Promise<Report> {
@@ -53,12 +61,16 @@ export async function packets(options: BenchOptions): Promise<Report> {
     const tables = Array.from({ length: VRFS }, (_, vrf) => tableOf(routes, options.seed + vrf));
     const model = modelOf(tables);
     const dataplanes: { name: string; dataplane: Dataplane }[] = [];
+    const counting = modelOf(tables, COUNTS);
     let translated: Translated | null = null;
-    for (const { name, options: backEnd } of VARIANTS) {
+    for (const { name, options: backEnd, chain } of VARIANTS) {
       options.progress(`${routes} routes: compiling ${name}`);
-      const { artifact } = await compileModel(model, backEnd);
-      dataplanes.push({ name, dataplane: await load(artifact) });
-      if (noC === null) translated ??= new Translated(model, artifact);
+      const compiled = await compileModel(chain === "compiled in" ? counting : model, backEnd);
+      const dataplane = await load(compiled.artifact);
+      if (chain === "attached")
+        dataplane.attach("forward", await loadProgram((await compileProgram(counting, "counts")).artifact));
+      dataplanes.push({ name, dataplane });
+      if (noC === null) translated ??= new Translated(model, compiled.artifact);
     }
     for (const { name: place, slots, slotSize } of options.quick ? PLACES.slice(0, 1) : PLACES)
       for (const stream of options.streams.filter((each) => each !== "uniform")) {
@@ -89,7 +101,7 @@ export function tableOf(prefixes: number, seed: number): PrefixColumns {
 }
 
 /** In by `inV`, out by `outV` and one of its next hops. */
-export function modelOf(tables: readonly PrefixColumns[]): Model {
+export function modelOf(tables: readonly PrefixColumns[], chains = ""): Model {
   const vrfs = tables.map((table, v) => {
     const routes = Array.from(table.values, (hop, i) => {
       const { address, length } = prefixAt(table, i);
@@ -102,7 +114,7 @@ export function modelOf(tables: readonly PrefixColumns[]): Model {
         route unreachable default metric 4278198272 }
       ${Array.from({ length: NEXT_HOPS }, (_, hop) => `neighbour 10.${v}.1.${2 + hop} dev out${v} lladdr ${formatMac(inMac(v))}`).join("\n")}`;
   });
-  const { model, diagnostics } = checkText(`sysctl net.ipv4.ip_forward = 1\n${vrfs.join("\n")}`);
+  const { model, diagnostics } = checkText(`sysctl net.ipv4.ip_forward = 1\n${vrfs.join("\n")}\n${chains}`);
   if (model === null) throw new Error(diagnostics.map(({ message }) => message).join("\n"));
   return model;
 }

@@ -14,6 +14,7 @@ import {
   local,
   or,
   type Plan,
+  type Proc,
   packet,
   put,
   type Reg,
@@ -47,6 +48,11 @@ const read = (cursor: Reg, offset: number): Step => set(a, packet(cursor, offset
 /** Guarded: afterwards `bytes` of l3 are known. */
 const guarded = (bytes: number, cursor = l3): Step[] => [set(tail, a), set(cursor, c), guard(cursor, bytes, [ret(1)])];
 const bad = (e: unknown): Expr => e as Expr;
+/** What modules have in common. */
+const SHARED = { reads: [tail, l2, l3], sets: [l2] };
+/** A proc that another module calls, which has looked at 20 bytes. */
+const entryOf = (steps: readonly Step[], ...more: Proc[]): Plan =>
+  planOf(skb, proc("f", [], "i32", steps, { requires: [{ cursor: l3, bytes: 20 }], shared: SHARED }), ...more);
 
 const WRONG: [ViolationKind, string, Plan][] = [
   ["duplicate-proc", "same name", planOf([], proc("f", [], null, []), proc("f", [], null, []))],
@@ -164,6 +170,30 @@ const WRONG: [ViolationKind, string, Plan][] = [
       inner("h", [], "i32", [set(tail, 0), ret(0)]),
     ),
   ],
+  [
+    "unproved-requires",
+    "of another module's proc",
+    planOf(
+      skb,
+      proc("f", [a, c], "i32", [set(tail, a), set(l3, c), set(l2, c), ret(call("g", [a]))]),
+      inner("g", [a], "i32", [], { requires: [{ cursor: l3, bytes: 20 }], shared: SHARED }),
+    ),
+  ],
+  [
+    "unset-register",
+    "that another module reads",
+    planOf(skb, proc("f", [a], "i32", [ret(call("g", [a]))]), inner("g", [a], "i32", [], { shared: SHARED })),
+  ],
+  [
+    "unguarded-access",
+    "behind what another module may have set",
+    planOf(
+      skb,
+      proc("f", [a, c], "i32", [...guarded(20), set(l2, l3), run("g", [a]), ret(packet(l2, 0, 4))]),
+      inner("g", [a], "i32", [], { shared: SHARED }),
+    ),
+  ],
+  ["foreign-register", "through a callee", entryOf([run("g"), ret(0)], inner("g", [], null, [set(l3, 0)]))],
 ];
 
 const RIGHT: [string, Plan][] = [
@@ -215,6 +245,15 @@ const RIGHT: [string, Plan][] = [
       }),
     ),
   ],
+  [
+    "another module's proc",
+    planOf(
+      skb,
+      proc("f", [a, c], "i32", [...guarded(20), set(l2, l3), run("g", [a]), ret(packet(l3, 0, 4))]),
+      inner("g", [a], "i32", [], { requires: [{ cursor: l3, bytes: 20 }], shared: SHARED }),
+    ),
+  ],
+  ["what another module calls", entryOf([set(l2, packet(l3, 0, 4)), ret(0)])],
   [
     "a callee reads what the caller set, and sets what it reads",
     planOf(skb, proc("f", [a, c], "i32", [...guarded(20), run("g"), ret(l2)]), inner("g", [], null, [set(l2, l3)])),

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { checkText } from "../../dsl/check-text.ts";
 import type { Model } from "../../dsl/model.ts";
 import { type Dataplane, join, load, loadSync } from "../../runtime/dataplane.ts";
-import { LinkError } from "../../runtime/links.ts";
+import { LinkError } from "../../runtime/links/links.ts";
 import { readManifest } from "../../runtime/manifest.ts";
 import { parseIp } from "../../runtime/net/ip.ts";
 import { MOST_THREADS, WorkerBusyError } from "../../runtime/threads.ts";

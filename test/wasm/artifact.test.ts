@@ -91,6 +91,7 @@ const net: NetManifest = {
   chains: {
     counters: [{ name: null }, { name: "shared" }],
     sets: [{ name: "blocked", structure: "hash", elements: 12, map: null }],
+    copies: false,
     xdp: [3],
   },
   cost: {
@@ -115,6 +116,7 @@ const MANIFEST: Manifest = {
   kernel: "6.1",
   features: ["sign-extension", "multi-value", "bulk-memory"],
   memory: { heap: 4096, pages: null },
+  networks: "fedcba9876543210".repeat(4),
   source: { name: "seed.vrf", sha256: "0123456789abcdef".repeat(4), files: ["rib.txt"] },
   nets: [net],
 };

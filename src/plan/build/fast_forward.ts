@@ -14,7 +14,7 @@
  * proc says nothing of its own about Linux; it is the straight line through receive.ts, ip_input.ts, route_input.ts, source.ts,
  * forward.ts, output.ts and neighbour.ts, its values in registers. Traces are taken on the long way alone (the plan that is
  * traced has no fast_forward), and tests hold the two against each other. Where a namespace's rule list asks more of a packet than
- * its VRF, or where a chain or a program looks at IPv4, there is none.
+ * its VRF, or where a chain or a program looks at IPv4, there is none; while programs are attached there, no packet takes it.
  */
 import { type Rule, Scope } from "../../../dsl/model.ts";
 import {
@@ -73,6 +73,7 @@ import { type Context, callNet, field, ifindexOf, macHigh, macLow, proc, thisWor
 import { switchShape } from "./devinet.ts";
 import { rtTos2priority } from "./forward.ts";
 import { IPHDR_BYTES } from "./in.ts";
+import { linkedAt } from "./links.ts";
 
 const mac = local("mac");
 const device = local("device");
@@ -120,12 +121,20 @@ function asksForVrfAlone(rule: Rule): boolean {
   return rule.action.kind === "lookup" && rule.l3mdev === (rule.action.table === null);
 }
 
+/** Of a packet that is forwarded, but for xdp, whose programs come before. */
+const HOOKS_PASSED = [
+  ...[["tc ingress", null] as const, ["netdev ingress", null] as const],
+  ...[["prerouting", 4] as const, ["forward", 4] as const, ["postrouting", 4] as const],
+  ...[["netdev egress", null] as const, ["tc egress", null] as const],
+];
+
 const slow: Step = ret(0);
 const slowIf = (condition: Expr): Step => when(condition, [slow]);
 
 export function fastForward(context: Context): Proc {
   const body: Step[] = [
     slowIf(ne(readColumn("entry"), Entry.RECEIVE)),
+    slowIf(linkedAt(context, HOOKS_PASSED)),
     ...receive(context),
     ...ipRcvCore,
     ...addresses,

@@ -63,6 +63,7 @@ import {
   vrfProcessV6Outbound,
 } from "./ipv6/vrf.ts";
 import { l3mdevUpdateFlow } from "./l3mdev.ts";
+import { linkProcs } from "./links.ts";
 import { fibSelectMultipath, ipMultipathL3Keys, multipathHash } from "./multipath.ts";
 import { ip6NeighOutput, ipFinishOutput2, neighbour4, neighbour6, neighHa } from "./neighbour.ts";
 import { chainProcs } from "./netfilter/chain.ts";
@@ -142,19 +143,9 @@ export function buildPlan(
       processProc(contexts),
       ...contexts.flatMap((context) => {
         const short = fast && hasFastForward(context);
-        return [processNet(context, short), ...(short ? [fastForward(context)] : []), ...namespaceProcs(context)];
+        return [processNet(context, short), ...(short ? [fastForward(context)] : [])];
       }),
-      ...contexts.flatMap((context) => [
-        ...hookProcs(context),
-        ...chainProcs(context),
-        ...programProcs(context),
-        ...rejectProcs(context),
-        ...fib4Procs(context),
-        ...fib6Procs(context),
-        ...routeMeHarderProcs(context),
-        ...dupProcs(context),
-        ...copyProcs(context),
-      ]),
+      ...contexts.flatMap((context) => [...hookProcs(context), ...copyProcs(context), ...namespaceProcs(context)]),
       ...sharedProcs(layout),
       ...(threads ? atomicProcs() : []),
     ],
@@ -162,7 +153,19 @@ export function buildPlan(
   };
 }
 
-const namespaceProcs = (context: Context): Proc[] =>
+/** What hooks and copies come to, and whatever a program calls. */
+export const namespaceProcs = (context: Context): Proc[] => [
+  ...kernelProcs(context),
+  ...chainProcs(context),
+  ...programProcs(context),
+  ...rejectProcs(context),
+  ...fib4Procs(context),
+  ...fib6Procs(context),
+  ...routeMeHarderProcs(context),
+  ...dupProcs(context),
+];
+
+const kernelProcs = (context: Context): Proc[] =>
   [
     ...[
       packetProc,
@@ -217,6 +220,7 @@ export function sharedProcs(layout: Layout): Proc[] {
     ...[nftSetPktinfoIpv4, nftSetPktinfoIpv6, nftSetPktinfoNetdev, ipv6FindHdrProc, nftExthdrTcp, nftExthdrIpv4],
     ...[ipv6SkipExthdr, nfRejectVerifyCsum, nfChecksumOk],
     ...[copyBytesProc, nftPayloadInnerOffset, nftCsumReplace, nftPayloadL4csumUpdate],
+    ...linkProcs().map((built) => () => built),
     ...[kfreeSkb, icmpSendProc, icmpSendBesides, leaveProc, writeNextHop],
     ...[...kinds4].map((kind) => () => lpmProc(kind, 4)),
     ...(kinds4.has("linear") ? [smallTable] : []),

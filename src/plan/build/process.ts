@@ -12,7 +12,7 @@
 import { COUNTERS, EXPORTS, RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
 import { BATCH_HEADER, BATCH_HEADER_BYTES, PacketFlag, RESULT_COLUMNS } from "../../../runtime/batch.ts";
 import { DropReason, Entry, Verdict } from "../../../runtime/verdict.ts";
-import { copiesFrames, forwardsFrames, setsMark } from "../../netfilter/reach.ts";
+import { copiesFrames } from "../../netfilter/reach.ts";
 import { MAX_PASSES } from "../../reference/passes.ts";
 import {
   add,
@@ -57,7 +57,6 @@ import {
   skOwner,
 } from "./netfilter/registers.ts";
 import { REFUSE_HEADER } from "./output.ts";
-import { redirects } from "./programs.ts";
 import {
   DstInput,
   dev,
@@ -109,7 +108,7 @@ export function processNet(context: Context, fast: boolean): Proc {
     block("judged", [
       when(eq(readColumn("entry"), Entry.JUDGED), [leave("judged")]),
       runNet(context, "packet"),
-      ...(setsMark(context.net.netfilter) ? [writeColumn("mark", mark)] : []),
+      writeColumn("mark", mark),
       writeColumn("priority", priority),
     ]),
     ...countVerdict(context),
@@ -157,7 +156,7 @@ function sendCopies(context: Context): Step[] {
         set(slot, add(load("batch", 4, batch, BATCH_HEADER.slots), mul(sent, slotSize))),
         trace(TraceEvent.packet, [sent]),
         runNet(context, "copy"),
-        ...(setsMark(context.net.netfilter) ? [writeColumn("mark", mark)] : []),
+        writeColumn("mark", mark),
         writeColumn("priority", priority),
         ...countVerdict(context),
         set(sent, add(sent, 1)),
@@ -210,8 +209,6 @@ export function packetProc(context: Context): Proc {
 
 /** run_passes: until no device hands the packet on. */
 function passes(context: Context): Step[] {
-  const { netfilter } = context.net;
-  const sends = redirects(context) || forwardsFrames(netfilter) || copiesFrames(netfilter);
   const again = (when_: number, step: Step): Step => when(eq(entry, when_), [step, leave("again")]);
   return [
     repeat(
@@ -224,7 +221,7 @@ function passes(context: Context): Step[] {
         block("again", [
           again(Next.NETIF_RX, runNet(context, "netif_rx")),
           again(Next.VRF_XMIT, runNet(context, "vrf_xmit")),
-          ...(sends ? [again(Next.DEV_QUEUE_XMIT, runNet(context, "dev_queue_xmit", dev))] : []),
+          again(Next.DEV_QUEUE_XMIT, runNet(context, "dev_queue_xmit", dev)),
         ]),
       ],
       "passes",
