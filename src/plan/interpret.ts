@@ -10,6 +10,7 @@ import { instructionsOfExpr, instructionsOfStep, NO_ROUND, ROUND } from "./instr
 import type { Bytes, Expr, Plan, Proc, Reg, Space, Step } from "./ir.ts";
 import { isExtern, tail } from "./ir.ts";
 import { printHead } from "./print.ts";
+import { evalVector } from "./vector.ts";
 import { regKey } from "./visit.ts";
 
 /** A plan did what validatePlan promises it does not. */
@@ -201,6 +202,10 @@ class Interpreter implements PlanInterpreter {
         if (result === null && !unused) throw new PlanFault(`${e.proc} has no result`);
         return result ?? 0;
       }
+      case "vector": {
+        const args = e.args.map((arg) => this.#value(frame, arg));
+        return evalVector(e.op, args, e, (address, bytes) => this.#readWide(address, bytes));
+      }
       default:
         return e satisfies never;
     }
@@ -245,10 +250,20 @@ class Interpreter implements PlanInterpreter {
     return bytes === 2 ? view.getUint16(address, littleEndian) : view.getUint8(address);
   }
 
-  #write(address: number, bytes: Bytes, value: Value, littleEndian: boolean): void {
+  /** Any number of bytes, unsigned, little endian. */
+  #readWide(address: number, bytes: number): bigint {
+    let value = 0n;
+    for (let i = bytes - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.#read(address + i, 1, true));
+    return value;
+  }
+
+  #write(address: number, bytes: Bytes | 16, value: Value, littleEndian: boolean): void {
     this.#inBounds(address, bytes);
     const view = this.#view;
-    if (bytes === 8) view.setBigInt64(address, BigInt(value), littleEndian);
+    if (bytes === 16) {
+      view.setBigUint64(address, BigInt.asUintN(64, BigInt(value)), littleEndian);
+      view.setBigUint64(address + 8, BigInt(value) >> 64n, littleEndian);
+    } else if (bytes === 8) view.setBigInt64(address, BigInt(value), littleEndian);
     else if (bytes === 4) view.setInt32(address, Number(value), littleEndian);
     else if (bytes === 2) view.setUint16(address, Number(value), littleEndian);
     else view.setUint8(address, Number(value));

@@ -7,6 +7,7 @@
  */
 import type Binaryen from "binaryen";
 import type { ValueType } from "../plan/ir.ts";
+import type { VectorOp } from "../plan/vector.ts";
 
 declare const node: unique symbol;
 /** An instruction under construction. */
@@ -199,9 +200,31 @@ export class WasmModule {
     return load as Node;
   }
 
-  /** The low bytes of an i32; 8 bytes take an i64. Any alignment. */
-  store(bytes: 1 | 2 | 4 | 8, offset: number, address: Node, value: Node): Node {
-    const { i32, i64 } = this.#module;
+  /** Any alignment. @param at what the operation reads from memory, and which element it is about */
+  vector(op: VectorOp, at: { readonly offset: number; readonly lane: number }, args: readonly Node[]): Node {
+    const { v128, i32x4 } = this.#module;
+    const { offset, lane } = at;
+    const [a, b] = args;
+    const make: Readonly<Record<VectorOp, () => number>> = {
+      splat: () => i32x4.splat(a),
+      load: () => v128.load(offset, 1, a),
+      add: () => i32x4.add(a, b),
+      and: () => v128.and(a, b),
+      or: () => v128.or(a, b),
+      shl: () => i32x4.shl(a, b),
+      shr: () => i32x4.shr_u(a, b),
+      word: () => i32x4.extract_lane(a, lane),
+      load1: () => v128.load8_lane(offset, 1, lane, a, b),
+      load2: () => v128.load16_lane(offset, 1, lane, a, b),
+      load4: () => v128.load32_lane(offset, 1, lane, a, b),
+    };
+    return make[op]() as Node;
+  }
+
+  /** The low bytes of an i32; 8 bytes take an i64, 16 a vector. Any alignment. */
+  store(bytes: 1 | 2 | 4 | 8 | 16, offset: number, address: Node, value: Node): Node {
+    const { i32, i64, v128 } = this.#module;
+    if (bytes === 16) return v128.store(offset, 1, address, value) as Node;
     if (bytes === 8) return i64.store(offset, 1, address, value) as Node;
     const make = bytes === 1 ? i32.store8 : bytes === 2 ? i32.store16 : i32.store;
     return make(offset, 1, address, value) as Node;
@@ -303,6 +326,6 @@ export class WasmModule {
   }
 
   #type(type: ValueType): Binaryen.Type {
-    return type === "i32" ? this.#api.i32 : this.#api.i64;
+    return this.#api[type];
   }
 }

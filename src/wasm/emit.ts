@@ -265,6 +265,10 @@ class ProcEmitter implements ByteContext {
       }
       case "call":
         return this.#call(e);
+      case "vector": {
+        const args = e.args.map((arg) => this.value(arg));
+        return m.vector(e.op, e, args);
+      }
       default:
         return e satisfies never;
     }

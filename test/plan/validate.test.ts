@@ -29,6 +29,7 @@ import {
   tail,
   trace,
   unary,
+  vector,
   when,
 } from "../../src/plan/ir.ts";
 import { VIOLATIONS, type ViolationKind, validatePlan, violationsOf } from "../../src/plan/validate.ts";
@@ -37,6 +38,8 @@ import { inner, planOf, proc } from "./helpers.ts";
 const a = local("a");
 const c = local("c");
 const wide = local("wide", "i64");
+const v = local("v", "v128");
+const mark = skbReg("mark", "v128");
 const l2 = skbReg("l2");
 const l3 = skbReg("l3");
 const skb = [l2, l3];
@@ -72,6 +75,14 @@ const WRONG: [ViolationKind, string, Plan][] = [
   ["type-mismatch", "condition", body(when(wide, []))],
   ["type-mismatch", "store", body(store("image", 8, a, 0, a))],
   ["type-mismatch", "cursor", body(set(tail, 1), guard(wide, 1, [ret(0)]))],
+  ["type-mismatch", "vector operand", body(set(v, vector("splat", [wide])))],
+  ["type-mismatch", "vector operands", body(set(v, vector("add", [vector("splat", [a])])))],
+  ["type-mismatch", "operator of vectors", body(set(v, vector("splat", [a])), set(v, add(v, v)))],
+  ["type-mismatch", "store of a vector", body(store("image", 16, a, 0, a))],
+  ["type-mismatch", "vector in a trace", body(set(v, vector("splat", [a])), trace(1, [v]))],
+  ["register-type", "vector in flight", planOf([mark], proc("f", [a], null, [set(mark, vector("splat", [a]))]))],
+  ["offset-range", "lane", body(set(v, vector("splat", [a])), set(a, vector("word", [v], { lane: 4 })))],
+  ["offset-range", "vector load", body(set(v, vector("load", [a], { offset: -1 })))],
   ["call-mismatch", "count", planOf([], proc("f", [], null, [run("g", [1])]), inner("g", [], null, []))],
   ["call-mismatch", "type", planOf([], proc("f", [], null, [run("g", [1])]), inner("g", [wide], null, []))],
   ["call-mismatch", "no result", planOf([], proc("f", [], "i32", [ret(call("g", []))]), inner("g", [], null, []))],
