@@ -2,7 +2,7 @@
  * What goes wrong on a real network, done to each forwarder while it runs. With VRFC_LONG=1 the runs under load are as long as they
  * should be: policies exchanged for a minute, memory watched for two.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -128,7 +128,9 @@ test.skipIf(why !== null)(
         done = true;
       });
       for (let i = 1; !done; i++) {
-        writeFileSync(file, policies[i % 2]);
+        // At once, as editors do: half a file would be another policy.
+        writeFileSync(`${file}.new`, policies[i % 2]);
+        renameSync(`${file}.new`, file);
         up.kill("SIGHUP");
         await sleep(100);
       }
