@@ -41,10 +41,11 @@ enum { ENDS = 2, BURST = 32, FLOWS = 256, LARGEST = 65536, MARK_AT = 42, MAGIC =
 enum { BLOCK = 1 << 18, BLOCKS = 256, BUFFER = 64 << 20 };
 
 struct end {
-  int sender, receiver, netns;
+  int sender, receiver;
   uint8_t *ring;
   uint8_t own[MAC_BYTES], to[MAC_BYTES];
-  uint64_t sent, refused, received, strange;
+  uint64_t sent, refused, strange;
+  volatile uint64_t received;
 };
 
 static struct end ends[ENDS];
@@ -94,8 +95,8 @@ static int open_socket(const char *device, int protocol, uint8_t *mac) {
 static void open_end(struct end *end, char **words, bool receives) {
   char path[256];
   snprintf(path, sizeof path, "/run/netns/%s", words[0]);
-  end->netns = open(path, O_RDONLY);
-  if (end->netns < 0 || setns(end->netns, CLONE_NEWNET) != 0) fail(path);
+  const int netns = open(path, O_RDONLY);
+  if (netns < 0 || setns(netns, CLONE_NEWNET) != 0) fail(path);
   unsigned mac[MAC_BYTES];
   if (sscanf(words[2], "%x:%x:%x:%x:%x:%x", mac, mac + 1, mac + 2, mac + 3, mac + 4, mac + 5) != MAC_BYTES) fail(words[2]);
   for (int i = 0; i < MAC_BYTES; i++) end->to[i] = (uint8_t)mac[i];
@@ -184,6 +185,19 @@ static int send_burst(struct end *end, uint8_t frames[][LARGEST], uint32_t bytes
   return sent < 0 ? 0 : sent;
 }
 
+/* What is still on its way: until all is here, or nothing has come for a second. A router that is behind has not lost anything. */
+static void wait_for_rest(void) {
+  const struct timespec pause = {.tv_nsec = 20000000};
+  uint64_t seen = 0;
+  for (int idle = 0; idle < 50; idle++) {
+    const uint64_t now = ends[0].received + ends[1].received;
+    if (now == ends[0].sent + ends[1].sent) return;
+    if (now != seen) idle = 0;
+    seen = now;
+    nanosleep(&pause, NULL);
+  }
+}
+
 static void load(uint32_t bytes, uint64_t rate, uint64_t milliseconds, int ways) {
   static uint8_t frames[BURST][LARGEST];
   const uint64_t start = nanoseconds(), end = start + milliseconds * 1000000;
@@ -207,9 +221,7 @@ static void load(uint32_t bytes, uint64_t rate, uint64_t milliseconds, int ways)
   }
   const double seconds = (double)(nanoseconds() - start) / 1e9;
   const uint64_t in_time = ends[0].received + ends[1].received;
-  /* What is still on its way. */
-  const struct timespec rest = {.tv_nsec = 400000000};
-  nanosleep(&rest, NULL);
+  wait_for_rest();
   done = true;
   printf("{\"seconds\":%.4f,\"sent\":%llu,\"refused\":%llu,\"inTime\":%llu", seconds,
          (unsigned long long)(ends[0].sent + ends[1].sent), (unsigned long long)(ends[0].refused + ends[1].refused),

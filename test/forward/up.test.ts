@@ -57,6 +57,13 @@ describe.skipIf(why !== null)(`vrfc up${why === null ? "" : ` (${why})`}`, () =>
     expect(ping("left", "10.0.1.7")).toContain("ttl=63");
   });
 
+  test("nor is an empty one, as a file is for a moment that is being written", async () => {
+    writeFileSync(file, "");
+    const { status, out } = await vrfc("reload");
+    expect({ status, out }).toEqual({ status: 1, out: "namespace host has no interface\n" });
+    expect(ping("left", "10.0.1.7")).toContain("ttl=63");
+  });
+
   describe("after a reload with more in it", () => {
     beforeAll(async () => {
       writeFileSync(file, WIDER);

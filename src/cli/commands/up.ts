@@ -131,7 +131,7 @@ async function prepare(
   if ("errors" in asWritten) return asWritten;
   const written = chosen(asWritten.model, options.namespace);
   const present = machineDevices(native, wantedDevices(written));
-  if (demanding) requireDevices(written, present);
+  requireDevices(written, present, demanding);
   // Once more, now that the devices have said what the text has not.
   const here = checked(file, { ...options, machine: { namespace: written.name, devices: present } });
   if ("errors" in here) return here;
