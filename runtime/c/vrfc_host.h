@@ -117,7 +117,7 @@ static inline int vrfc_set_neighbour(uint8_t *memory, uint32_t net, uint32_t ifi
     memcpy(&word, address + 4 * i, 4);
     hash ^= word;
   }
-  hash *= VRFC_NEIGHBOUR_HASH_FACTOR;
+  hash = (hash ^ (hash >> 16)) * VRFC_NEIGHBOUR_HASH_FACTOR;
   for (uint32_t at = hash ^ (hash >> 16);; at++) {
     const uint32_t slot = table + VRFC_NEIGHBOUR_TABLE_SLOTS + (at & mask) * VRFC_NEIGHBOUR_SIZE;
     const uint32_t owner = vrfc_word(memory, slot + VRFC_NEIGHBOUR_DEVICE);

@@ -126,6 +126,7 @@ export type Step =
  *   neighbours              slots of the neighbour table that are taken one behind the other
  *   bytes, words, headers, tags   fit into the longest packet: extension headers, VLAN tags
  *   passes                  times that a packet comes back from a device without a wire
+ *   group                   packets that the short way takes at a time
  *   packets, copies         packets of a batch; copies that chains make of one
  */
 export type Bound =
@@ -144,6 +145,7 @@ export type Bound =
   | "words"
   | "tags"
   | "passes"
+  | "group"
   | "packets"
   | "copies";
 

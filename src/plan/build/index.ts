@@ -28,7 +28,7 @@ import { ipFastCsum } from "./checksum.ts";
 import { type Context, contextOf } from "./context.ts";
 import { devGetByIndex, inetAddrType, ipDevFind, smallTable } from "./devinet.ts";
 import { ipDstMtu, rtNexthop, rtSetNexthop, traceRoute } from "./dst.ts";
-import { fastForward, hasFastForward } from "./fast_forward.ts";
+import { fastForwardProcs, hasFastForward } from "./fast_forward.ts";
 import { fibTableLookup } from "./fib.ts";
 import { skbFlowDissect } from "./flow.ts";
 import { ipForward } from "./forward.ts";
@@ -133,7 +133,7 @@ export function buildPlan(model: Model, layout: Layout, { fast = false }: PlanOp
       processProc(contexts),
       ...contexts.flatMap((context) => {
         const short = fast && hasFastForward(context);
-        return [processNet(context, short), ...(short ? [fastForward(context)] : []), ...namespaceProcs(context)];
+        return [processNet(context, short), ...(short ? fastForwardProcs(context) : []), ...namespaceProcs(context)];
       }),
       ...contexts.flatMap((context) => [
         ...hookProcs(context),
