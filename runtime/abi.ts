@@ -427,11 +427,12 @@ export const NEIGHBOUR_HASH_FACTOR = 0x9e3779b1;
 
 /**
  * Where the search for an address starts, before the mask: its four words (little-endian, as they stand in
- * `NEIGHBOUR.address`) and the ifindex, folded and spread; the high bits fold back, as the low ones of 10.0.0.x are all alike.
- * The program computes the same.
+ * `NEIGHBOUR.address`) and the ifindex, folded and spread. What neighbours differ in, the last byte of 10.0.0.x, is highest in its word: it
+ * comes down before the multiplication, which only carries upwards, and again behind it. The program computes the same.
  */
 export function neighbourHash(ifindex: number, words: readonly [number, number, number, number]): number {
-  const spread = Math.imul(words[0] ^ words[1] ^ words[2] ^ words[3] ^ ifindex, NEIGHBOUR_HASH_FACTOR);
+  const folded = words[0] ^ words[1] ^ words[2] ^ words[3] ^ ifindex;
+  const spread = Math.imul(folded ^ (folded >>> 16), NEIGHBOUR_HASH_FACTOR);
   return (spread ^ (spread >>> 16)) >>> 0;
 }
 

@@ -23,6 +23,7 @@ import { ImageWriter, type Region } from "./image-writer.ts";
 import { type LpmShape, lpmProcName, shapeOf } from "./lpm/emit.ts";
 import { layoutFilterState, layoutSets, type NetfilterLayout, type SetLayout } from "./netfilter/layout.ts";
 import { joined_groups } from "./reference/ipv6/mcast.ts";
+import { sourceFilter } from "./source-filter.ts";
 
 export interface Layout {
   /** Initial contents of linear memory from offset 0. */
@@ -51,6 +52,15 @@ export interface NetLayout {
   readonly addresses: TableLayout;
   readonly counters: number;
   readonly netfilter: NetfilterLayout;
+  /** The DEVICE of each ifindex, 0 where there is none; null: there are too many gaps for that. */
+  readonly deviceIndex: IndexedBytes | null;
+  /** sourceFilter (source-filter.ts); null: each source is looked up. */
+  readonly sourceFilter: IndexedBytes | null;
+}
+
+export interface IndexedBytes {
+  readonly offset: number;
+  readonly length: number;
 }
 
 export interface TableLayout {
@@ -135,6 +145,8 @@ function layoutNet(
     layoutGroups6(image, `${name} IPv6 groups of ${device.name}`, net, device, devices);
   }
   const addresses = layoutAddresses(image, `${name} addresses`, net, devices);
+  const deviceIndex = layoutDeviceIndex(image, `${name} devices by ifindex`, devices);
+  const sourceFilter = layoutSourceFilter(image, `${name} source filter`, fibs);
   image.words(offset, abi.NET, {
     devices: firstDevice,
     deviceCount: net.devices.length,
@@ -145,7 +157,10 @@ function layoutNet(
     tables6: tables6.first,
     tableCount6: tables6.byId.size,
   });
-  return { net, offset, devices, tables: tables.byId, tables6: tables6.byId, addresses };
+  return {
+    ...{ net, offset, devices, tables: tables.byId, tables6: tables6.byId, addresses },
+    ...{ deviceIndex, sourceFilter },
+  };
 }
 
 /** What packets leave behind: each thread has it for itself (abi.ts). */
@@ -159,6 +174,28 @@ function layoutState(image: ImageWriter, fixed: FixedLayout, sets: readonly SetL
     filterStateBytes: state.stateBytes,
   });
   return { ...fixed, counters, netfilter: { space: "image", ...state, sets } };
+}
+
+/** Words of the index for each device, at the most: numbers are mostly given in a row. */
+const INDEX_WORDS_PER_DEVICE = 16;
+
+function layoutDeviceIndex(image: ImageWriter, name: string, devices: NetLayout["devices"]): IndexedBytes | null {
+  const length = Math.max(...devices.keys()) + 1;
+  if (length > INDEX_WORDS_PER_DEVICE * devices.size) return null;
+  const offset = image.reserve(name, 4 * length);
+  image.view(offset, 4 * length, (bytes) => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (const [ifindex, device] of devices) view.setUint32(4 * ifindex, device, true);
+  });
+  return { offset, length };
+}
+
+function layoutSourceFilter(image: ImageWriter, name: string, fibs: readonly Fib[]): IndexedBytes | null {
+  const cells = sourceFilter(fibs);
+  if (cells === null) return null;
+  const offset = image.reserve(name, cells.length);
+  image.view(offset, cells.length, (bytes) => bytes.set(cells));
+  return { offset, length: cells.length };
 }
 
 const ofFamily = (fibs: readonly Fib[], family: Family): Fib[] => fibs.filter((fib) => fib.family === family);

@@ -11,6 +11,7 @@ import type { LpmKind } from "../runtime/lpm/lpm.ts";
 import { NeighbourTable } from "../runtime/neighbour.ts";
 import type { Fib } from "./fib/fib.ts";
 import type { Layout } from "./layout.ts";
+import { GROUP } from "./plan/build/fast_forward.ts";
 import type { Limits } from "./plan/cost.ts";
 import { MAX_PASSES } from "./reference/passes.ts";
 
@@ -51,6 +52,7 @@ export function limitsOf(layout: Layout, fibs: readonly Fib[]): Limits {
     passes: MAX_PASSES,
     // What is attached has a cost of its own (ProgramManifest).
     links: 0,
+    group: GROUP,
     packets: Number.POSITIVE_INFINITY,
     copies: Number.POSITIVE_INFINITY,
   };

@@ -128,7 +128,7 @@ static inline uint32_t vrfc_neighbour_slot(const uint8_t *memory, uint32_t table
     memcpy(&word, address + 4 * i, 4);
     hash ^= word;
   }
-  hash *= VRFC_NEIGHBOUR_HASH_FACTOR;
+  hash = (hash ^ (hash >> 16)) * VRFC_NEIGHBOUR_HASH_FACTOR;
   for (uint32_t at = hash ^ (hash >> 16);; at++) {
     const uint32_t slot = table + VRFC_NEIGHBOUR_TABLE_SLOTS + (at & mask) * VRFC_NEIGHBOUR_SIZE;
     const uint32_t owner = vrfc_word(memory, slot + VRFC_NEIGHBOUR_DEVICE);

@@ -66,16 +66,21 @@ const addressBytes = (family: Family): 4 | 16 => (family === 4 ? 4 : 16);
 export function lpmProc(kind: LpmKind, family: Family, shape: LpmShape | null = null): Proc {
   const base = local("base");
   const lane: Lane = { address: local("address"), value: local("value") };
-  const { prologue, body } = lookupCode(kind, family, base, shape);
   return {
     name: lpmProcName(kind, family, shape),
     comment: `fib_table_lookup, longest match only: ${kind}, IPv${family}`,
     params: [base, lane.address],
     result: "i32",
     requires: [],
-    body: [...prologue, ...body([lane]), ret(lane.value)],
+    body: [...lpmSteps(kind, family, base, lane, shape), ret(lane.value)],
     exported: false,
   };
+}
+
+/** What lpmProc does, as steps where the look-up is wanted: `lane` has the address, and gets the value. */
+export function lpmSteps(kind: LpmKind, family: Family, base: Reg, lane: Lane, shape: LpmShape | null = null): Step[] {
+  const { prologue, body } = lookupCode(kind, family, base, shape);
+  return [...prologue, ...body([lane])];
 }
 
 /**

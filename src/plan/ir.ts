@@ -139,6 +139,7 @@ export type Step =
  *   bytes, words, headers, tags   fit into the longest packet: extension headers, VLAN tags
  *   passes                  times that a packet comes back from a device without a wire
  *   links                   programs attached at a point of a packet's way: as compiled none
+ *   group                   packets that the short way takes at a time
  *   packets, copies         packets of a batch; copies that chains make of one
  */
 export type Bound =
@@ -158,6 +159,7 @@ export type Bound =
   | "tags"
   | "passes"
   | "links"
+  | "group"
   | "packets"
   | "copies";
 

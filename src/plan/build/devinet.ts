@@ -1,20 +1,18 @@
 /** Devices and their addresses: by index, by address, and what kind of address it is to a device. */
 
-import { DEVICE, DEVICE_BYTES, NEXT_HOP, RouteTypeCode, TABLE } from "../../../runtime/abi.ts";
+import { DEVICE, NEXT_HOP, RouteTypeCode, TABLE } from "../../../runtime/abi.ts";
 import { RT_TABLE_LOCAL } from "../../../runtime/brand.ts";
 import { LpmKind } from "../../../runtime/lpm/lpm.ts";
 import type { Family } from "../../../runtime/net/ip.ts";
 import type { TableLayout } from "../../layout.ts";
-import { lpmProcName } from "../../lpm/emit.ts";
+import { lpmProcName, lpmSteps } from "../../lpm/emit.ts";
 import {
-  add,
   call,
   type Expr,
   eq,
   i32,
   local,
   lt,
-  mul,
   type Operand,
   or,
   type Proc,
@@ -23,7 +21,7 @@ import {
   type Step,
   select,
   set,
-  sub,
+  shl,
   when,
 } from "../ir.ts";
 import { type Context, callNet, field, proc } from "./context.ts";
@@ -37,11 +35,10 @@ const device = local("device");
 const table = local("table");
 const entry = local("entry");
 
-/** `dev_get_by_index(ifindex)`: the DEVICE, or 0; by its place where ifindexes have no gaps, else by a balanced tree of compares: the set is fixed. */
+/** `dev_get_by_index(ifindex)`: the DEVICE, or 0; by its place in the index, or by a balanced tree of compares: the set is fixed. */
 export function devGetByIndex(context: Context): Proc {
   const devices = [...context.layout.devices].sort(([a], [b]) => a - b);
-  const [[, first]] = devices;
-  const inRow = devices.every(([number, offset], i) => number === i + 1 && offset === first + i * DEVICE_BYTES);
+  const index = context.layout.deviceIndex;
   const search = (from: number, to: number): Step[] => {
     if (to - from === 1) return [ret(select(eq(ifindex, devices[from][0]), devices[from][1], 0))];
     const middle = (from + to) >>> 1;
@@ -51,9 +48,9 @@ export function devGetByIndex(context: Context): Proc {
   return proc(
     context.name("dev_get_by_index"),
     { comment, params: [ifindex], result: "i32" },
-    inRow
-      ? [ret(select(lt(sub(ifindex, 1), devices.length), add(mul(ifindex, DEVICE_BYTES), first - DEVICE_BYTES), 0))]
-      : search(0, devices.length),
+    index === null
+      ? search(0, devices.length)
+      : [ret(field(shl(select(lt(ifindex, index.length), ifindex, 0), 2), index.offset))],
   );
 }
 
@@ -137,13 +134,15 @@ export function switchKind(
 /**
  * Sets `entry` by straight-line code where the module has it for the table's shape, as switchKind elsewhere.
  * @param layouts of the tables that it may be
+ * @param inline the code stands here, and uses this register, and is not called
  */
 export function switchShape(
   context: Context,
   entry: Reg,
   table: Operand,
   layouts: readonly TableLayout[],
-  address: Operand,
+  address: Reg,
+  inline: Reg | null = null,
 ): Step[] {
   const names = new Set(layouts.map(({ kind, shape }) => (shape === null ? null : lpmProcName(kind, 4, shape))));
   const kinds = [...new Set(layouts.map(({ kind }) => kind))];
@@ -154,12 +153,13 @@ export function switchShape(
     return others.length === 0 ? found : [when(eq(field(table, TABLE.kind), LpmKind[kind]), found, any(others))];
   };
   return context.shapes
-    .map((shape, i) => ({ id: i + 1, name: lpmProcName(shape.kind, 4, shape) }))
+    .map((shape, i) => ({ id: i + 1, shape, name: lpmProcName(shape.kind, 4, shape) }))
     .filter(({ name }) => names.has(name))
-    .reduceRight<Step[]>(
-      (otherwise, { id, name }) => [
-        when(eq(field(table, TABLE.shape), id), [set(entry, call(name, [image, address]))], otherwise),
-      ],
-      any(kinds),
-    );
+    .reduceRight<Step[]>((otherwise, { id, shape, name }) => {
+      const look =
+        inline === null
+          ? [set(entry, call(name, [image, address]))]
+          : [set(inline, image), ...lpmSteps(shape.kind, 4, inline, { address, value: entry }, shape)];
+      return [when(eq(field(table, TABLE.shape), id), look, otherwise)];
+    }, any(kinds));
 }

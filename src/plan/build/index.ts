@@ -29,7 +29,7 @@ import { ipFastCsum } from "./checksum.ts";
 import { type Context, contextOf } from "./context.ts";
 import { devGetByIndex, inetAddrType, ipDevFind, smallTable } from "./devinet.ts";
 import { ipDstMtu, rtNexthop, rtSetNexthop, traceRoute } from "./dst.ts";
-import { fastForward, hasFastForward } from "./fast_forward.ts";
+import { fastForwardProcs, hasFastForward } from "./fast_forward.ts";
 import { fibTableLookup, fibTrieLookup, fibTrieRoute } from "./fib.ts";
 import { skbFlowDissect } from "./flow.ts";
 import { ipForward } from "./forward.ts";
@@ -143,7 +143,7 @@ export function buildPlan(
       processProc(contexts),
       ...contexts.flatMap((context) => {
         const short = fast && hasFastForward(context);
-        return [processNet(context, short), ...(short ? [fastForward(context)] : [])];
+        return [processNet(context, short), ...(short ? fastForwardProcs(context) : [])];
       }),
       ...contexts.flatMap((context) => [...hookProcs(context), ...copyProcs(context), ...namespaceProcs(context)]),
       ...sharedProcs(layout),

@@ -10,7 +10,7 @@
  */
 
 import { COUNTERS, EXPORTS, RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
-import { BATCH_HEADER, BATCH_HEADER_BYTES, PacketFlag, RESULT_COLUMNS } from "../../../runtime/batch.ts";
+import { BATCH_HEADER, BATCH_HEADER_BYTES, COLUMN, PacketFlag, RESULT_COLUMNS } from "../../../runtime/batch.ts";
 import { DropReason, Entry, Verdict } from "../../../runtime/verdict.ts";
 import { copiesFrames } from "../../netfilter/reach.ts";
 import { MAX_PASSES } from "../../reference/passes.ts";
@@ -27,8 +27,11 @@ import {
   leave,
   load,
   local,
+  lt,
   mul,
+  ne,
   type Operand,
+  or,
   type Proc,
   repeat,
   ret,
@@ -37,12 +40,14 @@ import {
   set,
   shl,
   store,
+  sub,
   tail,
   trace,
   unary,
   when,
 } from "../ir.ts";
 import { type Context, callNet, drop, proc, readColumn, runNet, thisWorker, writeColumn } from "./context.ts";
+import { GIVEN_BACK, GROUP } from "./fast_forward.ts";
 import { IPHDR_BYTES } from "./in.ts";
 import { refuseHeader6, whenIpv6 } from "./ipv6/af_inet6.ts";
 import { kept } from "./netfilter/fib.ts";
@@ -90,6 +95,10 @@ const net = local("net");
 const index = local("index");
 const slotSize = local("slot_size");
 const entry = local("entry");
+/** Packets of the batch that no group has had yet, of the group, and those of them that fast_forward has looked at. */
+const left = local("left");
+const group = local("group");
+const looked = local("looked");
 const ipv6 = local("ipv6");
 
 /** `process(net, batch, count)`: the one exported proc; `net` without a namespace does nothing. */
@@ -123,23 +132,59 @@ export function processNet(context: Context, fast: boolean): Proc {
     set(slot, load("batch", 4, batch, BATCH_HEADER.slots)),
     set(row, add(batch, BATCH_HEADER_BYTES)),
     ...(copies ? [set(batchBase, batch), set(sent, count), store("batch", 4, batch, BATCH_HEADER.count, count)] : []),
-    set(index, 0),
-    repeat(
-      count,
-      "packets",
-      [
-        trace(TraceEvent.packet, [index]),
-        ...(fast ? [when(eqz(callNet(context, "fast_forward", row, stride)), long)] : long),
-        set(index, add(index, 1)),
-        set(row, add(row, 4)),
-        set(slot, add(slot, slotSize)),
-      ],
-      "packets",
-    ),
+    ...(fast
+      ? groups(context, long)
+      : [
+          set(index, 0),
+          repeat(
+            count,
+            "packets",
+            [trace(TraceEvent.packet, [index]), ...long, set(index, add(index, 1)), ...nextPacket(1)],
+            "packets",
+          ),
+        ]),
     ret(),
   ];
   const comment = `namespace ${context.net.name}: each packet of the batch`;
   return proc(context.name("process"), { comment, params: [batch, count] }, body);
+}
+
+const nextPacket = (packets: Operand): Step[] => [
+  set(row, add(row, mul(packets, 4))),
+  set(slot, add(slot, mul(packets, slotSize))),
+];
+
+/** The short way group by group; the long way for the packets that it gives back, and the one that ended a group. */
+function groups(context: Context, long: readonly Step[]): Step[] {
+  const verdict = load("batch", 4, add(row, mul(stride, COLUMN("verdict"))));
+  return [
+    set(left, count),
+    repeat(
+      count,
+      "groups",
+      [
+        when(eqz(left), [leave("groups")]),
+        set(group, select(lt(left, GROUP), left, GROUP)),
+        set(looked, callNet(context, "fast_forward", row, stride, group)),
+        when(eq(looked, group), nextPacket(group), [
+          set(looked, and(looked, GIVEN_BACK - 1)),
+          set(group, select(lt(looked, group), add(looked, 1), group)),
+          repeat(
+            group,
+            "packets",
+            [
+              when(or(eqz(looked), ne(verdict, Verdict.TRANSMIT)), long),
+              set(looked, sub(looked, ne(looked, 0))),
+              ...nextPacket(1),
+            ],
+            "group",
+          ),
+        ]),
+        set(left, sub(left, group)),
+      ],
+      "packets",
+    ),
+  ];
 }
 
 /** Copies that chains have made of the packet, and of such copies: each has a verdict of its own. */
