@@ -263,8 +263,8 @@ export const DeviceFlag = {
  * A look-up gives the offset of a FIB entry, or 0. Whoever gives a table a structure of another shape stores 0 there, and whoever
  * adds a prefix makes `mask` as much shorter as it needs.
  *
- * `networks`, of IPv4: for the host alone, what it needs to change the table: the offset of the first FIB_ENTRY, then the network
- * address of each of the `prefixes` entries, which stand in a row.
+ * `networks`: for the host alone, what it needs to change the table: the offset of the first FIB_ENTRY, then the network address
+ * of each of the `prefixes` entries, which stand in a row: one word, or four, the most significant first.
  *
  * A table that has changed shares entries: prefixes that say the same have one (FibEntryFlag.IN_TRIE). Its prefixes are FIB_NODEs,
  * node n at `trie` + n * FIB_NODE_BYTES, the first `root`; `results` is where the offset of the entry of a number stands.

@@ -73,8 +73,9 @@ export interface NetManifest extends NetConfig {
   readonly routes: readonly OriginManifest[];
   /** Offsets in memory of the namespace's records (abi.ts). */
   readonly layout: { readonly net: number; readonly neighbours: number; readonly counters: number };
-  /** IPv4's rules, in order, as far as they decide by which device a gateway is reached. */
+  /** IPv4's rules, and IPv6's, in order, as far as they decide by which device a gateway is reached. */
   readonly gatewayRules: readonly GatewayRule[];
+  readonly gatewayRules6: readonly GatewayRule[];
   readonly chains: ChainsManifest;
   readonly cost: CostManifest;
 }
@@ -84,8 +85,8 @@ export interface GatewayRule {
   /** Asks for what no such flow has: does not match (with `not`: matches). */
   readonly never: boolean;
   readonly not: boolean;
-  /** Address as a number, and length. */
-  readonly to: readonly [number, number] | null;
+  /** A prefix. */
+  readonly to: string | null;
   /** ifindex; -1: of a device that there is not. */
   readonly oif: number | null;
   readonly l3mdev: boolean;
@@ -411,6 +412,19 @@ const mapField = record<MapField>({ type: text, bits: whole(1, 128) });
 
 const origin = record<OriginManifest>({ span: optional(pair), kernel: optional(text), file: optional(pair) });
 
+const gatewayRule = record<GatewayRule>({
+  never: flag,
+  not: flag,
+  to: nullOr(text),
+  oif: nullOr(whole(-1, U32)),
+  l3mdev: flag,
+  action: oneOf("lookup", "goto", "nop", "refuse"),
+  table: nullOr(u32),
+  target: nullOr(u32),
+  suppressPrefixLength: whole(-1, U32),
+  suppressIfGroup: whole(-1, U32),
+});
+
 const net = record<NetManifest>({
   name: text,
   devices: list(device),
@@ -437,20 +451,8 @@ const net = record<NetManifest>({
   ),
   rules: list(origin),
   routes: list(origin),
-  gatewayRules: list(
-    record<GatewayRule>({
-      never: flag,
-      not: flag,
-      to: nullOr(pair),
-      oif: nullOr(whole(-1, U32)),
-      l3mdev: flag,
-      action: oneOf("lookup", "goto", "nop", "refuse"),
-      table: nullOr(u32),
-      target: nullOr(u32),
-      suppressPrefixLength: whole(-1, U32),
-      suppressIfGroup: whole(-1, U32),
-    }),
-  ),
+  gatewayRules: list(gatewayRule),
+  gatewayRules6: list(gatewayRule),
   chains: record<ChainsManifest>({
     counters: list(record<ChainsManifest["counters"][number]>({ name: nullOr(text) })),
     sets: list(

@@ -84,7 +84,8 @@ function netManifest(own: NetLayout, index: number, { fibs, files, costs, image 
     tables: fibs.filter((fib) => fib.net === net.index).map((fib) => tableManifest(fib, own)),
     rules: origins(net.rules),
     routes: origins(net.routes),
-    gatewayRules: gatewayRules(net),
+    gatewayRules: gatewayRules(net, 4),
+    gatewayRules6: gatewayRules(net, 6),
     layout: { net: offset, neighbours, counters },
     chains: {
       counters: net.netfilter.counters.map(({ name }) => ({ name })),

@@ -297,21 +297,26 @@ function layoutTable(
   }
   const prefixes = fib.entries.map(({ prefix }, i) => ({ ...prefix, value: entries[i] }));
   const lpm = buildLpm(fib.family, prefixes, kind);
-  if (fib.family === 4)
-    image.words(offset, abi.TABLE, {
-      ...commonPrefix(fib),
-      networks: layoutNetworks(image, `${name} networks`, fib, entries),
-    });
+  image.words(offset, abi.TABLE, {
+    ...(fib.family === 4 ? commonPrefix(fib) : {}),
+    networks: layoutNetworks(image, `${name} networks`, fib, entries),
+  });
   return writeTable(image, name, offset, fib.table, lpm);
 }
 
 /** For whoever changes the table: where its entries are, and for which networks. */
-function layoutNetworks(image: ImageWriter, name: string, { entries }: Fib, offsets: readonly number[]): number {
-  const offset = image.reserve(name, 4 + 4 * entries.length);
-  image.view(offset, 4 + 4 * entries.length, (bytes) => {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+function layoutNetworks(image: ImageWriter, name: string, fib: Fib, offsets: readonly number[]): number {
+  const words = fib.family === 4 ? 1 : 4;
+  const bytes = 4 + 4 * words * fib.entries.length;
+  const offset = image.reserve(name, bytes);
+  image.view(offset, bytes, (at) => {
+    const view = new DataView(at.buffer, at.byteOffset, at.length);
     view.setUint32(0, offsets[0] ?? 0, true);
-    for (const [i, { prefix }] of entries.entries()) view.setUint32(4 + 4 * i, prefix.address as number, true);
+    for (const [i, { prefix }] of fib.entries.entries())
+      for (let word = 0; word < words; word++) {
+        const value = BigInt.asUintN(32, BigInt(prefix.address) >> BigInt(32 * (words - 1 - word)));
+        view.setUint32(4 + 4 * (i * words + word), Number(value), true);
+      }
   });
   return offset;
 }

@@ -88,6 +88,7 @@ const net: NetManifest = {
   routes: [{ span: [30, 44], file: [0, 7] }],
   layout: { net: 64, neighbours: 512, counters: 256 },
   gatewayRules: [],
+  gatewayRules6: [],
   chains: {
     counters: [{ name: null }, { name: "shared" }],
     sets: [{ name: "blocked", structure: "hash", elements: 12, map: null }],

@@ -59,24 +59,24 @@ export function devGetByIndex(context: Context): Proc {
 
 /** The value that a table's structure holds for an address (of IPv6 an offset), or 0. */
 const lpmLookup = (kind: LpmKind, family: Family, table: Operand, address: Operand): Expr =>
-  kind === "linear" && family === 4
-    ? call(SMALL_TABLE, [table, address])
+  kind === "linear"
+    ? call(smallTableName(family), [table, address])
     : call(lpmProcName(kind, family), [field(table, TABLE.image), address]);
 
-/** `lpm_small_table_4(table, address)`: of a table that is small, or was when it was compiled; one that grows becomes blocks. */
-export function smallTable(): Proc {
+/** `lpm_small_table_<family>(table, address)`: of a table that is small, or was when it was compiled; one that grows becomes blocks. */
+export function smallTable(family: Family): Proc {
   const image = field(table, TABLE.image);
   const body: Step[] = [
-    when(eq(field(table, TABLE.kind), LpmKind.linear), [ret(call(lpmProcName("linear", 4), [image, address]))]),
-    ret(call(lpmProcName("blocks", 4), [image, address])),
+    when(eq(field(table, TABLE.kind), LpmKind.linear), [ret(call(lpmProcName("linear", family), [image, address]))]),
+    ret(call(lpmProcName("blocks", family), [image, address])),
   ];
   return proc(
-    SMALL_TABLE,
+    smallTableName(family),
     { comment: "fib_table_lookup, longest match only", params: [table, address], result: "i32" },
     body,
   );
 }
-const SMALL_TABLE = "lpm_small_table_4";
+const smallTableName = (family: Family): string => `lpm_small_table_${family}`;
 
 export const tableLookup = (table: TableLayout | undefined, address: Operand, family: Family = 4): Expr =>
   table === undefined ? i32(0) : lpmLookup(table.kind, family, table.offset, address);

@@ -205,9 +205,9 @@ const kernelProcs = (context: Context): Proc[] =>
 export function sharedProcs(layout: Layout): Proc[] {
   const kindsOf = (tables: readonly TableLayout[]) => [...new Set(tables.map(({ kind }) => kind))];
   const kinds4 = new Set(kindsOf(layout.nets.flatMap(({ tables, addresses }) => [...tables.values(), addresses])));
-  // What a small table becomes when it grows.
-  if (kinds4.has("linear")) kinds4.add("blocks");
   const kinds6 = new Set(kindsOf(layout.nets.flatMap(({ tables6 }) => [...tables6.values()])));
+  // What a small table becomes when it grows.
+  for (const kinds of [kinds4, kinds6]) if (kinds.has("linear")) kinds.add("blocks");
   for (const family of lpmFamiliesOf(layout.nets.flatMap(({ netfilter }) => netfilter.sets)))
     (family === 4 ? kinds4 : kinds6).add("blocks");
   return [
@@ -223,7 +223,8 @@ export function sharedProcs(layout: Layout): Proc[] {
     ...linkProcs().map((built) => () => built),
     ...[kfreeSkb, icmpSendProc, icmpSendBesides, leaveProc, writeNextHop],
     ...[...kinds4].map((kind) => () => lpmProc(kind, 4)),
-    ...(kinds4.has("linear") ? [smallTable] : []),
+    ...(kinds4.has("linear") ? [() => smallTable(4)] : []),
+    ...(kinds6.has("linear") ? [() => smallTable(6)] : []),
     ...layout.shapes.map((shape) => () => lpmProc(shape.kind, 4, shape)),
     ...[...kinds6].map((kind) => () => lpmProc(kind, 6)),
   ].map((build) => build());
