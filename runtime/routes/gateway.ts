@@ -88,12 +88,13 @@ function goodHop(words: Uint32Array, alias: number, oif: number): number {
  * @param look looks into a table: "again" where there is none
  */
 export function rulesLookup(
-  { image: { words }, rules, kernel }: RulesContext,
+  { image, rules, kernel }: RulesContext,
   flow: { readonly destination: Ip; readonly oif: number },
   look: (table: number, oif: number) => Answer,
 ): Answer {
-  const read = (device: number, field: keyof typeof DEVICE): number => words[(device + DEVICE[field]) >>> 2];
-  const vrf = flow.oif === 0 ? 0 : l3mdevMaster(words, flow.oif);
+  // A table that is read for the first time may make the memory grow.
+  const read = (device: number, field: keyof typeof DEVICE): number => image.words[(device + DEVICE[field]) >>> 2];
+  const vrf = flow.oif === 0 ? 0 : l3mdevMaster(image.words, flow.oif);
   const oif = vrf === 0 ? flow.oif : kernel === "5.4" ? vrf : flow.oif === vrf ? 0 : flow.oif;
   for (let i = 0; i < rules.length; i++) {
     const rule = rules[i];
@@ -111,7 +112,7 @@ export function rulesLookup(
     const id = rule.table ?? (vrf === 0 ? null : read(vrf, "tableId"));
     const answer = id === null ? "again" : look(id, oif);
     if (answer === "again") continue;
-    if (isHit(answer) && suppresses(words, rule, answer)) continue;
+    if (isHit(answer) && suppresses(image.words, rule, answer)) continue;
     return answer;
   }
   return "again";
