@@ -363,7 +363,7 @@ function commonPrefix({ entries }: Fib): { network: number; mask: number } {
   const [first] = entries;
   const network = (first?.prefix.address ?? 0) as number;
   const differ = entries.reduce((bits, { prefix }) => bits | ((prefix.address as number) ^ network), 0);
-  const length = Math.min(Math.clz32(differ), ...entries.map(({ prefix }) => prefix.length));
+  const length = entries.reduce((shortest, { prefix }) => Math.min(shortest, prefix.length), Math.clz32(differ));
   const mask = mask4(length);
   return { network: (network & mask) >>> 0, mask };
 }

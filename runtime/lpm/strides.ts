@@ -48,7 +48,7 @@ const MAX_NS_PER_MIB = 2;
  * Of a root's cells so many see traffic: the rest is address space that nobody uses. Blocks below exist only where there are routes.
  * With it the splits of the full table stand in the order of their measured times, 20-4, 19-5, 18-6, 16-8 (src/EXPERIMENTS.md).
  */
-const ROOT_IN_USE = 0.5;
+const ROOT_IN_USE = 0.6;
 
 /** @param bytes of a level */
 const levelNs = (family: Family, isRoot: boolean, bytes: number, nsPerMib: number): number =>

@@ -91,6 +91,7 @@ function structures(columns: PrefixColumns): Field {
     contestants.push({ name: "linear, JavaScript", image: row, code: "javascript" });
   }
   if (columns.family === 4) {
+    contestants.push({ name: `${name} SIMD`, image: blocks, code: "simd" });
     const image = buildDir24(columns);
     contestants.push({ name: "dir24 x8", image, code: wasm(8) });
     contestants.push({ name: "dir24, JavaScript", image, code: "javascript" });
