@@ -137,6 +137,22 @@ export function commandLine(): CAC {
     .action(lazy(() => import("./commands/replay.ts")));
 
   cli
+    .command("bench <file>", "How fast a policy judges frames: of a capture, or drawn from its routes")
+    .option("--pcap <capture>", "Frames of a pcap or pcapng file; those to a host's address go to the device's")
+    .option("--traffic <kind>", "Else: uniform, in-prefix or zipf:S addresses", { default: "in-prefix" })
+    .option("-d, --device <name>", "Receives them; may be repeated (default: each that is up and has an address)")
+    .option("-n, --namespace <name>", "Which namespace of the file", { default: "host" })
+    .option("--frames <n>", "How many to draw", { default: 4096 })
+    .option("--seed <n>", "Of what is drawn", { default: 1 })
+    .option("--seconds <n>", "How long to measure", { default: 2 })
+    .option("--threads <n>", "Threads", { default: 1 })
+    .option(...KERNEL)
+    .option(...JSON_OUT)
+    .option(...COLOUR)
+    .example("  vrfc bench examples/seed.vrf --traffic zipf:1")
+    .action(lazy(() => import("./commands/bench.ts")));
+
+  cli
     .command("up <file>", "Forward between the real devices of this machine as a policy says (Linux, root)")
     .option("-n, --namespace <name>", "Which namespace of the file this machine is (default: the only one, else host)")
     .option(...CONTROL)
