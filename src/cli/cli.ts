@@ -157,6 +157,7 @@ export function commandLine(): CAC {
     .option("-n, --namespace <name>", "Which namespace of the file this machine is (default: the only one, else host)")
     .option(...CONTROL)
     .option("-O, --optimize <level>", "0, 1 or 2", { default: 2 })
+    .option("--threads <n>", "Threads that forward; each has the flows of its own", { default: 1 })
     .option(...KERNEL)
     .option(...COLOUR)
     .example("  vrfc up examples/seed.vrf\n  ping -I vrf 10.0.0.7")

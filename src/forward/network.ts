@@ -2,7 +2,7 @@
 import { deviceNamed, type Model, type Net, type Route } from "../../dsl/model.ts";
 import { formatIp, formatPrefix } from "../../runtime/net/ip.ts";
 import { formatMac } from "../../runtime/net/mac.ts";
-import { compileModel } from "../compile.ts";
+import { type BackEndOptions, compileModel } from "../compile.ts";
 import { type RealDevice, realDevice } from "./devices.ts";
 import type { Network } from "./forwarder.ts";
 import { mirror } from "./mirror.ts";
@@ -25,10 +25,10 @@ export async function networkOf(
   model: Model,
   net: Net,
   present: ReadonlyMap<string, RealDevice>,
-  level: 0 | 1 | 2,
+  options: Pick<BackEndOptions, "level" | "threads">,
 ): Promise<Network> {
   for (const device of present.values()) refuse(net, device);
-  const { artifact } = await compileModel(model, { level });
+  const { artifact } = await compileModel(model, options);
   return {
     module: await WebAssembly.compile(artifact),
     net: net.index,

@@ -9,11 +9,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Namespaces } from "./namespaces.ts";
 import { WIDER } from "./policies.ts";
-import { C, NODE, type Running, vrfcUp } from "./routers.ts";
+import { C, NODE, NODE_THREADS, type Running, vrfcUp } from "./routers.ts";
 import { type Delivered, TRAFFIC_ROUTES, Traffic, trafficObstacle } from "./traffic.ts";
 
 const LONG = process.env.VRFC_LONG === "1";
-const MEMORY_MS = LONG ? 120_000 : 6_000;
+const MEMORY_MS = LONG ? 120_000 : 4_000;
 const RELOAD_MS = LONG ? 60_000 : 4_000;
 /** Milliseconds in which even a busy machine has it running. */
 const START = 90_000;
@@ -21,7 +21,7 @@ const POLICY = WIDER + TRAFFIC_ROUTES;
 /** Packets a second that even a busy machine forwards. */
 const RATE = 10_000;
 
-for (const router of [NODE, C]) {
+for (const router of [NODE, NODE_THREADS, C]) {
   const why = router.obstacle() ?? trafficObstacle();
   describe.skipIf(why !== null)(`${router.name}${why === null ? "" : ` (${why})`}`, () => {
     const namespaces = new Namespaces();
@@ -109,9 +109,9 @@ const memory = (pid: number): number =>
   Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) * 1024;
 
 const why = NODE.obstacle() ?? trafficObstacle();
-test.skipIf(why !== null)(
-  `vrfc up: another policy every 100 ms for ${RELOAD_MS / 1000} s, and no packet is lost or goes astray${why === null ? "" : ` (${why})`}`,
-  async () => {
+test.skipIf(why !== null).each(["1", "2"])(
+  `vrfc up --threads %s: another policy every 100 ms for ${RELOAD_MS / 1000} s, and no packet is lost or goes astray${why === null ? "" : ` (${why})`}`,
+  async (threads) => {
     const namespaces = new Namespaces();
     const folder = mkdtempSync(join(tmpdir(), "vrfc-reload-"));
     const file = join(folder, "policy.vrf");
@@ -120,7 +120,7 @@ test.skipIf(why !== null)(
       namespaces.open();
       writeFileSync(file, POLICY);
       const traffic = new Traffic(folder);
-      const up = await vrfcUp(namespaces, file, join(folder, "control.sock"), "-O", "0");
+      const up = await vrfcUp(namespaces, file, join(folder, "control.sock"), "-O", "0", "--threads", threads);
       // Packets to a neighbour that is not known yet wait for it, but not many.
       expect(namespaces.ping("left", "10.0.1.7")).toContain("ttl=63");
       let done = false;

@@ -80,6 +80,12 @@ export const NODE: Router = {
   start: (namespaces, file) => vrfcUp(namespaces, file, `${file}.sock`),
 };
 
+export const NODE_THREADS: Router = {
+  name: "vrfc up --threads 2",
+  obstacle,
+  start: (namespaces, file) => vrfcUp(namespaces, file, `${file}.sock`, "--threads", "2"),
+};
+
 export const C: Router = {
   name: "forwarder in C",
   obstacle: () => obstacle() ?? translationObstacle(),

@@ -1,5 +1,5 @@
 /**
- * The seed's script with real namespaces: the machine's kernel has no VRF, and `vrfc up`, then the forwarder in C, is the router in the
+ * The seed's script with real namespaces: the machine's kernel has no VRF, and `vrfc up`, with one thread and with two, then the forwarder in C, is the router in the
  * middle. The system's own ping, traceroute and iperf3 ask.
  */
 import { spawnSync } from "node:child_process";
@@ -9,11 +9,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Namespaces, type Place } from "./namespaces.ts";
 import { WIDER } from "./policies.ts";
-import { C, KERNEL, NODE, type Running } from "./routers.ts";
+import { C, KERNEL, NODE, NODE_THREADS, type Running } from "./routers.ts";
 
 /** Milliseconds in which even a busy machine has it running. */
 const START = 90_000;
-const ROUTERS = [NODE, C].map((router) => ({ router, why: router.obstacle() }));
+const ROUTERS = [NODE, NODE_THREADS, C].map((router) => ({ router, why: router.obstacle() }));
 const without = (tool: string, option: string): boolean => spawnSync(tool, [option]).error !== undefined;
 const noTraceroute = without("traceroute", "--version");
 const noIperf = without("iperf3", "--version");

@@ -17,15 +17,18 @@ import { Supervisor } from "../../forward/supervisor.ts";
 import { unsupported } from "../../supported.ts";
 import { painter } from "../colour.ts";
 import { EXIT, UsageError } from "../io.ts";
-import { checkFile, choiceOption, colourOption, namespaceNamed, type PolicyOptions } from "../policy.ts";
+import { checkFile, choiceOption, colourOption, namespaceNamed, numberOption, type PolicyOptions } from "../policy.ts";
 
 export interface UpOptions extends PolicyOptions {
   readonly namespace?: string;
   readonly control?: string;
   readonly optimize: string | number;
+  readonly threads: string | number;
 }
 
 const HOST = "host";
+/** One for each processor is most that helps. */
+const MOST_UP_THREADS = 32;
 
 export async function run(file: string, options: UpOptions): Promise<number> {
   try {
@@ -60,10 +63,8 @@ async function up(file: string, options: UpOptions): Promise<number> {
       else resolve(EXIT.OK);
     });
   });
-  const supervisor = new Supervisor({
-    failed: (error) => ending.abort(error),
-    returned: () => void reload(),
-  });
+  const supervised = { failed: (error: Error) => ending.abort(error), returned: () => void reload() };
+  const supervisor = new Supervisor(supervised, threadsOption(options));
   let reloading: Promise<Answer> | null = null;
   let waiting: Promise<Answer> | null = null;
   /** One at a time; all who ask while one is under way get the answer of the one after it. */
@@ -136,9 +137,11 @@ async function prepare(
   const here = checked(file, { ...options, machine: { namespace: written.name, devices: present } });
   if ("errors" in here) return here;
   const net = here.model.nets[written.index];
-  const network = await networkOf(here.model, net, present, level);
+  const network = await networkOf(here.model, net, present, { level, threads: threadsOption(options) > 1 });
   return { name: net.name, devices: [...present.values()], network };
 }
+
+const threadsOption = ({ threads }: UpOptions): number => numberOption("threads", threads, 1, MOST_UP_THREADS);
 
 function checked(file: string, options: PolicyOptions): { readonly model: Model } | { readonly errors: string } {
   const { source, model, diagnostics } = checkFile(file, options);
