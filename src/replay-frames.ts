@@ -8,10 +8,11 @@ import { CHATTER_TYPES, hookWalk } from "../runtime/lab/hook-walk.ts";
 import type { Lab } from "../runtime/lab/lab.ts";
 import { foldChecksum, pseudoHeaderSum } from "../runtime/net/checksum.ts";
 import { EthernetView, EtherType } from "../runtime/net/ethernet.ts";
-import { IpProtocol } from "../runtime/net/ipv4.ts";
+import type { Ip } from "../runtime/net/ip.ts";
+import { IpProtocol, Ipv4View } from "../runtime/net/ipv4.ts";
 import { IPV6_HEADER_BYTES, Ipv6View, skipExtensionHeaders } from "../runtime/net/ipv6.ts";
 import { writeU16 } from "../runtime/net/wire.ts";
-import { Entry } from "../runtime/verdict.ts";
+import { Entry, Verdict } from "../runtime/verdict.ts";
 import { ROOT } from "./import/state.ts";
 import type { Frame, FrameAnswer, Scenario } from "./scenario.ts";
 
@@ -48,27 +49,56 @@ function arrival(event: LabEvent, root: number, lab: Lab, ports: ReadonlySet<str
 }
 
 /**
- * A TCP segment that a host sends of itself over IPv6 leaves its checksum to the device (CHECKSUM_PARTIAL, __tcp_v6_send_check), and a
- * veth to whoever reads it: what listens on the wire sees the sum of the pseudo header alone.
+ * Some TCP segments that a host sends of itself leave their checksum to the device (CHECKSUM_PARTIAL), and a veth to whoever reads it: what
+ * listens on the wire sees the sum of the pseudo header alone. Over IPv6 those of sockets (__tcp_v6_send_check), over IPv4 the resets of
+ * netfilter (nf_reject_ip_tcphdr_put).
  */
 function withPartialChecksum({ port, hex }: Frame, events: readonly LabEvent[]): Frame {
   const frame = Uint8Array.from(Buffer.from(hex, "hex"));
-  const { type, payload } = new EthernetView(frame);
-  const ip = new Ipv6View(payload);
-  if (type !== EtherType.IPV6 || ip.nextHeader !== IpProtocol.TCP || !wasSentHere(ip, events)) return { port, hex };
-  const sum = pseudoHeaderSum(ip.source, ip.destination, IpProtocol.TCP, ip.payloadLength);
-  writeU16(payload, IPV6_HEADER_BYTES + TCP_CHECKSUM, ~foldChecksum(sum));
+  const { payload } = new EthernetView(frame);
+  const ip = segmentIn(frame);
+  const rejected = events.some((event) => event.kind === "packet" && event.verdict === Verdict.TCP_RESET);
+  const isPartial =
+    ip !== null && ip.protocol === IpProtocol.TCP && rejected === (ip.headerBytes !== IPV6_HEADER_BYTES);
+  if (!isPartial || !wasSentHere(ip, events)) return { port, hex };
+  const sum = pseudoHeaderSum(ip.source, ip.destination, IpProtocol.TCP, ip.segment.length);
+  writeU16(payload, ip.headerBytes + TCP_CHECKSUM, ~foldChecksum(sum));
   return { port, hex: Buffer.from(frame).toString("hex") };
 }
 
 const TCP_CHECKSUM = 16;
 
-const wasSentHere = ({ source, destination, payload }: Ipv6View, events: readonly LabEvent[]): boolean =>
+interface Segment {
+  readonly source: Ip;
+  readonly destination: Ip;
+  readonly protocol: number;
+  readonly headerBytes: number;
+  /** What stands behind the IP header. */
+  readonly segment: Uint8Array;
+}
+
+function segmentIn(frame: Uint8Array): Segment | null {
+  const { type, payload } = new EthernetView(frame);
+  return type === EtherType.IPV4 || type === EtherType.IPV6 ? segmentOf(payload) : null;
+}
+
+function segmentOf(packet: Uint8Array): Segment | null {
+  if (packet[0] >>> 4 === 6) {
+    const { source, destination, nextHeader, payload } = new Ipv6View(packet);
+    return { source, destination, protocol: nextHeader, headerBytes: IPV6_HEADER_BYTES, segment: payload };
+  }
+  const ip = new Ipv4View(packet);
+  if (ip.check() !== null) return null;
+  const { source, destination, protocol, headerLength, payload } = ip;
+  return { source, destination, protocol, headerBytes: headerLength, segment: payload };
+}
+
+const wasSentHere = ({ source, destination, segment }: Segment, events: readonly LabEvent[]): boolean =>
   events.some((event) => {
     if (event.kind !== "packet" || event.entry !== Entry.OUTPUT) return false;
-    const sent = new Ipv6View(event.before);
-    const sameEnds = sent.version === 6 && sent.source === source && sent.destination === destination;
-    return sameEnds && Buffer.compare(sent.payload, payload) === 0;
+    const sent = segmentOf(event.before);
+    const sameEnds = sent !== null && sent.source === source && sent.destination === destination;
+    return sameEnds && Buffer.compare(sent.segment, segment) === 0;
   });
 
 /** IPv6's address resolution, and what else a host says unasked. */

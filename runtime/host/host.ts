@@ -29,7 +29,7 @@ import { decrementTtl, IPV4_HEADER_BYTES, IPV4_MAX_BYTES, Ipv4View, ipv4Packet }
 import { IPV6_HEADER_BYTES, Ipv6View, isMulticast6, NextHeader } from "../net/ipv6.ts";
 import { isGroup, type Mac, parseMac } from "../net/mac.ts";
 import type { Trace } from "../trace.ts";
-import { Entry, Verdict } from "../verdict.ts";
+import { DropReason, Entry, Verdict } from "../verdict.ts";
 import { type ArpStack, arpReceive, arpSolicit } from "./arp.ts";
 import type { NetConfig } from "./config.ts";
 import { deliver } from "./deliver.ts";
@@ -441,7 +441,8 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     const mayForward = this.devices.get(device)?.forwardsBroadcasts === true;
     const isDirected = new Ipv4View(packet).destination !== INADDR_BROADCAST;
     const isForwarded = received && routeType === RouteTypeCode.broadcast && isDirected && mayForward;
-    const cause = { packet, type, code, info, device, groupFrame, received, options };
+    const rejected = judged.reason === DropReason.NETFILTER_DROP;
+    const cause = { packet, type, code, info, device, groupFrame, received, rejected, options };
     icmpSend(this, { ...cause, routeType: isForwarded ? RouteTypeCode.unicast : routeType });
   }
 

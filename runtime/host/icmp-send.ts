@@ -110,6 +110,8 @@ export interface IcmpCause {
   readonly options: IpOptions | null;
   /** The packet came from outside, so that icmp_errors_use_inbound_ifaddr may choose the source. */
   readonly received: boolean;
+  /** A chain rejects the packet: the error is its, not the route's. */
+  readonly rejected?: boolean;
 }
 
 /** __icmp_send: tells the sender of a packet what became of it, unless that is forbidden. */
@@ -147,10 +149,11 @@ function mayAnswer(ip: Ipv4View, { groupFrame, routeType, packet }: IcmpCause): 
 }
 
 /** The errors of ip_error, which have a rate limit of their own. */
-const isRouteError = ({ type, code, received, routeType }: IcmpCause): boolean =>
+const isRouteError = ({ type, code, received, rejected = false, routeType }: IcmpCause): boolean =>
   type === IcmpType.DEST_UNREACH &&
   (code === Unreachable.NET || code === Unreachable.HOST || code === Unreachable.PKT_FILTERED) &&
   received &&
+  !rejected &&
   routeType !== RouteTypeCode.local;
 
 /** The address the packet was sent to, if it is ours; else 0: the route chooses. */

@@ -1,0 +1,35 @@
+/**
+ * What the random rule sets of other recordings have not, as a real kernel ran it (Debian's 6.1.192, `npm run kernel`): each way to
+ * reject, limits, header fields written, frames sent on and copied, marks from maps; every frame that left, and every counter.
+ */
+import { expect, test } from "vitest";
+import { replay } from "../../src/replay.ts";
+import { compareAnswers } from "../../src/replay-compare.ts";
+import { readScenarios } from "./recordings.ts";
+
+const scenarios = readScenarios("statements.json.gz");
+
+test("the rule set has what it is for, and every rule was met", () => {
+  const [{ nft, expect: kernel }] = scenarios;
+  for (const word of [
+    ...["tcp reset", "icmpx", "icmp host-prohibited", "icmpv6", "limit rate 2/second", "limit rate over"],
+    ...["dport set", "ttl set", "hoplimit set", "dscp set", "daddr set", "@th,16,16 set", "fwd to", "dup to", "vmap"],
+  ])
+    expect(nft?.r).toContain(word);
+  // But one: behind a `drop`.
+  expect(kernel?.counters?.r.filter(([packets]) => packets === 0)).toHaveLength(1);
+});
+
+test.each(["reference", "compiled"] as const)(
+  "%s sends the frames and counts as the kernel did",
+  async (engine) => {
+    const { counts, differences } = compareAnswers(scenarios, await replay(scenarios, { engine }));
+    expect(differences).toEqual([]);
+    expect(counts).toEqual([
+      { kind: "counters", same: 42, total: 42 },
+      { kind: "frames", same: 82, total: 82 },
+      { kind: "hooks of frames", same: 82, total: 82 },
+    ]);
+  },
+  120_000,
+);
