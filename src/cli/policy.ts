@@ -1,6 +1,5 @@
 /** What most commands start with: read a policy, check it, show what is wrong with it. */
 
-import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Diagnostic } from "../../dsl/diagnostic.ts";
 import { check, type Machine, parse, renderDiagnostics } from "../../dsl/index.ts";
@@ -10,6 +9,7 @@ import type { EngineKind } from "../engines.ts";
 import { unsupported } from "../supported.ts";
 import { type ColourChoice, painter } from "./colour.ts";
 import { readSource, UsageError } from "./io.ts";
+import { readRouteFile } from "./route-file.ts";
 
 export interface PolicyOptions {
   readonly kernel?: string | number;
@@ -51,11 +51,11 @@ export function modelOf(path: string, options: PolicyOptions, engine: EngineKind
   return model;
 }
 
-/** `routes from "FILE"` is relative to the policy. */
+/** `routes from "FILE"` is relative to the policy: text or an MRT dump, gzip or not. */
 export const readBeside =
   (path: string) =>
   (file: string): string =>
-    readFileSync(path === "-" ? file : resolve(dirname(path), file), "utf8");
+    readRouteFile(path === "-" ? file : resolve(dirname(path), file));
 
 /** `--kernel 6.1` arrives as a number. */
 export function kernelOption(value: string | number | undefined): KernelProfile | undefined {

@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME`: the one door to all benchmarks. */
 import { parseArgs } from "node:util";
+import { build } from "./build.ts";
 import { forward } from "./forward.ts";
 import { STREAMS, type Stream } from "./generate.ts";
 import { WrongAnswer } from "./harness.ts";
@@ -17,6 +18,7 @@ const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptio
   lookup6: { what: "the same for IPv6", run: lookup6 },
   small: { what: "tables of 1 to 16 routes: compares against blocks", run: small },
   strides: { what: "blocks: the split chosen against others", run: strides },
+  build: { what: "a table from its file and from parsed routes to a module that can be asked", run: build },
   packets: { what: "whole packets: 64-byte frames forwarded between the slaves of 4 VRFs, hot and cold", run: packets },
   threads: { what: "the same by 1 and by 2 workers over one memory, and by 2 that share nothing", run: threads },
   updates: { what: "route changes on a loaded module, and packets while 100,000 a second arrive", run: updates },
@@ -39,7 +41,7 @@ ${Object.entries(BENCHES)
   --quick        small tables, few addresses: does it run and answer right?
   --rounds N     timed rounds (default 9, quick 3)
   --seed N       of tables and addresses (default 1)
-  --routes FILE  on the routes of a file, not generated ones: "PREFIX NUMBER" a line, gzip or not; may be repeated
+  --routes FILE  on the routes of a file, not generated ones: "PREFIX NUMBER" a line or MRT, gzip or not; may be repeated
   --updates FILE updates: the changes of a file, "A PREFIX NUMBER" or "W PREFIX" a line, gzip or not; may be repeated
   --stream NAME  only these addresses: ${STREAMS.join(", ")}; may be repeated
   --slow         peers: also those that take minutes to build

@@ -1,30 +1,39 @@
-/** Routes from a file: `PREFIX NUMBER` a line, `#` begins a comment, gzip where the first bytes say so. */
-import { readFileSync } from "node:fs";
-import { gunzipSync } from "node:zlib";
+/** Routes from a file: `PREFIX NUMBER` a line (`#` begins a comment) or an MRT dump; gzip where the first bytes say so. */
 import { columnsOf, type PrefixColumns, sortColumns, wordsOf } from "../../runtime/lpm/columns.ts";
 import type { LpmEntry } from "../../runtime/lpm/lpm.ts";
-import { bitsOf, type Family, familyOf, network, parseIp } from "../../runtime/net/ip.ts";
+import { type Family, type Ip, network } from "../../runtime/net/ip.ts";
+import { readPlain } from "../../src/cli/route-file.ts";
+import { isMrt, MrtError, readMrt } from "../../src/import/mrt.ts";
+import { readRouteText } from "./route-text.ts";
 
 /** What is wrong with a file, with its line. */
 export class RoutesError extends Error {}
 
 /** @returns the routes of a family, sorted; of a prefix that stands there twice the last */
 export function readRoutes(path: string, family: Family): PrefixColumns {
-  const raw = readFileSync(path);
-  const text = (raw[0] === 0x1f && raw[1] === 0x8b ? gunzipSync(raw) : raw).toString("latin1");
+  const bytes = readPlain(path);
+  if (isMrt(bytes)) return withoutDoubles(sortColumns(mrtColumns(path, bytes, family)));
+  const columns = readRouteText(bytes, family, (line, words) => {
+    throw new RoutesError(`${path}:${line}: not a prefix and a number: ${words}`);
+  });
+  return withoutDoubles(sortColumns(columns));
+}
+
+/** Next hops are numbered as they appear, of both families. */
+function mrtColumns(path: string, bytes: Uint8Array, family: Family): PrefixColumns {
   const entries: LpmEntry[] = [];
-  let number = 0;
-  for (let at = 0; at < text.length; number++) {
-    const end = text.indexOf("\n", at);
-    const line = text.slice(at, end < 0 ? text.length : end);
-    at = end < 0 ? text.length : end + 1;
-    const words = line.replace(/#.*/, "").trim();
-    if (words === "") continue;
-    const entry = parseRoute(words);
-    if (entry === null) throw new RoutesError(`${path}:${number + 1}: not a prefix and a number: ${words}`);
-    if (familyOf(entry.address) === family) entries.push(entry);
+  const hops = new Map<Ip, number>();
+  try {
+    readMrt(bytes, (route) => {
+      const value = hops.get(route.via) ?? hops.size + 1;
+      hops.set(route.via, value);
+      if (route.family === family) entries.push({ ...route, address: network(route.address, route.length), value });
+    });
+  } catch (error) {
+    if (error instanceof MrtError) throw new RoutesError(`${path}: ${error.message}`);
+    throw error;
   }
-  return withoutDoubles(sortColumns(columnsOf(family, entries)));
+  return columnsOf(family, entries);
 }
 
 /** Of equal prefixes side by side the last: sorting kept their order. */
@@ -35,6 +44,7 @@ function withoutDoubles({ family, words, lengths, values }: PrefixColumns): Pref
     for (let w = 0; w < width; w++) if (words[i * width + w] !== words[(i + 1) * width + w]) return true;
     return false;
   };
+  if (lengths.every((_, i) => last(i))) return { family, words, lengths, values };
   const kept = (_: number, i: number): boolean => last(i);
   return {
     family,
@@ -42,15 +52,4 @@ function withoutDoubles({ family, words, lengths, values }: PrefixColumns): Pref
     lengths: lengths.filter(kept),
     values: values.filter(kept),
   };
-}
-
-function parseRoute(words: string): LpmEntry | null {
-  const [prefix, number, ...rest] = words.split(/\s+/);
-  const [ip, bits, ...more] = prefix.split("/");
-  const address = parseIp(ip);
-  const [length, value] = [Number(bits), Number(number)];
-  if (address === null || rest.length > 0 || more.length > 0 || !(value >= 1 && value < 2 ** 31)) return null;
-  if (!Number.isInteger(value) || !Number.isInteger(length) || length < 0) return null;
-  if (length > bitsOf(familyOf(address)) || network(address, length) !== address) return null;
-  return { address, length, value };
 }
