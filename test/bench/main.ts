@@ -46,6 +46,7 @@ ${Object.entries(BENCHES)
   --stream NAME  only these addresses: ${STREAMS.join(", ")}; may be repeated
   --slow         peers: also those that take minutes to build
   --out FOLDER   plot: where the charts go (default docs)
+  --peers        packets: beside XDP programs; needs root, clang, gcc, libbpf-dev, iproute2
   --help         this
 
 Answers are compared with a reference before anything is timed; a difference ends the run with status 1.`;
@@ -66,6 +67,7 @@ function parseCommandLine(args: string[]) {
         updates: { type: "string", multiple: true, default: [] },
         stream: { type: "string", multiple: true, default: [] },
         slow: { type: "boolean", default: false },
+        peers: { type: "boolean", default: false },
         out: { type: "string", default: "docs" },
         help: { type: "boolean", short: "h", default: false },
       },
@@ -110,6 +112,7 @@ async function main(args: string[]): Promise<number> {
     updates: values.updates,
     streams: values.stream.length > 0 ? values.stream.map(streamOf) : STREAMS,
     slow: values.slow,
+    peers: values.peers,
     progress: process.stderr.isTTY ? (what) => process.stderr.write(`\r\x1b[K${what}`) : () => {},
   };
   const report = await bench.run(options);

@@ -16,6 +16,8 @@ export interface BenchOptions {
   readonly streams: readonly Stream[];
   /** Build the peers that take minutes to. */
   readonly slow: boolean;
+  /** packets: beside XDP programs. */
+  readonly peers: boolean;
   /** A word on what is being measured, where somebody watches. */
   readonly progress: (what: string) => void;
 }
