@@ -1,9 +1,9 @@
 /**
  * `forward`: real packets between the two neighbours of a router, in network namespaces on veth pairs: the kernel's own forwarding, the
- * forwarder in C, and `vrfc up`. One generator (test/forward/traffic.c) sends UDP packets of 256 flows one way, numbers them, and counts
+ * forwarder in C, and `vrfc up` with one thread and with two. One generator (test/forward/traffic.c) sends UDP packets of 256 flows one way, numbers them, and counts
  * what arrives, whole and at the right end.
  *
- *   left --veth-- router --veth-- right        three such, one for each router, so that rounds run in turn
+ *   left --veth-- router --veth-- right        one such for each router, so that rounds run in turn
  *
  * The generator's two threads, the kernel's work for the veths, and the router share the machine's cores: on few of them a router's
  * rate says how it does beside the generator, not what it could do alone.
@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Namespaces } from "../forward/namespaces.ts";
 import { SEED_ROUTER } from "../forward/policies.ts";
-import { C, KERNEL, NODE, type Router, type Running } from "../forward/routers.ts";
+import { C, FULL, KERNEL, NODE, NODE_THREADS, type Router, type Running } from "../forward/routers.ts";
 import { TRAFFIC_ROUTES, Traffic, trafficObstacle } from "../forward/traffic.ts";
 import { type Measurement, median, WrongAnswer } from "./harness.ts";
 import type { BenchOptions, Group, Report } from "./report.ts";
@@ -44,7 +44,7 @@ export async function forward(options: BenchOptions): Promise<Report> {
   const lanes: Lane[] = [];
   try {
     const traffic = new Traffic(folder);
-    for (const router of [KERNEL, C, NODE]) {
+    for (const router of [KERNEL, C, NODE, NODE_THREADS]) {
       const why = router.obstacle();
       if (why !== null) notes.push(`${router.name}: ${why}`);
       else {
@@ -74,7 +74,7 @@ class Lane {
       namespaces.open();
       const file = join(folder, `${router.name.replaceAll(" ", "-")}.vrf`);
       writeFileSync(file, SEED_ROUTER + TRAFFIC_ROUTES);
-      const running = await router.start(namespaces, file);
+      const running = await router.start(namespaces, file, FULL);
       if (router === KERNEL)
         for (const [net, hop] of [
           ["198.18.0.0/16", "10.0.1.7"],
@@ -104,9 +104,14 @@ class Lane {
     milliseconds: number,
   ): Promise<{ readonly received: number; readonly loss: number }> {
     const load = { bytes: size - CHECK_SEQUENCE, rate, milliseconds, ways: 1 } as const;
-    const { sent, received, inTime, seconds, strange, duplicates } = await this.#traffic.load(this.#namespaces, load);
-    if (strange + duplicates > 0)
-      throw new WrongAnswer(`${this.router.name}: ${strange} packets went astray, ${duplicates} came twice`);
+    const { sent, received, inTime, seconds, strange, duplicates, reordered } = await this.#traffic.load(
+      this.#namespaces,
+      load,
+    );
+    if (strange + duplicates + reordered > 0)
+      throw new WrongAnswer(
+        `${this.router.name}: ${strange} packets went astray, ${duplicates} came twice, ${reordered} too late`,
+      );
     return { received: inTime / seconds, loss: (sent - received) / sent };
   }
 

@@ -7,9 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ask } from "../../src/forward/control.ts";
+import type { DeviceCounters } from "../../src/forward/counters.ts";
 import { Namespaces } from "./namespaces.ts";
 import { WIDER } from "./policies.ts";
-import { C, NODE, NODE_THREADS, type Running, vrfcUp } from "./routers.ts";
+import { C, NODE, NODE_THREADS, QUICK, type Running, vrfcUp } from "./routers.ts";
 import { type Delivered, TRAFFIC_ROUTES, Traffic, trafficObstacle } from "./traffic.ts";
 
 const LONG = process.env.VRFC_LONG === "1";
@@ -34,7 +36,7 @@ for (const router of [NODE, NODE_THREADS, C]) {
       namespaces.open();
       writeFileSync(file, POLICY);
       traffic = new Traffic(folder);
-      running = await router.start(namespaces, file);
+      running = await router.start(namespaces, file, QUICK);
     }, START);
     afterAll(async () => {
       running?.kill("SIGKILL");
@@ -91,7 +93,7 @@ for (const router of [NODE, NODE_THREADS, C]) {
         running.kill("SIGKILL");
         expect(await running.ended).toBeNull();
         expect(namespaces.ip("router", "-br link")).not.toMatch(/^vrf/m);
-        running = await router.start(namespaces, file);
+        running = await router.start(namespaces, file, QUICK);
         forwards();
         expect(namespaces.ping("router", "10.0.0.7", "-I", "vrf")).toContain("ttl=64");
       },
@@ -100,9 +102,18 @@ for (const router of [NODE, NODE_THREADS, C]) {
   });
 }
 
-/** Every packet came once, to where it was sent. */
-const expectAll = ({ sent, received, strange, duplicates, unseen }: Delivered): void =>
-  expect({ received, strange, duplicates, unseen }).toEqual({ received: sent, strange: 0, duplicates: 0, unseen: 0 });
+/** Every packet came once, to where it was sent, and in its flow's order. */
+const expectAll = ({ sent, received, strange, duplicates, reordered, unseen }: Delivered): void =>
+  expect({ received, strange, duplicates, reordered, unseen }).toEqual({
+    received: sent,
+    strange: 0,
+    duplicates: 0,
+    reordered: 0,
+    unseen: 0,
+  });
+
+const total = (devices: readonly DeviceCounters[], counter: string): number =>
+  devices.reduce((sum, device) => sum + device[counter as "rxPackets"], 0);
 
 /** Bytes of a process that are in memory. */
 const memory = (pid: number): number =>
@@ -120,7 +131,8 @@ test.skipIf(why !== null).each(["1", "2"])(
       namespaces.open();
       writeFileSync(file, POLICY);
       const traffic = new Traffic(folder);
-      const up = await vrfcUp(namespaces, file, join(folder, "control.sock"), "-O", "0", "--threads", threads);
+      const control = join(folder, "control.sock");
+      const up = await vrfcUp(namespaces, file, control, "-O", "0", "--threads", threads);
       // Packets to a neighbour that is not known yet wait for it, but not many.
       expect(namespaces.ping("left", "10.0.1.7")).toContain("ttl=63");
       let done = false;
@@ -134,7 +146,14 @@ test.skipIf(why !== null).each(["1", "2"])(
         up.kill("SIGHUP");
         await sleep(100);
       }
-      expectAll(await load);
+      const delivered = await load;
+      expectAll(delivered);
+      // What was counted stays, of all threads and policies.
+      const { devices, verdicts } = (await ask(control, { command: "counters" })).reading!;
+      for (const sum of [verdicts.TRANSMIT, ...["rxPackets", "txPackets"].map((counter) => total(devices, counter))]) {
+        expect(sum).toBeGreaterThanOrEqual(delivered.sent);
+        expect(sum).toBeLessThan(delivered.sent + 200);
+      }
       const exchanged = up.out.split("reloaded").length - 1;
       console.info(`policies exchanged in ${RELOAD_MS / 1000} s: ${exchanged}`);
       expect(exchanged).toBeGreaterThan(RELOAD_MS / 2000);

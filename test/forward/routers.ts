@@ -13,8 +13,17 @@ export interface Router {
   /** Why it cannot be had here; null: it can. */
   obstacle(): string | null;
   /** Forwards in the router's namespace as the file says. */
-  start(namespaces: Namespaces, file: string): Promise<Running>;
+  start(namespaces: Namespaces, file: string, effort: Effort): Promise<Running>;
 }
+
+/** What is spent on the program before it runs: levels of vrfc and of the C compiler. */
+export interface Effort {
+  readonly vrfc: 0 | 2;
+  readonly c: "-O1" | "-O2";
+}
+/** For tests, which start many and send little. */
+export const QUICK: Effort = { vrfc: 0, c: "-O1" };
+export const FULL: Effort = { vrfc: 2, c: "-O2" };
 
 /** A process that forwards. */
 export interface Running {
@@ -77,22 +86,23 @@ export async function vrfcUp(
 export const NODE: Router = {
   name: "vrfc up",
   obstacle,
-  start: (namespaces, file) => vrfcUp(namespaces, file, `${file}.sock`),
+  start: (namespaces, file, effort) => vrfcUp(namespaces, file, `${file}.sock`, "-O", `${effort.vrfc}`),
 };
 
 export const NODE_THREADS: Router = {
   name: "vrfc up --threads 2",
   obstacle,
-  start: (namespaces, file) => vrfcUp(namespaces, file, `${file}.sock`, "--threads", "2"),
+  start: (namespaces, file, effort) =>
+    vrfcUp(namespaces, file, `${file}.sock`, "-O", `${effort.vrfc}`, "--threads", "2"),
 };
 
 export const C: Router = {
   name: "forwarder in C",
   obstacle: () => obstacle() ?? translationObstacle(),
-  start: async (namespaces, file) => {
+  start: async (namespaces, file, effort) => {
     const folder = mkdtempSync(join(tmpdir(), "vrfc-forwarder-c-"));
-    const { artifact, model } = await compile({ name: file, text: readFileSync(file, "utf8") });
-    makeTranslated(folder, { wasm: artifact!, names: cNetwork(model!) }, "-O2", "forwarder");
+    const { artifact, model } = await compile({ name: file, text: readFileSync(file, "utf8") }, { level: effort.vrfc });
+    makeTranslated(folder, { wasm: artifact!, names: cNetwork(model!) }, effort.c, "forwarder");
     const running = new Program(namespaces, join(folder, "forwarder"), "-n", "host");
     void running.ended.then(() => rmSync(folder, { recursive: true }));
     await running.said("forwarding for namespace host");

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Namespaces, type Place } from "./namespaces.ts";
 import { WIDER } from "./policies.ts";
-import { C, KERNEL, NODE, NODE_THREADS, type Running } from "./routers.ts";
+import { C, KERNEL, NODE, NODE_THREADS, QUICK, type Running } from "./routers.ts";
 
 /** Milliseconds in which even a busy machine has it running. */
 const START = 90_000;
@@ -46,7 +46,7 @@ for (const { router, why } of ROUTERS)
       namespaces.ip("left", "addr add 2.2.2.2/32 dev lo");
       const file = join(folder, "policy.vrf");
       writeFileSync(file, WIDER);
-      running = await router.start(namespaces, file);
+      running = await router.start(namespaces, file, QUICK);
     }, START);
     afterAll(async () => {
       running?.kill("SIGKILL");
@@ -117,7 +117,8 @@ for (const { router, why } of ROUTERS)
       ["10.0.1.7", "10.0.0.1"],
       ["2001:db8:1::7", "2001:db8::1"],
     ])("traceroute to %s%s", (to, router) => {
-      const { out } = namespaces.run("left", "traceroute", "-n", "-w2", "-q2", to);
+      // One by one: hosts limit how many errors they send.
+      const { out } = namespaces.run("left", "traceroute", "-n", "-w2", "-q2", "-N1", to);
       const hops = out
         .split("\n")
         .slice(1, 3)
@@ -141,7 +142,7 @@ for (const { router, why } of ROUTERS)
       }
     });
     test.skipIf(noIperf)("iperf3 through the kernel, for comparison", async () => {
-      const kernel = await KERNEL.start(namespaces, "");
+      const kernel = await KERNEL.start(namespaces, "", QUICK);
       for (const to of FAR) rates.push(`kernel to ${to} ${gigabits(await tcpRate(namespaces, to))}`);
       kernel.kill("SIGTERM");
       console.info(`TCP, ${router.name}: ${rates.join(", ")}`);

@@ -51,7 +51,9 @@ struct end {
 static struct end ends[ENDS];
 /* One bit for each packet sent, set when it arrives. */
 static uint8_t *arrived;
-static uint64_t arrived_bits, duplicates;
+static uint64_t arrived_bits, duplicates, reordered;
+/* Of each end and flow, the number that came last, and one. */
+static uint64_t latest[ENDS][FLOWS];
 static volatile bool done;
 
 static void fail(const char *what) {
@@ -140,6 +142,9 @@ static void count_frame(struct end *end, const uint8_t *frame, uint32_t length) 
   }
   if (arrived[number / 8] & 1 << number % 8) duplicates++;
   else end->received++;
+  uint64_t *last = &latest[from][number % FLOWS];
+  if (number < *last) reordered++;
+  *last = number + 1;
   arrived[number / 8] |= (uint8_t)(1 << number % 8);
 }
 
@@ -238,9 +243,10 @@ static void run_load(char **words) {
   if (arrived == NULL || pthread_create(&receiver, NULL, receive, NULL) != 0) fail("receiver");
   load((uint32_t)strtoul(words[6], NULL, 10), strtoull(words[7], NULL, 10), milliseconds, atoi(words[9]));
   pthread_join(receiver, NULL);
-  printf(",\"received\":%llu,\"strange\":%llu,\"duplicates\":%llu,\"unseen\":%llu}\n",
+  printf(",\"received\":%llu,\"strange\":%llu,\"duplicates\":%llu,\"reordered\":%llu,\"unseen\":%llu}\n",
          (unsigned long long)(ends[0].received + ends[1].received), (unsigned long long)(ends[0].strange + ends[1].strange),
-         (unsigned long long)duplicates, (unsigned long long)(ring_drops(&ends[0]) + ring_drops(&ends[1])));
+         (unsigned long long)duplicates, (unsigned long long)reordered,
+         (unsigned long long)(ring_drops(&ends[0]) + ring_drops(&ends[1])));
 }
 
 /* ---- lengths */

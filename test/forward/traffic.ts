@@ -16,6 +16,8 @@ export interface Delivered {
   /** Packets at the wrong end, or not as a router should leave them. */
   readonly strange: number;
   readonly duplicates: number;
+  /** Packets that came after a later one of their flow. */
+  readonly reordered: number;
   /** Frames that arrived when the counting program was behind. */
   readonly unseen: number;
 }
