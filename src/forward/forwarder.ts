@@ -144,9 +144,12 @@ export class Forwarder implements Rest {
 
   /** Undoes all that was done to the machine. */
   close(): void {
-    this.#team.stop();
-    applySettings(this.#loaded?.settings ?? [], []);
-    this.#ports.close();
+    try {
+      this.#team.stop();
+    } finally {
+      applySettings(this.#loaded?.settings ?? [], []);
+      this.#ports.close();
+    }
   }
 
   get #now(): Loaded {

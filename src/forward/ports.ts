@@ -78,11 +78,13 @@ export class Ports {
   #byIfindex: (Port | undefined)[] = [];
   #sideByIfindex: (Side | undefined)[] = [];
   #poll: Poll<Port | Side | Wake>;
-
-  /** Told by other threads that they want something. */
   readonly #wake: Wake | null;
 
-  /** @param capacity frames that a port sends at once @param threads that have a socket of each device */
+  /**
+   * @param capacity frames that a port sends at once
+   * @param threads that have a socket of each device
+   * @param wake is waited for too, null: nobody wakes this thread
+   */
   constructor(native: Native, capacity: number, threads: number, wake: Wake | null) {
     this.#native = native;
     this.#capacity = capacity;
@@ -91,9 +93,6 @@ export class Ports {
     this.#poll = new Poll(native, []);
   }
 
-  get all(): Iterable<Port> {
-    return this.#ports.values();
-  }
   /** By the network's ifindex. */
   port(ifindex: number): Port | undefined {
     return this.#byIfindex[ifindex];

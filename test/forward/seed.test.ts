@@ -131,6 +131,19 @@ for (const { router, why } of ROUTERS)
       expect(rate).toBeGreaterThan(0);
       rates.push(`to ${to} ${gigabits(rate)}`);
     });
+    test("a device that the file does not name stays the kernel's", () => {
+      namespaces.ip("router", `link add other type veth peer name veth3 netns ${namespaces.name("left")}`);
+      for (const [place, device, address] of [
+        ["router", "other", "192.0.2.129/25"],
+        ["left", "veth3", "192.0.2.130/25"],
+      ] as const) {
+        namespaces.ip(place, `addr add ${address} dev ${device}`);
+        namespaces.ip(place, `link set ${device} up`);
+      }
+      expect(ping("left", "192.0.2.129")).toContain("64 bytes from 192.0.2.129: icmp_seq=1 ttl=64");
+      expect(ping("router", "192.0.2.130")).toContain("64 bytes from 192.0.2.130: icmp_seq=1 ttl=64");
+      namespaces.ip("router", "link del other");
+    });
     test("SIGTERM: it ends, and all that was done to the machine is undone", async () => {
       running.kill("SIGTERM");
       expect(await running.ended).toBe(0);

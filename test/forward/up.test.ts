@@ -142,6 +142,11 @@ describe.skipIf(why !== null)(`vrfc up${why === null ? "" : ` (${why})`}`, () =>
       out: "vrfc: no device eth99 on this machine, in this network namespace\n",
     });
   });
+  test("a number of threads that there cannot be is refused", async () => {
+    const { status, out } = await vrfc("up", file, "--threads", "0");
+    expect(status).toBe(2);
+    expect(out).toContain("--threads");
+  });
   test("SIGTERM: all that was done to the machine is undone", async () => {
     up.kill("SIGTERM");
     expect(await up.ended).toBe(0);

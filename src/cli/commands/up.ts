@@ -48,6 +48,7 @@ interface Prepared {
 
 async function up(file: string, options: UpOptions): Promise<number> {
   if (file === "-") throw new UsageError("up needs a file that it can read again: not standard input");
+  const threads = threadsOption(options);
   const native = await loadNative();
   const first = await prepare(native, file, options, { demanding: true });
   if ("errors" in first) {
@@ -64,7 +65,7 @@ async function up(file: string, options: UpOptions): Promise<number> {
     });
   });
   const supervised = { failed: (error: Error) => ending.abort(error), returned: () => void reload() };
-  const supervisor = new Supervisor(supervised, threadsOption(options));
+  const supervisor = new Supervisor(supervised, threads);
   let reloading: Promise<Answer> | null = null;
   let waiting: Promise<Answer> | null = null;
   /** One at a time; all who ask while one is under way get the answer of the one after it. */
