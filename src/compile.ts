@@ -21,6 +21,7 @@ import { buildFib } from "./fib/build.ts";
 import type { Fib } from "./fib/fib.ts";
 import { printFibs } from "./fib/print.ts";
 import { type Layout, layout, printLayout } from "./layout.ts";
+import type { ClassifierOptions } from "./netfilter/classifier/layout.ts";
 import { buildPlan } from "./plan/build/index.ts";
 import { worker } from "./plan/build/skb.ts";
 import type { Plan } from "./plan/ir.ts";
@@ -38,6 +39,8 @@ export interface BackEndOptions {
   readonly level?: Level;
   /** Forces one look-up structure for all tables; absent: chosen by size. */
   readonly lpm?: LpmKind;
+  /** Which lists of rules become classifiers; absent: by their length. */
+  readonly classifiers?: ClassifierOptions;
   /** false: without the short way (plan/build/fast_forward.ts), to be held against. */
   readonly fast?: boolean;
   /** A module for several threads, whose memory is shared (runtime/threads.ts); absent: one that imports nothing. */
@@ -80,10 +83,10 @@ export async function compile(source: Source, options: CompileOptions = {}): Pro
 /** The stages behind the checker. */
 export async function compileModel(
   model: Model,
-  { level = 2, lpm, fast = true, threads = false }: BackEndOptions = {},
+  { level = 2, fast = true, threads = false, ...structures }: BackEndOptions = {},
 ): Promise<CompiledModel> {
   const fibs = buildFib(model);
-  const image = layout(model, fibs, lpm === undefined ? {} : { lpm });
+  const image = layout(model, fibs, structures);
   const built = valid(buildPlan(model, image, { threads }));
   // Traces are taken of single packets: inlining them would cost more than it ever saves.
   const plan = valid(optimize(built, level === 0 ? 0 : 1));

@@ -21,6 +21,7 @@ import type { Fib, FibAlias, FibHop } from "./fib/fib.ts";
 import { inetSelectAddr } from "./fib/source.ts";
 import { ImageWriter, type Region } from "./image-writer.ts";
 import { type LpmShape, lpmProcName, shapeOf } from "./lpm/emit.ts";
+import { type ClassifierOptions, type Classifiers, layoutClassifiers } from "./netfilter/classifier/layout.ts";
 import { layoutFilterState, layoutSets, type NetfilterLayout, type SetLayout } from "./netfilter/layout.ts";
 import { joined_groups } from "./reference/ipv6/mcast.ts";
 import { sourceFilter } from "./source-filter.ts";
@@ -73,6 +74,8 @@ export interface TableLayout {
 export interface LayoutOptions {
   /** Forces one look-up structure for all tables that it can hold; absent: chosen by size. */
   readonly lpm?: LpmKind;
+  /** Which lists of rules become classifiers; absent: by their length. */
+  readonly classifiers?: ClassifierOptions;
 }
 
 export function layout(model: Model, fibs: readonly Fib[], options: LayoutOptions = {}): Layout {
@@ -85,8 +88,11 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
   });
   const networks = image.bytes();
   const sets = fixed.map(({ net }) => layoutSets(image, titleOf(net), net.netfilter));
+  const classifiers = fixed.map(({ net }) =>
+    layoutClassifiers(image, titleOf(net), net.netfilter, options.classifiers),
+  );
   const worker = image.reserve("trace region of a thread", abi.WORKER_BYTES);
-  const nets = fixed.map((net, i) => layoutState(image, net, sets[i]));
+  const nets = fixed.map((net, i) => layoutState(image, net, { sets: sets[i], classifiers: classifiers[i] }));
   const shapes = commonShapes(image, nets);
   const heap = image.end();
   image.words(0, abi.IMAGE, {
@@ -164,7 +170,11 @@ function layoutNet(
 }
 
 /** What packets leave behind: each thread has it for itself (abi.ts). */
-function layoutState(image: ImageWriter, fixed: FixedLayout, sets: readonly SetLayout[]): NetLayout {
+function layoutState(
+  image: ImageWriter,
+  fixed: FixedLayout,
+  lists: { readonly sets: readonly SetLayout[]; readonly classifiers: Classifiers },
+): NetLayout {
   const name = titleOf(fixed.net);
   const counters = image.reserve(`${name} counters`, abi.COUNTERS_BYTES);
   const state = layoutFilterState(image, name, fixed.net.netfilter);
@@ -173,7 +183,7 @@ function layoutState(image: ImageWriter, fixed: FixedLayout, sets: readonly SetL
     filterState: state.counters,
     filterStateBytes: state.stateBytes,
   });
-  return { ...fixed, counters, netfilter: { space: "image", ...state, sets } };
+  return { ...fixed, counters, netfilter: { space: "image", ...state, ...lists } };
 }
 
 /** Words of the index for each device, at the most: numbers are mostly given in a row. */

@@ -26,10 +26,12 @@ import { buildFib } from "./fib/build.ts";
 import { ImageWriter } from "./image-writer.ts";
 import { layout } from "./layout.ts";
 import { limitsOf } from "./limits.ts";
+import { type ClassifierOptions, LANES, layoutClassifiers } from "./netfilter/classifier/layout.ts";
 import { layoutFilterState, layoutSets, type NetfilterLayout } from "./netfilter/layout.ts";
 import { expressionsOfStep, leadsTo, reached, stepsOf } from "./netfilter/reach.ts";
 import { networksDigest } from "./networks.ts";
-import { type Attachable, buildProgramPlan } from "./plan/build/program_module.ts";
+import { LOOK_AHEAD } from "./plan/build/netfilter/look_ahead.ts";
+import { type Attachable, attachedAlone, buildProgramPlan } from "./plan/build/program_module.ts";
 import { planCost } from "./plan/cost.ts";
 import type { Plan } from "./plan/ir.ts";
 import { type Level, optimize, withoutTrace } from "./plan/optimize.ts";
@@ -51,6 +53,7 @@ export interface ProgramOptions {
   readonly level?: Level;
   /** As of the module that it is attached to. */
   readonly lpm?: LpmKind;
+  readonly classifiers?: ClassifierOptions;
 }
 
 /**
@@ -60,7 +63,7 @@ export interface ProgramOptions {
 export async function compileProgram(
   model: Model,
   which: string,
-  { level = 2, lpm }: ProgramOptions = {},
+  { level = 2, lpm, classifiers }: ProgramOptions = {},
 ): Promise<CompiledProgram> {
   const { net, what } = find(model, which);
   const { netfilter } = model.nets[net];
@@ -77,6 +80,7 @@ export async function compileProgram(
     space: "state",
     ...layoutFilterState(state, which, used),
     sets: layoutSets(state, which, used, "state"),
+    classifiers: layoutClassifiers(state, which, { ...used, ...attachedAlone(what) }, classifiers, "state"),
   };
   const fibs = buildFib(model);
   const image = layout(model, fibs, lpm === undefined ? {} : { lpm });
@@ -118,12 +122,16 @@ export async function compileProgram(
     copies: steps.some(({ kind }) => kind === "dup"),
     state: { bytes: bytes.length, counters: own.counters },
     counters: netfilter.counters.map(({ name }) => ({ name })),
-    cost: Math.max(...(entries ?? [`xdp.${net}`]).map((entry) => costs.get(entry)!)),
+    cost: Math.max(...(entries ?? [`xdp.${net}`]).map((entry) => costs.get(entry)!)) + aheadShare(costs, net),
   };
   const json = new TextEncoder().encode(JSON.stringify(manifest));
   const artifact = customSection(customSection(module.wasm, PROGRAM_SECTION, json), STATE_SECTION, bytes);
   return { artifact, manifest, plan, state: bytes, wat: module.wat };
 }
+
+/** What is looked up ahead for several frames at once counts for each as a share of it. */
+const aheadShare = (costs: ReadonlyMap<string, number>, net: number): number =>
+  Math.ceil((costs.get(`${LOOK_AHEAD}.${net}`) ?? 0) / LANES);
 
 const STATE_MARGIN = 64;
 /** As the main module's (src/compile.ts). */

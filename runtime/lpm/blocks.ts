@@ -70,12 +70,14 @@ export interface BlockShape {
 export interface BlockOptions {
   /** Bits of each level, the longest prefix's length in sum at least; null or absent: the cheapest by chooseStrides. */
   readonly strides?: readonly number[] | null;
+  /** Bytes to stay within, if there is such a split; absent: a full table's (strides.ts). */
+  readonly budget?: number;
 }
 
 export function buildBlocks(columns: PrefixColumns, options: BlockOptions = {}): LpmImage {
   const { family } = columns;
   const dag = buildDag(columns);
-  const { strides, indirect, leafBytes } = chooseSplit(family, dag, options.strides ?? null);
+  const { strides, indirect, leafBytes } = chooseSplit(family, dag, options);
   const levels = collectLevels(family, dag, strides, leafBytes);
   return { kind: "blocks", family, bytes: assemble(dag, levels, family, indirect), prefixes: columns.lengths.length };
 }
@@ -87,10 +89,10 @@ interface Split {
 }
 
 /** Values in the last level's cells, or their indices when that is smaller, the value table counted. */
-function chooseSplit(family: Family, dag: Dag, forced: readonly number[] | null): Split {
+function chooseSplit(family: Family, dag: Dag, { strides: forced = null, budget }: BlockOptions): Split {
   const counts = census(dag);
   const measured = (leafBytes: CellBytes, indirect: boolean): Split & { bytes: number } => {
-    const strides = forced ?? chooseStrides(family, counts, leafBytes);
+    const strides = forced ?? chooseStrides(family, counts, leafBytes, undefined, budget);
     checkStrides(family, strides, dag.bits);
     const values = indirect ? dag.values.length * 4 : 0;
     return { strides, leafBytes, indirect, bytes: bytesOfSplit(counts, strides, leafBytes) + values };

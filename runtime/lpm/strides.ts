@@ -92,6 +92,7 @@ export const cellBytesFor = (n: number): CellBytes => (n <= 0x100 ? 1 : n <= 0x1
  * @param blocks different blocks at each depth 0 .. longest prefix, the DAG's census
  * @param leafBytes bytes of a cell of the last level
  * @param widest less than what is quickest to look up, where changes shall be cheap
+ * @param budget bytes to stay within, if there is such a split
  * @returns bits of each level, at least one level, as many in sum as the longest prefix has (a table of 0/0: 1)
  */
 export function chooseStrides(
@@ -99,10 +100,12 @@ export function chooseStrides(
   blocks: Uint32Array,
   leafBytes: CellBytes,
   widest: Widest = WIDEST,
+  budget: number = BUDGET[family],
 ): number[] {
   let strides = cheapestSplit(family, blocks, leafBytes, NS_PER_MIB, widest);
-  for (let price = 1.25 * NS_PER_MIB; price < MAX_NS_PER_MIB; price *= 1.25) {
-    if (bytesOfSplit(blocks, strides, leafBytes) <= BUDGET[family]) break;
+  const dearest = (MAX_NS_PER_MIB * BUDGET[family]) / budget;
+  for (let price = 1.25 * NS_PER_MIB; price < dearest; price *= 1.25) {
+    if (bytesOfSplit(blocks, strides, leafBytes) <= budget) break;
     strides = cheapestSplit(family, blocks, leafBytes, price, widest);
   }
   return strides;

@@ -4,7 +4,8 @@
  *   for a shape      straight-line: one shift, mask, add and load a level, everything but the levels' offsets constant
  *   for any image    a loop over the level descriptors in the header; the trip count is the table's, so it predicts
  */
-import { BLOCKS, type BlockLevel, type BlockShape } from "../../runtime/lpm/blocks.ts";
+import { BLOCKS, type BlockLevel, type BlockShape, blockShape } from "../../runtime/lpm/blocks.ts";
+import type { LpmImage } from "../../runtime/lpm/lpm.ts";
 import type { Family } from "../../runtime/net/ip.ts";
 import {
   add,
@@ -17,6 +18,7 @@ import {
   or,
   type Reg,
   repeat,
+  type Space,
   type Step,
   set,
   shl,
@@ -52,22 +54,77 @@ function fixedShape(family: Family, base: Reg, shape: BlockShape): LookupCode {
       ...(indirect ? [set(values, add(base, load("image", 4, base, BLOCKS.VALUES)))] : []),
     ],
     body: (lanes) => [
-      ...levels.flatMap((level, k) => lanes.map((lane) => fixedStep(family, offsets[k], level, lane, k === 0))),
+      ...levels.flatMap((level, k) =>
+        lanes.map(({ address, value }) => {
+          const word = { value: wordOf(family, address, level.byte), bits: family === 4 ? 32 : 16 };
+          return fixedStep({ space: "image", base: offsets[k], offset: 0 }, level, word, value, k === 0);
+        }),
+      ),
       ...(indirect ? lanes.map(({ value }) => set(value, load("image", 4, add(values, shl(value, 2))))) : []),
     ],
   };
 }
 
-function fixedStep(family: Family, offset: Reg, level: BlockLevel, { address, value }: Lane, root: boolean): Step {
-  const { byte, stride, cellBytes } = level;
+/** A structure that stays as and where it is. */
+export interface PlacedBlocks {
+  readonly shape: BlockShape;
+  /** Offsets of the levels, and of the value table (0: none). */
+  readonly levels: readonly number[];
+  readonly values: number;
+}
+
+/** Offsets of a structure whose image is at `offset`. */
+export function placedBlocks(image: LpmImage, offset: number): PlacedBlocks {
+  const view = new DataView(image.bytes.buffer, image.bytes.byteOffset);
+  const shape = blockShape(image);
+  const levels = shape.levels.map((_, k) => offset + view.getUint32(BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES, true));
+  return { shape, levels, values: shape.indirect ? offset + view.getUint32(BLOCKS.VALUES, true) : 0 };
+}
+
+/**
+ * Looks up one value in it.
+ * @param key a number of `bits` bits, the table being over numbers left-aligned in 32; or where a u16 of a longer one is read, by its byte
+ */
+export function placedLookup(
+  { shape, levels, values }: PlacedBlocks,
+  space: Space,
+  key: { readonly number: Expr; readonly bits: number } | ((byte: number) => Expr),
+  value: Reg,
+): Step[] {
+  const unused = typeof key === "function" ? 0 : 32 - key.bits;
+  const steps = shape.levels.map((level, k) => {
+    const word =
+      typeof key === "function" ? { value: key(level.byte), bits: 16 } : { value: key.number, bits: key.bits };
+    const place = { space, base: null, offset: levels[k] };
+    return fixedStep(place, { ...level, shift: level.shift - unused }, word, value, k === 0);
+  });
+  return values === 0 ? steps : [...steps, set(value, load(space, 4, shl(value, 2), values))];
+}
+
+/** Where a level is: an offset from `base`, or from the start of its space. */
+interface LevelPlace {
+  readonly space: Space;
+  readonly base: Reg | null;
+  readonly offset: number;
+}
+
+function fixedStep(
+  { space, base, offset }: LevelPlace,
+  level: BlockLevel,
+  word: { readonly value: Expr; readonly bits: number },
+  value: Reg,
+  root: boolean,
+): Step {
+  const { stride, cellBytes } = level;
   const log2 = Math.log2(cellBytes);
-  const index = scaledIndex(wordOf(family, address, byte), level, log2, family === 4 ? 32 : 16);
-  const at = root ? add(offset, index) : add(add(offset, shl(value, stride + log2)), index);
-  return set(value, load("image", cellBytes, at));
+  const index = scaledIndex(word.value, level, log2, word.bits);
+  const block = shl(value, stride + log2);
+  if (base === null) return set(value, load(space, cellBytes, root ? index : add(block, index), offset));
+  return set(value, load(space, cellBytes, root ? add(base, index) : add(add(base, block), index), offset));
 }
 
 /** ((word >>> shift) & (2^stride - 1)) << log2, one operation less where the shifts can meet or the mask keeps all. */
-function scaledIndex(word: Expr, { shift, stride }: BlockLevel, log2: number, wordBits: 16 | 32): Expr {
+function scaledIndex(word: Expr, { shift, stride }: BlockLevel, log2: number, wordBits: number): Expr {
   const mask = 2 ** stride - 1;
   if (shift + stride === wordBits) return scaled(shift === 0 ? word : shr(word, shift), log2);
   if (shift < log2) return shl(and(shift === 0 ? word : shr(word, shift), mask), log2);

@@ -5,11 +5,11 @@
 import type { Decision, Netfilter, SetDef } from "../../dsl/chain-model.ts";
 import { FILTER_COUNTER, FILTER_COUNTER_BYTES, LIMIT_BYTES, MAP, MAP_BYTES } from "../../runtime/abi.ts";
 import { slotBytes } from "../../runtime/maps/hash.ts";
-import { lpmFamily } from "../../runtime/maps/lpm.ts";
 import type { Element } from "../../runtime/maps/shape.ts";
 import { recordOf } from "../../runtime/maps/store.ts";
 import { type SetStructure, setStructure } from "../../runtime/maps/structure.ts";
 import type { ImageWriter } from "../image-writer.ts";
+import type { Classifiers } from "./classifier/layout.ts";
 import { decisionsOf, elementsOf } from "./maps.ts";
 import { reached, writesPayload } from "./reach.ts";
 
@@ -36,6 +36,7 @@ export interface NetfilterLayout extends FilterState {
   readonly space: "image" | "state";
   /** By SetId. */
   readonly sets: readonly SetLayout[];
+  readonly classifiers: Classifiers;
 }
 
 export interface SetLayout extends Omit<SetStructure, "words"> {
@@ -71,8 +72,8 @@ export function layoutFilterState(image: ImageWriter, name: string, netfilter: N
   const cloned = netfilter.hooks.filter(({ hook }) => hook === "postrouting").flatMap(({ chains }) => chains);
   const writes = writesPayload(reached(netfilter, cloned));
   const scratch = image.reserve(`${name} bytes of a copy`, writes ? SCRATCH_BYTES : 0);
-  const probes = netfilter.sets.some(({ storage, key }) => storage === "lpm_trie" && lpmFamily(key[0].bits) === 6);
-  const probe = image.reserve(`${name} key of a look-up`, probes ? PROBE_BYTES : 0);
+  const looksUp = netfilter.chains.length + netfilter.programs.length > 0;
+  const probe = image.reserve(`${name} key of a look-up`, looksUp ? PROBE_BYTES : 0);
   return { counters, limits, stateBytes: limits + limitBytes - counters, scratch: writes ? scratch : 0, probe };
 }
 

@@ -1,5 +1,6 @@
 /** What chains lead to, and what their rules do: so that nothing is compiled, nor done for a packet, that no rule needs. */
-import type { Chain, ChainId, Expr, FilterRule, Netfilter, Step } from "../../dsl/chain-model.ts";
+import type { Chain, ChainId, Expr, FilterRule, Netfilter, Program, Step } from "../../dsl/chain-model.ts";
+import { programView, VIEWS, type View, viewOf } from "./view.ts";
 
 /** The chains, and all that their rules and verdict maps lead to, in the order of ids. */
 export function reached(netfilter: Netfilter, from: readonly ChainId[]): Chain[] {
@@ -7,6 +8,22 @@ export function reached(netfilter: Netfilter, from: readonly ChainId[]): Chain[]
   for (const id of ids) for (const next of leadsTo(netfilter, netfilter.chains[id].rules)) ids.add(next);
   return [...ids].sort((a, b) => a - b).map((id) => netfilter.chains[id]);
 }
+
+/** All chains that packets of a view come to. */
+export const chainsOf = (netfilter: Netfilter, view: View): Chain[] =>
+  reached(netfilter, [
+    ...netfilter.hooks.filter((hook) => viewOf(hook) === view).flatMap((hook) => hook.chains),
+    ...netfilter.programs
+      .filter(({ hook }) => programView(hook) === view)
+      .flatMap(({ rules }) => leadsTo(netfilter, rules)),
+  ]);
+
+/** All lists of rules, each once for every view that its packets come in. */
+export const listsOf = (netfilter: Netfilter): { readonly list: Chain | Program; readonly view: View }[] =>
+  VIEWS.flatMap((view) => [
+    ...chainsOf(netfilter, view).map((list) => ({ list, view })),
+    ...netfilter.programs.filter(({ hook }) => programView(hook) === view).map((list) => ({ list, view })),
+  ]);
 
 /** All chains that packets come to by hooks. */
 export const reachedByHooks = (netfilter: Netfilter): Chain[] =>
@@ -16,7 +33,7 @@ export const reachedByHooks = (netfilter: Netfilter): Chain[] =>
   );
 
 /** The chains that rules jump and go to. */
-export function leadsTo({ sets }: Netfilter, rules: readonly FilterRule[]): ChainId[] {
+export function leadsTo({ sets }: Netfilter, rules: readonly Pick<FilterRule, "steps">[]): ChainId[] {
   return rules
     .flatMap(({ steps }) => steps)
     .flatMap((step): ChainId[] => {

@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME`: the one door to all benchmarks. */
 import { parseArgs } from "node:util";
 import { build } from "./build.ts";
+import { chains } from "./chains.ts";
 import { forward } from "./forward.ts";
 import { STREAMS, type Stream } from "./generate.ts";
 import { WrongAnswer } from "./harness.ts";
@@ -26,6 +27,7 @@ const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptio
     what: "real packets between network namespaces: the kernel, the forwarder in C, vrfc up; needs root and cc",
     run: forward,
   },
+  chains: { what: "lists of 1 to 10,000 five-tuple rules, beside DPDK's rte_acl where that can be had", run: chains },
   peers: { what: "look-ups of both families beside DPDK's, in turn; needs gcc, pkg-config, libdpdk-dev", run: peers },
 };
 
@@ -44,6 +46,8 @@ ${Object.entries(BENCHES)
   --routes FILE  on the routes of a file, not generated ones: "PREFIX NUMBER" a line or MRT, gzip or not; may be repeated
   --updates FILE updates: the changes of a file, "A PREFIX NUMBER" or "W PREFIX" a line, gzip or not; may be repeated
   --stream NAME  only these addresses: ${STREAMS.join(", ")}; may be repeated
+  --rules DIR    chains: rule sets and traffic of files, not drawn ones (rule-sets.ts has their form)
+  --size N       chains: only lists of so many rules; may be repeated
   --slow         peers: also those that take minutes to build
   --out FOLDER   plot: where the charts go (default docs)
   --peers        packets: beside XDP programs; needs root, clang, gcc, libbpf-dev, iproute2
@@ -66,6 +70,8 @@ function parseCommandLine(args: string[]) {
         routes: { type: "string", multiple: true, default: [] },
         updates: { type: "string", multiple: true, default: [] },
         stream: { type: "string", multiple: true, default: [] },
+        rules: { type: "string" },
+        size: { type: "string", multiple: true, default: [] },
         slow: { type: "boolean", default: false },
         peers: { type: "boolean", default: false },
         out: { type: "string", default: "docs" },
@@ -111,6 +117,8 @@ async function main(args: string[]): Promise<number> {
     routes: values.routes,
     updates: values.updates,
     streams: values.stream.length > 0 ? values.stream.map(streamOf) : STREAMS,
+    rules: values.rules ?? null,
+    sizes: values.size.map((size) => wholeNumber("size", size, 1)),
     slow: values.slow,
     peers: values.peers,
     progress: process.stderr.isTTY ? (what) => process.stderr.write(`\r\x1b[K${what}`) : () => {},

@@ -18,6 +18,10 @@ export interface BenchOptions {
   readonly slow: boolean;
   /** packets: beside XDP programs. */
   readonly peers: boolean;
+  /** Folder of rule sets to use instead of drawn ones; null: none. */
+  readonly rules: string | null;
+  /** Sizes of rule sets; none: all that the benchmark has. */
+  readonly sizes: readonly number[];
   /** A word on what is being measured, where somebody watches. */
   readonly progress: (what: string) => void;
 }
@@ -31,6 +35,7 @@ export interface Group {
   /** The variant that ratios are to. */
   readonly baseline: string;
   readonly results: readonly Measurement[];
+  readonly remarks?: readonly string[];
 }
 
 export interface Report {
@@ -65,7 +70,7 @@ export function toText(report: Report, { rounds, seed }: BenchOptions): string {
   return [head, ...report.groups.map(groupText), notes.join("")].join("\n");
 }
 
-function groupText({ table, stream, baseline, results }: Group): string {
+function groupText({ table, stream, baseline, results, remarks = [] }: Group): string {
   const rows = results.map(({ variant, ns, millionPerSecond, ratio, bytes, loss }) => [
     `  ${variant}`,
     millionPerSecond.toFixed(millionPerSecond < 10 ? 2 : 0),
@@ -75,11 +80,11 @@ function groupText({ table, stream, baseline, results }: Group): string {
     loss === undefined ? (bytes === null ? "" : size(bytes)) : `${(loss * 100).toFixed(2)} %`,
   ]);
   const last = results.some(({ loss }) => loss !== undefined) ? "lost" : "bytes";
-  const title = [`${table}, ${stream} addresses`, "M/s", "ns", "", "ratio", last];
+  const title = [`${table}, ${stream} traffic`, "M/s", "ns", "", "ratio", last];
   const widths = title.map((cell, c) => Math.max(cell.length, ...rows.map((row) => row[c].length)));
   const line = (row: readonly string[]) =>
     row.map((cell, c) => (c === 0 ? cell.padEnd(widths[c]) : cell.padStart(widths[c]))).join("  ");
-  return `${[line(title), ...rows.map(line)].join("\n")}\n  ratio: to ${baseline}\n`;
+  return `${[line(title), ...rows.map(line)].join("\n")}\n${[`ratio: to ${baseline}`, ...remarks].map((one) => `  ${one}\n`).join("")}`;
 }
 
 const size = (bytes: number): string =>

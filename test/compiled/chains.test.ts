@@ -98,3 +98,22 @@ describe("random chains", () => {
     120_000,
   );
 });
+
+/** Every list a classifier, however short: with tables, and with none but vectors. */
+const FORCED = [{ from: 1 }, { from: 1, budget: 0 }];
+
+describe("random chains as classifiers", () => {
+  const drawn = fc.sample(anyChainModel, { seed: SEED + 1, numRuns: RUNS });
+  const programs = fc.sample(anyProgramModel, { seed: SEED + 1, numRuns: RUNS });
+  test.each([...drawn, ...programs].map((one, i) => [i, one] as const))(
+    "rule set %i: every engine agrees",
+    async (i, { model }) => {
+      const engines: Engine[] = FORCED.flatMap((classifiers) => planEngines(model, { level: 0, classifiers }));
+      for (const level of i === 0 ? LEVELS : ([0] as const))
+        for (const classifiers of FORCED)
+          engines.push((await load((await compileModel(model, { level, classifiers })).artifact)).net(0));
+      expectSame(referenceEngine(model.nets[0], model.kernel), engines, batches);
+    },
+    180_000,
+  );
+});

@@ -7,13 +7,12 @@ import type { Engine, RuleCounter } from "../../runtime/engine.ts";
 import { entriesOf } from "../../runtime/links/manifest.ts";
 import { LinkLists } from "../../runtime/links/points.ts";
 import type { Running } from "../../runtime/links/running.ts";
-import type { LpmKind } from "../../runtime/lpm/lpm.ts";
 import { openMap } from "../../runtime/maps/open.ts";
 import type { MapMemory } from "../../runtime/maps/store.ts";
 import { NeighbourTable } from "../../runtime/neighbour.ts";
 import { decodeTraces } from "../../runtime/trace-decode.ts";
 import { buildFib } from "../../src/fib/build.ts";
-import { layout } from "../../src/layout.ts";
+import { type LayoutOptions, layout } from "../../src/layout.ts";
 import { describeMap } from "../../src/netfilter/maps.ts";
 import type { Value } from "../../src/plan/arithmetic.ts";
 import { buildPlan } from "../../src/plan/build/index.ts";
@@ -41,9 +40,8 @@ class FixedMemory implements MapMemory {
   free(): void {}
 }
 
-interface PlanOptions {
+interface PlanOptions extends LayoutOptions {
   readonly level: Level;
-  readonly lpm?: LpmKind;
   /** Attached, in the first namespace, in their order. */
   readonly programs?: readonly CompiledProgram[];
 }
@@ -63,10 +61,10 @@ export function attachedPlanEngine(
 
 function enginesOf(
   model: Model,
-  { level, lpm, programs = [] }: PlanOptions,
+  { level, programs = [], ...structures }: PlanOptions,
   heapBytes: number,
 ): { readonly engines: Engine[]; readonly linked: () => RuleCounter[][] } {
-  const image = layout(model, buildFib(model), lpm === undefined ? {} : { lpm });
+  const image = layout(model, buildFib(model), structures);
   const built = buildPlan(model, image);
   const traced = optimize(built, level);
   const hot = optimize(withoutTrace(buildPlan(model, image, { fast: true })), level);
@@ -132,7 +130,7 @@ function enginesOf(
     running.map(({ manifest, state }) => countersFrom(state + manifest.state.counters, manifest.counters.length));
   const engines = model.nets.map(
     (_, index): Engine => ({
-      name: `plan -O${level}${lpm === undefined ? "" : ` ${lpm}`}`,
+      name: `plan -O${level} ${JSON.stringify(structures)}`,
       createBatch(capacity, slotSize = DEFAULT_SLOT_SIZE) {
         const base = allocate(batchBytes(capacity, slotSize));
         return new PacketBatch(() => memory.buffer, imageOffset(base), capacity, slotSize);

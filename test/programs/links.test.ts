@@ -30,6 +30,9 @@ const withoutXdp = (model: Model): Model => ({
   })),
 });
 
+/** By length; every list, with tables; every list, with none. */
+const CLASSIFIERS = [{}, { from: 1 }, { from: 1, budget: 0 }];
+
 describe("random programs, attached", () => {
   const drawn = fc.sample(
     fc
@@ -54,7 +57,12 @@ describe("random programs, attached", () => {
         xdp.map(async ({ name }) =>
           dataplane
             .links(0)
-            .attach(await loadProgram((await compileProgram(model, name, { level: i === 0 ? 2 : 0 })).artifact)),
+            .attach(
+              await loadProgram(
+                (await compileProgram(model, name, { level: i === 0 ? 2 : 0, classifiers: CLASSIFIERS[i % 3] }))
+                  .artifact,
+              ),
+            ),
         ),
       );
       const engine = dataplane.net(0);

@@ -7,11 +7,12 @@
  *
  * `copy` is not 0 for the copy of a multicast at postrouting: nothing is noted of it, and it goes on when the result is NEXT.
  */
-import type { Chain, HookChains, Program } from "../../../dsl/chain-model.ts";
+import type { Chain, HookChains, Netfilter, Program } from "../../../dsl/chain-model.ts";
 import type { Model } from "../../../dsl/model.ts";
 import { LinkResult, programEntry } from "../../../runtime/abi.ts";
 import type { Layout } from "../../layout.ts";
 import type { NetfilterLayout } from "../../netfilter/layout.ts";
+import { viewOf } from "../../netfilter/view.ts";
 import { local, ne, type Plan, type Proc, ret, type Step, set, when } from "../ir.ts";
 import { unused } from "../passes/unused.ts";
 import { regKey } from "../visit.ts";
@@ -20,7 +21,6 @@ import { namespaceProcs, sharedProcs } from "./index.ts";
 import { type Family, requiresAt, SHARED } from "./links.ts";
 import { doChain, judge, result } from "./netfilter/hook.ts";
 import { ChainResult } from "./netfilter/rule.ts";
-import { viewOf } from "./netfilter/view.ts";
 import { isTc, tcEntry } from "./programs.ts";
 import { SKB_REGS } from "./skb.ts";
 import { xdpProcs } from "./xdp_module.ts";
@@ -29,6 +29,10 @@ export type Attachable =
   | { readonly kind: "program"; readonly program: Program }
   /** @param hooks its own, one for each family */
   | { readonly kind: "chain"; readonly chain: Chain; readonly hooks: readonly HookChains[] };
+
+/** Where packets come to nothing but this. */
+export const attachedAlone = (what: Attachable): Pick<Netfilter, "hooks" | "programs"> =>
+  what.kind === "chain" ? { hooks: what.hooks, programs: [] } : { hooks: [], programs: [what.program] };
 
 /** @param state where the program's counters, limits and sets are, counted from the start of its own state */
 export function buildProgramPlan(
@@ -39,10 +43,9 @@ export function buildProgramPlan(
   state: NetfilterLayout,
 ): Plan {
   const whole = contextOf(model, layout, net);
-  const only = what.kind === "chain" ? { hooks: what.hooks, programs: [] } : { hooks: [], programs: [what.program] };
   const context: Context = {
     ...whole,
-    net: { ...whole.net, netfilter: { ...whole.net.netfilter, ...only } },
+    net: { ...whole.net, netfilter: { ...whole.net.netfilter, ...attachedAlone(what) } },
     layout: { ...whole.layout, netfilter: state },
   };
   const procs = [...entriesOf(context, what), ...namespaceProcs(context), ...sharedProcs(layout)];

@@ -14,6 +14,7 @@ import { ETHERNET_HEADER_BYTES } from "../../../runtime/net/ethernet.ts";
 import { type ProgramDecision, RULE_DECISIONS } from "../../../runtime/trace.ts";
 import { DropReason } from "../../../runtime/verdict.ts";
 import { leadsTo, reached, usesIpv4Options, usesTransport } from "../../netfilter/reach.ts";
+import { programView } from "../../netfilter/view.ts";
 import {
   add,
   block,
@@ -44,6 +45,7 @@ import { type Context, callNet, drop, field, hasFlag, ifindexOf, KFREE_SKB, pass
 import { ethProto, isVlan, VLAN_HLEN } from "./ethernet.ts";
 import { firstLink, linksUpTo } from "./links.ts";
 import { chainContext } from "./netfilter/chain.ts";
+import { listComment, listSteps } from "./netfilter/list.ts";
 import { setPktinfo } from "./netfilter/pktinfo.ts";
 import {
   hookData,
@@ -55,8 +57,7 @@ import {
   protocol,
   redirectDevice,
 } from "./netfilter/registers.ts";
-import { ChainResult, PROGRAM_RESULT, ruleSteps } from "./netfilter/rule.ts";
-import { programView } from "./netfilter/view.ts";
+import { ChainResult, PROGRAM_RESULT } from "./netfilter/rule.ts";
 import { dev, l3, mac, Next, next, xmitRecursion } from "./skb.ts";
 import { devHardStartXmit, XMIT_RECURSION_LIMIT } from "./xmit.ts";
 
@@ -90,8 +91,8 @@ function rulesProc(context: Context, program: Program): Proc {
   const chains = chainContext(context, programView(program.hook));
   return proc(
     `${programProcName(context, program)}.rules`,
-    { comment: `program ${program.name}, its rules`, result: "i32" },
-    [...program.rules.map((rule, i) => ruleSteps(chains, program, rule, i)), ret(ChainResult.CONTINUE)],
+    { comment: `program ${program.name}, its rules${listComment(chains, program)}`, result: "i32" },
+    [...listSteps(chains, program), ret(ChainResult.CONTINUE)],
   );
 }
 

@@ -2,6 +2,7 @@
  * An XDP program's module: the host calls it with a batch before the module that its frames go to.
  *
  *   process(batch, count, device)      frames 0 .. count-1 that the wire delivers (Entry.RECEIVE) to the device
+ *   look_ahead.N(device)               of several frames what long lists of rules come to (netfilter/look_ahead.ts)
  *   xdp.N()                            one frame: left as it is (PASS), or judged, and its `entry` then Entry.JUDGED
  *
  * k:net/core/dev.c do_xdp_generic.
@@ -11,20 +12,25 @@ import { DEVICE, EXPORTS, TraceEvent } from "../../../runtime/abi.ts";
 import { BATCH_HEADER, BATCH_HEADER_BYTES, RESULT_COLUMNS } from "../../../runtime/batch.ts";
 import { ETHERNET_HEADER_BYTES } from "../../../runtime/net/ethernet.ts";
 import { Entry } from "../../../runtime/verdict.ts";
+import { AHEAD_BYTES, LANES, type SegmentLayout } from "../../netfilter/classifier/layout.ts";
 import {
   add,
+  and,
   block,
   eqz,
   gt,
   guard,
+  le,
   leave,
   load,
   local,
+  mul,
   ne,
   type Proc,
   repeat,
   ret,
   type Step,
+  select,
   set,
   shl,
   sub,
@@ -45,14 +51,20 @@ import {
   writeColumn,
 } from "./context.ts";
 import { VLAN_HLEN } from "./ethernet.ts";
+import { aheadOf, LOOK_AHEAD, lookAheadProc } from "./netfilter/look_ahead.ts";
+import { lookedUp } from "./netfilter/registers.ts";
 import { xdpRun } from "./programs.ts";
 import { dev, mac, row, SKB_REGS, slot, stride } from "./skb.ts";
 
 /** The host's door, and what a frame meets behind it. */
-export const xdpProcs = (context: Context, program: Program): Proc[] => [
-  processProc(context),
-  frameProc(context, program),
-];
+export function xdpProcs(context: Context, program: Program): Proc[] {
+  const ahead = aheadOf(context, program);
+  return [
+    processProc(context, ahead),
+    ...(ahead === null ? [] : [lookAheadProc(context, ahead)]),
+    frameProc(context, program),
+  ];
+}
 
 const batch = local("batch");
 const count = local("count");
@@ -60,7 +72,7 @@ const device = local("device");
 const index = local("index");
 const slotSize = local("slot_size");
 
-function processProc(context: Context): Proc {
+function processProc(context: Context, ahead: SegmentLayout | null): Proc {
   const body: Step[] = [
     ...SKB_REGS.map((reg) => set(reg, 0)),
     set(stride, shl(load("batch", 4, batch, BATCH_HEADER.capacity), 2)),
@@ -68,10 +80,12 @@ function processProc(context: Context): Proc {
     set(slot, load("batch", 4, batch, BATCH_HEADER.slots)),
     set(row, add(batch, BATCH_HEADER_BYTES)),
     set(index, 0),
+    set(records, 0),
     repeat(
       count,
       "packets",
       [
+        ...(ahead === null ? [] : lookAhead(context, ahead)),
         block("frame", [
           when(ne(readColumn("entry"), Entry.RECEIVE), [leave("frame")]),
           when(ne(readColumn("device"), device), [leave("frame")]),
@@ -89,6 +103,17 @@ function processProc(context: Context): Proc {
   const comment = "the frames that a device receives from the wire";
   return { ...proc(EXPORTS.process, { comment, params: [batch, count, device] }, body), exported: true };
 }
+
+const records = local("records");
+
+/** Of every LANES frames once, if so many are left. */
+const lookAhead = (context: Context, { ahead }: SegmentLayout): Step[] => [
+  when(eqz(and(index, LANES - 1)), [
+    set(records, 0),
+    when(le(add(index, LANES), count), [set(records, callNet(context, LOOK_AHEAD, device))]),
+  ]),
+  set(lookedUp, select(records, add(mul(and(index, LANES - 1), AHEAD_BYTES), ahead), 0)),
+];
 
 /** What the device would not take is the packet path's to drop (receive.ts). */
 function frameProc(context: Context, program: Program): Proc {

@@ -8,15 +8,16 @@
  * Only what a hook leads to is built; a namespace without chains has none of them.
  */
 import type { Chain, ChainId } from "../../../../dsl/chain-model.ts";
-import { leadsTo, reached } from "../../../netfilter/reach.ts";
+import { chainsOf } from "../../../netfilter/reach.ts";
+import { VIEWS, type View } from "../../../netfilter/view.ts";
 import type { Proc } from "../../ir.ts";
 import { type Context, proc, thisWorker } from "../context.ts";
 import { HEADER } from "../in.ts";
 import { HEADER6 } from "../ipv6/in6.ts";
 import type { ChainContext } from "./code.ts";
-import { chainEnd, ruleSteps } from "./rule.ts";
+import { listComment, listSteps } from "./list.ts";
+import { chainEnd } from "./rule.ts";
 import { hasProc, setProc } from "./sets.ts";
-import { programView, type View, viewOf } from "./view.ts";
 
 export const requiresOf = (view: View): Proc["requires"] => (view === "ip" ? HEADER : view === "ip6" ? HEADER6 : []);
 
@@ -35,27 +36,20 @@ function chainProc(chains: ChainContext, chain: Chain): Proc {
   const how = base === null ? "" : `, ${base.hook} priority ${base.priority}`;
   return proc(
     chains.chainProc(chain.id),
-    { comment: `chain ${chain.name}${how}`, result: "i32", requires: requiresOf(chains.view) },
-    [...chain.rules.map((rule, i) => ruleSteps(chains, chain, rule, i)), ...chainEnd(chain)],
+    {
+      comment: `chain ${chain.name}${how}${listComment(chains, chain)}`,
+      result: "i32",
+      requires: requiresOf(chains.view),
+    },
+    [...listSteps(chains, chain), ...chainEnd(chain)],
   );
 }
-
-/** All chains that packets of a view come to. */
-const chainsOf = ({ net: { netfilter } }: Context, view: View): Chain[] =>
-  reached(netfilter, [
-    ...netfilter.hooks.filter((hook) => viewOf(hook) === view).flatMap((hook) => hook.chains),
-    ...netfilter.programs
-      .filter(({ hook }) => programView(hook) === view)
-      .flatMap(({ rules }) => leadsTo(netfilter, rules)),
-  ]);
-
-const VIEWS: readonly View[] = ["ip", "ip6", "ingress", "tc", "egress"];
 
 /** Every proc of the namespace's chains; the hooks' come with hook.ts. */
 export function chainProcs(context: Context): Proc[] {
   const chains = VIEWS.flatMap((view) => {
     const own = chainContext(context, view);
-    return chainsOf(context, view).map((chain) => chainProc(own, chain));
+    return chainsOf(context.net.netfilter, view).map((chain) => chainProc(own, chain));
   });
   const { setProc: nameOf } = chainContext(context, "ip");
   const probe = thisWorker(context, context.layout.netfilter.probe);

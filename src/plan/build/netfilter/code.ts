@@ -1,9 +1,9 @@
 /** A rule being turned into steps: where it is, the registers it holds values in, and the way out when a test says no. */
 import type { ChainId, SetDef } from "../../../../dsl/chain-model.ts";
 import type { NetfilterLayout } from "../../../netfilter/layout.ts";
+import type { View } from "../../../netfilter/view.ts";
 import { type Expr, expr, leave, local, type Step, set, typeOf, type ValueType } from "../../ir.ts";
 import type { Context } from "../context.ts";
-import type { View } from "./view.ts";
 import type { Wide } from "./wide.ts";
 
 /** What all rules of a chain share. */

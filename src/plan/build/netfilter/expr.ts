@@ -8,6 +8,7 @@ import { DEVICE } from "../../../../runtime/abi.ts";
 import { LOOPBACK_IFINDEX } from "../../../../runtime/brand.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../../runtime/net/ethernet.ts";
 import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
+import { IP_CT_UNTRACKED, isDeviceView, settledMeta } from "../../../netfilter/view.ts";
 import {
   add,
   block,
@@ -50,7 +51,6 @@ import {
   tprot,
 } from "./registers.ts";
 import { elementOf, elementValue } from "./sets.ts";
-import { isDeviceView } from "./view.ts";
 import { constantOf, packetBytes, shifted, type Wide, wideAnd, wideXor } from "./wide.ts";
 
 export function evaluate(code: RuleCode, e: ChainExpr): Wide {
@@ -79,9 +79,6 @@ export function evaluate(code: RuleCode, e: ChainExpr): Wide {
       return mapLookup(code, e);
   }
 }
-
-/** Nobody tracks connections. */
-const IP_CT_UNTRACKED = 64;
 
 /** The key's parts, each held, and then the number of the element that holds them, plus 1; 0: none. */
 export function lookUp(code: RuleCode, id: number, key: readonly ChainExpr[]): Expr {
@@ -123,7 +120,7 @@ export function payloadCursor(
 }
 
 /** nft_payload_fast_eval, for what one load reads, does not look at the fragment offset (as of 6.1). */
-const isFast = ({ base, offset, length }: Payload): boolean =>
+export const isFast = ({ base, offset, length }: Payload): boolean =>
   base === "transport" && [1, 2, 4].includes(length) && offset % length === 0;
 
 function transportOfAny(code: RuleCode, { offset, length }: Payload): Reg {
@@ -191,7 +188,6 @@ function ofEtherType(code: RuleCode, type: number): void {
 
 /** ARPHRD_* */
 const ArpHrd = { ETHER: 1, LOOPBACK: 772 } as const;
-const NfProto = { ip: 2, ip6: 10, ingress: 5, tc: 5, egress: 5 } as const;
 
 /** skb->len: at `netdev egress` the Ethernet header counts, in programs too. */
 export function skbLength({ chain: { view } }: RuleCode): Expr {
@@ -203,13 +199,14 @@ export function skbLength({ chain: { view } }: RuleCode): Expr {
 function meta(code: RuleCode, key: MetaKey): Expr {
   const { context, view } = code.chain;
   const breakWithout = (value: Operand): void => code.add(when(eqz(value), code.breaks));
+  const settled = settledMeta(view, key);
+  if (settled !== null) return i32(settled);
   switch (key) {
     case "length":
       return skbLength(code);
     case "protocol":
-      return isDeviceView(view) ? expr(protocol) : i32(view === "ip" ? EtherType.IPV4 : EtherType.IPV6);
-    case "nfproto":
-      return i32(NfProto[view]);
+    case "nfproto": // which every view settles
+      return expr(protocol);
     case "l4proto":
       code.add(when(eq(tprot, NO_L4PROTO), code.breaks));
       return expr(tprot);
@@ -222,7 +219,7 @@ function meta(code: RuleCode, key: MetaKey): Expr {
     case "oif":
       return expr(hookOut);
     case "sdif":
-      return isDeviceView(view) ? i32(0) : select(l3slave, ifindexOrZero(iif), 0);
+      return select(l3slave, ifindexOrZero(iif), 0);
     case "iiftype":
     case "oiftype": {
       const ifindex = key === "iiftype" ? hookIn : hookOut;

@@ -12,6 +12,7 @@ import { HOOKS } from "../../../../runtime/hooks.ts";
 import { DropReason } from "../../../../runtime/verdict.ts";
 import { SCRATCH_BYTES } from "../../../netfilter/layout.ts";
 import { reached, stepsOf, usesFib, usesIpv4Options, usesTransport, writesPayload } from "../../../netfilter/reach.ts";
+import { isDeviceView, type View, viewOf } from "../../../netfilter/view.ts";
 import {
   call,
   eq,
@@ -43,7 +44,6 @@ import { setPktinfo } from "./pktinfo.ts";
 import { hookData, hookIn, hookNumber, hookOut, link, priority } from "./registers.ts";
 import { nftReject, REJECT, rejects, tellSender } from "./reject.ts";
 import { ChainResult } from "./rule.ts";
-import { isDeviceView, type View, viewOf } from "./view.ts";
 
 const attached = ({ net }: Context, hook: ChainHook, family: Family): HookChains[] =>
   net.netfilter.hooks.filter((one) => one.hook === hook && one.family === family && one.chains.length > 0);

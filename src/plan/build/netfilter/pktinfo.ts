@@ -6,6 +6,7 @@
 
 import { EtherType } from "../../../../runtime/net/ethernet.ts";
 import { IPV6_HEADER_BYTES, NextHeader } from "../../../../runtime/net/ipv6.ts";
+import type { View } from "../../../netfilter/view.ts";
 import {
   add,
   and,
@@ -39,7 +40,6 @@ import { HEADER, IP_OFFSET, IPHDR_BYTES, iphdr, Protocol } from "../in.ts";
 import { HEADER6, ipv6hdr } from "../ipv6/in6.ts";
 import { l3, mac } from "../skb.ts";
 import { macHeader, NO_L4PROTO, NOWHERE, protocol, thoff, thoffAny, tprot } from "./registers.ts";
-import type { View } from "./view.ts";
 
 const SET_IPV4 = "nft_set_pktinfo_ipv4";
 const SET_IPV6 = "nft_set_pktinfo_ipv6";

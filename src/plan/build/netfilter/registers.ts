@@ -46,6 +46,8 @@ export const batchBase = skbReg("batch_base");
 
 /** The next LINK of the point that the packet passes (../links.ts); 0: no more. */
 export const link = skbReg("link");
+/** In an XDP program of its own: where in its state stands what was looked up ahead for the frame (look_ahead.ts); 0: nothing. */
+export const lookedUp = skbReg("looked_up");
 
 export const CHAIN_REGS: readonly Reg[] = [
   ...[
@@ -63,5 +65,5 @@ export const CHAIN_REGS: readonly Reg[] = [
     redirectDevice,
     nfSkipEgress,
   ],
-  ...[hookData, hookNumber, dupRecursion, batchBase, link],
+  ...[hookData, hookNumber, dupRecursion, batchBase, link, lookedUp],
 ];

@@ -16,6 +16,7 @@ import { Icmp6Type } from "../../../../runtime/net/icmp6.ts";
 import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
 import { DropReason, Verdict } from "../../../../runtime/verdict.ts";
 import { reached, stepsOf } from "../../../netfilter/reach.ts";
+import type { View } from "../../../netfilter/view.ts";
 import {
   add,
   and,
@@ -69,7 +70,6 @@ import { DstInput, dev, dstDev, dstInput, dstType, l3 } from "../skb.ts";
 import { writeExtent } from "../verdict.ts";
 import { isExtension, mostHeaders, NEXTHDR } from "./pktinfo.ts";
 import { NO_L4PROTO, sending, skBound, thoff, tprot } from "./registers.ts";
-import type { View } from "./view.ts";
 
 /** What a chain's proc returns for `reject`: REJECT with the code of the ICMP error, or RESET. */
 export const REJECT = 0x100;

@@ -13,13 +13,13 @@ import type {
   Decision,
   Effect,
   FilterRule,
-  Program,
   Step as RuleStep,
   Test,
   Verdict,
 } from "../../../../dsl/chain-model.ts";
 import { FILTER_COUNTER, FILTER_COUNTER_BYTES, LIMIT, LIMIT_BYTES, NET, TraceEvent } from "../../../../runtime/abi.ts";
 import { RULE_DECISIONS, type RuleDecision } from "../../../../runtime/trace.ts";
+import type { RuleList } from "../../../netfilter/classifier/segments.ts";
 import {
   add,
   and,
@@ -77,23 +77,39 @@ export const PROGRAM_RESULT = 0x100;
 
 /** A rule's place, for traces and for what comes after it. */
 interface Place {
-  readonly list: Chain | Program;
-  readonly index: number;
+  readonly list: RuleList;
+  readonly index: Operand;
   readonly label: string;
 }
 
 const result = local("result");
 
-export function ruleSteps(context: ChainContext, list: Chain | Program, rule: FilterRule, index: number): Step {
-  const place: Place = { list, index, label: `rule_${index}` };
+export function ruleSteps(context: ChainContext, list: RuleList, rule: FilterRule, index: number): Step {
+  const steps = rule.steps.map((step, at) => ({ step, at }));
+  return actionSteps(context, { list, index, label: `rule_${index}` }, steps);
+}
+
+/**
+ * @param steps with their places in their rule
+ * @param own a counter among the steps that is elsewhere than it says
+ */
+export function actionSteps(
+  context: ChainContext,
+  place: Place,
+  steps: readonly { readonly step: RuleStep; readonly at: number }[],
+  own: { readonly step: number; readonly counter: Expr } | null = null,
+): Step {
   const code = new RuleCode(context, place.label);
   let decided = false;
-  for (const [at, step] of rule.steps.entries()) decided = compileStep(code, place, step, at) || decided;
+  for (const [i, { step, at }] of steps.entries()) {
+    if (i === own?.step) countAt(code, context.layout.space, own.counter, 0);
+    else decided = compileStep(code, place, step, at) || decided;
+  }
   if (!decided) code.add(traceRule(place, "continue"));
   return block(place.label, code.steps);
 }
 
-const isChain = (list: Chain | Program): list is Chain => "base" in list;
+const isChain = (list: RuleList): list is Chain => "base" in list;
 
 const traceRule = ({ list, index }: Place, decision: RuleDecision, target: Operand | null = null): Step =>
   trace(
@@ -327,7 +343,7 @@ function decide(code: RuleCode, place: Place, decision: Decision): Step[] {
 
 const programResult = (decision: RuleDecision): number => PROGRAM_RESULT + RULE_DECISIONS.indexOf(decision);
 
-const listEnd = (list: Chain | Program): Step[] => (isChain(list) ? chainEnd(list) : [ret(ChainResult.CONTINUE)]);
+const listEnd = (list: RuleList): Step[] => (isChain(list) ? chainEnd(list) : [ret(ChainResult.CONTINUE)]);
 
 /** No rule decides: back to the rule behind the jump, or in a base chain its policy. */
 export function chainEnd({ id, base }: Chain): Step[] {

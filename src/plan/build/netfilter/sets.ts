@@ -39,6 +39,7 @@ import {
   type Reg,
   repeat,
   ret,
+  type Space,
   type Step,
   select,
   set,
@@ -264,6 +265,11 @@ function lpm(layout: SetLayout, key: Wide, probe: Expr): Step[] {
   const structure = word(layout, "structure", layout.offset);
   const found = (address: Operand): Step => ret(call(lpmProcName("blocks", family), [structure, address]));
   if (family === 4) return [found(bits === 32 ? key[0] : shl(key[0], 32 - bits))];
-  const words = wordsOf(shifted(resized(key, bits, 128), 128, "left", 128 - bits), 128);
-  return [...words.map((each, i) => store("image", 4, probe, 12 - 4 * i, unary("bswap32", each))), found(probe)];
+  return [...laidOut("image", probe, key, bits), found(probe)];
+}
+
+/** A value, left-aligned in 16 bytes, as it would stand in a packet. */
+export function laidOut(space: Space, at: Expr, value: Wide, bits: number): Step[] {
+  const words = wordsOf(shifted(resized(value, bits, 128), 128, "left", 128 - bits), 128);
+  return words.map((word, i) => store(space, 4, at, 12 - 4 * i, unary("bswap32", word)));
 }

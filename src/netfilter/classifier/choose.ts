@@ -1,0 +1,164 @@
+/**
+ * chooseStructure: how the classes of a segment's fields become the rule that a packet matches first.
+ *
+ *   fields  --merge-->  groups  --first-->     one group: its last table says the rule       two loads a merge, however many rules
+ *                               --vectors-->   several: the sets of their classes are intersected, 64 rules a step
+ *
+ * Which fields are merged first decides how large the tables are, by orders of magnitude and differently for each list; so the number of
+ * classes of every subset of the fields is measured, as far as `MOST_WORK` goes, and the smallest tree taken (dynamic programming over
+ * subsets). Tables of all fields must stay within a budget that grows with the rules; where they do not, fields are left in several groups.
+ */
+import {
+  type Classes,
+  classesOfField,
+  type FieldClasses,
+  firstRules,
+  type MergedClasses,
+  mergeClasses,
+} from "./classes.ts";
+import type { Segment } from "./segments.ts";
+
+export type Tree =
+  | { readonly kind: "field"; readonly field: number; readonly classes: FieldClasses }
+  | { readonly kind: "merge"; readonly left: Tree; readonly right: Tree; readonly classes: MergedClasses };
+
+export interface Structure {
+  /** `first`: the cells of the root's table are rules, counted from 1. `vectors`: classes of several trees, or of one, with their sets. */
+  readonly kind: "first" | "vectors";
+  readonly trees: readonly Tree[];
+  /** Of `first`: the table over two trees. */
+  readonly first: Uint32Array | null;
+  readonly why: string;
+}
+
+/** Bytes of tables and vectors, for each rule, and for lists that have only a few. */
+const BYTES_A_RULE = 1300;
+const BYTES_ALWAYS = 4096;
+/** Words of sets that are intersected for one merge, to learn what it comes to. */
+const MOST_WORK = 1 << 23;
+
+export const cellBytes = (greatest: number): 1 | 2 | 4 => (greatest < 0x100 ? 1 : greatest < 0x10000 ? 2 : 4);
+
+/** 64 rules a word; above so many words a bit for each says which have any. */
+export const SUMMED_WORDS = 4;
+export const vectorWords = (rules: number): { readonly words: number; readonly sums: number } => {
+  const words = Math.ceil(rules / 64);
+  return { words, sums: words > SUMMED_WORDS ? Math.ceil(words / 64) : 0 };
+};
+
+/** A tree with what it costs: bytes of its tables. */
+interface Candidate {
+  readonly tree: Tree;
+  readonly bytes: number;
+}
+
+/** @param budget bytes; absent: by the number of rules */
+export function chooseStructure(
+  segment: Segment,
+  budget = BYTES_ALWAYS + BYTES_A_RULE * segment.rules.length,
+): Structure {
+  const fields = segment.fields.map(({ bits }, field): Candidate => {
+    const conditions = segment.rules.map((rule) => rule.conditions[field]);
+    const classes = classesOfField(conditions, bits);
+    return { tree: { kind: "field", field, classes }, bytes: 0 };
+  });
+  const telling = fields.filter(({ tree }) => tree.classes.count > 1);
+  const leaves = telling.length > 0 ? telling : fields.slice(0, 1);
+  const final = segment.rules.every(({ shape }) => segment.shapes[shape].final);
+  const search = new Search(leaves, budget);
+  const whole = final ? search.wholeSplit() : null;
+  if (whole !== null) {
+    const [left, right] = whole.trees;
+    return {
+      kind: "first",
+      trees: whole.trees,
+      first: firstRules(left.classes, right.classes),
+      why: `${segment.rules.length} rules, ${segment.fields.length} fields: tables of ${whole.bytes} bytes`,
+    };
+  }
+  const trees = search.groups(vectorBytes(segment.rules.length));
+  const reason = final ? `tables of all would be more than ${budget} bytes` : "rules that go on to the next";
+  return {
+    kind: "vectors",
+    trees,
+    first: null,
+    why: `${segment.rules.length} rules, ${segment.fields.length} fields: ${trees.length} vectors, ${reason}`,
+  };
+}
+
+const vectorBytes = (rules: number): number => {
+  const { words, sums } = vectorWords(rules);
+  return 8 * (words + sums);
+};
+
+const bitsIn = (set: number): number => (set === 0 ? 0 : 1 + bitsIn(set & (set - 1)));
+
+/** Subsets of the leaves are bit sets. */
+class Search {
+  readonly #best = new Map<number, Candidate>();
+  readonly #all: number;
+  readonly #budget: number;
+
+  constructor(leaves: readonly Candidate[], budget: number) {
+    this.#budget = budget;
+    this.#all = (1 << leaves.length) - 1;
+    for (const [i, leaf] of leaves.entries()) this.#best.set(1 << i, leaf);
+    const subsets = Array.from({ length: this.#all }, (_, i) => i + 1).sort((a, b) => bitsIn(a) - bitsIn(b));
+    for (const set of subsets) if (!this.#best.has(set) && set !== this.#all) this.#merge(set);
+  }
+
+  /** The cheapest two halves of a set, in bytes with the table over both; null: none is within reach. */
+  #split(set: number, cell: (left: Classes, right: Classes) => number) {
+    let found: { trees: readonly [Tree, Tree]; bytes: number; cells: number } | null = null;
+    for (let left = (set - 1) & set; left > 0; left = (left - 1) & set) {
+      const [a, b] = [this.#best.get(left), this.#best.get(set ^ left)];
+      if (a === undefined || b === undefined || left < (set ^ left)) continue;
+      const cells = a.tree.classes.count * b.tree.classes.count;
+      const bytes = a.bytes + b.bytes + cells * cell(a.tree.classes, b.tree.classes);
+      if (cells * a.tree.classes.words > MOST_WORK || bytes > this.#budget) continue;
+      if (found === null || bytes < found.bytes) found = { trees: [a.tree, b.tree], bytes, cells };
+    }
+    return found;
+  }
+
+  #merge(set: number): void {
+    const split = this.#split(set, (left, right) => cellBytes(left.count * right.count));
+    if (split === null) return;
+    const [left, right] = split.trees;
+    const classes = mergeClasses(left.classes, right.classes, 0xffff);
+    if (classes === null) return;
+    const bytes = split.bytes + split.cells * (cellBytes(classes.count - 1) - cellBytes(split.cells));
+    if (bytes <= this.#budget) this.#best.set(set, { tree: { kind: "merge", left, right, classes }, bytes });
+  }
+
+  /** All leaves in two trees with a table over both. */
+  wholeSplit(): { readonly trees: readonly [Tree, Tree]; readonly bytes: number } | null {
+    return this.#split(this.#all, ({ words }) => cellBytes(words * 32));
+  }
+
+  /** As few trees as the budget allows, with the vectors of their classes; the smallest of those. At the worst the leaves. */
+  groups(vector: number): Tree[] {
+    let best: { trees: Tree[]; bytes: number } | null = null;
+    const leaves = bitsIn(this.#all);
+    const visit = (rest: number, trees: Tree[], bytes: number): void => {
+      if (best !== null && (trees.length > best.trees.length || (rest !== 0 && trees.length === best.trees.length)))
+        return;
+      if (rest === 0) {
+        if (best === null || trees.length < best.trees.length || bytes < best.bytes) best = { trees, bytes };
+        return;
+      }
+      const lowest = rest & -rest;
+      for (let set = rest; set > 0; set = (set - 1) & rest) {
+        const candidate = (set & lowest) === 0 ? undefined : this.#best.get(set);
+        if (candidate === undefined) continue;
+        const more = bytes + candidate.bytes + candidate.tree.classes.count * vector;
+        if (more <= this.#budget || bitsIn(set) === 1) visit(rest ^ set, [...trees, candidate.tree], more);
+      }
+    };
+    visit(this.#all, [], 0);
+    return (
+      (best as { trees: Tree[] } | null)?.trees ??
+      Array.from({ length: leaves }, (_, i) => this.#best.get(1 << i)!.tree)
+    );
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * Equivalence classes: values of a field, or of several, that all rules take for the same (P. Gupta, N. McKeown, "Packet Classification on
+ * Multiple Fields", 1999). A class is the set of rules whose conditions on these fields hold.
+ *
+ *   of a field        the ends of all rules' ranges cut the values into intervals; intervals with the same set are one class
+ *   of two of them    every pair of their classes has the intersection of the sets; equal ones are one class: a table of the pairs
+ *
+ * Class 0 of a field is that of packets without it, and of values in no rule's range.
+ */
+import type { Ranges } from "./conditions.ts";
+
+/** Sets of rules, one a class: `words` words each, rule r is bit 31 - r % 32 of word r / 32. */
+export interface Classes {
+  readonly count: number;
+  readonly words: number;
+  readonly sets: Uint32Array;
+}
+
+export interface FieldClasses extends Classes {
+  /** Where intervals start, in ascending order, the first at 0, and the class of each. */
+  readonly starts: readonly bigint[];
+  readonly classes: readonly number[];
+}
+
+export interface MergedClasses extends Classes {
+  /** The class of left class l and right class r: cell l * (right's count) + r. */
+  readonly table: Uint32Array;
+}
+
+/** Sets that grow in number, each once. */
+class Sets {
+  readonly words: number;
+  count = 0;
+  #sets: Uint32Array;
+  /** By hash; chained. */
+  readonly #first = new Map<number, number>();
+  readonly #next: number[] = [];
+
+  constructor(words: number, expected: number) {
+    this.words = words;
+    this.#sets = new Uint32Array(words * Math.max(expected, 16));
+  }
+
+  /** @returns the number of the set that stands in `from` from word `at` on */
+  numberOf(from: Uint32Array, at = 0): number {
+    const { words } = this;
+    let hash = 0;
+    for (let w = 0; w < words; w++) {
+      const word = from[at + w];
+      if (word !== 0) hash = (Math.imul(hash ^ word, 0x9e3779b1) + Math.imul(w + 1, 0x85ebca6b)) | 0;
+      hash ^= hash >>> 15;
+    }
+    const head = this.#first.get(hash);
+    for (let n = head; n !== undefined && n >= 0; n = this.#next[n]) if (this.#same(n, from, at)) return n;
+    if ((this.count + 1) * words > this.#sets.length) {
+      const larger = new Uint32Array(this.#sets.length * 2);
+      larger.set(this.#sets);
+      this.#sets = larger;
+    }
+    this.#sets.set(from.subarray(at, at + words), this.count * words);
+    this.#next.push(head ?? -1);
+    this.#first.set(hash, this.count);
+    return this.count++;
+  }
+
+  #same(n: number, from: Uint32Array, at: number): boolean {
+    const { words } = this;
+    const own = n * words;
+    for (let w = 0; w < words; w++) if (this.#sets[own + w] !== from[at + w]) return false;
+    return true;
+  }
+
+  sets(): Uint32Array {
+    return this.#sets.subarray(0, this.count * this.words);
+  }
+}
+
+const wordsFor = (rules: number): number => Math.max(1, Math.ceil(rules / 32));
+const bit = (rule: number): number => (1 << (31 - (rule & 31))) >>> 0;
+
+/** @param conditions of each rule on the field; null: none */
+export function classesOfField(conditions: readonly (Ranges | null)[], bits: number): FieldClasses {
+  const words = wordsFor(conditions.length);
+  const current = new Uint32Array(words);
+  const flips: { at: bigint; rule: number }[] = [];
+  for (const [rule, ranges] of conditions.entries()) {
+    if (ranges === null) current[rule >> 5] |= bit(rule);
+    else for (const { first, last } of ranges) flips.push({ at: first, rule }, { at: last + 1n, rule });
+  }
+  const end = 1n << BigInt(bits);
+  flips.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
+  const sets = new Sets(words, 64);
+  sets.numberOf(current);
+  const starts: bigint[] = [];
+  const classes: number[] = [];
+  const enter = (start: bigint): void => {
+    const number = sets.numberOf(current);
+    if (classes.at(-1) === number) return;
+    starts.push(start);
+    classes.push(number);
+  };
+  let i = 0;
+  if (flips.length === 0 || flips[0].at > 0n) enter(0n);
+  while (i < flips.length && flips[i].at < end) {
+    const { at } = flips[i];
+    for (; i < flips.length && flips[i].at === at; i++) current[flips[i].rule >> 5] ^= bit(flips[i].rule);
+    enter(at);
+  }
+  return { count: sets.count, words, sets: sets.sets(), starts, classes };
+}
+
+/** @param most classes; more: null */
+export function mergeClasses(left: Classes, right: Classes, most: number): MergedClasses | null {
+  const { words } = left;
+  const table = new Uint32Array(left.count * right.count);
+  const sets = new Sets(words, Math.max(left.count, right.count));
+  const both = new Uint32Array(words);
+  let cell = 0;
+  for (let l = 0; l < left.count; l++) {
+    const from = l * words;
+    for (let r = 0, at = 0; r < right.count; r++, at += words) {
+      for (let w = 0; w < words; w++) both[w] = left.sets[from + w] & right.sets[at + w];
+      table[cell++] = sets.numberOf(both);
+    }
+    if (sets.count > most) return null;
+  }
+  return { count: sets.count, words, sets: sets.sets(), table };
+}
+
+/** The table of all pairs' first rules, counted from 1; 0: none. */
+export function firstRules(left: Classes, right: Classes): Uint32Array {
+  const { words } = left;
+  const table = new Uint32Array(left.count * right.count);
+  let cell = 0;
+  for (let l = 0; l < left.count; l++)
+    for (let r = 0; r < right.count; r++, cell++)
+      for (let w = 0; w < words; w++) {
+        const both = left.sets[l * words + w] & right.sets[r * words + w];
+        if (both === 0) continue;
+        table[cell] = w * 32 + Math.clz32(both) + 1;
+        break;
+      }
+  return table;
+}

@@ -1,0 +1,294 @@
+/**
+ * Classifiers in memory. The code that reads them is plan/build/netfilter/classifier.ts.
+ *
+ *   field      blocks (runtime/lpm/blocks.ts) over the values, left-aligned in 32 or 128 bits -> class
+ *   merge      cells of 1, 2 or 4 bytes: class left * (classes right) + right -> class, or the rule's number
+ *   vectors    a class each: u64 { sums }, u64 { words }: rule n (from 1) is bit 63 - (n-1) % 64 of word (n-1) / 64; a sum has a bit for each word
+ *              that is not 0
+ *   columns    u32 for each rule: its counter, from the first one, its shape, its index; none where they can be computed
+ */
+import type { Expr, Netfilter } from "../../../dsl/chain-model.ts";
+import { FILTER_COUNTER_BYTES } from "../../../runtime/abi.ts";
+import { buildBlocks } from "../../../runtime/lpm/blocks.ts";
+import type { PrefixColumns } from "../../../runtime/lpm/columns.ts";
+import type { ImageWriter } from "../../image-writer.ts";
+import { type PlacedBlocks, placedBlocks } from "../../lpm/blocks.ts";
+import { listsOf } from "../reach.ts";
+import type { View } from "../view.ts";
+import { cellBytes, chooseStructure, type Structure, type Tree, vectorWords } from "./choose.ts";
+import type { FieldClasses } from "./classes.ts";
+import { MOST_FIELDS, type RuleList, type Segment, segmentsOf } from "./segments.ts";
+
+/** Rules that a segment has at least: fewer are quicker tested one by one. */
+const CLASSIFIED_FROM = 8;
+
+export interface ClassifierOptions {
+  readonly from?: number;
+  /** Bytes for tables; absent: by the number of rules. */
+  readonly budget?: number;
+}
+
+/** Where a class is found: a number in a register afterwards. */
+export type ClassLookup =
+  | {
+      /** Of a field of few intervals: where they start, in ascending order, and their classes. */
+      readonly kind: "compares";
+      readonly field: Expr;
+      readonly starts: readonly number[];
+      readonly classes: readonly number[];
+    }
+  | {
+      readonly kind: "field";
+      readonly field: Expr;
+      readonly blocks: PlacedBlocks;
+    }
+  | ClassTable;
+
+export interface ClassTable {
+  readonly kind: "merge";
+  readonly left: ClassLookup;
+  readonly right: ClassLookup;
+  readonly columns: number;
+  readonly offset: number;
+  readonly cellBytes: 1 | 2 | 4;
+}
+
+/** A number for each rule, by the rule's number from 1: `first + step * number`, or in memory at `offset + 4 * number`. */
+export type Column =
+  | { readonly kind: "computed"; readonly first: number; readonly step: number }
+  | { readonly kind: "column"; readonly offset: number };
+
+export interface SegmentLayout {
+  readonly segment: Segment;
+  readonly why: string;
+  /** `first`: one table whose cells are rules' numbers, 0: none. `vectors`: classes with the offsets of their first vector. */
+  readonly lookup:
+    | { readonly kind: "first"; readonly table: ClassLookup }
+    | {
+        readonly kind: "vectors";
+        readonly words: number;
+        readonly sums: number;
+        readonly vectors: readonly { readonly lookup: ClassLookup; readonly offset: number }[];
+      };
+  readonly counters: Column;
+  readonly shapes: Column;
+  readonly indexes: Column;
+  /** Room for what was looked up ahead, of LANES frames a record of AHEAD_BYTES; 0: it is not looked up ahead. */
+  readonly ahead: number;
+  readonly bytes: number;
+}
+
+/** Frames that are looked up side by side, and what is kept for each: the roots of the look-up, u32 each. */
+export const LANES = 4;
+export const AHEAD_BYTES = 4 * MOST_FIELDS;
+
+/** Of each list and view, by `classifierKey`. */
+export type Classifiers = ReadonlyMap<string, readonly SegmentLayout[]>;
+export const classifierKey = (view: View, list: RuleList): string =>
+  `${"base" in list ? "chain" : "program"} ${list.id} ${view}`;
+
+/** @param space where the code is that reads it: what an XDP program of its own looks up ahead is in its state */
+export function layoutClassifiers(
+  image: ImageWriter,
+  name: string,
+  netfilter: Netfilter,
+  { from = CLASSIFIED_FROM, budget }: ClassifierOptions = {},
+  space: "image" | "state" = "image",
+): Classifiers {
+  const all = new Map<string, readonly SegmentLayout[]>();
+  for (const { list, view } of listsOf(netfilter)) {
+    const segments = list.rules.length < from ? [] : segmentsOf(netfilter, view, list, from);
+    const laid = segments.map((segment) =>
+      layoutSegment(
+        image,
+        `${name} rules ${segment.first} to ${segment.first + segment.length - 1} of ${list.name}, ${view}`,
+        {
+          segment,
+          structure: chooseStructure(segment, budget),
+          ahead:
+            space === "state" &&
+            segment.first === 0 &&
+            "hook" in list &&
+            list.hook === "xdp" &&
+            segment.fields.every(isPlain),
+        },
+      ),
+    );
+    if (laid.length > 0) all.set(classifierKey(view, list), laid);
+  }
+  return all;
+}
+
+function layoutSegment(
+  image: ImageWriter,
+  name: string,
+  { segment, structure, ahead }: { segment: Segment; structure: Structure; ahead: boolean },
+): SegmentLayout {
+  const before = image.end();
+  const { rules } = segment;
+  const treeOf = (tree: Tree): ClassLookup =>
+    tree.kind === "field"
+      ? layoutField(image, `${name}: field ${tree.field}`, segment.fields[tree.field], {
+          classes: tree.classes,
+          rules: rules.length,
+        })
+      : layoutTable(
+          image,
+          `${name}: table`,
+          [treeOf(tree.left), treeOf(tree.right)],
+          tree.classes.table,
+          tree.right.classes.count,
+        );
+  const lookups = structure.trees.map(treeOf);
+  const { words, sums } = vectorWords(rules.length);
+  const lookup: SegmentLayout["lookup"] =
+    structure.first !== null
+      ? {
+          kind: "first",
+          table: layoutTable(
+            image,
+            `${name}: first rules`,
+            [lookups[0], lookups[1]],
+            structure.first,
+            structure.trees[1].classes.count,
+          ),
+        }
+      : {
+          kind: "vectors",
+          words,
+          sums,
+          vectors: lookups.map((one, i) => ({
+            lookup: one,
+            offset: layoutVectors(image, `${name}: vectors`, structure.trees[i], rules.length),
+          })),
+        };
+  const column = (what: string, numbers: readonly number[]): Column => layoutColumn(image, `${name}: ${what}`, numbers);
+  return {
+    segment,
+    why: structure.why,
+    lookup,
+    counters: column(
+      "counters",
+      rules.map(({ counter }) => (counter === null ? 0 : counter * FILTER_COUNTER_BYTES)),
+    ),
+    shapes: column(
+      "shapes",
+      rules.map(({ shape }) => shape),
+    ),
+    indexes: column(
+      "indexes",
+      rules.map(({ index }) => index),
+    ),
+    ahead: ahead ? image.reserve(`${name}: looked up ahead`, LANES * AHEAD_BYTES) : 0,
+    bytes: image.end() - before,
+  };
+}
+
+/** Is it at the same place in every plain IPv4 frame, and read of fragments too? */
+function isPlain(e: Expr): boolean {
+  if (e.kind === "bitwise" || e.kind === "shift") return e.bits <= 32 && isPlain(e.operand);
+  if (e.kind === "meta") return e.key === "protocol" || e.key === "l4proto";
+  return (
+    e.kind === "payload" &&
+    e.base !== "inner" &&
+    [1, 2, 4].includes(e.length) &&
+    (e.base !== "transport" || e.offset % e.length === 0)
+  );
+}
+
+/** More intervals are looked up. */
+const MOST_COMPARED = 4;
+/** Bytes of a field's look-up, for each rule, and for lists that have only a few. */
+const FIELD_BYTES_A_RULE = 60;
+const FIELD_BYTES_ALWAYS = 4096;
+
+function layoutField(
+  image: ImageWriter,
+  name: string,
+  field: Expr,
+  { classes: fieldClasses, rules }: { classes: FieldClasses; rules: number },
+): ClassLookup {
+  const { starts, classes } = fieldClasses;
+  if (starts.length <= MOST_COMPARED && field.bits <= 32)
+    return { kind: "compares", field, starts: starts.map(Number), classes };
+  // IPv6 has four times the bits, and as many levels.
+  const budget = (FIELD_BYTES_ALWAYS + FIELD_BYTES_A_RULE * rules) * (field.bits <= 32 ? 1 : 4);
+  const built = buildBlocks(prefixesOf(fieldClasses, field.bits), { budget });
+  const offset = image.reserve(name, built.bytes.length);
+  image.view(offset, built.bytes.length, (bytes) => bytes.set(built.bytes));
+  return { kind: "field", field, blocks: placedBlocks(built, offset) };
+}
+
+/** The intervals of all classes but 0 as prefixes, left-aligned in 32 or 128 bits. */
+export function prefixesOf({ starts, classes }: FieldClasses, bits: number): PrefixColumns {
+  const family = bits <= 32 ? 4 : 6;
+  const width = family === 4 ? 32 : 128;
+  const [words, lengths, values]: [number[], number[], number[]] = [[], [], []];
+  const end = 1n << BigInt(bits);
+  for (const [i, start] of starts.entries()) {
+    const next = starts[i + 1] ?? end;
+    if (classes[i] === 0) continue;
+    for (let at = start; at < next && at < end; ) {
+      let host = 0;
+      while (host < bits && (at & ((2n << BigInt(host)) - 1n)) === 0n && at + (2n << BigInt(host)) <= next) host++;
+      const address = at << BigInt(width - bits);
+      if (family === 4) words.push(Number(address));
+      else for (let w = 3; w >= 0; w--) words.push(Number((address >> BigInt(32 * w)) & 0xffffffffn));
+      lengths.push(bits - host);
+      values.push(classes[i]);
+      at += 1n << BigInt(host);
+    }
+  }
+  return {
+    family,
+    words: Uint32Array.from(words),
+    lengths: Uint8Array.from(lengths),
+    values: Uint32Array.from(values),
+  };
+}
+
+function layoutTable(
+  image: ImageWriter,
+  name: string,
+  [left, right]: readonly [ClassLookup, ClassLookup],
+  cells: Uint32Array,
+  columns: number,
+): ClassTable {
+  let greatest = 0;
+  for (const cell of cells) if (cell > greatest) greatest = cell;
+  const bytes = cellBytes(greatest);
+  const offset = image.reserve(name, cells.length * bytes);
+  const packed = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array }[bytes].from(cells);
+  image.view(offset, packed.byteLength, (view) => view.set(new Uint8Array(packed.buffer)));
+  return { kind: "merge", left, right, columns, offset, cellBytes: bytes };
+}
+
+function layoutVectors(image: ImageWriter, name: string, { classes }: Tree, rules: number): number {
+  const { words, sums } = vectorWords(rules);
+  const size = words + sums;
+  const halves = new Uint32Array(classes.count * size * 2);
+  for (let c = 0; c < classes.count; c++) {
+    const at = c * size * 2;
+    for (let w = 0; w < classes.words; w++) {
+      const word = classes.sets[c * classes.words + w];
+      // The upper half of a u64 stands behind the lower one.
+      halves[at + 2 * sums + (w ^ 1)] = word;
+      if (sums > 0 && word !== 0) halves[at + ((w >> 6) ^ 1)] |= 1 << (31 - ((w >> 1) & 31));
+    }
+  }
+  const offset = image.reserve(name, halves.byteLength);
+  image.view(offset, halves.byteLength, (view) => view.set(new Uint8Array(halves.buffer)));
+  return offset;
+}
+
+function layoutColumn(image: ImageWriter, name: string, numbers: readonly number[]): Column {
+  const step = numbers.length < 2 ? 0 : numbers[1] - numbers[0];
+  if (numbers.every((number, i) => number === numbers[0] + i * step))
+    return { kind: "computed", first: (numbers[0] ?? 0) - step, step };
+  const offset = image.reserve(name, 4 * numbers.length);
+  image.view(offset, 4 * numbers.length, (bytes) => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    for (const [i, number] of numbers.entries()) view.setUint32(4 * i, number, true);
+  });
+  return { kind: "column", offset: offset - 4 };
+}

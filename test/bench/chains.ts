@@ -1,0 +1,237 @@
+/**
+ * `chains`: long lists of five-tuple rules, first match wins, counters on. An XDP program of the list, a module of its own, runs over
+ * batches of 64-byte frames; a match counts the packet and passes it, so that a batch is as before when it has run. Beside it rte_acl, in
+ * turn within one run, over frames in the same places (peers/acl.c says what it is spared). Each packet's rule is verified first, by the counter that
+ * moved, against linear search.
+ *
+ *   mixed    the set's traffic                late    only packets whose rule is among the last tenth
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { performance } from "node:perf_hooks";
+import { checkText } from "../../dsl/check-text.ts";
+import type { Model } from "../../dsl/model.ts";
+import { EXPORTS, FILTER_COUNTER, FILTER_COUNTER_BYTES } from "../../runtime/abi.ts";
+import type { PacketBatch } from "../../runtime/batch.ts";
+import { type Dataplane, load } from "../../runtime/dataplane.ts";
+import { loadProgram, type Program } from "../../runtime/links/manifest.ts";
+import { Runner } from "../../runtime/links/running.ts";
+import { EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
+import { formatIp } from "../../runtime/net/ip.ts";
+import { ipv4Packet } from "../../runtime/net/ipv4.ts";
+import { writeU16 } from "../../runtime/net/wire.ts";
+import { Entry } from "../../runtime/verdict.ts";
+import { compileModel } from "../../src/compile.ts";
+import { ImageWriter } from "../../src/image-writer.ts";
+import { layoutClassifiers } from "../../src/netfilter/classifier/layout.ts";
+import { compileProgram } from "../../src/program.ts";
+import { type Racer, race, racerOf, type Variant, WrongAnswer } from "./harness.ts";
+import { buildPeer, checksum, Peer } from "./peer.ts";
+import type { BenchOptions, Group, Report } from "./report.ts";
+import { type FiveTupleRule, type RuleSet, ruleSet, SHAPES, type Traffic } from "./rule-sets.ts";
+
+const SIZES = [1, 10, 100, 1000, 10000];
+const BATCH = 256;
+const SLOT = 128;
+const FRAME = 64;
+const PACKETS = { full: 65536, quick: 4096 };
+const OURS = `vrfc, batches of ${BATCH}`;
+
+export async function chains(options: BenchOptions): Promise<Report> {
+  const folder = mkdtempSync(join(tmpdir(), "vrfc-chains-"));
+  try {
+    const built = buildPeer("acl", folder);
+    const notes = new Set(built.ok ? [] : [`rte_acl: ${built.why}`]);
+    const groups: Group[] = [];
+    const sizes = options.sizes.length > 0 ? options.sizes : options.quick ? [10, 100] : SIZES;
+    for (const size of sizes)
+      for (const shape of SHAPES) {
+        const set = ruleSet(shape, size, options.rules, options.seed);
+        groups.push(...(await compare(set, built.ok ? built.program : null, folder, options, notes)));
+      }
+    return { bench: "chains", unit: "64-byte frames classified and counted", groups, notes: [...notes] };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function compare(
+  set: RuleSet,
+  program: string | null,
+  folder: string,
+  options: BenchOptions,
+  notes: Set<string>,
+): Promise<Group[]> {
+  options.progress(`${set.name}: compiling`);
+  const rig = await ChainRig.of(set);
+  const peer = program === null ? null : await startPeer(program, set, folder);
+  try {
+    for (const note of peer?.skipped ?? []) notes.add(note);
+    const groups: Group[] = [];
+    const count = options.quick ? PACKETS.quick : PACKETS.full;
+    const mixed = set.traffic(count);
+    for (const [stream, traffic] of [
+      ["mixed", mixed],
+      ["late", late(mixed, set.rules.length)],
+    ] as const) {
+      options.progress(`${set.name}, ${stream}`);
+      const frames = framesOf(traffic);
+      const racers: Racer[] = [await racerOf(rig.variant(frames, traffic.expected))];
+      const expected = checksum(traffic.expected.map((rule) => rule + 1));
+      const theirs = (await peer?.racers(frames, expected, join(folder, "frames"))) ?? [];
+      const baseline = theirs.length > 0 ? theirs.map(({ name }) => name) : [OURS];
+      const results = await race([...racers, ...theirs], { rounds: options.rounds, baseline });
+      const what = theirs.length > 0 ? "the fastest rte_acl" : OURS;
+      const table = `${set.name}: ${set.rules.length} rules`;
+      const build = peer === null ? "" : `; rte_acl ${peer.methods[0].buildMs} ms`;
+      const remarks = [`built: ${rig.built}${build}`];
+      groups.push({ table, family: 4, prefixes: set.rules.length, stream, baseline: what, results, remarks });
+    }
+    return groups;
+  } finally {
+    await peer?.end();
+  }
+}
+
+/** The same packets over and over, where there are few of them. */
+function late(traffic: Traffic, rules: number): Traffic {
+  const from = Math.floor(0.9 * rules);
+  const chosen = [...traffic.expected.keys()].filter((i) => traffic.expected[i] >= from);
+  const pick = <T extends Uint8Array | Uint16Array | Uint32Array>(column: T): T =>
+    column.map((_, i) => column[chosen[i % chosen.length]]) as T;
+  const { src, dst, sport, dport, protocol, expected } = traffic;
+  return {
+    ...{ src: pick(src), dst: pick(dst), sport: pick(sport), dport: pick(dport) },
+    ...{ protocol: pick(protocol), expected: pick(expected) },
+  };
+}
+
+// ---- ours
+
+export const programText = (rules: readonly FiveTupleRule[]): string =>
+  `interface eth0 { type dummy }\nprogram list on xdp eth0 {\n${rules.map(ruleText).join("\n")}\n}\n`;
+
+function ruleText({ src, srcLength, dst, dstLength, sport, dport, protocol }: FiveTupleRule): string {
+  const address = (side: string, network: number, length: number) =>
+    length === 0 ? [] : [`ip ${side} ${formatIp(network)}/${length}`];
+  const port = (side: string, [first, last]: readonly [number, number]) =>
+    first === 0 && last === 65535 ? [] : [`th ${side} ${first === last ? first : `${first}-${last}`}`];
+  return [
+    ...address("saddr", src, srcLength),
+    ...address("daddr", dst, dstLength),
+    ...(protocol === null ? [] : [`ip protocol ${protocol}`]),
+    ...port("sport", sport),
+    ...port("dport", dport),
+    "counter PASS",
+  ].join(" ");
+}
+
+const withoutPrograms = (model: Model): Model => ({
+  ...model,
+  nets: model.nets.map((net) => ({ ...net, netfilter: { ...net.netfilter, programs: [] } })),
+});
+
+type XdpExport = (batch: number, count: number, device: number) => void;
+
+class ChainRig {
+  readonly #dataplane: Dataplane;
+  readonly #process: XdpExport;
+  readonly #device: number;
+  /** Where the first counter is. */
+  readonly #counters: number;
+  readonly #bytes: number;
+  /** How long what took. */
+  readonly built: string;
+
+  static async of({ rules }: RuleSet): Promise<ChainRig> {
+    const start = performance.now();
+    const { model, diagnostics } = checkText(programText(rules));
+    if (model === null) throw new Error(diagnostics.map(({ message }) => message).join("\n"));
+    const checked = performance.now();
+    const classifiers = layoutClassifiers(new ImageWriter(), "", model.nets[0].netfilter);
+    const tables = performance.now();
+    const { artifact } = await compileProgram(model, "list");
+    const compiled = performance.now();
+    const dataplane = await load((await compileModel(withoutPrograms(model))).artifact);
+    const ms = (from: number, to: number): string => (to - from).toFixed(to - from < 10 ? 1 : 0);
+    const built = `tables ${ms(checked, tables)} ms, text to model ${ms(start, checked)} ms, model to module ${ms(tables, compiled)} ms`;
+    const bytes = [...classifiers.values()].flat().reduce((sum, one) => sum + one.bytes, 0);
+    return new ChainRig(dataplane, await loadProgram(artifact), bytes, built);
+  }
+
+  private constructor(dataplane: Dataplane, program: Program, bytes: number, built: string) {
+    const { manifest, exports, state } = new Runner(dataplane).start(program);
+    this.#dataplane = dataplane;
+    this.#process = exports[EXPORTS.process] as XdpExport;
+    this.#device = manifest.devices[0];
+    this.#counters = state + manifest.state.counters;
+    this.#bytes = bytes;
+    this.built = built;
+  }
+
+  /** @throws WrongAnswer */
+  variant(frames: Uint8Array, expected: Uint32Array): Variant {
+    const engine = this.#dataplane.net(0);
+    const device = this.#device;
+    const process = this.#process;
+    const put = (batch: PacketBatch, i: number): void => {
+      batch.put(frames.subarray(FRAME * i, FRAME * (i + 1)), { entry: Entry.RECEIVE, device });
+    };
+    const batches = Array.from({ length: expected.length / BATCH }, (_, b) => {
+      const batch = engine.createBatch(BATCH, SLOT);
+      for (let i = 0; i < BATCH; i++) put(batch, b * BATCH + i);
+      return batch.base;
+    });
+    const single = engine.createBatch(1, SLOT);
+    const view = new DataView(this.#dataplane.memory.buffer, this.#counters);
+    const packets = (rule: number): number =>
+      view.getUint32(rule * FILTER_COUNTER_BYTES + FILTER_COUNTER.packets, true);
+    for (const [i, rule] of expected.entries()) {
+      single.count = 0;
+      put(single, i);
+      const before = packets(rule);
+      process(single.base, 1, device);
+      if (packets(rule) !== before + 1) throw new WrongAnswer(`${OURS}: packet ${i} is not counted by rule ${rule}`);
+    }
+    const run = (): void => {
+      for (const base of batches) process(base, BATCH, device);
+    };
+    return { name: OURS, operations: expected.length, bytes: this.#bytes, run };
+  }
+}
+
+/** UDP's ports stand where every other protocol's bytes do. */
+function framesOf({ src, dst, sport, dport, protocol }: Traffic): Uint8Array {
+  const frames = new Uint8Array(FRAME * src.length);
+  const payload = new Uint8Array(FRAME - 34);
+  for (let i = 0; i < src.length; i++) {
+    writeU16(payload, 0, sport[i]);
+    writeU16(payload, 2, dport[i]);
+    const header = {
+      ...{ tos: 0, identification: i & 0xffff, dontFragment: true, ttl: 64, protocol: protocol[i] },
+      ...{ source: src[i], destination: dst[i] },
+    };
+    const ethernet = { destination: 0x0200_0000_0001, source: 0x0200_0000_0002, type: EtherType.IPV4 };
+    frames.set(ethernetFrame(ethernet, ipv4Packet(header, payload)), FRAME * i);
+  }
+  return frames;
+}
+
+// ---- theirs
+
+const RECORD = 20;
+
+function startPeer(program: string, { rules }: RuleSet, folder: string): Promise<Peer> {
+  const bytes = Buffer.alloc(RECORD * rules.length);
+  for (const [i, { src, srcLength, dst, dstLength, sport, dport, protocol }] of rules.entries()) {
+    const at = RECORD * i;
+    bytes.writeUInt32LE(src, at);
+    bytes.writeUInt32LE(dst, at + 4);
+    for (const [k, port] of [...sport, ...dport].entries()) bytes.writeUInt16LE(port, at + 8 + 2 * k);
+    bytes.set([srcLength, dstLength, protocol ?? 0, protocol === null ? 0 : 255], at + 16);
+  }
+  const file = join(folder, "rules");
+  writeFileSync(file, bytes);
+  return Peer.start(program, [file]);
+}

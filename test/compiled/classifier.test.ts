@@ -1,0 +1,218 @@
+/**
+ * Long lists as classifiers: every engine says what the reference says, whatever the rules do and whatever structure they are looked up in;
+ * as a program in the packet path, as one of its own that looks ahead, and as a chain.
+ */
+import { describe, expect, test } from "vitest";
+import { checkText } from "../../dsl/check-text.ts";
+import type { Model } from "../../dsl/model.ts";
+import { load } from "../../runtime/dataplane.ts";
+import type { Engine } from "../../runtime/engine.ts";
+import { loadProgram } from "../../runtime/links/manifest.ts";
+import { ethernetFrame } from "../../runtime/net/ethernet.ts";
+import { ipv4Packet } from "../../runtime/net/ipv4.ts";
+import { Entry } from "../../runtime/verdict.ts";
+import { compileModel } from "../../src/compile.ts";
+import type { ClassifierOptions } from "../../src/netfilter/classifier/layout.ts";
+import { compileProgram } from "../../src/program.ts";
+import { referenceEngine } from "../../src/reference/engine.ts";
+import { Random } from "../bench/random.ts";
+import { fill, judged, SLOT_SIZE } from "./agree.ts";
+import { planEngines } from "./plan-engine.ts";
+import type { DrawnPacket } from "./random-packets.ts";
+
+/** With tables of all fields, of some, of none. */
+const STRUCTURES: readonly ClassifierOptions[] = [{ budget: 1 << 22 }, { budget: 20_000 }, { budget: 0 }];
+const MAC = 0x0200_0000_0001;
+const DEVICE = 4;
+
+const of = <T>(random: Random, list: readonly T[]): T => list[random.below(list.length)];
+
+function condition(random: Random): string {
+  const address = `10.0.${random.below(3)}.${random.below(8)}`;
+  const port = 50 + random.below(12);
+  const op = of(random, ["", "", "", "!= "]);
+  return of(random, [
+    ...[
+      `ip saddr ${op}${address}`,
+      `ip saddr ${address}/${28 + random.below(4)}`,
+      `ip daddr 10.0.${random.below(4)}.0/24`,
+    ],
+    ...[`ip daddr ${address}`, `ip daddr ${op}{ 10.0.0.1, 10.0.1.0/30, 10.0.2.4-10.0.2.9 }`, `th dport ${op}${port}`],
+    ...[`th sport ${port}-${port + random.below(9)}`, `udp dport { ${port}, ${port + 2}-${port + 5} }`],
+    ...[`ip protocol ${of(random, ["tcp", "udp", "icmp"])}`, `th dport >= ${port}`, `ip ttl < ${60 + random.below(8)}`],
+    ...[`ip dscp ${random.below(3)}`, `meta length > ${40 + random.below(20)}`, "ip frag-off & 0x1fff != 0"],
+    ...[
+      `ip6 nexthdr ${of(random, ["tcp", "udp"])}`,
+      `ip6 daddr 2001:db8::${random.below(4)}`,
+      `ether type ${of(random, ["ip", "ip6"])}`,
+    ],
+    ...["meta l4proto != tcp", `tcp flags & (syn | ack) == ${of(random, ["syn", "ack", "0"])}`],
+  ]);
+}
+
+type Words = readonly string[];
+
+/** @param plain of fields that every IPv4 frame has at one place, and so looked up ahead */
+function rules(random: Random, count: number, words: Words, plain = false): string[] {
+  return Array.from({ length: count }, () => {
+    const drawn = Array.from({ length: 1 + random.below(3) }, () => condition(random));
+    const conditions = plain ? drawn.filter((one) => !one.startsWith("meta length") && !one.startsWith("ip6")) : drawn;
+    return `${conditions.join(" ")} ${of(random, words)}`;
+  });
+}
+
+const XDP: Words = ["counter PASS", "counter PASS", "counter DROP", "PASS", "DROP", "counter TX"];
+const XDP_ON: Words = [
+  ...XDP,
+  "counter",
+  "counter jump apart",
+  'log prefix "seen"',
+  "limit rate 3/second counter DROP",
+  "goto apart",
+];
+const CHAIN: Words = ["counter accept", "counter drop", "drop", "reject", "counter return", "goto apart"];
+const CHAIN_ON: Words = [
+  ...CHAIN,
+  "counter",
+  "jump apart",
+  "ip saddr @some counter drop",
+  "counter name shared",
+  "meta mark set 7",
+];
+
+const HEAD =
+  `sysctl net.ipv4.ip_forward = 1\ninterface a { index ${DEVICE}; address 10.0.0.1/24; lladdr 02:00:00:00:00:01 }\n` +
+  "interface b { index 5; address 10.0.3.1/24 }\n";
+
+/** Without the rules that the checker refuses: conditions are drawn without a look at what fits together. */
+function network(body: string): Model {
+  const lines = `${HEAD}${body}`.split("\n");
+  const text = lines.join("\n");
+  const { diagnostics } = checkText(text);
+  for (const { severity, primary } of diagnostics)
+    if (severity === "error") lines[text.slice(0, primary.span.start).split("\n").length - 1] = "";
+  return checkText(lines.join("\n")).model!;
+}
+const program = (lines: readonly string[]): Model =>
+  network(`chain apart {\nudp dport 53 counter DROP\ncounter\n}\nprogram p on xdp a {\n${lines.join("\n")}\n}\n`);
+const chain = (lines: readonly string[]): Model =>
+  network(
+    `table inet t {\nset some { type ipv4_addr; elements = { 10.0.0.3, 10.0.1.1 } }\ncounter shared {}\n` +
+      `chain apart {\ntcp dport 55 counter drop\ncounter\n}\n` +
+      `chain pre { type filter hook prerouting priority 0; policy accept;\n${lines.join("\n")}\n}\n}\n`,
+  );
+
+/** Most of them plain; some cut short, with options, fragments, IPv6, tags. */
+function packets(random: Random, count: number): DrawnPacket[] {
+  return Array.from({ length: count }, () => {
+    const payload = new Uint8Array(random.chance(0.1) ? random.below(8) : 20);
+    const view = new DataView(payload.buffer);
+    if (payload.length >= 4) view.setUint32(0, ((48 + random.below(16)) << 16) | (48 + random.below(16)));
+    if (payload.length >= 14) payload[13] = of(random, [2, 16, 18, 0]);
+    const header = {
+      ...{ tos: 4 * random.below(4), identification: 1, dontFragment: true, ttl: 58 + random.below(12) },
+      protocol: of(random, [6, 17, 17, 1, 50]),
+      source: 0x0a000000 + 256 * random.below(3) + random.below(10),
+      destination: 0x0a000000 + 256 * random.below(4) + random.below(10),
+    };
+    const bytes = ethernetFrame(
+      { destination: MAC, source: 0x0200_0000_0707, type: 0x0800 },
+      ipv4Packet(header, payload),
+    );
+    const odd = random.below(24);
+    if (odd === 0) bytes[14] = 0x46;
+    if (odd === 1) bytes[21] = 3;
+    if (odd === 2) bytes[17] += 9;
+    if (odd === 3) bytes.set([0x86, 0xdd], 12);
+    if (odd === 4) bytes.set([0x81, 0x00], 12);
+    if (odd === 5) bytes.set([0x08, 0x06], 12);
+    const device = odd === 6 ? 5 : DEVICE;
+    const frame = odd === 7 ? bytes.slice(0, 14 + random.below(30)) : bytes;
+    return {
+      ...{ entry: Entry.RECEIVE, device, mark: 0, uid: 0, flags: 0 },
+      nextHop: new Uint8Array(16),
+      bytes: frame,
+    };
+  });
+}
+
+function expectSame(reference: Engine, others: readonly Engine[], batches: readonly DrawnPacket[][]): void {
+  const all = [reference, ...others].map((engine) => ({ engine, batch: engine.createBatch(128, SLOT_SIZE) }));
+  for (const [round, drawn] of batches.entries()) {
+    const answers = all.map(({ engine, batch }, i) => {
+      engine.setTime(BigInt(round) * 200_000_000n);
+      fill(batch, drawn);
+      const traces = i === 0 || round % 2 === 0 ? engine.trace(batch) : null;
+      if (traces === null) engine.process(batch);
+      return { traces, judged: judged(batch), counters: engine.readCounters() };
+    });
+    for (const [i, { traces, ...answer }] of answers.entries()) {
+      const { traces: expected, ...first } = answers[0];
+      if (traces !== null) expect(traces, all[i].engine.name).toEqual(expected);
+      expect(answer, all[i].engine.name).toEqual(first);
+    }
+  }
+}
+
+const LISTS: readonly (readonly [string, (random: Random) => Model])[] = [
+  ["a program whose rules all decide", (random) => program(rules(random, 90, XDP))],
+  ["a program with rules that go on", (random) => program(rules(random, 120, XDP_ON))],
+  ["a chain whose rules all decide", (random) => chain(rules(random, 90, CHAIN))],
+  ["a chain with rules that go on", (random) => chain(rules(random, 120, CHAIN_ON))],
+  ["a chain of many rules", (random) => chain(rules(random, 400, CHAIN))],
+];
+
+describe("long lists", () => {
+  test.each(LISTS)(
+    "%s",
+    async (_, drawn) => {
+      const random = new Random(7);
+      const model = drawn(random);
+      const engines = STRUCTURES.flatMap((classifiers) => planEngines(model, { level: 0, classifiers }));
+      for (const [level, classifiers] of [
+        [0, STRUCTURES[0]],
+        [1, STRUCTURES[2]],
+        [0, STRUCTURES[1]],
+      ] as const)
+        engines.push((await load((await compileModel(model, { level, classifiers })).artifact)).net(0));
+      const batches = Array.from({ length: 4 }, () => packets(random, 100));
+      expectSame(referenceEngine(model.nets[0], model.kernel), engines, batches);
+    },
+    120_000,
+  );
+
+  test.each([0, 1, 2, 3, 4, 5])(
+    "a program of its own, that looks ahead: %i",
+    async (seed) => {
+      const random = new Random(100 + seed);
+      const model = program(rules(random, seed < 3 ? 100 : 400, seed % 2 === 0 ? XDP : XDP_ON, true));
+      const [net] = model.nets;
+      const bare = { ...model, nets: [{ ...net, netfilter: { ...net.netfilter, programs: [] } }] };
+      const dataplane = await load((await compileModel(bare, { level: 0 })).artifact);
+      const compiled = await compileProgram(model, "p", {
+        level: seed === 0 ? 2 : 0,
+        classifiers: STRUCTURES[seed % 3],
+      });
+      expect(compiled.plan.procs.some(({ name }) => name.startsWith("look_ahead"))).toBe(true);
+      const link = dataplane.links(0).attach(await loadProgram(compiled.artifact));
+      const [engine, reference] = [dataplane.net(0), referenceEngine(net, model.kernel)];
+      for (let round = 0; round < 6; round++) {
+        const drawn = packets(random, 64 + round);
+        const [batch, own] = [engine, reference].map((one) => {
+          one.setTime(BigInt(round) * 200_000_000n);
+          const made = one.createBatch(128, SLOT_SIZE);
+          fill(made, drawn);
+          return made;
+        });
+        const expected = reference.trace(own);
+        if (round % 2 === 0) expect(engine.trace(batch)).toEqual(expected);
+        else engine.process(batch);
+        const entries = batch.column("entry");
+        for (let k = 0; k < batch.count; k++) if (entries[k] === Entry.JUDGED) entries[k] = Entry.RECEIVE;
+        expect(judged(batch)).toEqual(judged(own));
+        expect(link.readCounters()).toEqual(reference.readCounters());
+      }
+    },
+    60_000,
+  );
+});
