@@ -14,13 +14,12 @@ import type { Diagnostic } from "../dsl/diagnostic.ts";
 import type { Model } from "../dsl/model.ts";
 import type { Source } from "../dsl/span.ts";
 import { EXPORTS, IMAGE } from "../runtime/abi.ts";
-import type { LpmKind } from "../runtime/lpm/lpm.ts";
 import type { Manifest } from "../runtime/manifest.ts";
 import { buildManifest, writeArtifact } from "./artifact.ts";
 import { buildFib } from "./fib/build.ts";
 import type { Fib } from "./fib/fib.ts";
 import { printFibs } from "./fib/print.ts";
-import { type Layout, layout, printLayout } from "./layout.ts";
+import { type Layout, type LayoutOptions, layout, printLayout } from "./layout.ts";
 import { buildPlan } from "./plan/build/index.ts";
 import type { Plan } from "./plan/ir.ts";
 import { type Level, optimize, withoutTrace } from "./plan/optimize.ts";
@@ -32,11 +31,9 @@ import { type EmitOptions, emitModule, type Unit } from "./wasm/emit.ts";
 /** The forms that `print` knows, besides those of the language. */
 export type Stage = "fib" | "plan" | "layout" | "wat";
 
-export interface BackEndOptions {
+export interface BackEndOptions extends LayoutOptions {
   /** 0: as built; 1: optimised within procs; 2 (default): and between them, and by binaryen. */
   readonly level?: Level;
-  /** Forces one look-up structure for all tables; absent: chosen by size. */
-  readonly lpm?: LpmKind;
   /** false: without the short way (plan/build/fast_forward.ts), to be held against. */
   readonly fast?: boolean;
 }
@@ -77,10 +74,10 @@ export async function compile(source: Source, options: CompileOptions = {}): Pro
 /** The stages behind the checker. */
 export async function compileModel(
   model: Model,
-  { level = 2, lpm, fast = true }: BackEndOptions = {},
+  { level = 2, fast = true, ...places }: BackEndOptions = {},
 ): Promise<CompiledModel> {
   const fibs = buildFib(model);
-  const image = layout(model, fibs, lpm === undefined ? {} : { lpm });
+  const image = layout(model, fibs, places);
   const built = valid(buildPlan(model, image));
   // Traces are taken of single packets: inlining them would cost more than it ever saves.
   const plan = valid(optimize(built, level === 0 ? 0 : 1));

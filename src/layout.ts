@@ -23,6 +23,7 @@ import { ImageWriter, type Region } from "./image-writer.ts";
 import { type LpmShape, lpmProcName, shapeOf } from "./lpm/emit.ts";
 import { layoutNetfilter, type NetfilterLayout } from "./netfilter/layout.ts";
 import { joined_groups } from "./reference/ipv6/mcast.ts";
+import { isPlain, LONG_LIST, layoutRuleList, type RuleListLayout } from "./rules/layout.ts";
 
 export interface Layout {
   /** Initial contents of linear memory from offset 0. */
@@ -47,6 +48,8 @@ export interface NetLayout {
   readonly addresses: TableLayout;
   readonly counters: number;
   readonly netfilter: NetfilterLayout;
+  /** Of each family; null: its rules are code. */
+  readonly ruleLists: Readonly<Record<Family, RuleListLayout | null>>;
 }
 
 export interface TableLayout {
@@ -59,16 +62,20 @@ export interface TableLayout {
 export interface LayoutOptions {
   /** Forces one look-up structure for all tables that it can hold; absent: chosen by size. */
   readonly lpm?: LpmKind;
+  /** Rule lists from this length on are data, not code; absent: where that is worth it. */
+  readonly longList?: number;
 }
 
 export function layout(model: Model, fibs: readonly Fib[], options: LayoutOptions = {}): Layout {
   const image = new ImageWriter();
   image.reserve("image header", abi.IMAGE_BYTES);
   const records = image.reserve("net records", model.nets.length * abi.NET_BYTES);
-  const nets = model.nets.map((net, i) => {
+  const placed = model.nets.map((net, i) => {
     const own = fibs.filter((fib) => fib.net === net.index);
     return layoutNet(image, net, records + i * abi.NET_BYTES, own, options);
   });
+  // Behind all else, so that nothing moves when a rule changes.
+  const nets = placed.map((net) => ({ ...net, ruleLists: layoutRuleLists(image, model, net, options) }));
   const shapes = commonShapes(image, nets);
   const heap = image.end();
   image.words(0, abi.IMAGE, {
@@ -88,7 +95,7 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
 const MOST_SHAPES = 4;
 
 /** Writes `TABLE.shape` of every IPv4 table. */
-function commonShapes(image: ImageWriter, nets: readonly NetLayout[]): LpmShape[] {
+function commonShapes(image: ImageWriter, nets: readonly Pick<NetLayout, "tables">[]): LpmShape[] {
   const tables = nets.flatMap(({ tables }) => [...tables.values()]);
   const byName = new Map<string, TableLayout[]>();
   for (const table of tables) {
@@ -108,7 +115,7 @@ function layoutNet(
   offset: number,
   fibs: readonly Fib[],
   options: LayoutOptions,
-): NetLayout {
+): Omit<NetLayout, "ruleLists"> {
   const name = `net ${net.index} (${net.name})`;
   const firstDevice = image.reserve(`${name} devices`, net.devices.length * abi.DEVICE_BYTES);
   const devices = new Map(net.devices.map((device, i) => [device.ifindex, firstDevice + i * abi.DEVICE_BYTES]));
@@ -137,6 +144,24 @@ function layoutNet(
     filterStateBytes: netfilter.stateBytes,
   });
   return { net, offset, devices, tables: tables.byId, tables6: tables6.byId, addresses, counters, netfilter };
+}
+
+function layoutRuleLists(
+  image: ImageWriter,
+  { kernel }: Model,
+  { net, offset, tables, tables6 }: Omit<NetLayout, "ruleLists">,
+  { longList = LONG_LIST }: LayoutOptions,
+): NetLayout["ruleLists"] {
+  const listOf = (family: Family): RuleListLayout | null => {
+    const rules = net.rules.filter((rule) => rule.family === family);
+    if (rules.length < longList || !isPlain(rules)) return null;
+    const name = `net ${net.index} (${net.name}) IPv${family} rules`;
+    const tableOf = (id: number) => (family === 4 ? tables : tables6).get(id as TableId)?.offset ?? 0;
+    const list = layoutRuleList(image, { name, net, kernel, family, rules, tableOf });
+    image.words(offset, abi.NET, { [family === 4 ? "ruleList" : "ruleList6"]: list.offset });
+    return list.layout;
+  };
+  return { 4: listOf(4), 6: listOf(6) };
 }
 
 const ofFamily = (fibs: readonly Fib[], family: Family): Fib[] => fibs.filter((fib) => fib.family === family);

@@ -8,7 +8,9 @@ import { peers } from "./peers.ts";
 import { PlotError, plot } from "./plot.ts";
 import { type BenchOptions, type Report, toJson, toText } from "./report.ts";
 import { RoutesError } from "./routes.ts";
+import { rules } from "./rules.ts";
 import { updates } from "./updates.ts";
+import { vrfs } from "./vrfs.ts";
 
 const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptions) => Promise<Report> }>> = {
   lookup: { what: "IPv4 look-ups: each structure, 16, 256 and 65536 routes, three kinds of traffic", run: lookup },
@@ -16,6 +18,8 @@ const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptio
   small: { what: "tables of 1 to 16 routes: compares against blocks", run: small },
   strides: { what: "blocks: the split chosen against others", run: strides },
   packets: { what: "whole packets: 64-byte frames forwarded between the slaves of 4 VRFs, hot and cold", run: packets },
+  rules: { what: "64-byte frames through ip rule lists of 1, 16, 256 and 4,096 entries", run: rules },
+  vrfs: { what: "64-byte frames through 1, 16, 256 and 4,000 VRFs of 100 routes each", run: vrfs },
   updates: { what: "route changes on a loaded module, and packets while 100,000 a second arrive", run: updates },
   peers: { what: "look-ups of both families beside DPDK's, in turn; needs gcc, pkg-config, libdpdk-dev", run: peers },
 };

@@ -26,11 +26,11 @@ import type { BenchOptions, Group, Report } from "./report.ts";
 
 const VRFS = 4;
 const NEXT_HOPS = 16;
-const BATCH = 256;
+export const BATCH = 256;
 /** Runs until frames are put back; they start with a TTL of 255. */
 const LIVES = 250;
 /** 64 bytes with the frame check sequence. */
-const PAYLOAD = 60 - 14 - 20;
+export const PAYLOAD = 60 - 14 - 20;
 /** Packets of a batch that the reference judges too. */
 const VERIFIED = 64;
 
@@ -96,7 +96,7 @@ function modelOf(tables: readonly PrefixColumns[]): Model {
 }
 const inMac = (vrf: number): number => 0x0200_0000_1000 + vrf;
 
-interface Frame {
+export interface Frame {
   readonly device: number;
   readonly bytes: Uint8Array;
 }
@@ -127,11 +127,11 @@ function framesOf(
   });
 }
 
-function variant(
+/** Forwards all frames, a batch after the other, of the first namespace. @throws WrongAnswer when one of them is not forwarded */
+export function variant(
   name: string,
   dataplane: Dataplane,
   model: Model,
-
   frames: readonly Frame[],
   slotSize: number,
 ): Variant {

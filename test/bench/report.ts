@@ -37,6 +37,8 @@ export interface Report {
   readonly groups: readonly Group[];
   /** What was left out, and why. */
   readonly notes?: readonly string[];
+  /** What there is to say besides times. */
+  readonly said?: readonly string[];
 }
 
 /** Where, when and how a report came about. */
@@ -60,7 +62,8 @@ export function toText(report: Report, { rounds, seed }: BenchOptions): string {
   const { node, cpu, cores, platform } = machine();
   const head = `${report.bench}: ${report.unit}; median of ${rounds} rounds [fastest-slowest]; seed ${seed}\n${node}, ${cpu} (${cores}), ${platform}\n`;
   const notes = (report.notes ?? []).map((note) => `left out: ${note}\n`);
-  return [head, ...report.groups.map(groupText), notes.join("")].join("\n");
+  const said = (report.said ?? []).map((line) => `${line}\n`);
+  return [head, ...report.groups.map(groupText), said.join(""), notes.join("")].join("\n");
 }
 
 function groupText({ table, stream, baseline, results }: Group): string {

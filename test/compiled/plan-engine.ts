@@ -4,13 +4,12 @@ import { EXPORTS, FILTER_COUNTER, FILTER_COUNTER_BYTES, IMAGE, NET, NET_BYTES } 
 import { batchBytes, DEFAULT_SLOT_SIZE, PacketBatch } from "../../runtime/batch.ts";
 import { imageOffset } from "../../runtime/brand.ts";
 import type { Engine } from "../../runtime/engine.ts";
-import type { LpmKind } from "../../runtime/lpm/lpm.ts";
 import { openMap } from "../../runtime/maps/open.ts";
 import type { MapMemory } from "../../runtime/maps/store.ts";
 import { NeighbourTable } from "../../runtime/neighbour.ts";
 import { decodeTraces } from "../../runtime/trace-decode.ts";
 import { buildFib } from "../../src/fib/build.ts";
-import { layout } from "../../src/layout.ts";
+import { type LayoutOptions, layout } from "../../src/layout.ts";
 import { describeMap } from "../../src/netfilter/maps.ts";
 import { buildPlan } from "../../src/plan/build/index.ts";
 import { interpret, traceRecorder } from "../../src/plan/interpret.ts";
@@ -38,10 +37,10 @@ class FixedMemory implements MapMemory {
 /** One engine for each namespace. Batches are taken from a heap of `heapBytes`. */
 export function planEngines(
   model: Model,
-  { level, lpm }: { level: Level; lpm?: LpmKind },
+  { level, ...places }: { level: Level } & LayoutOptions,
   heapBytes = 1 << 20,
 ): Engine[] {
-  const image = layout(model, buildFib(model), lpm === undefined ? {} : { lpm });
+  const image = layout(model, buildFib(model), places);
   const built = buildPlan(model, image);
   const traced = optimize(built, level);
   const hot = optimize(withoutTrace(buildPlan(model, image, { fast: true })), level);
@@ -57,7 +56,7 @@ export function planEngines(
   const trace = interpret(traced, { memory, onTrace: traceRecorder(memory, REGION) });
   const record = (index: number): number => view.getUint32(IMAGE.netsOffset, true) + index * NET_BYTES;
   return model.nets.map((_, index) => ({
-    name: `plan -O${level}${lpm === undefined ? "" : ` ${lpm}`}`,
+    name: `plan -O${level} ${JSON.stringify(places)}`,
     createBatch(capacity, slotSize = DEFAULT_SLOT_SIZE) {
       const base = heap;
       heap += Math.ceil(batchBytes(capacity, slotSize) / 64) * 64;

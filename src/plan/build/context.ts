@@ -35,17 +35,20 @@ export interface Context {
   readonly layout: NetLayout;
   /** Layout.shapes */
   readonly shapes: Layout["shapes"];
+  /** Of the hot build, which nobody traces: it may skip what a trace would tell of. */
+  readonly fast: boolean;
   /** Name of the namespace's own proc for a kernel function. */
   name(kernelFunction: string): string;
 }
 
-export function contextOf(model: Model, layout: Layout, index: number): Context {
+export function contextOf(model: Model, layout: Layout, index: number, fast = false): Context {
   const own = layout.nets[index];
   return {
     kernel: model.kernel,
     net: own.net,
     layout: own,
     shapes: layout.shapes,
+    fast,
     name: (kernelFunction) => `${kernelFunction}.${index}`,
   };
 }
