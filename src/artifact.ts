@@ -25,6 +25,7 @@ import type { SetLayout } from "./netfilter/layout.ts";
 import { describeMap } from "./netfilter/maps.ts";
 import type { Plan } from "./plan/ir.ts";
 import { VERSION } from "./version.ts";
+import { leb128 } from "./wasm/data.ts";
 
 export interface ManifestInput {
   readonly model: Model;
@@ -37,7 +38,7 @@ export interface ManifestInput {
 
 export async function buildManifest({ model, fibs, layout, plan, simd = false }: ManifestInput): Promise<Manifest> {
   const { source, nets } = model;
-  const files = [...new Set(nets.flatMap(filesOf))];
+  const files = new Map([...new Set(nets.flatMap(filesOf))].map((name, i) => [name, i]));
   const costs = costsOf(model, layout, fibs, plan);
   return {
     schema: MANIFEST_SCHEMA,
@@ -46,14 +47,15 @@ export async function buildManifest({ model, fibs, layout, plan, simd = false }:
     kernel: model.kernel,
     features: ["sign-extension", "multi-value", "bulk-memory", ...(simd ? (["simd"] as const) : [])],
     memory: { heap: layout.heap },
-    source: { name: source.name, sha256: await sha256(source.text), files },
+    source: { name: source.name, sha256: await sha256(source.text), files: [...files.keys()] },
     nets: layout.nets.map((own, index) => netManifest(own, index, { fibs, files, costs, image: layout.image })),
   };
 }
 
 interface Shared {
   readonly fibs: readonly Fib[];
-  readonly files: readonly string[];
+  /** Their places in the manifest's list. */
+  readonly files: ReadonlyMap<string, number>;
   readonly costs: readonly CostManifest[];
   readonly image: Uint8Array;
 }
@@ -92,10 +94,10 @@ function tableManifest({ table, family, entries }: Fib, { net, tables, tables6 }
 const filesOf = ({ rules, routes }: Net): string[] =>
   [...rules, ...routes].flatMap(({ origin }) => (origin.file === undefined ? [] : [origin.file.name]));
 
-const originOf = ({ span, kernel, file }: Origin, files: readonly string[]): OriginManifest => ({
+const originOf = ({ span, kernel, file }: Origin, files: ReadonlyMap<string, number>): OriginManifest => ({
   ...(span === undefined ? {} : { span: [span.start, span.end] as const }),
   ...(kernel === undefined ? {} : { kernel }),
-  ...(file === undefined ? {} : { file: [files.indexOf(file.name), file.line] as const }),
+  ...(file === undefined ? {} : { file: [files.get(file.name)!, file.line] as const }),
 });
 
 async function sha256(text: string): Promise<string> {
@@ -117,14 +119,7 @@ export function customSection(wasm: Uint8Array, name: string, contents: Uint8Arr
 
 const CUSTOM_SECTION = 0;
 
-/** Seven bits a byte, lowest first; the top bit says that more follow. 300 is 0xac 0x02. */
-function leb128(value: number): Uint8Array {
-  const bytes: number[] = [];
-  for (; value > 0x7f; value >>>= 7) bytes.push((value & 0x7f) | 0x80);
-  return Uint8Array.of(...bytes, value);
-}
-
-function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+function concatenate(parts: readonly ArrayLike<number>[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let offset = 0;
   for (const part of parts) {

@@ -12,6 +12,7 @@ export interface Region {
 export class ImageWriter {
   readonly regions: Region[] = [];
   #bytes = new Uint8Array(4096);
+  #view = new DataView(this.#bytes.buffer);
   #end = 0;
 
   /** Reserves zeroed bytes behind everything so far. Nothing is recorded for an empty region. */
@@ -22,6 +23,7 @@ export class ImageWriter {
       const larger = new Uint8Array(this.#bytes.length * 2);
       larger.set(this.#bytes);
       this.#bytes = larger;
+      this.#view = new DataView(larger.buffer);
     }
     if (bytes > 0) this.regions.push({ name, offset, bytes });
     return offset;
@@ -33,8 +35,7 @@ export class ImageWriter {
     fields: Readonly<Record<Field, number>>,
     values: Partial<Record<Field, number>>,
   ): void {
-    const view = new DataView(this.#bytes.buffer);
-    for (const field of Object.keys(values) as Field[]) view.setUint32(offset + fields[field], values[field]!, true);
+    for (const field in values) this.#view.setUint32(offset + fields[field], values[field]!, true);
   }
 
   /** Lets `write` fill the bytes of a reserved place. */

@@ -10,7 +10,9 @@
 import { type Address, type Device, type Model, type Net, type Route, Scope } from "../dsl/model.ts";
 import * as abi from "../runtime/abi.ts";
 import type { IfIndex, TableId } from "../runtime/brand.ts";
+import { commonStrides } from "../runtime/lpm/blocks.ts";
 import { buildLpm, chooseLpm, LPM_STRUCTURES } from "../runtime/lpm/choose.ts";
+import { columnsOf } from "../runtime/lpm/columns.ts";
 import { type LpmImage, LpmKind } from "../runtime/lpm/lpm.ts";
 import { NeighbourTable, neighbourSlots, neighbourTableBytes } from "../runtime/neighbour.ts";
 import * as in6 from "../runtime/net/in6.ts";
@@ -41,6 +43,7 @@ export interface NetLayout {
   readonly net: Net;
   readonly offset: number;
   readonly devices: ReadonlyMap<IfIndex, number>;
+  readonly ifindexes: IfindexLayout;
   /** Of IPv4, and of IPv6. */
   readonly tables: ReadonlyMap<TableId, TableLayout>;
   readonly tables6: ReadonlyMap<TableId, TableLayout>;
@@ -51,6 +54,15 @@ export interface NetLayout {
   /** Of each family; null: its rules are code. */
   readonly ruleLists: Readonly<Record<Family, RuleListLayout | null>>;
 }
+
+/** How the DEVICE of an ifindex is found. */
+export type IfindexLayout =
+  /** The records stand in the order of the ifindexes, from 1. */
+  | { readonly kind: "row" }
+  /** An array of their offsets, from that of ifindex `first` on; 0: no device. */
+  | { readonly kind: "array"; readonly offset: number; readonly first: number; readonly count: number }
+  /** A table of whole ifindexes: the gaps are wide. */
+  | { readonly kind: "table"; readonly table: TableLayout };
 
 export interface TableLayout {
   readonly offset: number;
@@ -126,6 +138,7 @@ function layoutNet(
     layoutAddresses6(image, `${name} IPv6 addresses of ${device.name}`, device, devices);
     layoutGroups6(image, `${name} IPv6 groups of ${device.name}`, net, device, devices);
   }
+  const ifindexes = layoutIfindexes(image, `${name} ifindexes`, devices);
   const addresses = layoutAddresses(image, `${name} addresses`, net, devices);
   const counters = image.reserve(`${name} counters`, abi.COUNTERS_BYTES);
   const netfilter = layoutNetfilter(image, name, net.netfilter);
@@ -143,7 +156,8 @@ function layoutNet(
     filterState: netfilter.counters,
     filterStateBytes: netfilter.stateBytes,
   });
-  return { net, offset, devices, tables: tables.byId, tables6: tables6.byId, addresses, counters, netfilter };
+  const byId = { tables: tables.byId, tables6: tables6.byId };
+  return { net, offset, devices, ifindexes, ...byId, addresses, counters, netfilter };
 }
 
 function layoutRuleLists(
@@ -177,13 +191,36 @@ function layoutTables(
 ): { readonly first: number; readonly byId: Tables } {
   const first = image.reserve(`${name}s`, fibs.length * abi.TABLE_BYTES);
   const byId = new Map<TableId, TableLayout>();
+  const strides = sharedStrides(fibs);
   for (const [i, fib] of fibs.entries()) {
     const forced = lpm !== undefined && LPM_STRUCTURES[lpm].families.includes(fib.family) ? lpm : undefined;
     const offset = first + i * abi.TABLE_BYTES;
     const kind = forced ?? chooseLpm(fib.entries.length);
-    byId.set(fib.table, layoutTable(image, `${name} ${fib.table}`, fib, { offset, kind }, devices));
+    const own = fib.entries.length <= SMALL_TABLE ? strides : null;
+    byId.set(fib.table, layoutTable(image, `${name} ${fib.table}`, fib, { offset, kind, strides: own }, devices));
   }
   return { first, byId };
+}
+
+/** So many tables of a namespace with up to so many prefixes have their strides in common. */
+const MANY_TABLES = 8;
+const SMALL_TABLE = 4096;
+const SAMPLES = 8;
+
+/** One split for all small tables, where there are many: they share the caches, and the code that reads them. */
+function sharedStrides(fibs: readonly Fib[]): number[] | null {
+  const small = fibs.filter(({ entries }) => chooseLpm(entries.length) === "blocks" && entries.length <= SMALL_TABLE);
+  if (small.length < MANY_TABLES) return null;
+  const bits = Math.max(...small.map(({ entries }) => entries.reduce((most, e) => Math.max(most, e.prefix.length), 0)));
+  const samples = Array.from({ length: SAMPLES }, (_, i) => small[Math.floor((i * small.length) / SAMPLES)]);
+  // That entries have offsets of their own is what matters of them.
+  const columns = samples.map(({ family, entries }) =>
+    columnsOf(
+      family,
+      entries.map(({ prefix }, i) => ({ ...prefix, value: i + 1 })),
+    ),
+  );
+  return commonStrides(columns, small.length, bits);
 }
 
 function writeDevice(
@@ -282,7 +319,7 @@ function layoutTable(
   image: ImageWriter,
   name: string,
   fib: Fib,
-  { offset, kind }: Omit<TableLayout, "shape">,
+  { offset, kind, strides }: Omit<TableLayout, "shape"> & { readonly strides: readonly number[] | null },
   devices: ReadonlyMap<IfIndex, number>,
 ): TableLayout {
   const lists = layoutHops(image, `${name} next hops`, fib.hopLists, devices);
@@ -299,7 +336,7 @@ function layoutTable(
       writeAlias(image, entries[i] + abi.FIB_ENTRY_BYTES + k * aliasBytes, alias, fib, lists);
   }
   const prefixes = fib.entries.map(({ prefix }, i) => ({ ...prefix, value: entries[i] }));
-  const lpm = buildLpm(fib.family, prefixes, kind);
+  const lpm = buildLpm(fib.family, prefixes, kind, strides);
   if (fib.family === 4)
     image.words(offset, abi.TABLE, {
       ...commonPrefix(fib),
@@ -334,6 +371,26 @@ function writeTable(image: ImageWriter, name: string, offset: number, id: number
   image.view(structure, lpm.bytes.length, (bytes) => bytes.set(lpm.bytes));
   image.words(offset, abi.TABLE, { id, kind: LpmKind[lpm.kind], image: structure, prefixes: lpm.prefixes });
   return { offset, kind: lpm.kind, shape: shapeOf(lpm) };
+}
+
+/** Cells of an array beside one for each device: beyond, most of it would be gaps. */
+const FEWEST_CELLS = 1024;
+const CELLS_OF_DEVICE = 16;
+
+function layoutIfindexes(image: ImageWriter, name: string, devices: ReadonlyMap<IfIndex, number>): IfindexLayout {
+  const sorted = [...devices].sort(([a], [b]) => a - b);
+  const [first, start] = sorted[0];
+  if (sorted.every(([ifindex, offset], i) => ifindex === i + 1 && offset === start + i * abi.DEVICE_BYTES))
+    return { kind: "row" };
+  const count = sorted[sorted.length - 1][0] - first + 1;
+  if (count > FEWEST_CELLS + CELLS_OF_DEVICE * sorted.length) {
+    const offset = image.reserve(name, abi.TABLE_BYTES);
+    const entries = sorted.map(([address, value]) => ({ address: address as number, length: 32, value }));
+    return { kind: "table", table: writeTable(image, name, offset, 0, buildLpm(4, entries)) };
+  }
+  const offset = image.reserve(name, 4 * count);
+  for (const [ifindex, device] of sorted) image.words(offset + 4 * (ifindex - first), { device: 0 }, { device });
+  return { kind: "array", offset, first, count };
 }
 
 /** The namespace's own addresses; of devices that share one, the first has it (inet_lookup_ifaddr_rcu finds one). */

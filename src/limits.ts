@@ -28,7 +28,10 @@ export function limitsOf(layout: Layout, fibs: readonly Fib[]): Limits {
   /** A word of every look-up structure of a kind. */
   const ofTables = (kind: LpmKind, field: number): number[] =>
     nets
-      .flatMap(({ tables, tables6, addresses }) => [...tables.values(), ...tables6.values(), addresses])
+      .flatMap(({ tables, tables6, addresses, ifindexes }) => [
+        ...[...tables.values(), ...tables6.values(), addresses],
+        ...(ifindexes.kind === "table" ? [ifindexes.table] : []),
+      ])
       .flatMap((table) => (table.kind === kind ? [word(word(table.offset + TABLE.image) + field)] : []));
   const rules = most(nets.flatMap(({ ruleLists }) => [ruleLists[4]?.rules ?? 0, ruleLists[6]?.rules ?? 0]));
   return {

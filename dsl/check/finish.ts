@@ -12,7 +12,7 @@ export function finishNet(net: NetDraft): Net {
     routes: [...net.fib].map((route, i) => ({ id: routeId(i), ...route, nexthops: finishHops(net, route) })),
     rules: finishRules([...net.rules[4], ...net.rules[6]]),
     tableNames: net.tableNames,
-    neighbours: net.neighbours,
+    neighbours: [...net.neighbours.values()],
     sysctl: net.sysctl,
     netfilter: net.netfilter,
   };

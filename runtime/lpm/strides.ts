@@ -44,6 +44,7 @@ const NS_PER_MIB = 0.02;
 const BUDGET: Readonly<Record<Family, number>> = { 4: 3_500_000, 6: 8_000_000 };
 const MAX_NS_PER_MIB = 2;
 
+/** @param bytes of all tables that look-ups are spread over */
 const levelNs = (family: Family, bytes: number, nsPerMib: number): number =>
   STEP_NS[family] + missNs(bytes) + (nsPerMib * bytes) / 2 ** 20;
 
@@ -85,6 +86,7 @@ export const cellBytesFor = (n: number): CellBytes => (n <= 0x100 ? 1 : n <= 0x1
  * @param blocks different blocks at each depth 0 .. longest prefix, the DAG's census
  * @param leafBytes bytes of a cell of the last level
  * @param widest less than what is quickest to look up, where changes shall be cheap
+ * @param tables that share the caches with this one and are like it
  * @returns bits of each level, at least one level, as many in sum as the longest prefix has (a table of 0/0: 1)
  */
 export function chooseStrides(
@@ -92,11 +94,12 @@ export function chooseStrides(
   blocks: Uint32Array,
   leafBytes: CellBytes,
   widest: Widest = WIDEST,
+  tables = 1,
 ): number[] {
-  let strides = cheapestSplit(family, blocks, leafBytes, NS_PER_MIB, widest);
+  let strides = cheapestSplit(family, blocks, leafBytes, NS_PER_MIB, widest, tables);
   for (let price = 1.25 * NS_PER_MIB; price < MAX_NS_PER_MIB; price *= 1.25) {
     if (bytesOfSplit(blocks, strides, leafBytes) <= BUDGET[family]) break;
-    strides = cheapestSplit(family, blocks, leafBytes, price, widest);
+    strides = cheapestSplit(family, blocks, leafBytes, price, widest, tables);
   }
   return strides;
 }
@@ -107,6 +110,7 @@ function cheapestSplit(
   leafBytes: CellBytes,
   nsPerMib: number,
   widest: Widest,
+  tables: number,
 ): number[] {
   const end = Math.max(blocks.length - 1, 1);
   const cost = new Float64Array(end + 1).fill(Number.POSITIVE_INFINITY);
@@ -116,7 +120,7 @@ function cheapestSplit(
     for (let stride = 1; stride <= Math.min(end - depth, MAX_ROOT_STRIDE); stride++) {
       if (!allowed(family, depth, stride, widest)) continue;
       const bytes = levelBytes(blocks, depth, stride, depth + stride === end, leafBytes);
-      const ns = levelNs(family, bytes, nsPerMib);
+      const ns = levelNs(family, bytes * tables, nsPerMib);
       if (ns + cost[depth + stride] >= cost[depth]) continue;
       cost[depth] = ns + cost[depth + stride];
       best[depth] = stride;

@@ -7,6 +7,7 @@
  */
 import type Binaryen from "binaryen";
 import type { ValueType } from "../plan/ir.ts";
+import type { Segment } from "./data.ts";
 
 declare const node: unique symbol;
 /** An instruction under construction. */
@@ -40,12 +41,6 @@ export type Instruction =
   | "wrap"
   | "extend_u"
   | "extend_s";
-
-export interface Segment {
-  /** Where the bytes stand when the module is instantiated. */
-  readonly offset: number;
-  readonly bytes: Uint8Array;
-}
 
 export interface FunctionType {
   readonly params: readonly ValueType[];
@@ -218,11 +213,6 @@ export class WasmModule {
     this.#api.setOptimizeLevel(2);
     this.#api.setShrinkLevel(0);
     this.#module.runPasses(["inlining", "remove-unused-module-elements"]);
-  }
-
-  /** Drops zeros of segments: memory has them anyway. */
-  pack(): void {
-    this.#module.runPasses(["memory-packing"]);
   }
 
   /** False when the module breaks a rule of the specification; binaryen then writes which to the console. */

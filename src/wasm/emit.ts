@@ -16,7 +16,7 @@ import { EXPORTS, TRACE_WORD_BYTES, traceHeader } from "../../runtime/abi.ts";
 import type { BinaryOp, Expr, Plan, Proc, Reg, Space, Step, UnaryOp, ValueType } from "../plan/ir.ts";
 import { tail, typeOf } from "../plan/ir.ts";
 import { hasCall, regKey } from "../plan/visit.ts";
-import { beginModules, type Instruction, type Node, type Segment, type WasmModule } from "./binaryen.ts";
+import { beginModules, type Instruction, type Node, type WasmModule } from "./binaryen.ts";
 import {
   type ByteContext,
   bswap16,
@@ -27,6 +27,7 @@ import {
   turnedEquality,
   zeroOrNot,
 } from "./bytes.ts";
+import { type Segment, withData } from "./data.ts";
 
 /** A plan and what is put behind its names, so that several builds of one plan stand in one module. */
 export interface Unit {
@@ -59,16 +60,17 @@ export interface EmittedModule {
 /** @param units of valid plans (validatePlan), no two procs with the same name and suffix */
 export async function emitModule(units: readonly Unit[], options: EmitOptions): Promise<EmittedModule> {
   const begin = await beginModules();
-  const built = <T>(use: (module: WasmModule) => T): T => {
+  const built = <T>(segments: readonly Segment[], use: (module: WasmModule) => T): T => {
     const module = begin(options.simd ?? false);
     try {
-      buildModule(module, units, options);
+      buildModule(module, units, { ...options, segments });
       return use(module);
     } finally {
       module.dispose();
     }
   };
-  return { wasm: built((module) => module.binary()), wat: () => built((module) => module.text()) };
+  const code = built([], (module) => module.binary());
+  return { wasm: withData(code, options.segments), wat: () => built(options.segments, (module) => module.text()) };
 }
 
 function buildModule(module: WasmModule, units: readonly Unit[], options: EmitOptions): void {
@@ -85,7 +87,6 @@ function buildModule(module: WasmModule, units: readonly Unit[], options: EmitOp
     for (const proc of unit.plan.procs) new ProcEmitter(module, unit, results, options).emit(proc);
   }
   if (level === 2) module.optimize();
-  module.pack();
   if (!module.validate()) throw new Error("internal error: the emitted module is not valid WebAssembly");
 }
 

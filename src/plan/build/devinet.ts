@@ -12,6 +12,7 @@ import {
   type Expr,
   eq,
   i32,
+  load,
   local,
   lt,
   mul,
@@ -23,6 +24,7 @@ import {
   type Step,
   select,
   set,
+  shl,
   sub,
   when,
 } from "../ir.ts";
@@ -37,24 +39,26 @@ const device = local("device");
 const table = local("table");
 const entry = local("entry");
 
-/** `dev_get_by_index(ifindex)`: the DEVICE, or 0; by its place where ifindexes have no gaps, else by a balanced tree of compares: the set is fixed. */
-export function devGetByIndex(context: Context): Proc {
-  const devices = [...context.layout.devices].sort(([a], [b]) => a - b);
-  const [[, first]] = devices;
-  const inRow = devices.every(([number, offset], i) => number === i + 1 && offset === first + i * DEVICE_BYTES);
-  const search = (from: number, to: number): Step[] => {
-    if (to - from === 1) return [ret(select(eq(ifindex, devices[from][0]), devices[from][1], 0))];
-    const middle = (from + to) >>> 1;
-    return [when(lt(ifindex, devices[middle][0]), search(from, middle)), ...search(middle, to)];
-  };
+/** `dev_get_by_index(ifindex)`: the DEVICE, or 0; by its place where ifindexes have no gaps, else by what the layout has for them. */
+export function devGetByIndex({ layout, name }: Context): Proc {
   const comment = "dev_get_by_index_rcu (net/core/dev.c)";
-  return proc(
-    context.name("dev_get_by_index"),
-    { comment, params: [ifindex], result: "i32" },
-    inRow
-      ? [ret(select(lt(sub(ifindex, 1), devices.length), add(mul(ifindex, DEVICE_BYTES), first - DEVICE_BYTES), 0))]
-      : search(0, devices.length),
-  );
+  const find = (): Step[] => {
+    const { devices, ifindexes } = layout;
+    switch (ifindexes.kind) {
+      case "row": {
+        const before = Math.min(...devices.values()) - DEVICE_BYTES;
+        return [ret(select(lt(sub(ifindex, 1), devices.size), add(mul(ifindex, DEVICE_BYTES), before), 0))];
+      }
+      case "array": {
+        const { offset, first, count } = ifindexes;
+        const place = sub(ifindex, first);
+        return [when(lt(place, count), [ret(load("image", 4, shl(place, 2), offset))]), ret(0)];
+      }
+      case "table":
+        return [ret(call(lpmProcName(ifindexes.table.kind, 4), [field(ifindexes.table.offset, TABLE.image), ifindex]))];
+    }
+  };
+  return proc(name("dev_get_by_index"), { comment, params: [ifindex], result: "i32" }, find());
 }
 
 /** The value that a table's structure holds for an address (of IPv6 an offset), or 0. */

@@ -21,7 +21,7 @@
  */
 
 import type { Model } from "../../../dsl/model.ts";
-import type { Layout, TableLayout } from "../../layout.ts";
+import type { Layout, NetLayout, TableLayout } from "../../layout.ts";
 import { lpmProc } from "../../lpm/emit.ts";
 import { lpmFamily } from "../../rules/layout.ts";
 import type { Plan, Proc } from "../ir.ts";
@@ -190,9 +190,16 @@ const namespaceProcs = (context: Context): Proc[] =>
     ...[ipFinishOutput2, neighHa, neighbour4, neighbour6, devQueueXmit, devGetByIndex, ipDevFind, inetAddrType],
   ].map((build) => build(context));
 
+/** What is looked up by numbers of 32 bits. */
+const numbersOf = ({ tables, addresses, ifindexes }: NetLayout): TableLayout[] => [
+  ...tables.values(),
+  addresses,
+  ...(ifindexes.kind === "table" ? [ifindexes.table] : []),
+];
+
 export function sharedProcs(layout: Layout): Proc[] {
   const kindsOf = (tables: readonly TableLayout[]) => [...new Set(tables.map(({ kind }) => kind))];
-  const kinds4 = new Set(kindsOf(layout.nets.flatMap(({ tables, addresses }) => [...tables.values(), addresses])));
+  const kinds4 = new Set(kindsOf(layout.nets.flatMap(numbersOf)));
   // What a small table becomes when it grows.
   if (kinds4.has("linear")) kinds4.add("blocks");
   const kinds6 = new Set(kindsOf(layout.nets.flatMap(({ tables6 }) => [...tables6.values()])));
