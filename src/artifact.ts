@@ -25,7 +25,7 @@ import type { SetLayout } from "./netfilter/layout.ts";
 import { describeMap } from "./netfilter/maps.ts";
 import type { Plan } from "./plan/ir.ts";
 import { VERSION } from "./version.ts";
-import { leb128 } from "./wasm/data.ts";
+import { concatenate, leb128 } from "./wasm/data.ts";
 
 export interface ManifestInput {
   readonly model: Model;
@@ -118,13 +118,3 @@ export function customSection(wasm: Uint8Array, name: string, contents: Uint8Arr
 }
 
 const CUSTOM_SECTION = 0;
-
-function concatenate(parts: readonly ArrayLike<number>[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
-}

@@ -20,9 +20,11 @@ import { buildFib } from "./fib/build.ts";
 import type { Fib } from "./fib/fib.ts";
 import { printFibs } from "./fib/print.ts";
 import { type Layout, type LayoutOptions, layout, printLayout } from "./layout.ts";
+import { adopt } from "./plan/adopt.ts";
 import { buildPlan } from "./plan/build/index.ts";
-import type { Plan } from "./plan/ir.ts";
-import { type Level, optimize, withoutTrace } from "./plan/optimize.ts";
+import { procsByName } from "./plan/callgraph.ts";
+import type { Plan, Proc } from "./plan/ir.ts";
+import { type Level, optimize, optimizeHot, withoutTrace } from "./plan/optimize.ts";
 import { printPlan } from "./plan/print.ts";
 import { validatePlan } from "./plan/validate.ts";
 import { unsupported } from "./supported.ts";
@@ -78,13 +80,12 @@ export async function compileModel(
 ): Promise<CompiledModel> {
   const fibs = buildFib(model);
   const image = layout(model, fibs, places);
-  const built = valid(buildPlan(model, image));
+  const { built, builtHot } = adopted(buildPlan(model, image), buildPlan(model, image, { fast }));
   // Traces are taken of single packets: inlining them would cost more than it ever saves.
   const plan = valid(optimize(built, level === 0 ? 0 : 1));
-  const untraced = withoutTrace(valid(buildPlan(model, image, { fast })));
-  const hot = valid(optimize(untraced, level));
+  const hot = valid(optimizeHot(builtHot, { built, optimized: plan }, level));
   const module = await emitModule(units(hot, plan), emitOptions(image, level));
-  const manifest = await buildManifest({ model, fibs, layout: image, plan: untraced });
+  const manifest = await buildManifest({ model, fibs, layout: image, plan: withoutTrace(builtHot) });
   const artifact = writeArtifact(module.wasm, manifest);
   const print = (stage: Stage): string => {
     switch (stage) {
@@ -119,14 +120,19 @@ const PAGE_BYTES = 65536;
 /** 2 GiB: offsets stay positive as signed numbers. */
 const MAXIMUM_PAGES = 32768;
 
-/** Plans that are known to be valid: not every stage makes another. */
-const validPlans = new WeakSet<Plan>();
+/** The procs of the last compilation, of its two builds: the next one has most of them, and need not do their work again. */
+let last: { readonly built: ReadonlyMap<string, Proc>; readonly builtHot: ReadonlyMap<string, Proc> } | null = null;
+
+function adopted(traced: Plan, fast: Plan): { built: Plan; builtHot: Plan } {
+  const built = last === null ? traced : adopt(traced, last.built);
+  const builtHot = adopt(last === null ? fast : adopt(fast, last.builtHot), procsByName(built));
+  last = { built: procsByName(built), builtHot: procsByName(builtHot) };
+  return { built, builtHot };
+}
 
 /** @throws Error when the compiler itself has built nonsense */
 function valid(plan: Plan): Plan {
-  if (validPlans.has(plan)) return plan;
   const violations = validatePlan(plan);
   if (violations.length > 0) throw new Error(`internal error: the plan is not valid\n${violations.join("\n")}`);
-  validPlans.add(plan);
   return plan;
 }

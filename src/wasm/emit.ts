@@ -27,7 +27,7 @@ import {
   turnedEquality,
   zeroOrNot,
 } from "./bytes.ts";
-import { type Segment, withData } from "./data.ts";
+import { type Segment, withContents } from "./data.ts";
 
 /** A plan and what is put behind its names, so that several builds of one plan stand in one module. */
 export interface Unit {
@@ -69,9 +69,24 @@ export async function emitModule(units: readonly Unit[], options: EmitOptions): 
       module.dispose();
     }
   };
-  const code = built([], (module) => module.binary());
-  return { wasm: withData(code, options.segments), wat: () => built(options.segments, (module) => module.text()) };
+  const parts = partsOf(units, options);
+  if (last === null || parts.length !== last.parts.length || !parts.every((part, i) => part === last!.parts[i]))
+    last = { parts, code: built([], (module) => module.binary()) };
+  return { wasm: withContents(last.code, options), wat: () => built(options.segments, (module) => module.text()) };
 }
+
+/** What was emitted last, without the memory's contents: where only those change it is the next module's code too. */
+let last: { readonly parts: readonly unknown[]; readonly code: Uint8Array } | null = null;
+
+/** All that the code is made of: procs are compared as objects, which a plan that was adopted (plan/adopt.ts) has in common. */
+const partsOf = (units: readonly Unit[], { segments: _, initialPages: __, ...options }: EmitOptions): unknown[] => [
+  JSON.stringify(options),
+  ...units.flatMap(({ plan, suffix, exports }) => [
+    JSON.stringify([suffix, exports, plan.skb]),
+    plan.procs.length,
+    ...plan.procs,
+  ]),
+];
 
 function buildModule(module: WasmModule, units: readonly Unit[], options: EmitOptions): void {
   const { initialPages, maximumPages, segments, level } = options;
