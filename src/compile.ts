@@ -38,6 +38,8 @@ export interface BackEndOptions extends LayoutOptions {
   readonly level?: Level;
   /** false: without the short way (plan/build/fast_forward.ts), to be held against. */
   readonly fast?: boolean;
+  /** Is told of each stage when it has ended, for who measures. */
+  readonly done?: (stage: string) => void;
 }
 
 export interface CompileOptions extends CheckOptions, BackEndOptions {}
@@ -76,17 +78,23 @@ export async function compile(source: Source, options: CompileOptions = {}): Pro
 /** The stages behind the checker. */
 export async function compileModel(
   model: Model,
-  { level = 2, fast = true, ...places }: BackEndOptions = {},
+  { level = 2, fast = true, done = () => {}, ...places }: BackEndOptions = {},
 ): Promise<CompiledModel> {
   const fibs = buildFib(model);
+  done("fib");
   const image = layout(model, fibs, places);
+  done("layout");
   const { built, builtHot } = adopted(buildPlan(model, image), buildPlan(model, image, { fast }));
+  done("plan");
   // Traces are taken of single packets: inlining them would cost more than it ever saves.
   const plan = valid(optimize(built, level === 0 ? 0 : 1));
   const hot = valid(optimizeHot(builtHot, { built, optimized: plan }, level));
+  done("optimize");
   const module = await emitModule(units(hot, plan), emitOptions(image, level));
+  done("emit");
   const manifest = await buildManifest({ model, fibs, layout: image, plan: withoutTrace(builtHot) });
   const artifact = writeArtifact(module.wasm, manifest);
+  done("artifact");
   const print = (stage: Stage): string => {
     switch (stage) {
       case "fib":

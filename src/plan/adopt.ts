@@ -16,8 +16,7 @@ export function adopt(plan: Plan, earlier: ReadonlyMap<string, Proc>): Plan {
 function equal(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
-  if (Array.isArray(a))
-    return Array.isArray(b) && a.length === b.length && a.every((item, i) => equal(item, b[i]));
+  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((item, i) => equal(item, b[i]));
   const [mine, theirs] = [a as Record<string, unknown>, b as Record<string, unknown>];
   let fields = 0;
   for (const field in mine) {

@@ -70,7 +70,11 @@ export function optimize(plan: Plan, level: Level): Plan {
  * there, as what was done to them holds without trace steps too.
  * @param built as buildPlan made it, procs in common with `traced.built`
  */
-export function optimizeHot(built: Plan, traced: { readonly built: Plan; readonly optimized: Plan }, level: Level): Plan {
+export function optimizeHot(
+  built: Plan,
+  traced: { readonly built: Plan; readonly optimized: Plan },
+  level: Level,
+): Plan {
   const common = new Set(traced.built.procs);
   const done = procsByName(traced.optimized);
   const procs = built.procs.map((proc) => (common.has(proc) ? (done.get(proc.name) ?? proc) : proc));

@@ -99,7 +99,7 @@ function timeNs(variant: Variant, repeats: number): number {
   return ((performance.now() - start) * 1e6) / (repeats * variant.operations);
 }
 
-function median(samples: readonly number[]): number {
+export function median(samples: readonly number[]): number {
   const sorted = [...samples].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;

@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME`: the one door to all benchmarks. */
 import { parseArgs } from "node:util";
+import { compile } from "./compile.ts";
 import { STREAMS, type Stream } from "./generate.ts";
 import { WrongAnswer } from "./harness.ts";
 import { lookup, lookup6, small, strides } from "./lookup.ts";
@@ -20,6 +21,10 @@ const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptio
   packets: { what: "whole packets: 64-byte frames forwarded between the slaves of 4 VRFs, hot and cold", run: packets },
   rules: { what: "64-byte frames through ip rule lists of 1, 16, 256 and 4,096 entries", run: rules },
   vrfs: { what: "64-byte frames through 1, 16, 256 and 4,000 VRFs of 100 routes each", run: vrfs },
+  compile: {
+    what: "text to a loaded dataplane: the seed, 4,000 VRFs with 400,000 routes; stages, memory",
+    run: compile,
+  },
   updates: { what: "route changes on a loaded module, and packets while 100,000 a second arrive", run: updates },
   peers: { what: "look-ups of both families beside DPDK's, in turn; needs gcc, pkg-config, libdpdk-dev", run: peers },
 };

@@ -29,6 +29,8 @@ export interface Group {
   /** The variant that ratios are to. */
   readonly baseline: string;
   readonly results: readonly Measurement[];
+  /** How times are printed; absent: ns, with a rate beside them. */
+  readonly unit?: "ns" | "ms";
 }
 
 export interface Report {
@@ -66,16 +68,24 @@ export function toText(report: Report, { rounds, seed }: BenchOptions): string {
   return [head, ...report.groups.map(groupText), said.join(""), notes.join("")].join("\n");
 }
 
-function groupText({ table, stream, baseline, results }: Group): string {
+function groupText({ table, stream, baseline, results, unit = "ns" }: Group): string {
+  const time = (ns: number): string => (unit === "ms" ? (ns / 1e6).toFixed(0) : ns.toFixed(2));
   const rows = results.map(({ variant, ns, millionPerSecond, ratio, bytes }) => [
     `  ${variant}`,
-    millionPerSecond.toFixed(millionPerSecond < 10 ? 2 : 0),
-    ns.median.toFixed(2),
-    `[${ns.min.toFixed(2)}-${ns.max.toFixed(2)}]`,
+    unit === "ms" ? "" : millionPerSecond.toFixed(millionPerSecond < 10 ? 2 : 0),
+    time(ns.median),
+    `[${time(ns.min)}-${time(ns.max)}]`,
     ratio.toFixed(2),
     bytes === null ? "" : size(bytes),
   ]);
-  const title = [`${table}, ${stream} addresses`, "M/s", "ns", "", "ratio", "bytes"];
+  const title = [
+    stream === "" ? table : `${table}, ${stream} addresses`,
+    unit === "ms" ? "" : "M/s",
+    unit,
+    "",
+    "ratio",
+    "bytes",
+  ];
   const widths = title.map((cell, c) => Math.max(cell.length, ...rows.map((row) => row[c].length)));
   const line = (row: readonly string[]) =>
     row.map((cell, c) => (c === 0 ? cell.padEnd(widths[c]) : cell.padStart(widths[c]))).join("  ");

@@ -65,12 +65,19 @@ export function prefixesOf(vrfs: number, seed: number): Prefixes {
   });
 }
 
-/** In by inV, out by outV and one of its next hops. */
-export function vrfText(drawn: Prefixes): string {
-  const vrfs = drawn.map((routes, v) => {
-    const lines = routes.map(
-      ({ address, length }, i) => `route ${formatIp(address)}/${length} via 10.0.1.${2 + (i % NEXT_HOPS)}`,
-    );
+/** The i-th route of a VRF, without the word `route`. */
+export const routeLine = ({ address, length }: Prefixes[number][number], i: number): string =>
+  `${formatIp(address)}/${length} via 10.0.1.${2 + (i % NEXT_HOPS)}`;
+
+/**
+ * In by inV, out by outV and one of its next hops.
+ * @param routesOf how the text says the routes of a VRF; absent: one by one
+ */
+export function vrfText(
+  drawn: Prefixes,
+  routesOf = (v: number): string => drawn[v].map((route, i) => `route ${routeLine(route, i)}`).join("\n  "),
+): string {
+  const vrfs = drawn.map((_, v) => {
     const neighbours = Array.from(
       { length: NEXT_HOPS },
       (_, hop) => `neighbour 10.0.1.${2 + hop} dev out${v} lladdr ${formatMac(MAC + v)}`,
@@ -79,7 +86,7 @@ export function vrfText(drawn: Prefixes): string {
 interface in${v} { index ${20000 + 2 * v}; master red${v}; address 10.0.0.1/24; lladdr ${formatMac(MAC + v)} }
 interface out${v} { index ${20001 + 2 * v}; master red${v}; address 10.0.1.1/24 }
 table ${1000 + v} {
-  ${lines.join("\n  ")}
+  ${routesOf(v)}
   route unreachable default metric 4278198272
 }
 ${neighbours.join("\n")}`;
