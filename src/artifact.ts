@@ -38,7 +38,7 @@ export interface ManifestInput {
 
 export async function buildManifest({ model, fibs, layout, plan, simd = false }: ManifestInput): Promise<Manifest> {
   const { source, nets } = model;
-  const files = new Map([...new Set(nets.flatMap(filesOf))].map((name, i) => [name, i]));
+  const files = filesOf(nets);
   const costs = costsOf(model, layout, fibs, plan);
   return {
     schema: MANIFEST_SCHEMA,
@@ -91,14 +91,23 @@ function tableManifest({ table, family, entries }: Fib, { net, tables, tables6 }
   return { id: table, name: net.tableNames.get(table) ?? `${table}`, family, structure, prefixes: entries.length };
 }
 
-const filesOf = ({ rules, routes }: Net): string[] =>
-  [...rules, ...routes].flatMap(({ origin }) => (origin.file === undefined ? [] : [origin.file.name]));
+function filesOf(nets: readonly Net[]): Map<string, number> {
+  const files = new Map<string, number>();
+  for (const { rules, routes } of nets)
+    for (const items of [rules, routes])
+      for (const { origin } of items)
+        if (origin.file !== undefined && !files.has(origin.file.name)) files.set(origin.file.name, files.size);
+  return files;
+}
 
-const originOf = ({ span, kernel, file }: Origin, files: ReadonlyMap<string, number>): OriginManifest => ({
-  ...(span === undefined ? {} : { span: [span.start, span.end] as const }),
-  ...(kernel === undefined ? {} : { kernel }),
-  ...(file === undefined ? {} : { file: [files.get(file.name)!, file.line] as const }),
-});
+/** There may be a million of them. */
+function originOf({ span, kernel, file }: Origin, files: ReadonlyMap<string, number>): OriginManifest {
+  const origin: { -readonly [Field in keyof OriginManifest]: OriginManifest[Field] } = {};
+  if (span !== undefined) origin.span = [span.start, span.end];
+  if (kernel !== undefined) origin.kernel = kernel;
+  if (file !== undefined) origin.file = [files.get(file.name)!, file.line];
+  return origin;
+}
 
 async function sha256(text: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));

@@ -1,5 +1,5 @@
 /** The image under construction: a buffer that grows, and the regions reserved in it. */
-import { align } from "../runtime/abi.ts";
+import { align, IMAGE_ALIGN } from "../runtime/abi.ts";
 import { addressField } from "../runtime/neighbour.ts";
 import type { Ip } from "../runtime/net/ip.ts";
 
@@ -15,9 +15,12 @@ export class ImageWriter {
   #view = new DataView(this.#bytes.buffer);
   #end = 0;
 
-  /** Reserves zeroed bytes behind everything so far. Nothing is recorded for an empty region. */
-  reserve(name: string, bytes: number): number {
-    const offset = this.end();
+  /**
+   * Reserves zeroed bytes behind everything so far. Nothing is recorded for an empty region.
+   * @param alignment a power of two, at least the image's
+   */
+  reserve(name: string, bytes: number, alignment = IMAGE_ALIGN): number {
+    const offset = (this.#end + alignment - 1) & -alignment;
     this.#end = offset + bytes;
     while (this.#bytes.length < this.#end) {
       const larger = new Uint8Array(this.#bytes.length * 2);

@@ -314,6 +314,8 @@ function layoutGroups6(
 type Address6 = Address & { readonly prefix: { readonly address: Ipv6 } };
 const isIpv6 = (address: Address): address is Address6 => typeof address.prefix.address === "bigint";
 
+const CACHE_LINE = 64;
+
 /** Hop lists and entries first, so that the structure can hold the entries' offsets; then the descriptor. */
 function layoutTable(
   image: ImageWriter,
@@ -367,7 +369,11 @@ function commonPrefix({ entries }: Fib): { network: number; mask: number } {
 }
 
 function writeTable(image: ImageWriter, name: string, offset: number, id: number, lpm: LpmImage): TableLayout {
-  const structure = image.reserve(`${name} ${lpm.kind}`, lpm.bytes.length);
+  const structure = image.reserve(
+    `${name} ${lpm.kind}`,
+    lpm.bytes.length,
+    lpm.kind === "blocks" ? CACHE_LINE : undefined,
+  );
   image.view(structure, lpm.bytes.length, (bytes) => bytes.set(lpm.bytes));
   image.words(offset, abi.TABLE, { id, kind: LpmKind[lpm.kind], image: structure, prefixes: lpm.prefixes });
   return { offset, kind: lpm.kind, shape: shapeOf(lpm) };
@@ -415,7 +421,8 @@ function layoutAddresses(
 function reserveEntries(image: ImageWriter, name: string, fib: Fib, aliasBytes: number): number[] {
   const bytesOf = (aliases: number) => abi.FIB_ENTRY_BYTES + aliases * aliasBytes;
   const aliases = fib.entries.reduce((sum, entry) => sum + entry.aliases.length, 0);
-  let next = image.reserve(name, fib.entries.length * abi.FIB_ENTRY_BYTES + aliases * aliasBytes);
+  // An IPv4 entry with one alias is a cache line.
+  let next = image.reserve(name, fib.entries.length * abi.FIB_ENTRY_BYTES + aliases * aliasBytes, CACHE_LINE);
   return fib.entries.map((entry) => {
     const offset = next;
     next += bytesOf(entry.aliases.length);

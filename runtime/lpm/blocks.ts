@@ -94,8 +94,13 @@ export function commonStrides(samples: readonly PrefixColumns[], tables: number,
     return Math.max(1, Math.round(sum / counts.length));
   });
   const values = Math.max(...dags.map((dag) => dag.values.length));
-  return chooseStrides(samples[0].family, average, cellBytesFor(values), undefined, tables);
+  const prefixes = samples.reduce((sum, { lengths }) => sum + lengths.length, 0) / samples.length;
+  const company = { tables, budget: prefixes * BYTES_OF_PREFIX };
+  return chooseStrides(samples[0].family, average, cellBytesFor(values), undefined, company);
 }
+
+/** Of a small table, where there are many. */
+const BYTES_OF_PREFIX = 160;
 
 interface Split {
   readonly strides: readonly number[];

@@ -43,10 +43,24 @@ const NS_PER_MIB = 0.02;
  */
 const BUDGET: Readonly<Record<Family, number>> = { 4: 3_500_000, 6: 8_000_000 };
 const MAX_NS_PER_MIB = 2;
+/** In company a level is dear, and memory must be dearer to outweigh it. */
+const MAX_NS_PER_MIB_IN_COMPANY = 2000;
 
-/** @param bytes of all tables that look-ups are spread over */
-const levelNs = (family: Family, bytes: number, nsPerMib: number): number =>
-  STEP_NS[family] + missNs(bytes) + (nsPerMib * bytes) / 2 ** 20;
+/** Tables that are alike, and share the caches: packets are looked up in one after the other. */
+export interface Company {
+  readonly tables: number;
+  /** Bytes that a table should stay within. */
+  readonly budget: number;
+}
+/** A look-up that waits for each of its loads takes so many times as long as one of eight that are interleaved. */
+const ALONE = 12;
+
+/** @param bytes of the level; in company all levels of all tables push each other out of the caches */
+function levelNs(family: Family, bytes: number, nsPerMib: number, company: Company | null): number {
+  if (company === null) return STEP_NS[family] + missNs(bytes) + (nsPerMib * bytes) / 2 ** 20;
+  const { tables, budget } = company;
+  return STEP_NS[family] + ALONE * missNs(tables * budget) + (nsPerMib * tables * bytes) / 2 ** 20;
+}
 
 function missNs(bytes: number): number {
   const [firstBytes, firstNs] = MISS_NS[0];
@@ -86,7 +100,7 @@ export const cellBytesFor = (n: number): CellBytes => (n <= 0x100 ? 1 : n <= 0x1
  * @param blocks different blocks at each depth 0 .. longest prefix, the DAG's census
  * @param leafBytes bytes of a cell of the last level
  * @param widest less than what is quickest to look up, where changes shall be cheap
- * @param tables that share the caches with this one and are like it
+ * @param company null: the table is one of few
  * @returns bits of each level, at least one level, as many in sum as the longest prefix has (a table of 0/0: 1)
  */
 export function chooseStrides(
@@ -94,12 +108,13 @@ export function chooseStrides(
   blocks: Uint32Array,
   leafBytes: CellBytes,
   widest: Widest = WIDEST,
-  tables = 1,
+  company: Company | null = null,
 ): number[] {
-  let strides = cheapestSplit(family, blocks, leafBytes, NS_PER_MIB, widest, tables);
-  for (let price = 1.25 * NS_PER_MIB; price < MAX_NS_PER_MIB; price *= 1.25) {
-    if (bytesOfSplit(blocks, strides, leafBytes) <= BUDGET[family]) break;
-    strides = cheapestSplit(family, blocks, leafBytes, price, widest, tables);
+  let strides = cheapestSplit(family, blocks, leafBytes, NS_PER_MIB, widest, company);
+  const most = company === null ? MAX_NS_PER_MIB : MAX_NS_PER_MIB_IN_COMPANY;
+  for (let price = 1.25 * NS_PER_MIB; price < most; price *= 1.25) {
+    if (bytesOfSplit(blocks, strides, leafBytes) <= (company?.budget ?? BUDGET[family])) break;
+    strides = cheapestSplit(family, blocks, leafBytes, price, widest, company);
   }
   return strides;
 }
@@ -110,7 +125,7 @@ function cheapestSplit(
   leafBytes: CellBytes,
   nsPerMib: number,
   widest: Widest,
-  tables: number,
+  company: Company | null,
 ): number[] {
   const end = Math.max(blocks.length - 1, 1);
   const cost = new Float64Array(end + 1).fill(Number.POSITIVE_INFINITY);
@@ -120,7 +135,7 @@ function cheapestSplit(
     for (let stride = 1; stride <= Math.min(end - depth, MAX_ROOT_STRIDE); stride++) {
       if (!allowed(family, depth, stride, widest)) continue;
       const bytes = levelBytes(blocks, depth, stride, depth + stride === end, leafBytes);
-      const ns = levelNs(family, bytes * tables, nsPerMib);
+      const ns = levelNs(family, bytes, nsPerMib, company);
       if (ns + cost[depth + stride] >= cost[depth]) continue;
       cost[depth] = ns + cost[depth + stride];
       best[depth] = stride;

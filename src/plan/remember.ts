@@ -17,8 +17,8 @@ export function rememberedOf<T>(): (proc: Proc, given: readonly unknown[], find:
   };
 }
 
-/** Of a proc, for different surroundings: the hot build, the traced one. */
-const MOST_KEPT = 4;
+/** Of a proc, for different surroundings: the rounds of an optimisation, of the hot build and the traced one. */
+const MOST_KEPT = 16;
 
 /** One object for all sets of the same strings, whatever their order. */
 export function interned(set: ReadonlySet<string>): ReadonlySet<string> {

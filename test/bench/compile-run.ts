@@ -45,8 +45,9 @@ function inputOf(policy: Policy, vrfs: number): Input {
     { length: RULES },
     (_, i) => `rule ${2000 + i} from 10.9.${i}.0/24 lookup ${1000 + (i % vrfs)}`,
   );
+  const routesOf = (v: number): string => `routes from "${v}"`;
   const files = new Map(drawn.map((routes, v) => [`${v}`, routes.map(routeLine).join("\n")]));
-  const text = `${vrfText(drawn, policy === "files" ? (v) => `routes from "${v}"` : undefined)}${rules.join("\n")}\n`;
+  const text = `${vrfText(drawn, policy === "files" ? { neighbours: 1, routesOf } : { neighbours: 1 })}${rules.join("\n")}\n`;
   return { text, readFile: (path) => files.get(path) ?? none(path) };
 }
 

@@ -3,7 +3,6 @@
  * everything: devices, addresses, routes, look-up structures; also said for each route.
  */
 import { checkText } from "../../dsl/check-text.ts";
-import type { Model } from "../../dsl/model.ts";
 import { load } from "../../runtime/dataplane.ts";
 import { EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
 import { formatIp } from "../../runtime/net/ip.ts";
@@ -13,7 +12,7 @@ import { compileModel } from "../../src/compile.ts";
 import { measure, type Variant } from "./harness.ts";
 import { BATCH, type Frame, PAYLOAD, variant } from "./packets.ts";
 import { Random } from "./random.ts";
-import type { BenchOptions, Report } from "./report.ts";
+import type { BenchOptions, Group, Report } from "./report.ts";
 
 const COUNTS = [1, 16, 256, 4000];
 const ROUTES = 100;
@@ -24,7 +23,7 @@ const MAC = 0x0200_0000_1000;
 const BASELINE = "1 VRF";
 
 export async function vrfs(options: BenchOptions): Promise<Report> {
-  const variants: Variant[] = [];
+  const streams = new Map(BURSTS.map((burst): [number, Variant[]] => [burst, []]));
   const notes: string[] = [];
   for (const count of options.quick ? COUNTS.slice(0, 2) : COUNTS) {
     const name = count === 1 ? BASELINE : `${count} VRFs`;
@@ -35,19 +34,24 @@ export async function vrfs(options: BenchOptions): Promise<Report> {
     const { artifact, layout } = await compileModel(model);
     const bytes = layout.image.length;
     notes.push(`${name}: ${(bytes / (count * ROUTES)).toFixed(0)} bytes of the image a route`);
-    variants.push({ ...variantOf(name, await load(artifact), model, drawn, options.seed), bytes });
+    const dataplane = await load(artifact);
+    for (const [burst, variants] of streams) {
+      const frames = framesOf(drawn, burst, options.seed);
+      variants.push({ ...variant(name, dataplane, model, frames, SLOT_SIZE), bytes });
+    }
   }
-  options.progress("measuring");
-  const results = await measure(variants, { rounds: options.rounds, baseline: BASELINE });
-  const group = { table: `VRFs of ${ROUTES} routes`, family: 4, prefixes: ROUTES, stream: "in-prefix" } as const;
-  const unit = "64-byte frames forwarded, batches of 256";
-  return { bench: "vrfs", unit, groups: [{ ...group, baseline: BASELINE, results }], said: notes };
+  const groups: Group[] = [];
+  for (const [burst, variants] of streams) {
+    options.progress(`bursts of ${burst}`);
+    const results = await measure(variants, { rounds: options.rounds, baseline: BASELINE });
+    const table = `VRFs of ${ROUTES} routes, ${burst} frames of one in a row`;
+    groups.push({ table, family: 4, prefixes: ROUTES, stream: "in-prefix", baseline: BASELINE, results });
+  }
+  return { bench: "vrfs", unit: "64-byte frames forwarded, batches of 256", groups, said: notes };
 }
 
-type Loaded = Awaited<ReturnType<typeof load>>;
-
-const variantOf = (name: string, dataplane: Loaded, model: Model, drawn: Prefixes, seed: number): Variant =>
-  variant(name, dataplane, model, framesOf(drawn, seed), SLOT_SIZE);
+/** Frames of one VRF that come one behind the other. */
+const BURSTS = [1, 32];
 
 /** Of each VRF: networks of /16 to /24, outside of 10/8 and 127/8. */
 type Prefixes = readonly (readonly { readonly address: number; readonly length: number }[])[];
@@ -69,24 +73,26 @@ export function prefixesOf(vrfs: number, seed: number): Prefixes {
 export const routeLine = ({ address, length }: Prefixes[number][number], i: number): string =>
   `${formatIp(address)}/${length} via 10.0.1.${2 + (i % NEXT_HOPS)}`;
 
-/**
- * In by inV, out by outV and one of its next hops.
- * @param routesOf how the text says the routes of a VRF; absent: one by one
- */
-export function vrfText(
-  drawn: Prefixes,
-  routesOf = (v: number): string => drawn[v].map((route, i) => `route ${routeLine(route, i)}`).join("\n  "),
-): string {
+export interface TextOptions {
+  /** How the text says the routes of a VRF; absent: one by one. */
+  readonly routesOf?: (v: number) => string;
+  /** Next hops of each VRF that are known as neighbours; absent: all. */
+  readonly neighbours?: number;
+}
+
+/** In by inV, out by outV and one of its next hops. */
+export function vrfText(drawn: Prefixes, { routesOf, neighbours: known = NEXT_HOPS }: TextOptions = {}): string {
+  const oneByOne = (v: number): string => drawn[v].map((route, i) => `route ${routeLine(route, i)}`).join("\n  ");
   const vrfs = drawn.map((_, v) => {
     const neighbours = Array.from(
-      { length: NEXT_HOPS },
+      { length: known },
       (_, hop) => `neighbour 10.0.1.${2 + hop} dev out${v} lladdr ${formatMac(MAC + v)}`,
     );
     return `vrf red${v} { table ${1000 + v} }
 interface in${v} { index ${20000 + 2 * v}; master red${v}; address 10.0.0.1/24; lladdr ${formatMac(MAC + v)} }
 interface out${v} { index ${20001 + 2 * v}; master red${v}; address 10.0.1.1/24 }
 table ${1000 + v} {
-  ${routesOf(v)}
+  ${(routesOf ?? oneByOne)(v)}
   route unreachable default metric 4278198272
 }
 ${neighbours.join("\n")}`;
@@ -94,10 +100,11 @@ ${neighbours.join("\n")}`;
   return `sysctl net.ipv4.ip_forward = 1\n${vrfs.join("\n")}\n`;
 }
 
-function framesOf(drawn: Prefixes, seed: number): Frame[] {
+function framesOf(drawn: Prefixes, burst: number, seed: number): Frame[] {
   const random = new Random(seed + 1);
+  let v = 0;
   return Array.from({ length: SLOTS - (SLOTS % BATCH) }, (_, i): Frame => {
-    const v = random.below(drawn.length);
+    if (i % burst === 0) v = random.below(drawn.length);
     const { address, length } = drawn[v][random.below(ROUTES)];
     const destination = address + random.below(2 ** (32 - length));
     const header = { tos: 0, identification: i & 0xffff, dontFragment: true, ttl: 255, protocol: 17 };
