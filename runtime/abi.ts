@@ -12,23 +12,29 @@
  *                            look-up structures                  runtime/lpm
  *                            FIB entries, each followed by aliases   FIB_ENTRY, FIB_ALIAS
  *                            next hops                           NEXT_HOP
- *                            counters                            COUNTERS
- *                            chain counters, limits              FILTER_COUNTER, LIMIT
  *                            sets and maps of chains             MAP, runtime/maps/structure.ts
  *                            neighbour table                     NEIGHBOUR_TABLE, NEIGHBOUR
+ *   worker    what packets leave behind, `workerBytes`             WORKER
+ *             per namespace: counters                            COUNTERS
+ *                            chain counters, limits              FILTER_COUNTER, LIMIT
+ *                            scratch memory of chains
  *             long rule lists                                    RULE_LIST, RULE
  *   heap      the host's: batches, trace region, neighbour tables that outgrew their place
+ *
+ * In a module that several threads share (threads.ts) each of them has an area as large as that at `worker`, as a processor has its
+ * per-CPU area in the kernel: what stands at A in the image is for a thread at A + BATCH_HEADER.worker. Only LIMITs are there once.
  *
  * What may change while packets flow is in memory (device flags, routes, next hops, neighbours); what the program text
  * fixes (short rule lists, chains) is code. Numbers are append-only: a reader of version N reads every later N.
  */
+import type { Hook } from "./hooks.ts";
 import type { Family } from "./net/ip.ts";
 import { DropReason, Verdict } from "./verdict.ts";
 
 /** `IMAGE.magic`: "VRFC" as the bytes stand in memory. */
 export const IMAGE_MAGIC = 0x43465256;
 /** Incremented when a program and a host of different versions would misunderstand each other. */
-export const ABI_VERSION = 4;
+export const ABI_VERSION = 5;
 /** Every record and region starts at a multiple of this many bytes. */
 export const IMAGE_ALIGN = 16;
 
@@ -38,6 +44,7 @@ export const IMAGE_ALIGN = 16;
  *  16  heap       traceCursor traceEnd  traceLost
  *  32  any (16 bytes)                                    the unspecified address, ::
  *  48  loopback (16 bytes)                               the loopback address, ::1
+ *  64  worker     workerBytes                            what each thread has for itself
  *
  * `heap` is the first byte that the host may use. The trace build appends records at `traceCursor`, never beyond
  * `traceEnd`; a record that does not fit sets `traceLost` to 1 and is not written. The host sets all three before a call.
@@ -53,15 +60,23 @@ export const IMAGE = {
   traceLost: 28,
   any: 32,
   loopback: 48,
+  worker: 64,
+  workerBytes: 68,
 } as const;
-export const IMAGE_BYTES = 64;
+export const IMAGE_BYTES = 80;
+
+/** At the start of a thread's area: the trace region of a module for several threads, as IMAGE has it for others. */
+export const WORKER = { traceCursor: 0, traceEnd: 4, traceLost: 8 } as const;
+export const WORKER_BYTES = 16;
 
 /**
  *      0          4          8          12
  *   0  devices    deviceCount tables    tableCount       first DEVICE; first TABLE
  *  16  neighbours counters   addresses  tables6           the NEIGHBOUR_TABLE in use; COUNTERS
  *  32  tableCount6 filterState filterStateBytes           tables: of IPv4; tables6: of IPv6; filterState: first FILTER_COUNTER
- *  48  clock (u64)           ruleList   ruleList6        RULE_LIST of each family; 0: the rules are code
+ *  48  clock (u64)           linked                       linked: a bit for each of LINK_POINTS where programs are attached
+ *  64  links                                              first LINK of each of LINK_POINTS, in their order
+ *                                   120 ruleList   ruleList6        RULE_LIST of each family; 0: the rules are code
  *
  * From `filterState` on stand the FILTER_COUNTERs and, behind them, the LIMITs: all that chains remember from packet to packet.
  * `clock` is the host's, in nanoseconds.
@@ -81,10 +96,64 @@ export const NET = {
   filterState: 36,
   filterStateBytes: 40,
   clock: 48,
-  ruleList: 56,
-  ruleList6: 60,
+  linked: 56,
+  links: 64,
+  ruleList: 120,
+  ruleList6: 124,
 } as const;
-export const NET_BYTES = 64;
+
+/** Where programs can be attached to a module: the hooks of the IP layer, each for both IP versions, and of devices. At xdp see links/links.ts. */
+export const LINK_POINTS = [
+  ...(["prerouting", "input", "forward", "output", "postrouting"] as const).flatMap((hook) =>
+    ([4, 6] as const).map((family) => ({ hook, family })),
+  ),
+  ...(["netdev ingress", "netdev egress", "tc ingress", "tc egress"] as const).map((hook) => ({ hook, family: null })),
+] as const;
+export type LinkPoint = (typeof LINK_POINTS)[number];
+/** Its place in LINK_POINTS; -1: programs are not attached there. */
+export const linkPoint = (hook: Hook, family: Family | null): number =>
+  LINK_POINTS.findIndex((point) => point.hook === hook && point.family === family);
+
+/** Behind the last of LINK_POINTS, rounded up. */
+export const NET_BYTES = 128;
+
+/**
+ * A program attached at a point of a namespace, in the order in which they run. Written by the host.
+ *
+ *      0          4          8          12
+ *   0  next       place      device     priority         next: LINK; place: of its entry in the module's table, of that for traces one more
+ *  16  id                                                device: ifindex, 0 at the hooks of the IP layer; priority: signed
+ */
+export const LINK = { next: 0, place: 4, device: 8, priority: 12, id: 16 } as const;
+export const LINK_BYTES = 32;
+/** At one point, at the most (as BPF_MPROG_MAX). */
+export const MOST_LINKS = 64;
+
+/** What a program's entry says of the packet. */
+export const LinkResult = {
+  /** The next program, or the next chain, is asked. */
+  NEXT: 0,
+  /** It has got its verdict, or another device has it to send. */
+  ENDED: 1,
+  /** At tc: it goes on, no further program is asked. */
+  OK: 2,
+} as const;
+
+/**
+ * Registers of the packet in flight that a module exports for programs, each an i32: names as the compiler has them (src/plan/build/skb.ts,
+ * netfilter/registers.ts). Programs may set those of the second list.
+ */
+export const PROGRAM_REGISTERS = {
+  reads: [
+    ...["tail", "row", "stride", "slot", "l3", "iif", "l3slave", "doredirect", "ignore_df", "mc_loop"],
+    ...["hook_in", "hook_out", "protocol", "mac_header", "sk_owner", "sending", "sk_bound", "batch_base"],
+  ],
+  sets: [
+    ...["mac", "dev", "pkt_type", "mark", "priority", "xmit_recursion", "next"],
+    ...["dst_input", "dst_output", "dst_dev", "dst_gateway", "dst_idev", "dst_type", "dst_mtu", "dst_error"],
+    ...["redirect_device", "nf_skip_egress", "dup_recursion"],
+  ],
+} as const;
 
 /** Of a chain's rule, or named; in the order of their ids. Both u64. */
 export const FILTER_COUNTER = { packets: 0, bytes: 8 } as const;
@@ -96,7 +165,6 @@ export const FILTER_COUNTER_BYTES = 16;
  *      0          4          8          12
  *   0  structure  rows       values     half             half: of an interval structure, half of its room
  *  16  room       count      valueBytes columns          for the host alone; columns: of an lpm structure
- *  32  probe (16 bytes)                                  of an lpm structure of keys wider than 32 bits: the key that is looked up
  *
  * `values` is where the value of place 1 stands; how far apart they are follows from the structure. `valueBytes` counts from there to
  * the end of the last value. `count`: elements. A program that changes values (counters) does so at those places.
@@ -111,12 +179,11 @@ export const MAP = {
   valueBytes: 24,
   columns: 28,
 } as const;
-export const MAP_PROBE = 32;
-export const MAP_BYTES = 48;
+export const MAP_BYTES = 32;
 
-/** A token bucket: nanoseconds in it, and the clock when it was filled last. Both u64. */
-export const LIMIT = { tokens: 0, last: 8 } as const;
-export const LIMIT_BYTES = 16;
+/** A token bucket, u64: the clock, in nanoseconds, when it will be full again if nothing is taken from it. 0: it is full. */
+export const LIMIT = { full: 0 } as const;
+export const LIMIT_BYTES = 8;
 
 /**
  *      0          4          8          12
@@ -195,12 +262,16 @@ export const DeviceFlag = {
  *   0  id         kind       image      prefixes         kind: LpmKind; image: offset of the look-up structure
  *  16  shape      network    mask       networks         shape: for which the module has straight-line code, from 1; 0: it has none;
  *                                                        IPv4: no prefix matches an address with (address ^ network) & mask
+ *  32  trie       root       results                     of a table that has changed (IPv4); trie 0: it is as it was compiled
  *
  * A look-up gives the offset of a FIB entry, or 0. Whoever gives a table a structure of another shape stores 0 there, and whoever
  * adds a prefix makes `mask` as much shorter as it needs.
  *
- * `networks`, of IPv4: for the host alone, what it needs to change the table: the offset of the first FIB_ENTRY, then the network
- * address of each of the `prefixes` entries, which stand in a row.
+ * `networks`: for the host alone, what it needs to change the table: the offset of the first FIB_ENTRY, then the network address
+ * of each of the `prefixes` entries, which stand in a row: one word, or four, the most significant first.
+ *
+ * A table that has changed shares entries: prefixes that say the same have one (FibEntryFlag.IN_TRIE). Its prefixes are FIB_NODEs,
+ * node n at `trie` + n * FIB_NODE_BYTES, the first `root`; `results` is where the offset of the entry of a number stands.
  */
 export const TABLE = {
   id: 0,
@@ -211,8 +282,21 @@ export const TABLE = {
   network: 20,
   mask: 24,
   networks: 28,
+  trie: 32,
+  root: 36,
+  results: 40,
 } as const;
-export const TABLE_BYTES = 32;
+export const TABLE_BYTES = 48;
+
+/**
+ * A node of a table's trie of prefixes (runtime/lpm/prefix-trie.ts).
+ *
+ *      0          4          8          12
+ *   0  key        length     result     below0           result: number of its FIB_ENTRY; 0: no prefix, a fork;
+ *  16  below1     above      route                       below, above: nodes, 0: none; route: RouteId + 1, where the entry is shared
+ */
+export const FIB_NODE = { key: 0, length: 4, result: 8, below: 12, above: 20, route: 24 } as const;
+export const FIB_NODE_BYTES = 32;
 
 /**
  * One prefix of one table; its aliases follow, in the order in which fib_table_lookup tries them.
@@ -222,6 +306,9 @@ export const TABLE_BYTES = 32;
  *
  * `cover` is the entry of the longest shorter prefix of the same table that contains this one, 0: none. A look-up whose
  * aliases are all rejected goes on there (the kernel's back-tracking).
+ *
+ * IN_TRIE: `cover` is the TABLE, whose trie says what is around a prefix. With one alias the entry is that of all prefixes which say
+ * the same: its `route` is 0, and the length one that rules and packets treat as they treat those of all.
  */
 export const FIB_ENTRY = { cover: 0, prefixLength: 4, aliases: 8, flags: 12 } as const;
 export const FIB_ENTRY_BYTES = 16;
@@ -232,6 +319,8 @@ export const FibEntryFlag = {
    * in all, and it is the answer to every flow that does not insist on a device.
    */
   SETTLED: 1,
+  /** Of a table that has changed. */
+  IN_TRIE: 2,
 } as const;
 
 /**
@@ -342,11 +431,12 @@ export const NEIGHBOUR_HASH_FACTOR = 0x9e3779b1;
 
 /**
  * Where the search for an address starts, before the mask: its four words (little-endian, as they stand in
- * `NEIGHBOUR.address`) and the ifindex, folded and spread; the high bits fold back, as the low ones of 10.0.0.x are all alike.
- * The program computes the same.
+ * `NEIGHBOUR.address`) and the ifindex, folded and spread. What neighbours differ in, the last byte of 10.0.0.x, is highest in its word: it
+ * comes down before the multiplication, which only carries upwards, and again behind it. The program computes the same.
  */
 export function neighbourHash(ifindex: number, words: readonly [number, number, number, number]): number {
-  const spread = Math.imul(words[0] ^ words[1] ^ words[2] ^ words[3] ^ ifindex, NEIGHBOUR_HASH_FACTOR);
+  const folded = words[0] ^ words[1] ^ words[2] ^ words[3] ^ ifindex;
+  const spread = Math.imul(folded ^ (folded >>> 16), NEIGHBOUR_HASH_FACTOR);
   return (spread ^ (spread >>> 16)) >>> 0;
 }
 
@@ -512,6 +602,8 @@ export const TraceEvent = {
   program_log: 35,
   /** program, decision (index in RULE_DECISIONS). */
   program_end: 36,
+  /** id of a link, whose program begins. */
+  link: 37,
 } as const;
 export type TraceEvent = (typeof TraceEvent)[keyof typeof TraceEvent];
 
@@ -520,8 +612,26 @@ export const traceHeader = (event: number, args: number): number => event | (arg
 export const traceEventOf = (header: number): number => header & 0xff;
 export const traceArgsOf = (header: number): number => header >>> 8;
 
-/** Names of the module's exports. `process(net, batch, count)`, `trace(net, batch, count)`: judge packets 0 .. count-1. */
-export const EXPORTS = { memory: "memory", process: "process", trace: "trace" } as const;
+/**
+/**
+ * Names of the module's exports. `process(net, batch, count)`, `trace(net, batch, count)`: judge packets 0 .. count-1; `table`: of functions,
+ * where attached programs stand. The registers of PROGRAM_REGISTERS are exported under `register(name)`. `initialize()`, of a module for
+ * several threads alone: puts the image into the memory that was imported; to be called once, in the first instance.
+ */
+export const EXPORTS = {
+  memory: "memory",
+  process: "process",
+  trace: "trace",
+  table: "programs",
+  initialize: "initialize",
+} as const;
+/** What a module for several threads, and a program's, imports. */
+export const MEMORY_IMPORT = { module: "vrfc", memory: "memory" } as const;
+export const registerExport = (name: string): string => `skb.${name}`;
+/** Names of a program's exports, `name(copy)`: of its entry for the packets of an IP version, or frames; and of that which traces. */
+export const programEntry = (family: Family | null): string =>
+  family === null ? "frame" : family === 4 ? "ip" : "ip6";
+export const tracedEntry = (entry: string): string => `${entry}.trace`;
 /** Index of a net in the module, offset of a batch, packets. */
 export type ProcessExport = (net: number, batch: number, count: number) => void;
 

@@ -3,7 +3,8 @@
  * for the reference (over a buffer of its own).
  *
  *   base + 0                 header, BATCH_HEADER_BYTES:  u32 capacity, u32 slotSize, u32 slots (offset of slot 0), u32 count (packets
- *                            in use: the host's, and larger after copies were appended)
+ *                            in use: the host's, and larger after copies were appended), u32 worker (of a module for several threads:
+ *                            how far behind that of the image the area of the batch's thread stands, abi.ts)
  *   base + 64                columns, one after the other: u32[capacity] each, in the order of COLUMNS
  *   slots                    capacity x slotSize bytes; a packet is put HEADROOM bytes into its slot
  *
@@ -14,7 +15,7 @@ import { type Entry, Verdict } from "./verdict.ts";
 
 export const BATCH_HEADER_BYTES = 64;
 /** Offsets of the header's fields. */
-export const BATCH_HEADER = { capacity: 0, slotSize: 4, slots: 8, count: 12 } as const;
+export const BATCH_HEADER = { capacity: 0, slotSize: 4, slots: 8, count: 12, worker: 16 } as const;
 /** Bytes before a packet in its slot: room for an Ethernet header in front of an IP packet, and for an IPv6 one. */
 export const HEADROOM = 64;
 /** Holds any Ethernet frame of an MTU of 1500 and its headroom. */
@@ -47,7 +48,7 @@ export const COLUMNS = [
   "skbDevice", //  LOCAL, ICMP_ERROR: skb->dev at that point (the VRF for a slave)
   "sdif", //       LOCAL: the slave, 0 when received outside a VRF; ICMP_ERROR: the receiving device
   "routeType", //  RouteType of the deciding route (0: none)
-  "route", //      RouteId + 1 of the deciding route, 0: none
+  "route", //      RouteId + 1 of the deciding route; 0: none, or one of many alike in an IPv4 table that has changed (traces say which)
   "error", //      ICMP_ERROR: type << 8 | code; SEND_ERROR: errno; TRANSMIT, UNRESOLVED, FRAGMENT: a redirect to be sent besides, or 0
   "info", //       ICMP_ERROR, redirect: the error's second word (MTU, gateway, pointer << 24; ICMPv6: MTU, pointer, offset of the target); FRAGMENT: the MTU
   "source", //     FOUND: offset in the buffer of the chosen source address

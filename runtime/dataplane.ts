@@ -3,45 +3,91 @@
  *
  *   load(wasm) -> Dataplane -> net("host") -> Engine
  *
+ * Of a module for several threads each thread has a Dataplane, over one memory (threads.ts).
+ *
  * Life of the memory: the module brings the image (abi.ts) at offset 0. Everything from `IMAGE.heap` on is the host's, given out
  * from there upwards and never taken back: batches, the trace region, neighbour tables that outgrew their place. When it ends
- * the memory grows, which detaches every view; so views are made for a use and not kept.
+ * the memory grows, which detaches every view; so views are made for a use and not kept. A worker has an arena of it, which does not grow.
  */
 import {
   COUNTERS,
-  COUNTERS_BYTES,
   EXPORTS,
   FILTER_COUNTER,
   FILTER_COUNTER_BYTES,
   IMAGE,
   IMAGE_ALIGN,
   MAP,
+  MEMORY_IMPORT,
   NET,
   NET_BYTES,
   type ProcessExport,
 } from "./abi.ts";
-import { batchBytes, DEFAULT_SLOT_SIZE, PacketBatch } from "./batch.ts";
+import { BATCH_HEADER, batchBytes, DEFAULT_SLOT_SIZE, PacketBatch } from "./batch.ts";
 import { imageOffset } from "./brand.ts";
 import type { Engine, RuleCounter } from "./engine.ts";
-import { COUNTER_TYPE } from "./hooks.ts";
-import { Links } from "./links.ts";
-import { type Manifest, readManifest } from "./manifest.ts";
+import { COUNTER_TYPE, type Hook } from "./hooks.ts";
+import { type AttachOptions, type Link, LinkError, Links } from "./links/links.ts";
+import { type Program, ProgramError } from "./links/manifest.ts";
+import { type Manifest, ManifestError, readManifest } from "./manifest.ts";
 import type { NamedMap } from "./maps/map.ts";
 import { openMap } from "./maps/open.ts";
 import { NeighbourTable, neighbourTableBytes } from "./neighbour.ts";
+import { Neighbours } from "./neighbours.ts";
 import type { Ip } from "./net/ip.ts";
 import { Image } from "./routes/image.ts";
 import { Routes } from "./routes/routes.ts";
+import { advance, Share } from "./share.ts";
+import { GATE_BYTES, type Seat, Threads } from "./threads.ts";
 import type { Trace } from "./trace.ts";
 import { decodeTraces } from "./trace-decode.ts";
 import { DropReason, Verdict } from "./verdict.ts";
 
-/** @throws ManifestError when `wasm` is no vrfc module, or one that this runtime does not understand */
-export async function load(wasm: Uint8Array<ArrayBuffer>): Promise<Dataplane> {
-  const module = await WebAssembly.compile(wasm);
+/** What a module can be loaded from: its bytes, what `fetch` gave or will give, or what WebAssembly has compiled of it. */
+export type ModuleSource = BufferSource | Response | PromiseLike<Response> | WebAssembly.Module;
+
+/**
+ * @throws ManifestError when `source` is no vrfc module, or one that this runtime does not understand
+ * @throws RangeError when there is not the memory that a module for several threads asks for
+ */
+export async function load(source: ModuleSource): Promise<Dataplane> {
+  const module = await moduleOf(source);
   const manifest = readManifest(module);
-  return new Dataplane(await WebAssembly.instantiate(module), manifest);
+  const memory = sharedMemory(manifest);
+  return new Dataplane(
+    await WebAssembly.instantiate(module, importsOf(memory)),
+    manifest,
+    memory && { module, memory },
+  );
 }
+
+/** `load` without a promise, for threads that may wait: not the main thread of a page. */
+export function loadSync(module: WebAssembly.Module): Dataplane {
+  const manifest = readManifest(module);
+  const memory = sharedMemory(manifest);
+  return new Dataplane(new WebAssembly.Instance(module, importsOf(memory)), manifest, memory && { module, memory });
+}
+
+/** In a worker: takes part in what another thread has loaded. One thread at a time has a seat. */
+export function join(seat: Seat): Dataplane {
+  const instance = new WebAssembly.Instance(seat.module, importsOf(seat.memory));
+  return new Dataplane(instance, readManifest(seat.module), seat);
+}
+
+async function moduleOf(source: ModuleSource): Promise<WebAssembly.Module> {
+  if (source instanceof WebAssembly.Module) return source;
+  if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) return WebAssembly.compile(source);
+  const response = await source;
+  if (!response.ok) throw new ManifestError("not-wasm", `${response.url}: status ${response.status}`);
+  return WebAssembly.compile(await response.arrayBuffer());
+}
+
+/** Of a module for several threads. */
+function sharedMemory({ memory: { pages } }: Manifest): WebAssembly.Memory | null {
+  return pages && new WebAssembly.Memory({ ...pages, shared: true });
+}
+
+const importsOf = (memory: WebAssembly.Memory | null): WebAssembly.Imports =>
+  memory === null ? {} : { [MEMORY_IMPORT.module]: { [MEMORY_IMPORT.memory]: memory } };
 
 /** By the names of Verdict and DropReason. */
 export interface Counters {
@@ -52,6 +98,8 @@ export interface Counters {
 export class Dataplane {
   readonly manifest: Manifest;
   readonly memory: WebAssembly.Memory;
+  /** Of the module: EXPORTS, and the registers that programs share. */
+  readonly exports: WebAssembly.Exports;
   /** One engine for each namespace, in the manifest's order. */
   readonly nets: readonly Engine[];
   readonly #routes: Routes[] = [];
@@ -59,18 +107,48 @@ export class Dataplane {
   readonly #maps = new Map<string, NamedMap>();
   #mapMemory: Image | null = null;
   #heap: number;
+  /** First byte behind an arena that does not grow. */
+  readonly #end: number;
+  readonly #share: Share;
 
-  /** @param instance of a module whose manifest was read and found good; use `load` */
-  constructor(instance: WebAssembly.Instance, manifest: Manifest) {
+  /**
+   * @param instance of a module whose manifest was read and found good; use `load`, `loadSync` or `join`
+   * @param shared of a module for several threads: a seat, or what thread 0 shall give to others
+   */
+  constructor(
+    instance: WebAssembly.Instance,
+    manifest: Manifest,
+    shared: Seat | Pick<Seat, "module" | "memory"> | null = null,
+  ) {
     const { [EXPORTS.memory]: memory, [EXPORTS.process]: process, [EXPORTS.trace]: trace } = instance.exports;
     this.manifest = manifest;
+    this.exports = instance.exports;
     this.memory = memory as WebAssembly.Memory;
-    this.#heap = this.word(IMAGE.heap);
-    const programs = { process: process as ProcessExport, trace: trace as ProcessExport };
-    this.#links = manifest.nets.map(({ chains }, index) => new Links(this, index, chains.xdp));
+    const seat = shared !== null && "area" in shared ? shared : null;
+    if (shared !== null && seat === null) (instance.exports[EXPORTS.initialize] as () => void)();
+    this.#heap = seat?.arena.offset ?? this.word(IMAGE.heap);
+    this.#end = seat === null ? Number.POSITIVE_INFINITY : seat.arena.offset + seat.arena.bytes;
+    const [image, bytes] = [this.word(IMAGE.worker), this.word(IMAGE.workerBytes)];
+    const place = shared && (seat ?? { ...shared, worker: 0, gate: this.allocate(GATE_BYTES) });
+    const threads = place && new Threads(place, bytes, (size) => this.allocate(size));
+    this.#share = new Share(this.memory, threads, { image, bytes, offset: seat?.area ?? image });
+    const programs = { process: process as ProcessExport, trace: trace as ProcessExport, share: this.#share };
+    this.#links = manifest.nets.map(
+      (_, index) => new Links(this, manifest.nets, index, manifest.networks, this.word(IMAGE.netsOffset)),
+    );
     this.nets = manifest.nets.map(
       (net, index) => new NetEngine(this, index, net.name, { ...programs, links: this.#links[index] }),
     );
+  }
+
+  /**
+   * What its threads have in common.
+   * @throws TypeError when the module is for one thread: compile it with `threads`
+   */
+  get threads(): Threads {
+    const { threads } = this.#share;
+    if (threads === null) throw new TypeError("this module is for one thread: it was compiled without --threads");
+    return threads;
   }
 
   /**
@@ -84,18 +162,51 @@ export class Dataplane {
   /**
    * The IPv4 routes of a namespace, to be changed between batches.
    * @throws RangeError when there is no such namespace
+   * @throws TypeError in a worker
    */
   routes(which: string | number): Routes {
     const index = this.#index(which);
-    this.#routes[index] ??= new Routes(this, index);
+    this.#routes[index] ??= this.#share.changing("routes are changed", new Routes(this, index));
     return this.#routes[index];
   }
 
   /**
-   * The XDP programs attached to a namespace's devices, to be changed between batches.
+   * The neighbours of a namespace, to be read and changed between batches.
    * @throws RangeError when there is no such namespace
    */
+  neighbours(which: string | number): Neighbours {
+    const index = this.#index(which);
+    const table = () => new NeighbourTable(this.bytes, this.word(this.netRecord(index) + NET.neighbours));
+    const store = {
+      get: (ifindex: number, address: Ip) => table().get(ifindex, address),
+      set: (ifindex: number, address: Ip, mac: number | null) => this.nets[index].setNeighbour(ifindex, address, mac),
+      entries: () => table().entries(),
+    };
+    return new Neighbours(store, this.manifest.nets[index].devices);
+  }
+
+  /**
+   * Attaches a program, or a base chain (`compileProgram`), where its text puts it or where the options say; from the next batch on packets
+   * meet it.
+   * @param hook the program's; it was compiled, and checked, for that one
+   * @throws ProgramError, LinkError, as Links.attach; EINVAL when the hook is another
+   */
+  attach(hook: Hook, program: Program, options: AttachOptions = {}): Link {
+    const { name, net, hook: own } = program.manifest;
+    if (hook !== own) throw new LinkError("EINVAL", `program ${name} is for ${own}`);
+    const index = this.manifest.nets.findIndex((one) => one.name === net);
+    if (index < 0) throw new ProgramError("does-not-fit", `program ${name} is for a namespace ${net}`);
+    return this.links(index).attach(program, options);
+  }
+
+  /**
+   * The programs attached in a namespace, to be changed between batches.
+   * @throws RangeError when there is no such namespace
+   * @throws LinkError EOPNOTSUPP: the module is for several threads
+   */
   links(which: string | number): Links {
+    if (this.#share.threads !== null)
+      throw new LinkError("EOPNOTSUPP", "programs are attached to modules for one thread: each has its state once");
     return this.#links[this.#index(which)];
   }
 
@@ -103,6 +214,7 @@ export class Dataplane {
    * A named set or map, to be read and changed between batches.
    * @param which the namespace; absent: the only one that has a map of this name
    * @throws RangeError when there is none, or several namespaces have one
+   * @throws TypeError in a worker
    */
   map(name: string, which?: string | number): NamedMap {
     const nets = which === undefined ? [...this.nets.keys()] : [this.#index(which)];
@@ -118,7 +230,7 @@ export class Dataplane {
     const known = this.#maps.get(key);
     if (known !== undefined) return known;
     this.#mapMemory ??= new Image(this);
-    const opened = openMap(name, map, this.#mapMemory, devices);
+    const opened = this.#share.changing("maps are changed", openMap(name, map, this.#mapMemory, devices));
     this.#maps.set(key, opened);
     return opened;
   }
@@ -134,12 +246,14 @@ export class Dataplane {
     return this.word(IMAGE.netsOffset) + net * NET_BYTES;
   }
 
-  /** How many packets of a namespace ended with each verdict, and of the dropped ones for which reason, since it was loaded. */
+  /**
+   * How many packets of a namespace ended with each verdict, and of the dropped ones for which reason, since it was loaded. With
+   * several threads: of all, asked of thread 0; of its own, asked of a worker.
+   */
   counters(net: number): Counters {
-    const record = this.word(IMAGE.netsOffset) + net * NET_BYTES;
-    const view = new DataView(this.memory.buffer, this.word(record + NET.counters), COUNTERS_BYTES);
+    const counters = this.word(this.netRecord(net) + NET.counters);
     const read = (table: Readonly<Record<string, number>>, offset: number) =>
-      Object.fromEntries(Object.entries(table).map(([name, n]) => [name, view.getBigUint64(offset + n * 8, true)]));
+      Object.fromEntries(Object.entries(table).map(([name, n]) => [name, this.#share.sum(counters + offset + n * 8)]));
     return { verdicts: read(Verdict, COUNTERS.verdicts), reasons: read(DropReason, COUNTERS.reasons) };
   }
 
@@ -159,13 +273,17 @@ export class Dataplane {
   /**
    * Takes zeroed bytes from the heap for good.
    * @returns their offset, a multiple of IMAGE_ALIGN and of 64
-   * @throws RangeError when the memory cannot grow that far
+   * @throws RangeError when the memory cannot grow that far, or a worker's arena is used up
    */
   allocate(bytes: number): number {
     const offset = Math.ceil(this.#heap / HEAP_ALIGN) * HEAP_ALIGN;
+    if (offset + bytes > this.#end)
+      throw new RangeError(`no ${bytes} bytes are left in the worker's arena: give its seat more`);
     const missing = offset + bytes - this.memory.buffer.byteLength;
     if (missing > 0) this.memory.grow(Math.ceil(missing / PAGE_BYTES));
     this.#heap = offset + bytes;
+    // Whoever had the seat before has left something.
+    if (this.#end !== Number.POSITIVE_INFINITY) this.bytes.fill(0, offset, this.#heap);
     return offset;
   }
 }
@@ -179,8 +297,9 @@ const TRACE_BYTES = 256 * 1024;
 interface Programs {
   readonly process: ProcessExport;
   readonly trace: ProcessExport;
-  /** What frames meet before. */
+  /** What is attached: XDP programs, which frames meet before, and all others' state. */
   readonly links: Links;
+  readonly share: Share;
 }
 
 class NetEngine implements Engine {
@@ -199,47 +318,55 @@ class NetEngine implements Engine {
 
   createBatch(capacity: number, slotSize = DEFAULT_SLOT_SIZE): PacketBatch {
     const base = this.#dataplane.allocate(batchBytes(capacity, slotSize));
-    return new PacketBatch(() => this.#dataplane.memory.buffer, imageOffset(base), capacity, slotSize);
+    const { area, batches } = this.#programs.share;
+    this.#dataplane.setWord(base + BATCH_HEADER.worker, area.offset - area.image);
+    const batch = new PacketBatch(() => this.#dataplane.memory.buffer, imageOffset(base), capacity, slotSize);
+    batches.add(batch);
+    return batch;
   }
 
   /** @throws TypeError when the batch lives elsewhere than in this module's memory */
   process(batch: PacketBatch): void {
     this.#own(batch);
-    this.#programs.links.process(batch.base, batch.count);
-    batch.writeCount();
-    this.#programs.process(this.#index, batch.base, batch.count);
-    batch.readCount();
+    const { links, process, share } = this.#programs;
+    share.inBatch(() => {
+      links.process(batch.base, batch.count);
+      batch.writeCount();
+      process(this.#index, batch.base, batch.count);
+      batch.readCount();
+    });
   }
 
   /**
    * Runs the trace build. What does not fit into the trace region is lost; then everything is put back as it was, the region
-   * doubled, and the batch judged again.
+   * doubled, and the batch judged again. Other threads wait for it.
    * @throws TypeError as `process`
    */
   trace(batch: PacketBatch): Trace[] {
     this.#own(batch);
-    const before = this.#snapshot(batch);
+    return this.#programs.share.alone(() => this.#traceAlone(batch));
+  }
+
+  #traceAlone(batch: PacketBatch): Trace[] {
+    const restore = this.#save(batch);
     const restoreCounters = this.#saveMapCounters();
     const restoreLinks = this.#programs.links.snapshot();
     let region = this.#traceRegion ?? this.#reserveTrace(TRACE_BYTES);
     while (!this.#runTrace(batch, region)) {
-      this.#dataplane.bytes.set(before.batch, batch.base);
-      this.#dataplane.bytes.set(before.counters, this.#counters);
-      this.#dataplane.bytes.set(before.filterState, this.#filterState.first);
+      restore();
       restoreCounters();
       restoreLinks();
       region = this.#reserveTrace(region.bytes * 2);
     }
     batch.readCount();
-    const end = this.#dataplane.word(IMAGE.traceCursor);
+    const end = this.#dataplane.word(this.#programs.share.traceWords.traceCursor);
     return decodeTraces(new DataView(this.#dataplane.memory.buffer, region.start, end - region.start), batch.count);
   }
 
   readCounters(): RuleCounter[] {
-    const { view, first } = this.#filterState;
+    const first = this.#dataplane.word(this.#record + NET.filterState);
     return this.#dataplane.manifest.nets[this.#index].chains.counters.map((_, i) => {
-      const at = first + i * FILTER_COUNTER_BYTES;
-      const read = (offset: number) => view.getBigUint64(at + offset, true);
+      const read = (offset: number) => this.#programs.share.sum(first + i * FILTER_COUNTER_BYTES + offset);
       return { packets: read(FILTER_COUNTER.packets), bytes: read(FILTER_COUNTER.bytes) };
     });
   }
@@ -249,16 +376,20 @@ class NetEngine implements Engine {
   }
 
   setTime(nanoseconds: bigint): void {
-    this.#filterState.view.setBigUint64(this.#record + NET.clock, nanoseconds, true);
+    const { buffer } = this.#dataplane.memory;
+    const at = this.#record + NET.clock;
+    if (this.#programs.share.threads === null) new DataView(buffer).setBigUint64(at, nanoseconds, true);
+    else advance(new BigUint64Array(buffer, at, 1), nanoseconds);
   }
 
-  get #filterState(): { readonly view: DataView; readonly first: number; readonly bytes: number } {
-    const view = new DataView(this.#dataplane.memory.buffer);
-    const word = (offset: number) => view.getUint32(this.#record + offset, true);
-    return { view, first: word(NET.filterState), bytes: word(NET.filterStateBytes) };
-  }
-
+  /** @throws TypeError in a worker */
   setNeighbour(device: number, ip: Ip, mac: number | null): void {
+    const { share } = this.#programs;
+    share.threads?.requireFirst("neighbours are changed");
+    share.alone(() => this.#setNeighbour(device, ip, mac));
+  }
+
+  #setNeighbour(device: number, ip: Ip, mac: number | null): void {
     const table = this.#neighbours();
     if (mac === null) table.delete(device, ip);
     else if (!table.set({ ifindex: device, address: ip, mac })) {
@@ -268,7 +399,7 @@ class NetEngine implements Engine {
   }
 
   #own(batch: PacketBatch): void {
-    if (batch.bytes.buffer !== this.#dataplane.memory.buffer)
+    if (!this.#programs.share.batches.has(batch))
       throw new TypeError("the batch is not of this engine: create it with createBatch");
   }
 
@@ -276,18 +407,18 @@ class NetEngine implements Engine {
     return this.#dataplane.word(IMAGE.netsOffset) + this.#index * NET_BYTES;
   }
 
-  get #counters(): number {
-    return this.#dataplane.word(this.#record + NET.counters);
-  }
-
-  /** What the program changes, but for the trace region. */
-  #snapshot(batch: PacketBatch): Readonly<Record<"batch" | "counters" | "filterState", Uint8Array>> {
-    const { bytes } = this.#dataplane;
-    const { first, bytes: stateBytes } = this.#filterState;
-    return {
-      batch: bytes.slice(batch.base, batch.base + batchBytes(batch.capacity, batch.slotSize)),
-      counters: bytes.slice(this.#counters, this.#counters + COUNTERS_BYTES),
-      filterState: bytes.slice(first, first + stateBytes),
+  /** What the program changes, but for the trace region: the batch, this thread's area, and the image's own, which has the limits. */
+  #save(batch: PacketBatch): () => void {
+    const plane = this.#dataplane;
+    const { area } = this.#programs.share;
+    const places = [
+      { offset: batch.base as number, bytes: batchBytes(batch.capacity, batch.slotSize) },
+      area,
+      ...(area.offset === area.image ? [] : [{ offset: area.image, bytes: area.bytes }]),
+    ];
+    const saved = places.map(({ offset, bytes }) => ({ offset, copy: plane.bytes.slice(offset, offset + bytes) }));
+    return () => {
+      for (const { offset, copy } of saved) plane.bytes.set(copy, offset);
     };
   }
 
@@ -312,13 +443,14 @@ class NetEngine implements Engine {
 
   /** @returns false when a record was lost */
   #runTrace(batch: PacketBatch, { start, bytes }: { readonly start: number; readonly bytes: number }): boolean {
-    this.#dataplane.setWord(IMAGE.traceCursor, start);
-    this.#dataplane.setWord(IMAGE.traceEnd, start + bytes);
-    this.#dataplane.setWord(IMAGE.traceLost, 0);
+    const { traceCursor, traceEnd, traceLost } = this.#programs.share.traceWords;
+    this.#dataplane.setWord(traceCursor, start);
+    this.#dataplane.setWord(traceEnd, start + bytes);
+    this.#dataplane.setWord(traceLost, 0);
     this.#programs.links.trace(batch.base, batch.count);
     batch.writeCount();
     this.#programs.trace(this.#index, batch.base, batch.count);
-    return this.#dataplane.word(IMAGE.traceLost) === 0;
+    return this.#dataplane.word(traceLost) === 0;
   }
 
   #neighbours(): NeighbourTable {

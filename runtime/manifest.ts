@@ -20,7 +20,14 @@ export const MANIFEST_SECTION = "vrfc";
 export const MANIFEST_SCHEMA = "vrfc.manifest/1";
 
 /** Wasm features beyond the MVP, by the names of their proposals. */
-export const WASM_FEATURES = ["sign-extension", "multi-value", "bulk-memory", "simd"] as const;
+export const WASM_FEATURES = [
+  "mutable-globals",
+  "sign-extension",
+  "multi-value",
+  "bulk-memory",
+  "simd",
+  "threads",
+] as const;
 export type WasmFeature = (typeof WASM_FEATURES)[number];
 
 export interface Manifest {
@@ -34,6 +41,8 @@ export interface Manifest {
   /** What the host's wasm engine must know. */
   readonly features: readonly WasmFeature[];
   readonly memory: MemoryManifest;
+  /** SHA-256, hexadecimal, of what programs that are attached must know alike: devices, addresses, routes, rules. */
+  readonly networks: string;
   readonly source: SourceManifest;
   /** In the order of the text: the index is the `net` of `process` and `trace`. */
   readonly nets: readonly NetManifest[];
@@ -43,6 +52,8 @@ export interface Manifest {
 export interface MemoryManifest {
   /** First byte behind the image, from where on batches may be put. */
   readonly heap: number;
+  /** Of a module for several threads: the shared memory that it imports, in pages of 64 KiB. null: it brings its own. */
+  readonly pages: { readonly initial: number; readonly maximum: number } | null;
 }
 
 /** The text that the module was compiled from; not the text itself. */
@@ -62,8 +73,9 @@ export interface NetManifest extends NetConfig {
   readonly routes: readonly OriginManifest[];
   /** Offsets in memory of the namespace's records (abi.ts). */
   readonly layout: { readonly net: number; readonly neighbours: number; readonly counters: number };
-  /** IPv4's rules, in order, as far as they decide by which device a gateway is reached. */
+  /** IPv4's rules, and IPv6's, in order, as far as they decide by which device a gateway is reached. */
   readonly gatewayRules: readonly GatewayRule[];
+  readonly gatewayRules6: readonly GatewayRule[];
   readonly chains: ChainsManifest;
   readonly cost: CostManifest;
 }
@@ -73,8 +85,8 @@ export interface GatewayRule {
   /** Asks for what no such flow has: does not match (with `not`: matches). */
   readonly never: boolean;
   readonly not: boolean;
-  /** Address as a number, and length. */
-  readonly to: readonly [number, number] | null;
+  /** A prefix. */
+  readonly to: string | null;
   /** ifindex; -1: of a device that there is not. */
   readonly oif: number | null;
   readonly l3mdev: boolean;
@@ -92,6 +104,8 @@ export interface GatewayRule {
 export interface ChainsManifest {
   readonly counters: readonly { readonly name: string | null }[];
   readonly sets: readonly SetManifest[];
+  /** Are copies of frames (`dup`) sent? A program that makes some can be attached then. */
+  readonly copies: boolean;
   /** Devices with an XDP program, by ifindex. */
   readonly xdp: readonly number[];
 }
@@ -404,6 +418,19 @@ const mapField = record<MapField>({ type: text, bits: whole(1, 128) });
 
 const origin = record<OriginManifest>({ span: optional(pair), kernel: optional(text), file: optional(pair) });
 
+const gatewayRule = record<GatewayRule>({
+  never: flag,
+  not: flag,
+  to: nullOr(text),
+  oif: nullOr(whole(-1, U32)),
+  l3mdev: flag,
+  action: oneOf("lookup", "goto", "nop", "refuse"),
+  table: nullOr(u32),
+  target: nullOr(u32),
+  suppressPrefixLength: whole(-1, U32),
+  suppressIfGroup: whole(-1, U32),
+});
+
 const net = record<NetManifest>({
   name: text,
   devices: list(device),
@@ -430,20 +457,8 @@ const net = record<NetManifest>({
   ),
   rules: list(origin),
   routes: list(origin),
-  gatewayRules: list(
-    record<GatewayRule>({
-      never: flag,
-      not: flag,
-      to: nullOr(pair),
-      oif: nullOr(whole(-1, U32)),
-      l3mdev: flag,
-      action: oneOf("lookup", "goto", "nop", "refuse"),
-      table: nullOr(u32),
-      target: nullOr(u32),
-      suppressPrefixLength: whole(-1, U32),
-      suppressIfGroup: whole(-1, U32),
-    }),
-  ),
+  gatewayRules: list(gatewayRule),
+  gatewayRules6: list(gatewayRule),
   chains: record<ChainsManifest>({
     counters: list(record<ChainsManifest["counters"][number]>({ name: nullOr(text) })),
     sets: list(
@@ -464,6 +479,7 @@ const net = record<NetManifest>({
         ),
       }),
     ),
+    copies: flag,
     xdp: list(u32),
   }),
   layout: record<NetManifest["layout"]>({ net: u32, neighbours: u32, counters: u32 }),
@@ -491,16 +507,27 @@ const features: Check = (value, path) => {
     throw new ManifestError("unknown-feature", `the module needs the WebAssembly feature ${unknown}`);
 };
 
+/** Of a memory of 32 bits. */
+const MOST_PAGES = 65536;
+
+const sha256 = matching("64 hexadecimal digits", /^[0-9a-f]{64}$/);
+
 const manifest = record<Manifest>({
   schema: oneOf(MANIFEST_SCHEMA),
   abi: oneOf(ABI_VERSION),
   vrfc: text,
   kernel: text,
   features,
-  memory: record<MemoryManifest>({ heap: u32 }),
+  memory: record<MemoryManifest>({
+    heap: u32,
+    pages: nullOr(
+      record<NonNullable<MemoryManifest["pages"]>>({ initial: whole(1, MOST_PAGES), maximum: whole(1, MOST_PAGES) }),
+    ),
+  }),
+  networks: sha256,
   source: record<SourceManifest>({
     name: text,
-    sha256: matching("64 hexadecimal digits", /^[0-9a-f]{64}$/),
+    sha256,
     files: list(text),
   }),
   nets: list(net),

@@ -186,6 +186,8 @@ function decodeStep(event: StepEvent, words: readonly number[]): TraceStep {
       };
     case TraceEvent.program_log:
       return { step: "program_log", program: f.number(), rule: f.number(), at: f.number() };
+    case TraceEvent.link:
+      return { step: "link", link: f.number() };
     case TraceEvent.program_end:
       return { step: "program_end", program: f.number(), decision: RULE_DECISIONS[f.number()] as ProgramDecision };
     default:

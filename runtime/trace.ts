@@ -147,6 +147,8 @@ export type TraceStep =
   /** As nft_log. */
   | { readonly step: "program_log"; readonly program: number; readonly rule: number; readonly at: number }
   /** The program has ended with this, by a rule or because none decided. */
-  | { readonly step: "program_end"; readonly program: number; readonly decision: ProgramDecision };
+  | { readonly step: "program_end"; readonly program: number; readonly decision: ProgramDecision }
+  /** A program that is attached (links/links.ts) begins: ids up to its end are those of its own manifest. */
+  | { readonly step: "link"; readonly link: number };
 
 export type Trace = readonly TraceStep[];

@@ -11,6 +11,7 @@ import {
   MANIFEST_SCHEMA,
   MANIFEST_SECTION,
   type Manifest,
+  type MemoryManifest,
   type NetManifest,
   type OriginManifest,
   type SetManifest,
@@ -23,6 +24,8 @@ import type { Layout, NetLayout } from "./layout.ts";
 import { netConfig } from "./net-config.ts";
 import type { SetLayout } from "./netfilter/layout.ts";
 import { describeMap } from "./netfilter/maps.ts";
+import { copiesFrames } from "./netfilter/reach.ts";
+import { networksDigest, sha256 } from "./networks.ts";
 import type { Plan } from "./plan/ir.ts";
 import { VERSION } from "./version.ts";
 import { concatenate, leb128 } from "./wasm/data.ts";
@@ -34,9 +37,18 @@ export interface ManifestInput {
   /** The hot build as buildPlan made it: inlining would hide the proc that a packet's cost is taken from. */
   readonly plan: Plan;
   readonly simd?: boolean;
+  /** Of a module for several threads: what its memory must have. */
+  readonly pages: MemoryManifest["pages"];
 }
 
-export async function buildManifest({ model, fibs, layout, plan, simd = false }: ManifestInput): Promise<Manifest> {
+export async function buildManifest({
+  model,
+  fibs,
+  layout,
+  plan,
+  simd = false,
+  pages,
+}: ManifestInput): Promise<Manifest> {
   const { source, nets } = model;
   const files = filesOf(nets);
   const costs = costsOf(model, layout, fibs, plan);
@@ -45,9 +57,14 @@ export async function buildManifest({ model, fibs, layout, plan, simd = false }:
     abi: ABI_VERSION,
     vrfc: VERSION,
     kernel: model.kernel,
-    features: ["sign-extension", "multi-value", "bulk-memory", ...(simd ? (["simd"] as const) : [])],
-    memory: { heap: layout.heap },
-    source: { name: source.name, sha256: await sha256(source.text), files: [...files.keys()] },
+    features: [
+      ...(["mutable-globals", "sign-extension", "multi-value", "bulk-memory"] as const),
+      ...(simd ? (["simd"] as const) : []),
+      ...(pages === null ? [] : (["threads"] as const)),
+    ],
+    memory: { heap: layout.heap, pages },
+    networks: await networksDigest(model, layout),
+    source: { name: source.name, sha256: await sha256(new Blob([source.text])), files: [...files.keys()] },
     nets: layout.nets.map((own, index) => netManifest(own, index, { fibs, files, costs, image: layout.image })),
   };
 }
@@ -69,11 +86,13 @@ function netManifest(own: NetLayout, index: number, { fibs, files, costs, image 
     tables: fibs.filter((fib) => fib.net === net.index).map((fib) => tableManifest(fib, own)),
     rules: origins(net.rules),
     routes: origins(net.routes),
-    gatewayRules: gatewayRules(net),
+    gatewayRules: gatewayRules(net, 4),
+    gatewayRules6: gatewayRules(net, 6),
     layout: { net: offset, neighbours, counters },
     chains: {
       counters: net.netfilter.counters.map(({ name }) => ({ name })),
       sets: netfilter.sets.map((layout) => setManifest(net, layout)),
+      copies: copiesFrames(net.netfilter),
       xdp: net.netfilter.programs.filter(({ hook }) => hook === "xdp").map(({ device }) => device),
     },
     cost: costs[index],
@@ -107,11 +126,6 @@ function originOf({ span, kernel, file }: Origin, files: ReadonlyMap<string, num
   if (kernel !== undefined) origin.kernel = kernel;
   if (file !== undefined) origin.file = [files.get(file.name)!, file.line];
   return origin;
-}
-
-async function sha256(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** @param wasm a module without a manifest */

@@ -12,6 +12,7 @@ import {
   COLUMNS,
   DEFAULT_SLOT_SIZE,
   HEADROOM,
+  NEXT_HOP_IN_SLOT,
   PacketFlag,
 } from "../runtime/batch.ts";
 import { DropReason, Entry, Errno, Verdict } from "../runtime/verdict.ts";
@@ -21,6 +22,7 @@ const RECORDS: readonly (readonly [string, Readonly<Record<string, number>>, num
   ["IMAGE", abi.IMAGE, abi.IMAGE_BYTES],
   ["NET", abi.NET, abi.NET_BYTES],
   ["DEVICE", abi.DEVICE, abi.DEVICE_BYTES],
+  ["ADDRESS6", abi.ADDRESS6, abi.ADDRESS6_BYTES],
   ["TABLE", abi.TABLE, abi.TABLE_BYTES],
   ["NEIGHBOUR_TABLE", abi.NEIGHBOUR_TABLE, null],
   ["NEIGHBOUR", abi.NEIGHBOUR, abi.NEIGHBOUR_BYTES],
@@ -36,6 +38,7 @@ const TABLES: readonly (readonly [string, Readonly<Record<string, number>>, stri
   ["entry", Entry, "column entry: where a packet enters"],
   ["packet_flag", PacketFlag, "column flags, bits"],
   ["device_flag", abi.DeviceFlag, "VRFC_DEVICE_FLAGS, bits"],
+  ["route_type", abi.RouteTypeCode, "column routeType"],
   ["errno", Errno, "column error of SEND_ERROR"],
 ];
 
@@ -45,6 +48,7 @@ const NUMBERS: Readonly<Record<string, number>> = {
   NEIGHBOUR_GONE: abi.NEIGHBOUR_GONE,
   NEIGHBOUR_HASH_FACTOR: abi.NEIGHBOUR_HASH_FACTOR,
   HEADROOM,
+  NEXT_HOP_IN_SLOT,
   DEFAULT_SLOT_SIZE,
 };
 
@@ -81,7 +85,7 @@ const record = ([name, fields, bytes]: (typeof RECORDS)[number]): string =>
 
 const table = ([name, values, comment]: (typeof TABLES)[number]): string =>
   `/* ${comment} */\nenum vrfc_${name} {\n${Object.entries(values)
-    .map(([key, value]) => `  VRFC_${name.toUpperCase()}_${key} = ${value},`)
+    .map(([key, value]) => `  VRFC_${name.toUpperCase()}_${key.toUpperCase()} = ${value},`)
     .join("\n")}\n};`;
 
 const define = (name: string, value: number): string => `#define VRFC_${name} ${value}u`;

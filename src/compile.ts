@@ -13,7 +13,7 @@ import { checkText } from "../dsl/check-text.ts";
 import type { Diagnostic } from "../dsl/diagnostic.ts";
 import type { Model } from "../dsl/model.ts";
 import type { Source } from "../dsl/span.ts";
-import { EXPORTS, IMAGE } from "../runtime/abi.ts";
+import { EXPORTS, IMAGE, WORKER } from "../runtime/abi.ts";
 import type { Manifest } from "../runtime/manifest.ts";
 import { buildManifest, writeArtifact } from "./artifact.ts";
 import { buildFib } from "./fib/build.ts";
@@ -22,6 +22,7 @@ import { printFibs } from "./fib/print.ts";
 import { type Layout, type LayoutOptions, layout, printLayout } from "./layout.ts";
 import { adopt } from "./plan/adopt.ts";
 import { buildPlan } from "./plan/build/index.ts";
+import { worker } from "./plan/build/skb.ts";
 import { procsByName } from "./plan/callgraph.ts";
 import type { Plan, Proc } from "./plan/ir.ts";
 import { type Level, optimize, optimizeHot, withoutTrace } from "./plan/optimize.ts";
@@ -38,6 +39,8 @@ export interface BackEndOptions extends LayoutOptions {
   readonly level?: Level;
   /** false: without the short way (plan/build/fast_forward.ts), to be held against. */
   readonly fast?: boolean;
+  /** A module for several threads, whose memory is shared (runtime/threads.ts); absent: one that imports nothing. */
+  readonly threads?: boolean;
   /** Is told of each stage when it has ended, for who measures. */
   readonly done?: (stage: string) => void;
 }
@@ -78,21 +81,25 @@ export async function compile(source: Source, options: CompileOptions = {}): Pro
 /** The stages behind the checker. */
 export async function compileModel(
   model: Model,
-  { level = 2, fast = true, done = () => {}, ...places }: BackEndOptions = {},
+  { level = 2, fast = true, threads = false, done = () => {}, ...places }: BackEndOptions = {},
 ): Promise<CompiledModel> {
   const fibs = buildFib(model);
   done("fib");
   const image = layout(model, fibs, places);
   done("layout");
-  const { built, builtHot } = adopted(buildPlan(model, image), buildPlan(model, image, { fast }));
+  const { built, builtHot } = adopted(
+    buildPlan(model, image, { threads }),
+    buildPlan(model, image, { fast, threads, traced: false }),
+  );
   done("plan");
   // Traces are taken of single packets: inlining them would cost more than it ever saves.
   const plan = valid(optimize(built, level === 0 ? 0 : 1));
   const hot = valid(optimizeHot(builtHot, { built, optimized: plan }, level));
   done("optimize");
-  const module = await emitModule(units(hot, plan), emitOptions(image, level));
+  const module = await emitModule(units(hot, plan), emitOptions(image, level, threads));
   done("emit");
-  const manifest = await buildManifest({ model, fibs, layout: image, plan: withoutTrace(builtHot) });
+  const pages = threads ? pagesOf(image) : null;
+  const manifest = await buildManifest({ model, fibs, layout: image, plan: withoutTrace(builtHot), pages });
   const artifact = writeArtifact(module.wasm, manifest);
   done("artifact");
   const print = (stage: Stage): string => {
@@ -113,16 +120,26 @@ export async function compileModel(
 /** The same plan twice, under names of their own. */
 const units = (hot: Plan, traced: Plan): Unit[] => [
   { plan: hot, suffix: "" },
-  { plan: traced, suffix: ".trace", exports: { [EXPORTS.process]: EXPORTS.trace } },
+  { plan: traced, suffix: ".trace", exports: { [EXPORTS.process]: EXPORTS.trace }, place: 1 },
 ];
 
-const emitOptions = (image: Layout, level: Level): EmitOptions => ({
+const emitOptions = (image: Layout, level: Level, threads: boolean): EmitOptions => ({
   segments: [{ offset: 0, bytes: image.image }],
-  initialPages: Math.ceil(image.heap / PAGE_BYTES),
-  maximumPages: MAXIMUM_PAGES,
-  traceRegion: { cursor: IMAGE.traceCursor, end: IMAGE.traceEnd, lost: IMAGE.traceLost },
+  initialPages: pagesOf(image).initial,
+  maximumPages: pagesOf(image).maximum,
+  traceRegion: traceRegion(threads ? { at: image.worker, ...WORKER } : { at: 0, ...IMAGE }),
   level,
+  ...(threads ? { threads: worker } : {}),
 });
+
+const traceRegion = ({ at, traceCursor, traceEnd, traceLost }: { readonly at: number } & TraceWords) => ({
+  cursor: at + traceCursor,
+  end: at + traceEnd,
+  lost: at + traceLost,
+});
+type TraceWords = Readonly<Record<"traceCursor" | "traceEnd" | "traceLost", number>>;
+
+const pagesOf = ({ heap }: Layout) => ({ initial: Math.ceil(heap / PAGE_BYTES), maximum: MAXIMUM_PAGES });
 
 const PAGE_BYTES = 65536;
 /** 2 GiB: offsets stay positive as signed numbers. */

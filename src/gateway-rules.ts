@@ -2,9 +2,10 @@
 import type { Net, Rule } from "../dsl/model.ts";
 import { LOOPBACK_IFINDEX } from "../runtime/brand.ts";
 import type { GatewayRule } from "../runtime/manifest.ts";
+import { type Family, formatPrefix } from "../runtime/net/ip.ts";
 
-export function gatewayRules(net: Net): GatewayRule[] {
-  const rules = net.rules.filter(({ family }) => family === 4);
+export function gatewayRules(net: Net, family: Family): GatewayRule[] {
+  const rules = net.rules.filter((rule) => rule.family === family);
   const place = (target: number | null) => (target === null ? -1 : rules.findIndex(({ id }) => id === target));
   return rules.map((rule): GatewayRule => {
     const { action, to, oif, not, l3mdev, suppressPrefixLength, suppressIfGroup } = rule;
@@ -13,7 +14,7 @@ export function gatewayRules(net: Net): GatewayRule[] {
     return {
       never: asksForMore(rule),
       not,
-      to: to === null ? null : [to.address as number, to.length],
+      to: to === null ? null : formatPrefix(to),
       oif: oif?.ifindex ?? null,
       l3mdev,
       action: isRefusal ? "refuse" : (action.kind as "lookup" | "goto" | "nop"),

@@ -16,3 +16,4 @@ export {
 } from "./compile.ts";
 export { type EngineKind, openEngines } from "./engines.ts";
 export { type OpenLabOptions, openLab } from "./lab.ts";
+export { type CompiledProgram, compileProgram } from "./program.ts";

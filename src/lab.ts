@@ -1,7 +1,7 @@
 /** A lab from a model: every namespace with an engine of the wanted kind, and the host side configured as the model says. */
 import type { Model } from "../dsl/model.ts";
 import { createLab, type Lab, type LabOptions } from "../runtime/lab/lab.ts";
-import { type EngineKind, openEngines } from "./engines.ts";
+import { type EngineSource, openEngines } from "./engines.ts";
 import { netConfig } from "./net-config.ts";
 
 export interface OpenLabOptions extends LabOptions {
@@ -9,7 +9,7 @@ export interface OpenLabOptions extends LabOptions {
   readonly level?: 0 | 1 | 2;
 }
 
-export async function openLab(model: Model, kind: EngineKind, options: OpenLabOptions = {}): Promise<Lab> {
+export async function openLab(model: Model, kind: EngineSource, options: OpenLabOptions = {}): Promise<Lab> {
   const engines = await openEngines(model, kind, options.level);
   return createLab(
     model.nets.map((net, i) => ({ config: netConfig(net), engine: engines[i] })),

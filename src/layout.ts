@@ -23,15 +23,20 @@ import type { Fib, FibAlias, FibHop } from "./fib/fib.ts";
 import { inetSelectAddr } from "./fib/source.ts";
 import { ImageWriter, type Region } from "./image-writer.ts";
 import { type LpmShape, lpmProcName, shapeOf } from "./lpm/emit.ts";
-import { layoutNetfilter, type NetfilterLayout } from "./netfilter/layout.ts";
+import { layoutFilterState, layoutSets, type NetfilterLayout, type SetLayout } from "./netfilter/layout.ts";
 import { joined_groups } from "./reference/ipv6/mcast.ts";
 import { isPlain, LONG_LIST, layoutRuleList, type RuleListLayout } from "./rules/layout.ts";
+import { sourceFilter } from "./source-filter.ts";
 
 export interface Layout {
   /** Initial contents of linear memory from offset 0. */
   readonly image: Uint8Array;
   /** First byte after the image: the host's. */
   readonly heap: number;
+  /** What a thread has for itself, to the heap. */
+  readonly worker: number;
+  /** The image as it is without chains, whose part stands behind it: where a program finds devices, tables and routes. */
+  readonly networks: Uint8Array;
   readonly nets: readonly NetLayout[];
   /** Of IPv4 tables, those that most have: `TABLE.shape` is the place here plus 1. */
   readonly shapes: readonly LpmShape[];
@@ -43,7 +48,6 @@ export interface NetLayout {
   readonly net: Net;
   readonly offset: number;
   readonly devices: ReadonlyMap<IfIndex, number>;
-  readonly ifindexes: IfindexLayout;
   /** Of IPv4, and of IPv6. */
   readonly tables: ReadonlyMap<TableId, TableLayout>;
   readonly tables6: ReadonlyMap<TableId, TableLayout>;
@@ -51,18 +55,18 @@ export interface NetLayout {
   readonly addresses: TableLayout;
   readonly counters: number;
   readonly netfilter: NetfilterLayout;
+  /** The DEVICE of each ifindex, 0 where there is none; null: there are too many gaps for that. */
+  readonly deviceIndex: IndexedBytes | null;
+  /** sourceFilter (source-filter.ts); null: each source is looked up. */
+  readonly sourceFilter: IndexedBytes | null;
   /** Of each family; null: its rules are code. */
   readonly ruleLists: Readonly<Record<Family, RuleListLayout | null>>;
 }
 
-/** How the DEVICE of an ifindex is found. */
-export type IfindexLayout =
-  /** The records stand in the order of the ifindexes, from 1. */
-  | { readonly kind: "row" }
-  /** An array of their offsets, from that of ifindex `first` on; 0: no device. */
-  | { readonly kind: "array"; readonly offset: number; readonly first: number; readonly count: number }
-  /** A table of whole ifindexes: the gaps are wide. */
-  | { readonly kind: "table"; readonly table: TableLayout };
+export interface IndexedBytes {
+  readonly offset: number;
+  readonly length: number;
+}
 
 export interface TableLayout {
   readonly offset: number;
@@ -82,10 +86,15 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
   const image = new ImageWriter();
   image.reserve("image header", abi.IMAGE_BYTES);
   const records = image.reserve("net records", model.nets.length * abi.NET_BYTES);
-  const placed = model.nets.map((net, i) => {
+  const fixed = model.nets.map((net, i) => {
     const own = fibs.filter((fib) => fib.net === net.index);
     return layoutNet(image, net, records + i * abi.NET_BYTES, own, options);
   });
+  const networks = image.bytes();
+  const sets = fixed.map(({ net }) => layoutSets(image, titleOf(net), net.netfilter));
+  const worker = image.reserve("trace region of a thread", abi.WORKER_BYTES);
+  const placed = fixed.map((net, i) => layoutState(image, net, sets[i]));
+  const workerBytes = image.end() - worker;
   // Behind all else, so that nothing moves when a rule changes.
   const nets = placed.map((net) => ({ ...net, ruleLists: layoutRuleLists(image, model, net, options) }));
   const shapes = commonShapes(image, nets);
@@ -98,9 +107,11 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
     heap,
     traceCursor: heap,
     traceEnd: heap,
+    worker,
+    workerBytes,
   });
   image.address(abi.IMAGE.loopback, 1n);
-  return { image: image.bytes(), heap, nets, shapes, regions: image.regions };
+  return { image: image.bytes(), heap, worker, networks, nets, shapes, regions: image.regions };
 }
 
 /** More shapes than these are looked up by the code that reads any. */
@@ -121,14 +132,19 @@ function commonShapes(image: ImageWriter, nets: readonly Pick<NetLayout, "tables
   return common.map(([{ shape }]) => shape!);
 }
 
+/** All of a namespace but its chains, and what its packets leave behind. */
+type FixedLayout = Omit<NetLayout, "counters" | "netfilter" | "ruleLists">;
+
+const titleOf = (net: Net): string => `net ${net.index} (${net.name})`;
+
 function layoutNet(
   image: ImageWriter,
   net: Net,
   offset: number,
   fibs: readonly Fib[],
   options: LayoutOptions,
-): Omit<NetLayout, "ruleLists"> {
-  const name = `net ${net.index} (${net.name})`;
+): FixedLayout {
+  const name = titleOf(net);
   const firstDevice = image.reserve(`${name} devices`, net.devices.length * abi.DEVICE_BYTES);
   const devices = new Map(net.devices.map((device, i) => [device.ifindex, firstDevice + i * abi.DEVICE_BYTES]));
   const tables = layoutTables(image, `${name} table`, ofFamily(fibs, 4), options, devices);
@@ -138,26 +154,58 @@ function layoutNet(
     layoutAddresses6(image, `${name} IPv6 addresses of ${device.name}`, device, devices);
     layoutGroups6(image, `${name} IPv6 groups of ${device.name}`, net, device, devices);
   }
-  const ifindexes = layoutIfindexes(image, `${name} ifindexes`, devices);
   const addresses = layoutAddresses(image, `${name} addresses`, net, devices);
-  const counters = image.reserve(`${name} counters`, abi.COUNTERS_BYTES);
-  const netfilter = layoutNetfilter(image, name, net.netfilter);
-  const neighbours = layoutNeighbours(image, `${name} neighbours`, net);
+  const deviceIndex = layoutDeviceIndex(image, `${name} devices by ifindex`, devices);
+  const sourceFilter = layoutSourceFilter(image, `${name} source filter`, fibs);
   image.words(offset, abi.NET, {
     devices: firstDevice,
     deviceCount: net.devices.length,
     tables: tables.first,
     tableCount: tables.byId.size,
-    neighbours,
-    counters,
+    neighbours: layoutNeighbours(image, `${name} neighbours`, net),
     addresses: addresses.offset,
     tables6: tables6.first,
     tableCount6: tables6.byId.size,
-    filterState: netfilter.counters,
-    filterStateBytes: netfilter.stateBytes,
   });
-  const byId = { tables: tables.byId, tables6: tables6.byId };
-  return { net, offset, devices, ifindexes, ...byId, addresses, counters, netfilter };
+  return {
+    ...{ net, offset, devices, tables: tables.byId, tables6: tables6.byId, addresses },
+    ...{ deviceIndex, sourceFilter },
+  };
+}
+
+/** What packets leave behind: each thread has it for itself (abi.ts). */
+function layoutState(image: ImageWriter, fixed: FixedLayout, sets: readonly SetLayout[]): Omit<NetLayout, "ruleLists"> {
+  const name = titleOf(fixed.net);
+  const counters = image.reserve(`${name} counters`, abi.COUNTERS_BYTES);
+  const state = layoutFilterState(image, name, fixed.net.netfilter);
+  image.words(fixed.offset, abi.NET, {
+    counters,
+    filterState: state.counters,
+    filterStateBytes: state.stateBytes,
+  });
+  return { ...fixed, counters, netfilter: { space: "image", ...state, sets } };
+}
+
+/** Words of the index for each device, at the most: numbers are mostly given in a row. */
+const INDEX_WORDS_PER_DEVICE = 16;
+
+function layoutDeviceIndex(image: ImageWriter, name: string, devices: NetLayout["devices"]): IndexedBytes | null {
+  const length = Math.max(...devices.keys()) + 1;
+  if (length > INDEX_WORDS_PER_DEVICE * devices.size) return null;
+  const offset = image.reserve(name, 4 * length);
+  image.view(offset, 4 * length, (bytes) => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (const [ifindex, device] of devices) view.setUint32(4 * ifindex, device, true);
+  });
+  return { offset, length };
+}
+
+function layoutSourceFilter(image: ImageWriter, name: string, fibs: readonly Fib[]): IndexedBytes | null {
+  const cells = sourceFilter(fibs);
+  if (cells === null) return null;
+  const offset = image.reserve(name, cells.length);
+  image.view(offset, cells.length, (bytes) => bytes.set(cells));
+  return { offset, length: cells.length };
 }
 
 function layoutRuleLists(
@@ -339,21 +387,26 @@ function layoutTable(
   }
   const prefixes = fib.entries.map(({ prefix }, i) => ({ ...prefix, value: entries[i] }));
   const lpm = buildLpm(fib.family, prefixes, kind, strides);
-  if (fib.family === 4)
-    image.words(offset, abi.TABLE, {
-      ...commonPrefix(fib),
-      networks: layoutNetworks(image, `${name} networks`, fib, entries),
-    });
+  image.words(offset, abi.TABLE, {
+    ...(fib.family === 4 ? commonPrefix(fib) : {}),
+    networks: layoutNetworks(image, `${name} networks`, fib, entries),
+  });
   return writeTable(image, name, offset, fib.table, lpm);
 }
 
 /** For whoever changes the table: where its entries are, and for which networks. */
-function layoutNetworks(image: ImageWriter, name: string, { entries }: Fib, offsets: readonly number[]): number {
-  const offset = image.reserve(name, 4 + 4 * entries.length);
-  image.view(offset, 4 + 4 * entries.length, (bytes) => {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+function layoutNetworks(image: ImageWriter, name: string, fib: Fib, offsets: readonly number[]): number {
+  const words = fib.family === 4 ? 1 : 4;
+  const bytes = 4 + 4 * words * fib.entries.length;
+  const offset = image.reserve(name, bytes);
+  image.view(offset, bytes, (at) => {
+    const view = new DataView(at.buffer, at.byteOffset, at.length);
     view.setUint32(0, offsets[0] ?? 0, true);
-    for (const [i, { prefix }] of entries.entries()) view.setUint32(4 + 4 * i, prefix.address as number, true);
+    for (const [i, { prefix }] of fib.entries.entries())
+      for (let word = 0; word < words; word++) {
+        const value = BigInt.asUintN(32, BigInt(prefix.address) >> BigInt(32 * (words - 1 - word)));
+        view.setUint32(4 + 4 * (i * words + word), Number(value), true);
+      }
   });
   return offset;
 }
@@ -363,7 +416,7 @@ function commonPrefix({ entries }: Fib): { network: number; mask: number } {
   const [first] = entries;
   const network = (first?.prefix.address ?? 0) as number;
   const differ = entries.reduce((bits, { prefix }) => bits | ((prefix.address as number) ^ network), 0);
-  const length = Math.min(Math.clz32(differ), ...entries.map(({ prefix }) => prefix.length));
+  const length = entries.reduce((shortest, { prefix }) => Math.min(shortest, prefix.length), Math.clz32(differ));
   const mask = mask4(length);
   return { network: (network & mask) >>> 0, mask };
 }
@@ -377,26 +430,6 @@ function writeTable(image: ImageWriter, name: string, offset: number, id: number
   image.view(structure, lpm.bytes.length, (bytes) => bytes.set(lpm.bytes));
   image.words(offset, abi.TABLE, { id, kind: LpmKind[lpm.kind], image: structure, prefixes: lpm.prefixes });
   return { offset, kind: lpm.kind, shape: shapeOf(lpm) };
-}
-
-/** Cells of an array beside one for each device: beyond, most of it would be gaps. */
-const FEWEST_CELLS = 1024;
-const CELLS_OF_DEVICE = 16;
-
-function layoutIfindexes(image: ImageWriter, name: string, devices: ReadonlyMap<IfIndex, number>): IfindexLayout {
-  const sorted = [...devices].sort(([a], [b]) => a - b);
-  const [first, start] = sorted[0];
-  if (sorted.every(([ifindex, offset], i) => ifindex === i + 1 && offset === start + i * abi.DEVICE_BYTES))
-    return { kind: "row" };
-  const count = sorted[sorted.length - 1][0] - first + 1;
-  if (count > FEWEST_CELLS + CELLS_OF_DEVICE * sorted.length) {
-    const offset = image.reserve(name, abi.TABLE_BYTES);
-    const entries = sorted.map(([address, value]) => ({ address: address as number, length: 32, value }));
-    return { kind: "table", table: writeTable(image, name, offset, 0, buildLpm(4, entries)) };
-  }
-  const offset = image.reserve(name, 4 * count);
-  for (const [ifindex, device] of sorted) image.words(offset + 4 * (ifindex - first), { device: 0 }, { device });
-  return { kind: "array", offset, first, count };
 }
 
 /** The namespace's own addresses; of devices that share one, the first has it (inet_lookup_ifaddr_rcu finds one). */

@@ -11,6 +11,7 @@ import type { LpmKind } from "../runtime/lpm/lpm.ts";
 import { NeighbourTable } from "../runtime/neighbour.ts";
 import type { Fib } from "./fib/fib.ts";
 import type { Layout } from "./layout.ts";
+import { GROUP } from "./plan/build/fast_forward.ts";
 import type { Limits } from "./plan/cost.ts";
 import { MAX_PASSES } from "./reference/passes.ts";
 
@@ -28,10 +29,7 @@ export function limitsOf(layout: Layout, fibs: readonly Fib[]): Limits {
   /** A word of every look-up structure of a kind. */
   const ofTables = (kind: LpmKind, field: number): number[] =>
     nets
-      .flatMap(({ tables, tables6, addresses, ifindexes }) => [
-        ...[...tables.values(), ...tables6.values(), addresses],
-        ...(ifindexes.kind === "table" ? [ifindexes.table] : []),
-      ])
+      .flatMap(({ tables, tables6, addresses }) => [...tables.values(), ...tables6.values(), addresses])
       .flatMap((table) => (table.kind === kind ? [word(word(table.offset + TABLE.image) + field)] : []));
   const rules = most(nets.flatMap(({ ruleLists }) => [ruleLists[4]?.rules ?? 0, ruleLists[6]?.rules ?? 0]));
   return {
@@ -57,6 +55,9 @@ export function limitsOf(layout: Layout, fibs: readonly Fib[]): Limits {
     ruleWords: Math.min(Math.ceil(rules / RULES_OF_WORD), WORDS_OF_PAGE),
     ruleBits: Math.min(rules, RULES_OF_WORD),
     passes: MAX_PASSES,
+    // What is attached has a cost of its own (ProgramManifest).
+    links: 0,
+    group: GROUP,
     packets: Number.POSITIVE_INFINITY,
     copies: Number.POSITIVE_INFINITY,
   };

@@ -1,31 +1,35 @@
 /**
- * compileProgram: one XDP program as a wasm module of its own, to be attached to a loaded module while packets flow (runtime/links.ts).
+ * compileProgram: one program, or one base chain, as a wasm module of its own, to be attached to a loaded module while packets flow
+ * (runtime/links/links.ts).
  *
- *   module = wasm: imports vrfc.memory, vrfc.state; exports process, trace
- *            custom section "vrfc.program" { manifest as JSON }      runtime/program-manifest.ts
+ *   module = wasm: imports vrfc.memory, vrfc.state, and but for XDP the registers of PROGRAM_REGISTERS
+ *                  exports its entries (plan/build/program_module.ts); XDP: process, trace
+ *            custom section "vrfc.program" { manifest as JSON }      runtime/links/manifest.ts
  *            custom section "vrfc.state" { first bytes of its state }
  *
- * It reads the devices of the module that it is attached to where that has them, so both must be of the same networks; the manifest
- * says which devices it knows and where. Its counters, buckets and sets are its own.
+ * It reads the devices, tables and routes of the module that it is attached to where that has them, so both must be of the same
+ * networks (networks.ts). Its counters, buckets and sets are its own.
  */
-import type { Netfilter, Program, SetDef } from "../dsl/chain-model.ts";
+import type { Chain, HookChains, Netfilter, Program, SetDef } from "../dsl/chain-model.ts";
 import type { Model } from "../dsl/model.ts";
-import { ABI_VERSION, EXPORTS, IMAGE } from "../runtime/abi.ts";
+import { ABI_VERSION, EXPORTS, IMAGE, programEntry, tracedEntry } from "../runtime/abi.ts";
 import {
   PROGRAM_IMPORTS,
   PROGRAM_SCHEMA,
   PROGRAM_SECTION,
   type ProgramManifest,
   STATE_SECTION,
-} from "../runtime/program-manifest.ts";
+} from "../runtime/links/manifest.ts";
+import type { LpmKind } from "../runtime/lpm/lpm.ts";
 import { customSection } from "./artifact.ts";
 import { buildFib } from "./fib/build.ts";
 import { ImageWriter } from "./image-writer.ts";
 import { layout } from "./layout.ts";
 import { limitsOf } from "./limits.ts";
-import { layoutNetfilter } from "./netfilter/layout.ts";
+import { layoutFilterState, layoutSets, type NetfilterLayout } from "./netfilter/layout.ts";
 import { expressionsOfStep, leadsTo, reached, stepsOf } from "./netfilter/reach.ts";
-import { buildXdpPlan } from "./plan/build/xdp_module.ts";
+import { networksDigest } from "./networks.ts";
+import { type Attachable, buildProgramPlan } from "./plan/build/program_module.ts";
 import { planCost } from "./plan/cost.ts";
 import type { Plan } from "./plan/ir.ts";
 import { type Level, optimize, withoutTrace } from "./plan/optimize.ts";
@@ -38,42 +42,58 @@ export interface CompiledProgram {
   readonly manifest: ProgramManifest;
   /** With its trace steps. */
   readonly plan: Plan;
+  /** First bytes of its state. */
+  readonly state: Uint8Array;
   readonly wat: () => string;
 }
 
+export interface ProgramOptions {
+  readonly level?: Level;
+  /** As of the module that it is attached to. */
+  readonly lpm?: LpmKind;
+}
+
 /**
- * @param which the program's name; the first of this name in the model's namespaces
- * @throws RangeError when there is none, or when it is no XDP program
+ * @param which the name of a program or of a base chain (or `TABLE NAME`); the first in the model's namespaces, programs before chains
+ * @throws RangeError when there is none, or when it cannot stand alone
  */
-export async function compileProgram(model: Model, which: string, level: Level = 2): Promise<CompiledProgram> {
-  const found = model.nets.flatMap(({ netfilter }, net) =>
-    netfilter.programs.filter(({ name }) => name === which).map((program) => ({ net, program })),
-  )[0];
-  if (found === undefined) throw new RangeError(`no program ${which} in this text`);
-  const { net, program } = found;
-  if (program.hook !== "xdp")
-    throw new RangeError(`${which} is a program of ${program.hook}: those are compiled into the packet path`);
+export async function compileProgram(
+  model: Model,
+  which: string,
+  { level = 2, lpm }: ProgramOptions = {},
+): Promise<CompiledProgram> {
+  const { net, what } = find(model, which);
   const { netfilter } = model.nets[net];
+  const list = what.kind === "chain" ? what.chain : what.program;
+  const steps = stepsOf([list, ...reached(netfilter, leadsTo(netfilter, list.rules))]);
+  const at = placeOf(what);
+  if (at.hook === "postrouting" && steps.some(({ kind }) => kind === "write payload"))
+    throw new RangeError(`chain ${which} changes packets at postrouting, where copies must be put back: compile it in`);
   const state = new ImageWriter();
   // Structures are addressed from a little before their start.
   state.reserve("before", STATE_MARGIN);
-  const own = layoutNetfilter(state, program.name, usedOnly(netfilter, program), "state");
+  const used = usedOnly(netfilter, steps);
+  const own: NetfilterLayout = {
+    space: "state",
+    ...layoutFilterState(state, which, used),
+    sets: layoutSets(state, which, used, "state"),
+  };
   const fibs = buildFib(model);
-  const image = layout(model, fibs);
-  const plan = buildXdpPlan(model, image, net, program, own);
+  const image = layout(model, fibs, lpm === undefined ? {} : { lpm });
+  const plan = buildProgramPlan(model, image, net, what, own);
   const hot = withoutTrace(plan);
   for (const one of [plan, hot]) {
     const violations = validatePlan(one);
     if (violations.length > 0) throw new Error(`internal error: the plan is not valid\n${violations.join("\n")}`);
   }
+  const entries = what.kind === "program" && what.program.hook === "xdp" ? null : at.families.map(programEntry);
+  const traced = Object.fromEntries(
+    entries === null ? [[EXPORTS.process, EXPORTS.trace]] : entries.map((entry) => [entry, tracedEntry(entry)]),
+  );
   const module = await emitModule(
     [
       { plan: optimize(hot, level), suffix: "" },
-      {
-        plan: optimize(plan, level === 0 ? 0 : 1),
-        suffix: ".trace",
-        exports: { [EXPORTS.process]: EXPORTS.trace },
-      },
+      { plan: optimize(plan, level === 0 ? 0 : 1), suffix: ".trace", exports: traced },
     ],
     {
       segments: [],
@@ -85,32 +105,60 @@ export async function compileProgram(model: Model, which: string, level: Level =
     },
   );
   const bytes = state.bytes();
+  // A frame's, without XDP's loop over the batch.
+  const costs = planCost(hot, limitsOf(image, fibs));
   const manifest: ProgramManifest = {
     schema: PROGRAM_SCHEMA,
     abi: ABI_VERSION,
     vrfc: VERSION,
-    name: program.name,
-    hook: program.hook,
+    name: list.name,
+    ...at,
     net: model.nets[net].name,
-    device: program.device,
-    image: { net: image.nets[net].offset, devices: [...image.nets[net].devices] },
+    networks: await networksDigest(model, image),
+    copies: steps.some(({ kind }) => kind === "dup"),
     state: { bytes: bytes.length, counters: own.counters },
     counters: netfilter.counters.map(({ name }) => ({ name })),
-    // A frame's, without the loop over the batch.
-    cost: planCost(hot, limitsOf(image, fibs)).get(`xdp.${net}`) ?? 0,
+    cost: Math.max(...(entries ?? [`xdp.${net}`]).map((entry) => costs.get(entry)!)),
   };
   const json = new TextEncoder().encode(JSON.stringify(manifest));
   const artifact = customSection(customSection(module.wasm, PROGRAM_SECTION, json), STATE_SECTION, bytes);
-  return { artifact, manifest, plan, wat: module.wat };
+  return { artifact, manifest, plan, state: bytes, wat: module.wat };
 }
 
 const STATE_MARGIN = 64;
 /** As the main module's (src/compile.ts). */
 const MAXIMUM_PAGES = 32768;
 
+function find({ nets }: Model, which: string): { readonly net: number; readonly what: Attachable } {
+  const named = (one: Program | Chain) => one.name === which;
+  for (const [net, { netfilter }] of nets.entries()) {
+    const program = netfilter.programs.find(named);
+    if (program !== undefined) return { net, what: { kind: "program", program } };
+    const chain = netfilter.chains.find(
+      (one) => one.base !== null && (named(one) || which === `${netfilter.tables[one.table].name} ${one.name}`),
+    );
+    if (chain !== undefined) return { net, what: { kind: "chain", chain, hooks: hooksOf(netfilter, chain) } };
+  }
+  throw new RangeError(`no program and no base chain ${which} in this text`);
+}
+
+/** One for each family; at a device's hook the chain is the same for every device. */
+function hooksOf({ hooks }: Netfilter, { id }: Chain): HookChains[] {
+  const own = hooks.filter(({ chains }) => chains.includes(id)).map((hook) => ({ ...hook, chains: [id] }));
+  return own.filter(({ family }, i) => own.findIndex((one) => one.family === family) === i);
+}
+
+function placeOf(what: Attachable): Pick<ProgramManifest, "hook" | "families" | "devices" | "priority"> {
+  if (what.kind === "program") {
+    const { hook, device, priority } = what.program;
+    return { hook, families: [null], devices: [device], priority };
+  }
+  const { hook, devices, priority } = what.chain.base!;
+  return { hook, families: what.hooks.map(({ family }) => family), devices, priority };
+}
+
 /** The same ids, with nothing in the sets that the program does not ask. */
-function usedOnly(netfilter: Netfilter, program: Program): Netfilter {
-  const steps = stepsOf([program, ...reached(netfilter, leadsTo(netfilter, program.rules))]);
+function usedOnly(netfilter: Netfilter, steps: ReturnType<typeof stepsOf>): Netfilter {
   const used = new Set(
     steps.flatMap((step) => [
       ...(step.kind === "lookup" ? [step.set] : step.kind === "vmap" || step.kind === "count" ? [step.map] : []),

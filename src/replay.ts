@@ -13,7 +13,7 @@ import { check } from "../dsl/check.ts";
 import type { KernelProfile, Model } from "../dsl/model.ts";
 import { hookWalk } from "../runtime/lab/hook-walk.ts";
 import type { Lab } from "../runtime/lab/lab.ts";
-import { type EngineKind, openEngines } from "./engines.ts";
+import { type EngineSource, openEngines } from "./engines.ts";
 import { importForReplay } from "./import/replay.ts";
 import { ROOT } from "./import/state.ts";
 import { openLab } from "./lab.ts";
@@ -37,7 +37,7 @@ import type {
 import { unsupported } from "./supported.ts";
 
 export interface ReplayOptions {
-  readonly engine: EngineKind;
+  readonly engine: EngineSource;
   /** "6.1" by default, which recordings are of. */
   readonly kernel?: KernelProfile;
   /** Optimisation level of the compiled engine. */
@@ -58,7 +58,7 @@ async function answer(scenario: Scenario, options: ReplayOptions & { networks: N
   const { queries, frames, pings, sockets, expect } = scenario;
   const { model, why } = options.networks.get(scenario, options.kernel);
   if (model === null) return unanswered(scenario, why);
-  const [beyond] = unsupported(model, options.engine);
+  const [beyond] = unsupported(model);
   if (beyond !== undefined) return unanswered(scenario, beyond.message);
   const answers = queries && (await answerQueries(model, options, queries));
   const sent =

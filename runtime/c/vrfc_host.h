@@ -88,10 +88,19 @@ static inline void vrfc_received(uint8_t *memory, uint32_t batch, uint32_t i, ui
   vrfc_set(memory, batch, VRFC_COLUMN_LENGTH, i, length);
 }
 
-/* ---- counters and neighbours of a namespace, by its number in the manifest */
+/* ---- devices, counters and neighbours of a namespace, by its number in the manifest */
 
 static inline uint32_t vrfc_net(const uint8_t *memory, uint32_t net) {
   return vrfc_word(memory, VRFC_IMAGE_NETS_OFFSET) + net * VRFC_NET_SIZE;
+}
+
+/* Offset of the DEVICE record with this ifindex, 0: none. */
+static inline uint32_t vrfc_device(const uint8_t *memory, uint32_t net, uint32_t ifindex) {
+  const uint32_t first = vrfc_word(memory, vrfc_net(memory, net) + VRFC_NET_DEVICES);
+  const uint32_t count = vrfc_word(memory, vrfc_net(memory, net) + VRFC_NET_DEVICE_COUNT);
+  for (uint32_t i = 0; i < count; i++)
+    if (vrfc_word(memory, first + i * VRFC_DEVICE_SIZE + VRFC_DEVICE_IFINDEX) == ifindex) return first + i * VRFC_DEVICE_SIZE;
+  return 0;
 }
 
 static inline uint64_t vrfc_verdicts(const uint8_t *memory, uint32_t net, enum vrfc_verdict verdict) {
@@ -102,37 +111,82 @@ static inline uint64_t vrfc_drops(const uint8_t *memory, uint32_t net, enum vrfc
   return vrfc_word64(memory, vrfc_word(memory, vrfc_net(memory, net) + VRFC_NET_COUNTERS) + VRFC_COUNTERS_REASONS + reason * 8u);
 }
 
-/*
- * Learns a link-layer address. `address`: 16 bytes as on the wire, IPv4 in the first 4, the rest 0; `family`: 4 or 6.
- * Returns 0 when half of the slots are taken: searches would grow long, and the host gives the table more room elsewhere.
- */
-static inline int vrfc_set_neighbour(uint8_t *memory, uint32_t net, uint32_t ifindex, uint32_t family,
-                                     const uint8_t address[16], const uint8_t mac[6]) {
-  const uint32_t table = vrfc_word(memory, vrfc_net(memory, net) + VRFC_NET_NEIGHBOURS);
+static inline uint32_t vrfc_neighbours(const uint8_t *memory, uint32_t net) {
+  return vrfc_word(memory, vrfc_net(memory, net) + VRFC_NET_NEIGHBOURS);
+}
+
+/* Bytes of a table of `slots` slots, a power of two. */
+static inline uint32_t vrfc_neighbour_bytes(uint32_t slots) { return VRFC_NEIGHBOUR_TABLE_SLOTS + slots * VRFC_NEIGHBOUR_SIZE; }
+
+/* The entry's slot; where there is none, the free slot that ends the search. */
+static inline uint32_t vrfc_neighbour_slot(const uint8_t *memory, uint32_t table, uint32_t ifindex, uint32_t family,
+                                           const uint8_t address[16]) {
   const uint32_t mask = vrfc_word(memory, table + VRFC_NEIGHBOUR_TABLE_MASK);
-  const uint32_t used = vrfc_word(memory, table + VRFC_NEIGHBOUR_TABLE_USED);
   uint32_t hash = ifindex;
   for (int i = 0; i < 4; i++) {
     uint32_t word;
     memcpy(&word, address + 4 * i, 4);
     hash ^= word;
   }
-  hash *= VRFC_NEIGHBOUR_HASH_FACTOR;
+  hash = (hash ^ (hash >> 16)) * VRFC_NEIGHBOUR_HASH_FACTOR;
   for (uint32_t at = hash ^ (hash >> 16);; at++) {
     const uint32_t slot = table + VRFC_NEIGHBOUR_TABLE_SLOTS + (at & mask) * VRFC_NEIGHBOUR_SIZE;
     const uint32_t owner = vrfc_word(memory, slot + VRFC_NEIGHBOUR_DEVICE);
-    const int same = owner == ifindex && vrfc_word(memory, slot + VRFC_NEIGHBOUR_FAMILY) == family &&
-                     memcmp(memory + slot + VRFC_NEIGHBOUR_ADDRESS, address, 16) == 0;
-    if (owner != 0 && !same) continue;
-    if (owner == 0 && (used + 1) * 2 > mask + 1) return 0;
-    vrfc_set_word(memory, slot + VRFC_NEIGHBOUR_FAMILY, family);
-    memcpy(memory + slot + VRFC_NEIGHBOUR_MAC, mac, 6);
-    memcpy(memory + slot + VRFC_NEIGHBOUR_ADDRESS, address, 16);
-    if (owner == 0) vrfc_set_word(memory, table + VRFC_NEIGHBOUR_TABLE_USED, used + 1);
-    /* The device comes last: from here on searches find it. */
-    vrfc_set_word(memory, slot + VRFC_NEIGHBOUR_DEVICE, ifindex);
-    return 1;
+    if (owner == 0) return slot;
+    if (owner == ifindex && vrfc_word(memory, slot + VRFC_NEIGHBOUR_FAMILY) == family &&
+        memcmp(memory + slot + VRFC_NEIGHBOUR_ADDRESS, address, 16) == 0)
+      return slot;
   }
+}
+
+static inline int vrfc_neighbour_put(uint8_t *memory, uint32_t table, uint32_t ifindex, uint32_t family,
+                                     const uint8_t address[16], const uint8_t mac[6]) {
+  const uint32_t slots = vrfc_word(memory, table + VRFC_NEIGHBOUR_TABLE_MASK) + 1;
+  const uint32_t used = vrfc_word(memory, table + VRFC_NEIGHBOUR_TABLE_USED);
+  const uint32_t slot = vrfc_neighbour_slot(memory, table, ifindex, family, address);
+  const int fresh = vrfc_word(memory, slot + VRFC_NEIGHBOUR_DEVICE) == 0;
+  if (fresh && (used + 1) * 2 > slots) return 0;
+  vrfc_set_word(memory, slot + VRFC_NEIGHBOUR_FAMILY, family);
+  memcpy(memory + slot + VRFC_NEIGHBOUR_MAC, mac, 6);
+  memcpy(memory + slot + VRFC_NEIGHBOUR_ADDRESS, address, 16);
+  if (fresh) vrfc_set_word(memory, table + VRFC_NEIGHBOUR_TABLE_USED, used + 1);
+  /* The device comes last: from here on searches find it. */
+  vrfc_set_word(memory, slot + VRFC_NEIGHBOUR_DEVICE, ifindex);
+  return 1;
+}
+
+/*
+ * Learns a link-layer address. `address`: 16 bytes as on the wire, IPv4 in the first 4, the rest 0; `family`: 4 or 6.
+ * Returns 0 when half of the slots are taken: searches would grow long, and the host gives the table more room (vrfc_move_neighbours).
+ */
+static inline int vrfc_set_neighbour(uint8_t *memory, uint32_t net, uint32_t ifindex, uint32_t family,
+                                     const uint8_t address[16], const uint8_t mac[6]) {
+  return vrfc_neighbour_put(memory, vrfc_neighbours(memory, net), ifindex, family, address, mac);
+}
+
+/* Forgets one. Its slot stays taken until the table is moved. */
+static inline void vrfc_forget_neighbour(uint8_t *memory, uint32_t net, uint32_t ifindex, uint32_t family,
+                                         const uint8_t address[16]) {
+  const uint32_t slot = vrfc_neighbour_slot(memory, vrfc_neighbours(memory, net), ifindex, family, address);
+  if (vrfc_word(memory, slot + VRFC_NEIGHBOUR_DEVICE) != 0)
+    vrfc_set_word(memory, slot + VRFC_NEIGHBOUR_DEVICE, VRFC_NEIGHBOUR_GONE);
+}
+
+/* Moves the table to vrfc_neighbour_bytes(slots) at `table`, which has at least twice as many slots as there are neighbours. */
+static inline void vrfc_move_neighbours(uint8_t *memory, uint32_t net, uint32_t table, uint32_t slots) {
+  const uint32_t old = vrfc_neighbours(memory, net);
+  const uint32_t count = vrfc_word(memory, old + VRFC_NEIGHBOUR_TABLE_MASK) + 1;
+  memset(memory + table, 0, vrfc_neighbour_bytes(slots));
+  vrfc_set_word(memory, table + VRFC_NEIGHBOUR_TABLE_MASK, slots - 1);
+  for (uint32_t i = 0; i < count; i++) {
+    const uint32_t slot = old + VRFC_NEIGHBOUR_TABLE_SLOTS + i * VRFC_NEIGHBOUR_SIZE;
+    const uint32_t owner = vrfc_word(memory, slot + VRFC_NEIGHBOUR_DEVICE);
+    if (owner != 0 && owner != VRFC_NEIGHBOUR_GONE)
+      vrfc_neighbour_put(memory, table, owner, vrfc_word(memory, slot + VRFC_NEIGHBOUR_FAMILY),
+                         memory + slot + VRFC_NEIGHBOUR_ADDRESS, memory + slot + VRFC_NEIGHBOUR_MAC);
+  }
+  /* From here on the program finds the new one. */
+  vrfc_set_word(memory, vrfc_net(memory, net) + VRFC_NET_NEIGHBOURS, table);
 }
 
 #endif

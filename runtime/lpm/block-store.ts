@@ -32,8 +32,9 @@ export class BlockStore {
   readonly #memory: Memory;
   #offset: number;
   #cells: Cells;
-  #users: Uint32Array;
-  #hashes: Int32Array;
+  /** Of each block its users and its hash, side by side: a change reads both. */
+  #about: Int32Array;
+  #capacity: number;
   /** Block plus 1, 0: free; a power of two of slots, at most half in use. */
   #slots: Int32Array;
   #free: number[] = [];
@@ -48,8 +49,8 @@ export class BlockStore {
     const capacity = Math.max(16, blocks);
     this.#offset = memory.allocate(this.#bytesOf(capacity));
     this.#cells = cellsOf(memory.buffer, this.#offset, cellBytes, capacity << stride);
-    this.#users = new Uint32Array(capacity);
-    this.#hashes = new Int32Array(capacity);
+    this.#about = new Int32Array(2 * capacity);
+    this.#capacity = capacity;
     this.#slots = new Int32Array(slotsFor(capacity));
   }
 
@@ -65,12 +66,12 @@ export class BlockStore {
 
   /** Bytes that it holds of the memory. */
   get bytes(): number {
-    return this.#bytesOf(this.#users.length);
+    return this.#bytesOf(this.#capacity);
   }
 
   /** The level's cells, of block b from b << stride on. Good until the memory grows. */
   get cells(): Cells {
-    if (this.#cells.buffer !== this.#memory.buffer) this.#view(this.#users.length);
+    if (this.#cells.buffer !== this.#memory.buffer) this.#view(this.#capacity);
     return this.#cells;
   }
 
@@ -81,8 +82,8 @@ export class BlockStore {
     const mask = this.#slots.length - 1;
     let slot = hash & mask;
     for (let found = this.#slots[slot]; found !== 0; found = this.#slots[slot]) {
-      if (this.#hashes[found - 1] === hash && this.#holds(found - 1, content)) {
-        this.#users[found - 1]++;
+      if (this.#about[2 * found - 1] === hash && this.#holds(found - 1, content)) {
+        this.#about[2 * found - 2]++;
         return found - 1;
       }
       slot = (slot + 1) & mask;
@@ -91,15 +92,15 @@ export class BlockStore {
   }
 
   /** Whether `intern` has just made it. */
-  isNew = (block: number): boolean => this.#users[block] === 1;
+  isNew = (block: number): boolean => this.#about[2 * block] === 1;
 
   use(block: number, times = 1): void {
-    this.#users[block] += times;
+    this.#about[2 * block] += times;
   }
 
   /** @returns true when that was the last use: its cells can still be read until the next `intern` */
   release(block: number): boolean {
-    if (--this.#users[block] > 0) return false;
+    if (--this.#about[2 * block] > 0) return false;
     this.#forget(block);
     this.#free.push(block);
     this.#used--;
@@ -113,10 +114,10 @@ export class BlockStore {
 
   #create(content: Uint32Array, hash: number): number {
     const block = this.#free.pop() ?? this.#end++;
-    if (block === this.#users.length) this.#grow();
+    if (block === this.#capacity) this.#grow();
     this.#used++;
-    this.#users[block] = 1;
-    this.#hashes[block] = hash;
+    this.#about[2 * block] = 1;
+    this.#about[2 * block + 1] = hash;
     this.#enter(block);
     const { cells } = this;
     const at = block << this.stride;
@@ -126,7 +127,7 @@ export class BlockStore {
 
   #enter(block: number): void {
     const mask = this.#slots.length - 1;
-    let slot = this.#hashes[block] & mask;
+    let slot = this.#about[2 * block + 1] & mask;
     while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
     this.#slots[slot] = block + 1;
   }
@@ -134,10 +135,10 @@ export class BlockStore {
   /** Takes a block out of the hash table; those behind it that may stand in its place move up (Knuth 6.4, algorithm R). */
   #forget(block: number): void {
     const mask = this.#slots.length - 1;
-    let gap = this.#hashes[block] & mask;
+    let gap = this.#about[2 * block + 1] & mask;
     while (this.#slots[gap] !== block + 1) gap = (gap + 1) & mask;
     for (let slot = (gap + 1) & mask; this.#slots[slot] !== 0; slot = (slot + 1) & mask) {
-      const home = this.#hashes[this.#slots[slot] - 1] & mask;
+      const home = this.#about[2 * this.#slots[slot] - 1] & mask;
       if (((slot - home) & mask) < ((slot - gap) & mask)) continue;
       this.#slots[gap] = this.#slots[slot];
       gap = slot;
@@ -153,21 +154,21 @@ export class BlockStore {
   }
 
   #grow(): void {
-    const before = this.#users.length;
+    const before = this.#capacity;
     const capacity = Math.ceil(before * 1.5);
     const offset = this.#memory.allocate(this.#bytesOf(capacity));
     const bytes = new Uint8Array(this.#memory.buffer);
     bytes.copyWithin(offset, this.#offset, this.#offset + (before << this.stride) * this.cellBytes);
     this.#memory.free(this.#offset, this.#bytesOf(before));
     this.#offset = offset;
-    const [users, hashes] = [new Uint32Array(capacity), new Int32Array(capacity)];
-    users.set(this.#users);
-    hashes.set(this.#hashes);
-    [this.#users, this.#hashes] = [users, hashes];
+    const about = new Int32Array(2 * capacity);
+    about.set(this.#about);
+    this.#about = about;
+    this.#capacity = capacity;
     this.#view(capacity);
     if (slotsFor(capacity) === this.#slots.length) return;
     this.#slots = new Int32Array(slotsFor(capacity));
-    for (let block = 0; block < before; block++) if (users[block] > 0) this.#enter(block);
+    for (let block = 0; block < before; block++) if (about[2 * block] > 0) this.#enter(block);
   }
 
   #view(capacity: number): void {

@@ -25,6 +25,13 @@ import type { Node, Trie } from "./trie.ts";
 /** The structure cannot hold a change: another must be built. */
 export class Outgrown extends Error {}
 
+/** What routes' values, small numbers, stand for: no two for the same, 0 for 0. It is the owner's. */
+export interface ValueTable {
+  /** Where they stand in memory, u32s by number. May change: then `moveValues`. */
+  readonly offset: number;
+  at(number: number): number;
+}
+
 const HEADER_BYTES = 128;
 export const MOST_LEVELS = (HEADER_BYTES - BLOCKS.LEVEL) / BLOCKS.LEVEL_BYTES;
 
@@ -34,6 +41,8 @@ export class UpdatableBlocks<Address = number> {
   readonly shape: BlockShape;
   readonly #memory: Memory;
   readonly #trie: Trie<Address>;
+  /** Null: the routes' values are what look-ups give. */
+  readonly #values: ValueTable | null;
   /** Of levels 1 and up; the root stands alone. */
   readonly #stores: readonly BlockStore[];
   readonly #rootBytes: number;
@@ -45,6 +54,8 @@ export class UpdatableBlocks<Address = number> {
   readonly #limits: readonly number[];
   /** The block of each level that is being written. */
   readonly #scratch: readonly Uint32Array[];
+  /** Of each level: value -> the block whose addresses all have it, as long as there is one; and the way back. */
+  readonly #uniform: readonly { readonly block: Map<number, number>; readonly value: Map<number, number> }[];
   #rootCells: Cells | null = null;
   /** One cell for the root. */
   readonly #one = new Uint32Array(1);
@@ -55,11 +66,21 @@ export class UpdatableBlocks<Address = number> {
    * @param trie the routes; changed before each `update`
    * @param shape whose values stand in the last level's cells
    * @param blocks that each level will have about, for its first place
+   * @param values of the routes; where the shape is not indirect, cells hold what they stand for
    * @throws Outgrown when the shape cannot hold the routes
    */
-  constructor(memory: Memory, trie: Trie<Address>, shape: BlockShape, blocks: readonly number[] = []) {
+  constructor(
+    memory: Memory,
+    trie: Trie<Address>,
+    shape: BlockShape,
+    blocks: readonly number[] = [],
+    values: ValueTable | null = null,
+  ) {
     const { levels } = shape;
-    if (shape.indirect || levels.length > MOST_LEVELS) throw new RangeError("not a shape that can change");
+    if ((shape.indirect && values === null) || levels.length > MOST_LEVELS)
+      throw new RangeError("not a shape that can change");
+    this.#values = values;
+    this.#uniform = levels.map(() => ({ block: new Map(), value: new Map() }));
     this.#memory = memory;
     this.#trie = trie;
     this.shape = shape;
@@ -127,6 +148,12 @@ export class UpdatableBlocks<Address = number> {
   /** Where a root's cell stands: one of 16 bits of IPv6 is read as the bytes lie (blocks.ts). */
   #rootCell(i: number): number {
     return this.#trie.family === 6 && this.shape.levels[0].stride === 16 ? ((i & 255) << 8) | (i >>> 8) : i;
+  }
+
+  /** Tells programs where the values are now. */
+  moveValues(): void {
+    const values = this.shape.indirect ? this.#values!.offset - this.base : 0;
+    new DataView(this.#memory.buffer as ArrayBuffer).setUint32(this.base + BLOCKS.VALUES, values >>> 0, true);
   }
 
   /** Gives all memory back. */
@@ -215,10 +242,30 @@ export class UpdatableBlocks<Address = number> {
 
   /** What a cell of level k holds whose range has the routes of `node`. */
   #cell(k: number, node: Node, inherited: number): number {
-    if (k < this.#last) return this.#check(k, this.#block(k + 1, node, inherited));
-    if (node === 0) return this.#check(k, inherited);
+    if (k < this.#last)
+      return this.#check(k, node === 0 ? this.#uniformBlock(k + 1, inherited) : this.#block(k + 1, node, inherited));
+    if (node === 0) return this.#leaf(inherited);
     if (this.#trie.lengthOf(node) > this.bits) throw new Outgrown();
-    return this.#check(k, this.#trie.valueOf(node) || inherited);
+    return this.#leaf(this.#trie.valueOf(node) || inherited);
+  }
+
+  /** What a cell of the last level holds for a value. */
+  #leaf(value: number): number {
+    return this.#check(this.#last, this.#values === null || this.shape.indirect ? value : this.#values.at(value));
+  }
+
+  /** A use of the block of level k whose addresses all have a value: most of what is between routes. */
+  #uniformBlock(k: number, value: number): number {
+    const uniform = this.#uniform[k];
+    const known = uniform.block.get(value);
+    if (known !== undefined) {
+      this.#stores[k - 1].use(known);
+      return known;
+    }
+    const made = this.#block(k, 0, value);
+    uniform.block.set(value, made);
+    uniform.value.set(made, value);
+    return made;
   }
 
   /** A use of the block of level k for a range with the routes of `node`. */
@@ -249,7 +296,14 @@ export class UpdatableBlocks<Address = number> {
 
   #release(k: number, block: number): void {
     const store = this.#stores[k - 1];
-    if (!store.release(block) || k === this.#last) return;
+    if (!store.release(block)) return;
+    const uniform = this.#uniform[k];
+    const value = uniform.value.get(block);
+    if (value !== undefined) {
+      uniform.value.delete(block);
+      uniform.block.delete(value);
+    }
+    if (k === this.#last) return;
     const { stride } = this.shape.levels[k];
     const { cells } = store;
     for (let i = block << stride; i < (block + 1) << stride; i++) this.#release(k + 1, cells[i]);
@@ -258,7 +312,7 @@ export class UpdatableBlocks<Address = number> {
   #writeShape(): void {
     const view = new DataView(this.#memory.buffer as ArrayBuffer);
     view.setUint32(this.base + BLOCKS.LEVELS, this.shape.levels.length, true);
-    view.setUint32(this.base + BLOCKS.VALUES, 0, true);
+    this.moveValues();
     this.shape.levels.forEach(({ byte, shift, stride, cellBytes }, k) => {
       const at = this.base + BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES;
       view.setUint8(at + BLOCKS.BYTE, byte);

@@ -223,7 +223,7 @@ function permuteRoot(cells: Cells): void {
   for (let i = 0; i < natural.length; i++) cells[((i & 255) << 8) | (i >>> 8)] = natural[i];
 }
 
-export function blockShape({ bytes }: LpmImage): BlockShape {
+export function blockShape({ bytes }: Pick<LpmImage, "bytes">): BlockShape {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const levels = Array.from({ length: view.getUint32(BLOCKS.LEVELS, true) }, (_, k): BlockLevel => {
     const at = BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES;
@@ -243,17 +243,17 @@ function lookup(image: LpmImage, address: Ip): number {
   const view = new DataView(buffer);
   const wire = new DataView(new ArrayBuffer(16));
   if (typeof address === "bigint") writeIpv6(new Uint8Array(wire.buffer), 0, address);
+  // Modulo 2^32: a level, or the values, of a table that changes may stand before its header (blocks-update.ts).
+  const from = (field: number): number => (base + view.getUint32(base + field, true)) >>> 0;
+  const { levels, indirect } = blockShape(image);
   let cell = 0;
-  blockShape(image).levels.forEach(({ byte, shift, stride, cellBytes }, k) => {
+  levels.forEach(({ byte, shift, stride, cellBytes }, k) => {
     const word = typeof address === "number" ? address : wire.getUint16(byte, true);
     const index = (word >>> shift) & (2 ** stride - 1);
-    // Modulo 2^32: a level of a table that changes may stand before its header (blocks-update.ts).
-    const level = (base + view.getUint32(base + BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES, true)) >>> 0;
-    const at = level + (cell * 2 ** stride + index) * cellBytes;
+    const at = from(BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES) + (cell * 2 ** stride + index) * cellBytes;
     cell = cellBytes === 1 ? view.getUint8(at) : cellBytes === 2 ? view.getUint16(at, true) : view.getUint32(at, true);
   });
-  const values = view.getUint32(base + BLOCKS.VALUES, true);
-  return values === 0 ? cell : view.getUint32(base + values + 4 * cell, true);
+  return indirect ? view.getUint32(from(BLOCKS.VALUES) + 4 * cell, true) : cell;
 }
 
 export const blocks: LpmStructure = {

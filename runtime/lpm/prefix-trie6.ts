@@ -85,10 +85,29 @@ export class PrefixTrie6 implements Trie<Key6> {
     return 0;
   }
 
+  /** The longest prefix that holds the address, at most `longest` bits long. */
+  covering(address: Key6, longest = 128): Node {
+    const words = this.#words;
+    let best: Node = 0;
+    for (let node = this.#root; node !== 0; ) {
+      const at = node * WORDS;
+      const own = words[at + LENGTH];
+      if (own > longest || common(words, at, address, 0, own) < own) break;
+      if (words[at + VALUE] !== 0) best = node;
+      if (own === 128) break;
+      node = words[at + BELOW + bitAt(address, 0, own)];
+    }
+    return best;
+  }
+
   coverOf(node: Node): Node {
     let above = this.#words[node * WORDS + ABOVE];
     while (above !== 0 && this.valueOf(above) === 0) above = this.#words[above * WORDS + ABOVE];
     return above;
+  }
+
+  setValue(node: Node, value: number): void {
+    this.#words[node * WORDS + VALUE] = value;
   }
 
   set(address: Key6, length: number, value: number): Node {
@@ -132,6 +151,16 @@ export class PrefixTrie6 implements Trie<Key6> {
     this.#splice(node);
     if (parent !== 0 && this.valueOf(parent) === 0) this.#splice(parent);
     return zero || one;
+  }
+
+  /** The prefixes whose next shorter one is this node's. */
+  forEachInside(node: Node, visit: (inside: Node) => void): void {
+    for (let bit = 0; bit < 2; bit++) {
+      const child = this.below(node, bit);
+      if (child === 0) continue;
+      if (this.valueOf(child) !== 0) visit(child);
+      else this.forEachInside(child, visit);
+    }
   }
 
   forEach(visit: (node: Node) => void, node: Node = this.#root): void {

@@ -8,14 +8,16 @@
  *
  * Twin: `buildLpm` of the same entries, which is what every answer must equal.
  */
+
+import type { Family } from "../net/ip.ts";
 import type { Memory } from "./block-store.ts";
 import { type BlockShape, blockField } from "./blocks.ts";
-import { Outgrown, UpdatableBlocks } from "./blocks-update.ts";
+import { Outgrown, UpdatableBlocks, type ValueTable } from "./blocks-update.ts";
 import { buildLpm, chooseLpm } from "./choose.ts";
 import { type PrefixColumns, wordsOf } from "./columns.ts";
 import { buildDag, census } from "./dag.ts";
 import type { LpmEntry, LpmKind } from "./lpm.ts";
-import { cellBytesFor, chooseStrides, type Widest } from "./strides.ts";
+import { type CellBytes, cellBytesFor, chooseStrides, type Widest } from "./strides.ts";
 import type { Node, Trie } from "./trie.ts";
 
 /** Lengths that levels end at: a table whose longest prefix grows by a bit is not built anew for each. */
@@ -32,6 +34,8 @@ export interface UpdatableTableOptions<Address = number> {
   readonly widest?: Widest;
   /** Whoever reads the table knows nothing but `blocks`: always so where keys are wider than 32 bits. */
   readonly blocksAlone?: boolean;
+  /** What the routes' values stand for, where look-ups shall give that. */
+  readonly values?: ValueTable;
   /** Called with a structure that is complete; afterwards the old one is gone. */
   readonly publish?: (table: UpdatableTable<Address>) => void;
 }
@@ -50,8 +54,9 @@ export class UpdatableTable<Address = number> {
     this.#memory = memory;
     this.trie = trie;
     this.#options = options;
-    const { prefer } = options;
-    if (prefer && !prefer.indirect && this.#kind() === "blocks") this.#structure = this.#ofShape(prefer);
+    const { prefer, values } = options;
+    if (prefer && (!prefer.indirect || values !== undefined) && this.#kind() === "blocks")
+      this.#structure = this.#ofShape(prefer);
     this.#chosenFor = trie.size;
     if (this.#structure === null) this.#rebuild();
     else this.#options.publish?.(this);
@@ -88,6 +93,17 @@ export class UpdatableTable<Address = number> {
     const node = this.trie.set(address, length, value);
     this.#mend(address, length, node, 0);
     return node;
+  }
+
+  /** Gives a route that is there another value. @param value 1 .. maxValue */
+  change(node: Node, value: number): void {
+    this.trie.setValue(node, value);
+    this.#mend(this.trie.keyOf(node), this.trie.lengthOf(node), node, 0);
+  }
+
+  /** The values stand elsewhere now. */
+  moveValues(): void {
+    if (this.#structure instanceof UpdatableBlocks) this.#structure.moveValues();
   }
 
   /** Takes a route away. @param node that has it */
@@ -137,7 +153,9 @@ export class UpdatableTable<Address = number> {
   #rebuild(): void {
     const old = this.#structure;
     this.#structure =
-      this.#kind() === "linear" ? new Linear(this.#memory, columnsOfTrie(this.trie)) : this.#buildBlocks();
+      this.#kind() === "linear"
+        ? new Linear(this.#memory, columnsOfTrie(this.trie), this.#options.values)
+        : this.#buildBlocks();
     this.#options.publish?.(this);
     old?.dispose();
   }
@@ -149,7 +167,7 @@ export class UpdatableTable<Address = number> {
   /** Null when that shape cannot hold the routes. */
   #ofShape(shape: BlockShape): UpdatableBlocks<Address> | null {
     try {
-      return new UpdatableBlocks(this.#memory, this.trie, shape);
+      return new UpdatableBlocks(this.#memory, this.trie, shape, [], this.#options.values);
     } catch (error) {
       if (!(error instanceof Outgrown)) throw error;
       return null;
@@ -165,7 +183,7 @@ export class UpdatableTable<Address = number> {
     const counts = Uint32Array.from({ length: bits + 1 }, (_, depth) => found[Math.min(depth, dag.bits)]);
     const leafBytes = cellBytesFor(this.#options.maxValue + 1);
     const { family } = trie;
-    const strides = chooseStrides(family, counts, leafBytes, this.#options.widest);
+    const strides = changingStrides(family, counts, leafBytes, this.#options.widest);
     const depths = strides.map((_, k) => strides.slice(0, k).reduce((a, b) => a + b, 0));
     const room = depths.map((depth) => Math.ceil(counts[depth] * HEADROOM));
     const levels = strides.map((stride, k) => ({
@@ -173,8 +191,18 @@ export class UpdatableTable<Address = number> {
       stride,
       cellBytes: k === strides.length - 1 ? leafBytes : cellBytesFor(2 * counts[depths[k] + stride]),
     }));
-    return new UpdatableBlocks(this.#memory, trie, { levels, indirect: false }, room);
+    const { values } = this.#options;
+    return new UpdatableBlocks(this.#memory, trie, { levels, indirect: values !== undefined }, room, values);
   }
+}
+
+/** Most routes of an IPv4 table end here. Where a level does too, a change of one is a cell of it, and no block below. */
+const COMMON_LENGTH = 24;
+
+function changingStrides(family: Family, counts: Uint32Array, leafBytes: CellBytes, widest?: Widest): number[] {
+  if (family !== 4 || counts.length - 1 <= COMMON_LENGTH) return chooseStrides(family, counts, leafBytes, widest);
+  const upper = chooseStrides(family, counts.subarray(0, COMMON_LENGTH + 1), leafBytes, widest);
+  return [...upper, ...chooseStrides(family, counts.subarray(COMMON_LENGTH), leafBytes, widest)];
 }
 
 /** `linear` (linear.ts) in a place of its own. */
@@ -184,8 +212,11 @@ class Linear {
   readonly #memory: Memory;
 
   /** @param columns of IPv4 */
-  constructor(memory: Memory, { words, lengths, values }: PrefixColumns) {
-    const entries = Array.from(words, (address, i): LpmEntry => ({ address, length: lengths[i], value: values[i] }));
+  constructor(memory: Memory, { words, lengths, values }: PrefixColumns, table?: ValueTable) {
+    const entries = Array.from(words, (address, i): LpmEntry => {
+      const value = table === undefined ? values[i] : table.at(values[i]);
+      return { address, length: lengths[i], value };
+    });
     const { bytes } = buildLpm(4, entries, "linear");
     this.#memory = memory;
     this.bytes = bytes.length;

@@ -22,6 +22,8 @@ export interface Trie<Address> {
   find(address: Address, length: number): Node;
   /** The next shorter prefix around a node. */
   coverOf(node: Node): Node;
+  /** Gives a prefix that is there another value. @param value not 0 */
+  setValue(node: Node, value: number): void;
   /** Sets the value of a prefix, which may be there. @param value not 0 */
   set(address: Address, length: number, value: number): Node;
   /** Takes a prefix out. @returns a node that holds all prefixes inside it, 0: there are none */

@@ -2,30 +2,25 @@
  * One IPv4 table of a loaded module as something that changes: fib_table_insert and fib_table_delete of k:net/ipv4/fib_trie.c over
  * the records of abi.ts.
  *
- *   trie      prefix -> FIB_ENTRY       the host's: where an entry is, what is around and inside it
- *   entry     aliases in the order in which they are tried: TOS descending, metric ascending, as added
- *   table     address -> FIB_ENTRY      the program's: lpm/table.ts
+ *   trie      prefix -> number of its FIB_ENTRY, route      what is around and inside a prefix
+ *   entries   number -> FIB_ENTRY                           entries.ts: aliases in the order in which they are tried, TOS descending,
+ *                                                           metric ascending, as added; prefixes that say the same share one
+ *   table     address -> number                             the program's: lpm/table.ts
  *
- * A change writes the new entry beside the old one, lets the structure point to it, mends the `cover` of the entries inside it,
- * and takes the old one back. One that keeps its place (a route replaced by another) is written over.
+ * A change makes the new entry, lets the structure point to it, and takes the old one back when no prefix has it any more. Until
+ * the first change programs read what was compiled; then all three are published at once.
  */
-import { FIB_ALIAS, FIB_ALIAS_BYTES, FIB_ENTRY, FIB_ENTRY_BYTES, FibEntryFlag, NEXT_HOP, NextHopFlag } from "../abi.ts";
+import { FIB_ENTRY, NEXT_HOP, type TABLE } from "../abi.ts";
 import { blockShape } from "../lpm/blocks.ts";
-import { MAX_VALUE } from "../lpm/columns.ts";
 import { LpmKind } from "../lpm/lpm.ts";
 import { type Node, PrefixTrie } from "../lpm/prefix-trie.ts";
 import { UpdatableTable } from "../lpm/table.ts";
+import { RouteError } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
-import { RouteError } from "./error.ts";
+import { A, ALIAS_WORDS, aliasWord, entryBytes, FibEntries } from "./entries.ts";
 import { type HopLists, sameHops } from "./hops.ts";
 import { type Image, tableWord } from "./image.ts";
 import type { RecordPool } from "./pool.ts";
-
-export const ALIAS_WORDS = FIB_ALIAS_BYTES / 4;
-/** Word of a field in an alias. */
-export const A = Object.fromEntries(Object.entries(FIB_ALIAS).map(([field, at]) => [field, at / 4])) as Readonly<
-  Record<keyof typeof FIB_ALIAS, number>
->;
 
 /** The netlink flags of `ip route`'s commands. */
 export interface InsertMode {
@@ -57,39 +52,65 @@ const exists = (): never => {
 /** Fields in which two fib_infos differ, but for their next hops. */
 const COMPARED = [A.type, A.error, A.tos, A.hopCount, A.prefsrc, A.scope, A.metric, A.mtu, A.protocol];
 
+/** A route without its prefix, as streams have it. */
+export interface PreparedRoute {
+  /** ALIAS_WORDS; no TOS. */
+  readonly alias: Uint32Array;
+  /** By prefix length: number of the entry, 0: not asked for yet. Their uses are kept. */
+  readonly numbers: Uint32Array;
+}
+
 export class FibTable {
-  /** Values are offsets of FIB_ENTRYs. */
-  readonly trie = new PrefixTrie();
+  /** Values are numbers of entries, notes the routes of those that are shared. */
+  readonly trie: PrefixTrie;
+  readonly entries: FibEntries;
   readonly #image: Image;
-  readonly #pool: RecordPool;
-  readonly #hops: HopLists;
   /** Of the TABLE. */
   readonly #offset: number;
   #structure: UpdatableTable | null = null;
 
-  constructor(image: Image, pool: RecordPool, hops: HopLists, offset: number) {
+  /** @param classOf as FibEntries has it */
+  constructor(
+    image: Image,
+    pool: RecordPool,
+    hops: HopLists,
+    { offset, classOf }: { readonly offset: number; readonly classOf: (length: number) => number },
+  ) {
     this.#image = image;
-    this.#pool = pool;
-    this.#hops = hops;
     this.#offset = offset;
+    this.trie = new PrefixTrie(image);
+    this.entries = new FibEntries(image, pool, hops, offset, classOf);
     this.#read();
   }
 
-  /** Entries as they stand in the image. */
+  /** Entries as they stand in the image: offsets, until the table changes. */
   #read(): void {
     const { words } = this.#image;
-    const networks = words[tableWord(this.#offset, "networks")];
-    const prefixes = words[tableWord(this.#offset, "prefixes")];
-    let entry = words[networks >>> 2];
+    const [networks, prefixes] = [this.#word("networks") >>> 2, this.#word("prefixes")];
+    const [addresses, lengths, entries] = [
+      new Uint32Array(prefixes),
+      new Uint8Array(prefixes),
+      new Uint32Array(prefixes),
+    ];
+    let entry = words[networks];
     for (let i = 0; i < prefixes; i++) {
-      this.trie.set(words[(networks >>> 2) + 1 + i], words[(entry + FIB_ENTRY.prefixLength) >>> 2], entry);
+      addresses[i] = words[networks + 1 + i];
+      lengths[i] = words[(entry + FIB_ENTRY.prefixLength) >>> 2];
+      entries[i] = entry;
       entry += entryBytes(words[(entry + FIB_ENTRY.aliases) >>> 2]);
     }
+    for (let i = 0; i < prefixes; i++) this.trie.set(addresses[i], lengths[i], entries[i]);
   }
 
-  /** How many of lpm/table.ts' structures' bytes it holds. */
-  get structure(): UpdatableTable | null {
-    return this.#structure;
+  /** Offset of the entry of a node that has routes. */
+  entryOf(node: Node): number {
+    const value = this.trie.valueOf(node);
+    return this.#structure === null ? value : this.entries.at(value);
+  }
+
+  /** Bytes that its structure and trie hold, once it has changed. */
+  get bytes(): number {
+    return this.#structure === null ? 0 : this.#structure.bytes + this.trie.bytes;
   }
 
   /**
@@ -99,51 +120,79 @@ export class FibTable {
    */
   insert(address: number, length: number, alias: Uint32Array, mode: InsertMode): void {
     const node = this.trie.find(address, length);
-    const entry = node === 0 ? 0 : this.trie.valueOf(node);
+    const entry = node === 0 ? 0 : this.entryOf(node);
     const { words } = this.#image;
     const count = entry === 0 ? 0 : words[(entry + FIB_ENTRY.aliases) >>> 2];
     const [tos, metric] = [alias[A.tos], alias[A.metric]];
     let at = findAlias(words, entry, count, tos, metric);
+    let replaced = 0;
     if (isTwin(words, entry, count, at, tos, metric)) {
       if (mode.exclusive) exists();
       let end = at;
       let match = -1;
       for (; match < 0 && isTwin(words, entry, count, end, tos, metric); end++)
         if (isSameRoute(words, aliasWord(entry, end), alias)) match = end;
-      if (mode.replace) {
-        if (match === at) return;
-        if (match >= 0) exists();
-        this.#overwrite(entry, at, alias);
-        return;
-      }
+      if (mode.replace && match === at) return;
       if (match >= 0) exists();
-      if (mode.append) at = end;
+      if (mode.replace) replaced = 1;
+      else if (mode.append) at = end;
     }
-    if (!mode.create) throw new RouteError(Errno.ENOENT, "RTNETLINK answers: No such file or directory");
-    this.#resize(address, length, entry, count, at, alias);
+    if (replaced === 0 && !mode.create)
+      throw new RouteError(Errno.ENOENT, "RTNETLINK answers: No such file or directory");
+    const aliases = new Uint32Array((count + 1 - replaced) * ALIAS_WORDS);
+    const old = this.#aliasesOf(node);
+    aliases.set(old.subarray(0, at * ALIAS_WORDS));
+    aliases.set(alias, at * ALIAS_WORDS);
+    aliases.set(old.subarray((at + replaced) * ALIAS_WORDS), (at + 1) * ALIAS_WORDS);
+    this.#put(node, address, length, aliases);
   }
 
-  /** `insert` of `replace` for a route without TOS, quick: what update streams do. */
-  put(address: number, length: number, alias: Uint32Array): void {
-    const node = this.trie.find(address, length);
-    if (node !== 0) {
-      const { words } = this.#image;
-      const entry = this.trie.valueOf(node);
-      const at = aliasWord(entry, 0);
-      const isAlone = words[(entry + FIB_ENTRY.aliases) >>> 2] === 1;
-      if (isAlone && words[at + A.tos] === 0 && words[at + A.metric] === alias[A.metric]) {
-        if (words[at + A.nextHops] === alias[A.nextHops] && isSameRoute(words, at, alias)) return;
-        this.#overwrite(entry, 0, alias);
-        return;
-      }
+  /**
+   * `insert` of `replace`, quick: what update streams do.
+   * @param id RouteId + 1
+   */
+  put(address: number, length: number, route: PreparedRoute, id: number): void {
+    const { entries, trie } = this;
+    const structure = this.#structureToChange();
+    const node = trie.find(address, length);
+    const number = route.numbers[length] || this.#prepare(length, route);
+    if (node === 0) {
+      entries.use(number);
+      this.#widen(address, length);
+      trie.setNote(structure.set(address, length, number), id);
+      this.#publishRecords();
+      return;
     }
-    this.insert(address, length, alias, REPLACE);
+    const { words } = this.#image;
+    const old = trie.valueOf(node);
+    if (old === number) return;
+    const entry = entries.at(old);
+    const at = aliasWord(entry, 0);
+    const isAlone = words[(entry + FIB_ENTRY.aliases) >>> 2] === 1;
+    if (isAlone && words[at + A.tos] === 0 && words[at + A.metric] === route.alias[A.metric]) {
+      if (isSameRoute(words, at, route.alias)) return;
+      entries.use(number);
+      structure.change(node, number);
+      trie.setNote(node, id);
+      entries.release(old);
+      return;
+    }
+    route.alias[A.route] = id;
+    this.insert(address, length, route.alias, REPLACE);
+  }
+
+  #prepare(length: number, { alias, numbers }: PreparedRoute): number {
+    numbers[length] = this.entries.take(length, alias);
+    this.#publishRecords();
+    return numbers[length];
   }
 
   /** Runs so many changes: where the table is small beside them, with one new structure behind the last. */
   inBulk(count: number, changes: () => void): void {
-    if (count > FEW && count > MANY_TIMES * this.trie.size) this.#adopt().inBulk(changes);
-    else changes();
+    if (count > FEW && count > MANY_TIMES * this.trie.size) {
+      this.#structureToChange().inBulk(changes);
+      this.#publishRecords();
+    } else changes();
   }
 
   /**
@@ -158,83 +207,82 @@ export class FibTable {
   remove(address: number, length: number, match: DeleteMatch): boolean {
     const node = this.trie.find(address, length);
     if (node === 0) return false;
-    const entry = this.trie.valueOf(node);
+    const entry = this.entryOf(node);
     const { words } = this.#image;
     const count = words[(entry + FIB_ENTRY.aliases) >>> 2];
     for (let at = findAlias(words, entry, count, match.tos, 0); at < count; at++) {
       const alias = aliasWord(entry, at);
       if (words[alias + A.tos] !== match.tos) break;
       if (!matches(words, alias, match)) continue;
-      if (count === 1) this.#removeEntry(node, entry);
-      else this.#resize(address, length, entry, count, at, null);
+      if (count === 1) this.#removeEntry(node);
+      else this.#removeAlias(node, at);
       return true;
     }
     return false;
   }
 
-  /** Puts an alias into an entry of the same prefix (null: takes one out), in a place of its own. */
-  #resize(address: number, length: number, entry: number, count: number, at: number, alias: Uint32Array | null): void {
-    const structure = this.#adopt();
-    const cover = entry === 0 && length > 0 ? this.trie.covering(address, length - 1) : 0;
-    const size = count + (alias === null ? -1 : 1);
-    const made = this.#pool.allocate(entryBytes(size));
-    const { words } = this.#image;
-    words[(made + FIB_ENTRY.cover) >>> 2] =
-      entry === 0 ? this.trie.valueOf(cover) : words[(entry + FIB_ENTRY.cover) >>> 2];
-    words[(made + FIB_ENTRY.prefixLength) >>> 2] = length;
-    words[(made + FIB_ENTRY.aliases) >>> 2] = size;
-    const [from, to] = [aliasWord(entry, 0), aliasWord(made, 0)];
-    words.copyWithin(to, from, from + at * ALIAS_WORDS);
-    if (alias === null) {
-      this.#hops.release(words[from + at * ALIAS_WORDS + A.nextHops]);
-      words.copyWithin(to + at * ALIAS_WORDS, from + (at + 1) * ALIAS_WORDS, from + count * ALIAS_WORDS);
-    } else {
-      words.set(alias, to + at * ALIAS_WORDS);
-      this.#hops.use(alias[A.nextHops]);
-      words.copyWithin(to + (at + 1) * ALIAS_WORDS, from + at * ALIAS_WORDS, from + count * ALIAS_WORDS);
-    }
-    settle(words, made);
-    if (entry === 0) this.#widen(address, length);
-    const node = structure.set(address, length, made);
-    this.#coverInside(node, made);
-    if (entry !== 0) this.#pool.free(entry, entryBytes(count));
-    this.#countPrefixes();
+  #removeAlias(node: Node, at: number): void {
+    const old = this.#aliasesOf(node);
+    const aliases = new Uint32Array(old.length - ALIAS_WORDS);
+    aliases.set(old.subarray(0, at * ALIAS_WORDS));
+    aliases.set(old.subarray((at + 1) * ALIAS_WORDS), at * ALIAS_WORDS);
+    this.#put(node, this.trie.keyOf(node), this.trie.lengthOf(node), aliases);
   }
 
-  #removeEntry(node: Node, entry: number): void {
-    const structure = this.#adopt();
-    const { words } = this.#image;
-    this.#coverInside(node, words[(entry + FIB_ENTRY.cover) >>> 2]);
+  #removeEntry(node: Node): void {
+    const structure = this.#structureToChange();
+    const number = this.trie.valueOf(node);
     structure.delete(node);
-    this.#hops.release(this.#image.words[aliasWord(entry, 0) + A.nextHops]);
-    this.#pool.free(entry, entryBytes(1));
-    this.#countPrefixes();
+    this.entries.release(number);
+    this.#publishRecords();
   }
 
-  #overwrite(entry: number, at: number, alias: Uint32Array): void {
+  /** A copy of a node's aliases, each with its route; none for node 0. */
+  #aliasesOf(node: Node): Uint32Array {
+    if (node === 0) return new Uint32Array(0);
+    const entry = this.entryOf(node);
     const { words } = this.#image;
-    const word = aliasWord(entry, at);
-    this.#hops.use(alias[A.nextHops]);
-    this.#hops.release(words[word + A.nextHops]);
-    for (let i = 0; i < ALIAS_WORDS; i++) words[word + i] = alias[i];
-    settle(words, entry);
+    const aliases = words.slice(aliasWord(entry, 0), aliasWord(entry, words[(entry + FIB_ENTRY.aliases) >>> 2]));
+    if (aliases.length === ALIAS_WORDS) aliases[A.route] ||= this.trie.noteOf(node);
+    return aliases;
   }
 
-  #coverInside(node: Node, cover: number): void {
+  /** Gives a prefix these routes. */
+  #put(node: Node, address: number, length: number, aliases: Uint32Array): void {
+    const structure = this.#structureToChange();
+    const number = this.entries.take(length, aliases);
+    const route = aliases.length === ALIAS_WORDS ? aliases[A.route] : 0;
+    this.#publishRecords();
+    if (node === 0) {
+      this.#widen(address, length);
+      this.trie.setNote(structure.set(address, length, number), route);
+    } else {
+      const old = this.trie.valueOf(node);
+      if (old !== number) structure.change(node, number);
+      this.trie.setNote(node, route);
+      this.entries.release(old);
+    }
+    this.#publishRecords();
+  }
+
+  #word = (field: keyof typeof TABLE): number => this.#image.words[tableWord(this.#offset, field)];
+
+  /** Where trie and entries are: they move when they grow. */
+  #publishRecords(): void {
     const { words } = this.#image;
-    this.trie.forEachInside(node, (inside) => {
-      words[(this.trie.valueOf(inside) + FIB_ENTRY.cover) >>> 2] = cover;
-    });
-  }
-
-  #countPrefixes(): void {
-    this.#image.words[tableWord(this.#offset, "prefixes")] = this.trie.size;
+    const { trie, entries } = this;
+    words[tableWord(this.#offset, "prefixes")] = trie.size;
+    words[tableWord(this.#offset, "trie")] = trie.offset;
+    words[tableWord(this.#offset, "root")] = trie.root;
+    if (words[tableWord(this.#offset, "results")] === entries.offset) return;
+    words[tableWord(this.#offset, "results")] = entries.offset;
+    this.#structure?.moveValues();
   }
 
   /** `TABLE.mask` as much shorter as a new prefix needs. */
   #widen(address: number, length: number): void {
     const { words } = this.#image;
-    const [network, mask] = [words[tableWord(this.#offset, "network")], words[tableWord(this.#offset, "mask")]];
+    const [network, mask] = [this.#word("network"), this.#word("mask")];
     const common = Math.min(length, Math.clz32(~mask), Math.clz32(network ^ address));
     const shorter = common === 0 ? 0 : -1 << (32 - common);
     words[tableWord(this.#offset, "mask")] = shorter;
@@ -242,20 +290,39 @@ export class FibTable {
   }
 
   /** The structure in a form that can change. The first time it is built beside that of the image. */
+  #structureToChange(): UpdatableTable {
+    return this.#structure ?? this.#adopt();
+  }
+
+  /** Entries of the image become shared ones. */
+  #share(): void {
+    const { trie, entries } = this;
+    trie.forEach((node) => {
+      const { words } = this.#image;
+      const entry = trie.valueOf(node);
+      const first = aliasWord(entry, 0);
+      const count = words[(entry + FIB_ENTRY.aliases) >>> 2];
+      trie.setNote(node, count === 1 ? words[first + A.route] : 0);
+      trie.setValue(node, entries.take(trie.lengthOf(node), words.slice(first, aliasWord(entry, count))));
+    });
+  }
+
   #adopt(): UpdatableTable {
-    if (this.#structure !== null) return this.#structure;
-    const { words, buffer } = this.#image;
-    const kind = words[tableWord(this.#offset, "kind")];
-    const image = words[tableWord(this.#offset, "image")];
-    const shapeId = words[tableWord(this.#offset, "shape")];
+    const { buffer } = this.#image;
+    const [kind, image, shapeId] = [this.#word("kind"), this.#word("image"), this.#word("shape")];
     if (kind === LpmKind.dir24)
       throw new RouteError(Errno.EOPNOTSUPP, "the table was compiled as dir24, which cannot change");
     const prefer =
-      kind === LpmKind.blocks
-        ? blockShape({ kind: "blocks", family: 4, bytes: new Uint8Array(buffer as ArrayBuffer, image), prefixes: 0 })
+      kind === LpmKind.blocks && this.trie.size <= PREFERRED_UP_TO
+        ? blockShape({ bytes: new Uint8Array(buffer as ArrayBuffer, image) })
         : null;
+    this.#share();
+    const { entries } = this;
     this.#structure = new UpdatableTable(this.#image, this.trie, {
-      maxValue: MAX_VALUE,
+      get maxValue() {
+        return entries.greatest;
+      },
+      values: entries,
       prefer,
       blocksAlone: kind === LpmKind.blocks,
       publish: (table) => {
@@ -265,18 +332,19 @@ export class FibTable {
         now[tableWord(this.#offset, "image")] = table.image;
       },
     });
+    this.#publishRecords();
     return this.#structure;
   }
 }
+
+/** Prefixes of a table whose shape stays as it was compiled: code of its own counts more than how narrow cells are. */
+const PREFERRED_UP_TO = 4096;
 
 /** Changes that are never worth a new structure, and how many times the routes they must be. */
 const FEW = 64;
 const MANY_TIMES = 4;
 
 const REPLACE: InsertMode = { create: true, exclusive: false, replace: true, append: false };
-
-const entryBytes = (aliases: number): number => FIB_ENTRY_BYTES + aliases * FIB_ALIAS_BYTES;
-export const aliasWord = (entry: number, at: number): number => (entry + FIB_ENTRY_BYTES + at * FIB_ALIAS_BYTES) >>> 2;
 
 /** fib_find_alias: the first that is not before (TOS, metric). */
 function findAlias(words: Uint32Array, entry: number, count: number, tos: number, metric: number): number {
@@ -324,13 +392,4 @@ function matchesHop(words: Uint32Array, at: number, { device, gateway, weight }:
     (gateway === undefined || (field("family") === 4 && own === gateway)) &&
     (weight === undefined || field("weight") === weight)
   );
-}
-
-/** FibEntryFlag.SETTLED, as fib/build.ts says it. */
-function settle(words: Uint32Array, entry: number): void {
-  const first = aliasWord(entry, 0);
-  const hop = words[first + A.nextHops];
-  const isAlive = words[first + A.hopCount] > 0 && (words[(hop + NEXT_HOP.flags) >>> 2] & NextHopFlag.DEAD) === 0;
-  const isSettled = words[first + A.tos] === 0 && (words[first + A.error] !== 0 || isAlive);
-  words[(entry + FIB_ENTRY.flags) >>> 2] = isSettled ? FibEntryFlag.SETTLED : 0;
 }

@@ -6,7 +6,9 @@
 import { DEVICE, DeviceFlag, FIB_ENTRY, NEXT_HOP, NEXT_HOP_BYTES, NextHopFlag, RouteTypeCode } from "../abi.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../brand.ts";
 import type { GatewayRule } from "../manifest.ts";
-import { A, aliasWord, type FibTable } from "./fib.ts";
+import { type Ip, inPrefix, type Prefix, parseIp } from "../net/ip.ts";
+import { A, aliasWord } from "./entries.ts";
+import type { FibTable } from "./fib.ts";
 import type { Image } from "./image.ts";
 
 /** Scopes, larger is nearer (RT_SCOPE_*). */
@@ -31,20 +33,32 @@ export interface Hit {
 export type Answer = Hit | "again" | "refused";
 export const isHit = (answer: Answer): answer is Hit => typeof answer === "object";
 
-export interface GatewayContext {
+/** What both families' look-ups need. */
+export interface RulesContext {
   readonly image: Image;
-  readonly rules: readonly GatewayRule[];
+  readonly rules: readonly ParsedRule[];
   /** The kernel of the profile 5.4 binds a flow to the VRF in place of its slave. */
   readonly kernel: string;
+}
+
+export interface GatewayContext extends RulesContext {
   table(id: number): FibTable | null;
 }
+
+export type ParsedRule = Omit<GatewayRule, "to"> & { readonly to: Prefix | null };
+
+export const parsedRules = (rules: readonly GatewayRule[]): ParsedRule[] =>
+  rules.map((rule) => {
+    const [address, length] = rule.to?.split("/") ?? [];
+    return { ...rule, to: rule.to === null ? null : { address: parseIp(address) ?? 0, length: Number(length) } };
+  });
 
 /** fib_table_lookup */
 export function tableLookup({ image }: GatewayContext, table: FibTable, flow: GatewayFlow): Answer {
   const { words } = image;
   const { trie } = table;
   for (let node = trie.covering(flow.destination); node !== 0; node = trie.coverOf(node)) {
-    const entry = trie.valueOf(node);
+    const entry = table.entryOf(node);
     for (let i = 0; i < words[(entry + FIB_ENTRY.aliases) >>> 2]; i++) {
       const alias = aliasWord(entry, i);
       if (words[alias + A.tos] !== 0 || words[alias + A.scope] < flow.scope) continue;
@@ -69,20 +83,26 @@ function goodHop(words: Uint32Array, alias: number, oif: number): number {
   return 0;
 }
 
-/** fib_rules_lookup */
-export function rulesLookup(context: GatewayContext, flow: GatewayFlow): Answer {
-  const { words } = context.image;
-  const read = (device: number, field: keyof typeof DEVICE): number => words[(device + DEVICE[field]) >>> 2];
-  const vrf = flow.oif === 0 ? 0 : l3mdevMaster(words, flow.oif);
-  const oif = vrf === 0 ? flow.oif : context.kernel === "5.4" ? vrf : flow.oif === vrf ? 0 : flow.oif;
-  const { rules } = context;
+/**
+ * fib_rules_lookup
+ * @param look looks into a table: "again" where there is none
+ */
+export function rulesLookup(
+  { image, rules, kernel }: RulesContext,
+  flow: { readonly destination: Ip; readonly oif: number },
+  look: (table: number, oif: number) => Answer,
+): Answer {
+  // A table that is read for the first time may make the memory grow.
+  const read = (device: number, field: keyof typeof DEVICE): number => image.words[(device + DEVICE[field]) >>> 2];
+  const vrf = flow.oif === 0 ? 0 : l3mdevMaster(image.words, flow.oif);
+  const oif = vrf === 0 ? flow.oif : kernel === "5.4" ? vrf : flow.oif === vrf ? 0 : flow.oif;
   for (let i = 0; i < rules.length; i++) {
     const rule = rules[i];
     const selected =
       !rule.never &&
       (rule.oif === null || (oif !== 0 && read(oif, "ifindex") === rule.oif)) &&
       (!rule.l3mdev || vrf !== 0) &&
-      (rule.to === null || ((flow.destination ^ rule.to[0]) & maskOf(rule.to[1])) === 0);
+      (rule.to === null || inPrefix(rule.to, flow.destination));
     if (selected === rule.not || rule.action === "nop") continue;
     if (rule.action === "goto") {
       if (rule.target !== null && rule.target > i) i = rule.target - 1;
@@ -90,20 +110,16 @@ export function rulesLookup(context: GatewayContext, flow: GatewayFlow): Answer 
     }
     if (rule.action === "refuse") return "refused";
     const id = rule.table ?? (vrf === 0 ? null : read(vrf, "tableId"));
-    const table = id === null ? null : context.table(id);
-    if (table === null) continue;
-    const answer = tableLookup(context, table, { ...flow, oif });
+    const answer = id === null ? "again" : look(id, oif);
     if (answer === "again") continue;
-    if (isHit(answer) && suppresses(words, rule, answer)) continue;
+    if (isHit(answer) && suppresses(image.words, rule, answer)) continue;
     return answer;
   }
   return "again";
 }
 
-const maskOf = (length: number): number => (length === 0 ? 0 : -1 << (32 - length));
-
 /** fib4_rule_suppress */
-function suppresses(words: Uint32Array, rule: GatewayRule, { hop, prefixLength }: Hit): boolean {
+function suppresses(words: Uint32Array, rule: ParsedRule, { hop, prefixLength }: Hit): boolean {
   const group = words[(words[(hop + NEXT_HOP.device) >>> 2] + DEVICE.group) >>> 2];
   return prefixLength <= rule.suppressPrefixLength || group === rule.suppressIfGroup;
 }

@@ -4,19 +4,20 @@
  */
 import { NEXT_HOP, NEXT_HOP_BYTES, NextHopFlag } from "../abi.ts";
 import { upperBounds } from "../multipath.ts";
+import { familyOf, type Ip, writeIpv4, writeIpv6 } from "../net/ip.ts";
 import type { Image } from "./image.ts";
 import type { RecordPool } from "./pool.ts";
 
 export interface Hop {
   /** Offset of the DEVICE. */
   readonly device: number;
-  /** IPv4; 0: the destination is on the link. */
-  readonly gateway: number;
+  /** 0 or 0n: the destination is on the link. */
+  readonly gateway: Ip;
   readonly weight: number;
   readonly onlink: boolean;
   readonly scope: number;
   readonly dead: boolean;
-  /** inet_select_addr of the device. */
+  /** inet_select_addr of the device; IPv6: 0. */
   readonly source: number;
 }
 
@@ -38,10 +39,13 @@ export class HopLists {
     this.#pool = pool;
   }
 
-  /** Offset of the list with one use more; 0 for none. */
-  intern(hops: readonly Hop[]): number {
+  /**
+   * Offset of the list with one use more; 0 for none.
+   * @param bounds of the hashes that choose each, where the list is not all that they choose from
+   */
+  intern(hops: readonly Hop[], bounds: readonly number[] = upperBounds(hops)): number {
     if (hops.length === 0) return 0;
-    const key = hops.map((hop) => Object.values(hop).join()).join(";");
+    const key = hops.map((hop, i) => `${keyOf(hop)},${bounds[i]}`).join(";");
     const known = this.#byKey.get(key);
     if (known !== undefined) {
       known.users++;
@@ -49,7 +53,6 @@ export class HopLists {
     }
     const bytes = hops.length * NEXT_HOP_BYTES;
     const list = { key, offset: this.#pool.allocate(bytes), bytes, users: 1 };
-    const bounds = upperBounds(hops);
     for (const [i, hop] of hops.entries()) this.#write(list.offset + i * NEXT_HOP_BYTES, hop, bounds[i]);
     this.#byKey.set(key, list);
     this.#byOffset.set(list.offset, list);
@@ -79,12 +82,17 @@ export class HopLists {
     put("flags", (dead ? NextHopFlag.DEAD : 0) | (onlink ? NextHopFlag.ONLINK : 0));
     put("scope", scope);
     put("upperBound", bound);
-    put("family", gateway === 0 ? 0 : 4);
+    put("family", gateway ? familyOf(gateway) : 0);
     put("source", source);
     put("weight", weight);
-    new DataView(words.buffer).setUint32(at + NEXT_HOP.gateway, gateway, false);
+    const bytes = new Uint8Array(words.buffer);
+    if (typeof gateway === "number") writeIpv4(bytes, at + NEXT_HOP.gateway, gateway);
+    else writeIpv6(bytes, at + NEXT_HOP.gateway, gateway);
   }
 }
+
+const keyOf = ({ device, gateway, weight, onlink, scope, dead, source }: Hop): string =>
+  [device, typeof gateway, gateway, weight, onlink, scope, dead, source].join();
 
 const COMPARED = ["device", "scope", "gateway", "family", "weight"] as const;
 

@@ -1,6 +1,6 @@
 /**
- * The IPv4 routes of a namespace, changed while packets flow: `ip route add | append | prepend | replace | change | del` as the
- * kernel means them, over the image of a loaded module. What is refused throws a RouteError and leaves everything as it was.
+ * The routes of a namespace, changed while packets flow: `ip route add | append | prepend | replace | change | del` as the
+ * kernel means them, over the image of a loaded module, IPv4's here, IPv6's with routes6.ts. What is refused throws a RouteError and leaves everything as it was.
  *
  *   dataplane.routes("host").add("10.1.0.0/16 via 10.0.0.2 dev eth0 metric 20 table 100")
  *   dataplane.routes("host").run("ip route del 10.1.0.0/16 table 100")
@@ -11,11 +11,14 @@
 import { DEVICE, DEVICE_BYTES, DeviceFlag, NET, NEXT_HOP, RouteTypeCode, TABLE_BYTES } from "../abi.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../brand.ts";
 import type { DeviceConfig } from "../host/config.ts";
+import { key6 } from "../lpm/prefix-trie6.ts";
 import type { Manifest, NetManifest } from "../manifest.ts";
-import { formatIp } from "../net/ip.ts";
+import { type Family, formatIp, parseIp } from "../net/ip.ts";
+import { RouteError } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
-import { RouteError } from "./error.ts";
-import { A, ALIAS_WORDS, type DeleteMatch, FibTable, type InsertMode } from "./fib.ts";
+import { A, ALIAS_WORDS } from "./entries.ts";
+import { type DeleteMatch, FibTable, type InsertMode, type PreparedRoute } from "./fib.ts";
+import { type DeleteMatch6, FibTable6, type Route6 } from "./fib6.ts";
 import {
   type Answer,
   addrType,
@@ -23,6 +26,7 @@ import {
   isHit,
   isValidPrefsrc,
   l3mdevMaster,
+  parsedRules,
   rulesLookup,
   Scope,
   tableLookup,
@@ -30,13 +34,16 @@ import {
 import { type Hop, HopLists } from "./hops.ts";
 import { Image, type MemoryOwner, tableWord } from "./image.ts";
 import { RecordPool } from "./pool.ts";
+import { type Context6, checkHops6, flagsOf, rejectHop } from "./routes6.ts";
 import { inetSelectAddr } from "./select-addr.ts";
 import {
   addressOf,
+  familyOfRoute,
   type HopSpec,
   numbered,
   parseRoute,
   prefixOf,
+  prefixOf6,
   protocolOf,
   ROUTE_SCOPES,
   type RouteSpec,
@@ -67,7 +74,9 @@ const LEAST_SCOPE: Readonly<Record<string, number>> = { local: Scope.HOST, broad
 /** Changes as columns, `count` of them, in order. */
 export interface RouteUpdates {
   readonly count: number;
-  /** Networks, host order, no host bits. */
+  /** Absent: 4. */
+  readonly family?: Family;
+  /** Networks without host bits, host order: a word each, of IPv6 four, the most significant first. */
   readonly address: Uint32Array;
   readonly length: Uint8Array;
   /** What `nextHop` gave: the route is replaced; 0: it is deleted. */
@@ -108,8 +117,15 @@ export class Routes {
   readonly #record: number;
   readonly #tables = new Map<number, FibTable>();
   readonly #context: GatewayContext;
+  /** By prefix length: the greatest up to it from which on rules or packets treat prefixes otherwise. */
+  readonly #classes: Uint8Array;
   /** Of `nextHop`, by number - 1. */
-  readonly #prepared: { readonly table: number; readonly alias: Uint32Array }[] = [];
+  readonly #prepared: (
+    | (PreparedRoute & { readonly table: number; readonly routes?: never })
+    | { readonly table: number; readonly routes: readonly Route6[] }
+  )[] = [];
+  readonly #tables6 = new Map<number, FibTable6>();
+  readonly #context6: Context6;
   /** RouteId + 1 of the next route. */
   #nextId: number;
 
@@ -121,23 +137,34 @@ export class Routes {
     this.#net = this.#nets[net];
     this.#record = owner.netRecord(net);
     this.#nextId = this.#net.routes.length + 1;
+    const from = [GROUPS_LENGTH, ...this.#net.gatewayRules.map((rule) => rule.suppressPrefixLength + 1)];
+    this.#classes = Uint8Array.from({ length: 33 }, (_, length) => Math.max(0, ...from.filter((f) => f <= length)));
     this.#context = {
       image: this.#image,
-      rules: this.#net.gatewayRules,
+      rules: parsedRules(this.#net.gatewayRules),
       kernel: owner.manifest.kernel,
       table: (id) => this.#table(id),
     };
+    this.#context6 = {
+      image: this.#image,
+      rules: parsedRules(this.#net.gatewayRules6),
+      kernel: owner.manifest.kernel,
+      devices: this.#net.devices,
+      deviceOf: (ifindex) => this.#deviceOf(ifindex),
+      table: (id) => this.#table6(id),
+    };
   }
 
-  /** Bytes of memory beyond the image as it was loaded: of records of routes (fewer than none when the image's went), and of structures. */
+  /** Bytes of memory beyond the image as it was loaded: of entries and next hops, and of what routes are found by. */
   get bytesInUse(): { readonly records: number; readonly structures: number } {
-    const structures = [...this.#tables.values()].reduce((sum, { structure }) => sum + (structure?.bytes ?? 0), 0);
+    const structures = [...this.#tables.values(), ...this.#tables6.values()].reduce((sum, { bytes }) => sum + bytes, 0);
     return { records: this.#pool.bytesInUse, structures };
   }
 
   /** Prefixes of a table. @throws RouteError when the module does not have it */
-  size(table: number | string = RT_TABLE_MAIN): number {
-    return this.#requireTable(this.#tableId(table)).trie.size;
+  size(table: number | string = RT_TABLE_MAIN, family: Family = 4): number {
+    const id = this.#tableId(table);
+    return (family === 4 ? this.#requireTable(id) : this.#requireTable6(id)).trie.size;
   }
 
   add(route: string | RouteSpec): void {
@@ -163,6 +190,10 @@ export class Routes {
   /** Deletes the first route of the prefix that is as described; what is not said does not matter. */
   delete(route: string | RouteSpec): void {
     const spec = typeof route === "string" ? parseRoute(route) : route;
+    if (familyOfRoute(spec) === 6) {
+      this.#delete6(spec);
+      return;
+    }
     const { address, length } = prefixOf(spec.prefix);
     const table = this.#tableOf(spec);
     const match = this.#matchOf(spec);
@@ -171,60 +202,87 @@ export class Routes {
     found.delete(address, length, match);
   }
 
-  /** A command as it is typed: `[ip] route add|append|prepend|replace|change|del ROUTE`. */
+  /** A command as it is typed: `[ip [-4 | -6]] route add|append|prepend|replace|change|del ROUTE`. */
   run(command: string): void {
-    const [, verb, route] = /^\s*(?:ip\s+(?:-4\s+)?)?(?:route\s+)?(\S+)\s+(.*)$/s.exec(command) ?? [];
-    if (verb === "del" || verb === "delete") this.delete(route);
-    else if (Object.hasOwn(MODES, verb ?? "")) this.#insert(route, verb as InsertCommand);
+    const [, said, verb, words] = /^\s*(?:ip\s+(?:-([46])\s+)?)?(?:route\s+)?(\S+)\s+(.*)$/s.exec(command) ?? [];
+    const route = (): RouteSpec => ({ ...parseRoute(words), ...(said ? { family: said === "6" ? 6 : 4 } : {}) });
+    if (verb === "del" || verb === "delete") this.delete(route());
+    else if (Object.hasOwn(MODES, verb ?? "")) this.#insert(route(), verb as InsertCommand);
     else refuse(Errno.EINVAL, `Command "${verb ?? command}" is unknown: add, append, prepend, replace, change or del`);
   }
 
   /**
    * Checks a route without its prefix ("via 10.0.0.2 dev eth0 metric 20 table 100") for use by `update`.
+   * @param family absent: the gateway's, or 4
    * @returns its number, from 1
    * @throws RouteError as `add`
    */
-  nextHop(route: string): number {
-    const { table, alias } = this.#check(parseRoute(`default ${route}`), "replace");
+  nextHop(route: string, family?: Family): number {
+    const spec: RouteSpec = { ...parseRoute(`default ${route}`), ...(family === undefined ? {} : { family }) };
+    if (familyOfRoute(spec) === 6) {
+      const { table, routes } = this.#check6(spec, "replace");
+      return this.#prepared.push({ table, routes });
+    }
+    const { table, alias } = this.#check(spec, "replace");
     if (alias[A.tos] !== 0) refuse(Errno.EINVAL, "tos: not in a stream of updates");
-    return this.#prepared.push({ table, alias });
+    return this.#prepared.push({ table, alias, numbers: new Uint32Array(33) });
   }
 
   /**
    * Replaces (`ip route replace PREFIX NEXTHOP`) and deletes (`ip route del PREFIX table T`) routes of one table, in order.
    * @throws RangeError before anything changes, when a column holds what it may not
    */
-  update(table: number | string, { count, address, length, nextHop }: RouteUpdates): UpdateResult {
+  update(table: number | string, updates: RouteUpdates): UpdateResult {
     const id = this.#tableId(table);
-    const fib = this.#requireTable(id);
+    const { count, nextHop, family = 4 } = updates;
+    const fib = family === 4 ? this.#requireTable(id) : this.#requireTable6(id);
     for (let i = 0; i < count; i++) {
-      const bad =
-        nextHop[i] > this.#prepared.length || (nextHop[i] !== 0 && this.#prepared[nextHop[i] - 1].table !== id);
+      const prepared = nextHop[i] === 0 ? null : this.#prepared[nextHop[i] - 1];
+      const bad = prepared !== null && (prepared?.table !== id || (prepared.routes === undefined) !== (family === 4));
       if (bad) throw new RangeError(`update ${i}: ${nextHop[i]} is no next hop of table ${table}`);
-      const mask = length[i] === 0 ? 0 : -1 << (32 - length[i]);
-      if (length[i] > 32 || (address[i] & ~mask) !== 0)
-        throw new RangeError(`update ${i}: ${formatIp(address[i])}/${length[i]} is no network`);
     }
+    if (family === 4) checkNetworks(updates);
+    else checkNetworks6(updates);
     let deleted = 0;
     let missing = 0;
     fib.inBulk(count, () => {
-      for (let i = 0; i < count; i++) {
-        if (nextHop[i] !== 0) {
-          const { alias } = this.#prepared[nextHop[i] - 1];
-          alias[A.route] = this.#nextId++;
-          fib.put(address[i], length[i], alias);
-        } else if (fib.remove(address[i], length[i], ANY)) deleted++;
+      for (let i = 0; i < count; i++)
+        if (nextHop[i] !== 0) this.#replaceBy(fib, updates, i);
+        else if (this.#removeBy(fib, updates, i)) deleted++;
         else missing++;
-      }
     });
     return { replaced: count - deleted - missing, deleted, missing };
   }
 
+  #replaceBy(fib: FibTable | FibTable6, { address, length, nextHop }: RouteUpdates, i: number): void {
+    const prepared = this.#prepared[nextHop[i] - 1];
+    if (fib instanceof FibTable) fib.put(address[i], length[i], prepared as PreparedRoute, this.#nextId++);
+    else {
+      const key = address.subarray(4 * i, 4 * i + 4);
+      const route = this.#nextId++;
+      const flags = flagsOf(ipOf(key));
+      fib.insert(
+        key,
+        length[i],
+        prepared.routes!.map((each) => ({ ...each, flags, route })),
+        MODES.replace,
+      );
+    }
+  }
+
+  #removeBy(fib: FibTable | FibTable6, { address, length }: RouteUpdates, i: number): boolean {
+    return fib instanceof FibTable
+      ? fib.remove(address[i], length[i], ANY)
+      : fib.remove(address.subarray(4 * i, 4 * i + 4), length[i], ANY6);
+  }
+
   #insert(route: string | RouteSpec, command: InsertCommand): void {
-    const { table, address, length, alias } = this.#check(
-      typeof route === "string" ? parseRoute(route) : route,
-      command,
-    );
+    const spec = typeof route === "string" ? parseRoute(route) : route;
+    if (familyOfRoute(spec) === 6) {
+      this.#insert6(spec, command);
+      return;
+    }
+    const { table, address, length, alias } = this.#check(spec, command);
     alias[A.route] = this.#nextId;
     try {
       this.#requireTable(table).insert(address, length, alias, MODES[command]);
@@ -232,6 +290,62 @@ export class Routes {
     } finally {
       this.#hops.release(alias[A.nextHops]);
     }
+  }
+
+  #insert6(spec: RouteSpec, command: InsertCommand): void {
+    const { table, routes } = this.#check6(spec, command);
+    const { address, length } = prefixOf6(spec.prefix);
+    const [route, flags] = [this.#nextId, flagsOf(address)];
+    const added = routes.map((each) => ({ ...each, route, flags }));
+    this.#requireTable6(table).insert(key6(address), length, added, MODES[command]);
+    this.#nextId++;
+  }
+
+  /** A route of IPv6, each next hop by itself, but for what the prefix makes of it. */
+  #check6(spec: RouteSpec, command: InsertCommand): { table: number; routes: readonly Route6[] } {
+    prefixOf6(spec.prefix);
+    const type = typeOf(spec);
+    const error = ERRORS[type] ?? 0;
+    if (type !== "unicast" && error === 0)
+      refuse(Errno.EOPNOTSUPP, `${type}: routes of this type can be deleted, not added (${command})`);
+    if (spec.src !== undefined) refuse(Errno.EOPNOTSUPP, "src: not in changes of IPv6 routes");
+    if (spec.nexthops?.some(({ via }) => via === undefined))
+      refuse(Errno.EINVAL, "Error: Device only routes can not be added for IPv6 using the multipath API.");
+    const said = spec.nexthops ?? (spec.via !== undefined || spec.dev !== undefined ? [spec] : []);
+    const named = said.map((hop) => ({ ...hop, device: hop.dev === undefined ? 0 : this.#deviceNamed(hop.dev) }));
+    if (spec.tos) refuse(Errno.EINVAL, "Error: Invalid dsfield (tos): option not available for IPv6.");
+    const table = this.#tableOf(spec);
+    this.#requireTable6(table);
+    const hops = error === 0 ? checkHops6(this.#context6, table, named) : [rejectHop(this.#context6)];
+    const common = {
+      type: RouteTypeCode[type as keyof typeof RouteTypeCode],
+      error,
+      metric: spec.metric || IP6_RT_PRIO_USER,
+      mtu: spec.mtu ?? 0,
+      protocol: spec.proto === undefined ? RTPROT_BOOT : protocolOf(spec.proto),
+      prefsrc: 0n,
+      route: 0,
+      flags: 0,
+    };
+    return { table, routes: hops.map((hop) => ({ ...common, hop })) };
+  }
+
+  #delete6(spec: RouteSpec): void {
+    if (spec.nexthops !== undefined) refuse(Errno.EOPNOTSUPP, "nexthop: delete IPv6 next hops one by one, by `via`");
+    if (spec.src !== undefined) refuse(Errno.EOPNOTSUPP, "src: not in changes of IPv6 routes");
+    const { address, length } = prefixOf6(spec.prefix);
+    const gateway = spec.via === undefined ? null : parseIp(spec.via);
+    if (typeof gateway === "number")
+      refuse(Errno.EINVAL, `Error: inet6 address is expected rather than "${spec.via}".`);
+    const match = {
+      device: spec.dev === undefined ? null : this.#deviceNamed(spec.dev),
+      gateway: gateway as bigint | null,
+      metric: spec.metric || null,
+      protocol: spec.proto === undefined ? null : protocolOf(spec.proto),
+    };
+    const table = this.#table6(this.#tableOf(spec));
+    if (table === null) throw new RouteError(Errno.ESRCH, "Error: FIB table does not exist.");
+    if (!table.remove(key6(address), length, match)) refuse(Errno.ESRCH, "RTNETLINK answers: No such process");
   }
 
   /** fib_create_info: a route that can stand in its table; its list of next hops has a use more. */
@@ -318,7 +432,11 @@ export class Routes {
     const flow = { destination, oif, scope: Math.max(scope + 1, Scope.LINK) };
     const table = id === RT_TABLE_MAIN ? null : this.#table(id);
     const found = table === null ? "again" : tableLookup(this.#context, table, flow);
-    return isHit(found) ? found : rulesLookup(this.#context, flow);
+    if (isHit(found)) return found;
+    return rulesLookup(this.#context, flow, (table, by) => {
+      const fib = this.#table(table);
+      return fib === null ? "again" : tableLookup(this.#context, fib, { ...flow, oif: by });
+    });
   }
 
   #checkOnlink(device: number, gateway: number, weight: number, scope: number): Hop {
@@ -388,26 +506,31 @@ export class Routes {
   }
 
   /** The table, read from the image when it is first asked for; null: the module does not have it. */
-  #table(id: number): FibTable | null {
-    const known = this.#tables.get(id);
-    if (known !== undefined) return known;
+  #table = (id: number): FibTable | null =>
+    this.#tableIn(this.#tables, 4, id, (offset) => {
+      const classOf = (length: number): number => this.#classes[length];
+      return new FibTable(this.#image, this.#pool, this.#hops, { offset, classOf });
+    });
+
+  #table6 = (id: number): FibTable6 | null =>
+    this.#tableIn(this.#tables6, 6, id, (offset) => new FibTable6(this.#image, this.#pool, this.#hops, offset));
+
+  #tableIn<T>(known: Map<number, T>, family: Family, id: number, read: (offset: number) => T): T | null {
+    const [tables, count] = family === 4 ? [NET.tables, NET.tableCount] : [NET.tables6, NET.tableCount6];
     const { words } = this.#image;
-    const first = words[(this.#record + NET.tables) >>> 2];
-    for (let i = 0; i < words[(this.#record + NET.tableCount) >>> 2]; i++) {
-      const offset = first + i * TABLE_BYTES;
-      if (words[tableWord(offset, "id")] !== id) continue;
-      const table = new FibTable(this.#image, this.#pool, this.#hops, offset);
-      this.#tables.set(id, table);
-      return table;
+    for (let i = 0; !known.has(id) && i < words[(this.#record + count) >>> 2]; i++) {
+      const offset = words[(this.#record + tables) >>> 2] + i * TABLE_BYTES;
+      if (words[tableWord(offset, "id")] === id) known.set(id, read(offset));
     }
-    return null;
+    return known.get(id) ?? null;
   }
 
-  #requireTable(id: number): FibTable {
-    const table = this.#table(id);
-    if (table !== null) return table;
+  #requireTable = (id: number): FibTable => this.#table(id) ?? this.#noTable(id, 4);
+  #requireTable6 = (id: number): FibTable6 => this.#table6(id) ?? this.#noTable(id, 6);
+
+  #noTable(id: number, family: Family): never {
     const name = this.#net.tables.find((t) => t.id === id)?.name ?? id;
-    return refuse(Errno.ENOENT, `the module has no IPv4 table ${name}: it held no route when it was compiled`);
+    return refuse(Errno.ENOENT, `the module has no IPv${family} table ${name}: it held no route when it was compiled`);
   }
 
   #deviceNamed(name: string): number {
@@ -426,6 +549,37 @@ export class Routes {
   }
 }
 
+/** Output to a group takes no shorter routes (k:net/ipv4/route.c __mkroute_output). */
+const GROUPS_LENGTH = 4;
+
+/** @throws RangeError */
+function checkNetworks({ count, address, length }: RouteUpdates): void {
+  for (let i = 0; i < count; i++) {
+    const mask = length[i] === 0 ? 0 : -1 << (32 - length[i]);
+    if (length[i] > 32 || (address[i] & ~mask) !== 0)
+      throw new RangeError(`update ${i}: ${formatIp(address[i])}/${length[i]} is no network`);
+  }
+}
+
+/** @throws RangeError */
+function checkNetworks6({ count, address, length }: RouteUpdates): void {
+  for (let i = 0; i < count; i++)
+    for (let word = 0; word < 4; word++) {
+      const bits = Math.min(32, Math.max(0, length[i] - 32 * word));
+      const mask = bits === 0 ? 0 : -1 << (32 - bits);
+      if (length[i] > 128 || (address[4 * i + word] & ~mask) !== 0)
+        throw new RangeError(
+          `update ${i}: ${formatIp(ipOf(address.subarray(4 * i, 4 * i + 4)))}/${length[i]} is no network`,
+        );
+    }
+}
+
+const ipOf = (key: Uint32Array): bigint => key.reduce((ip, word) => (ip << 32n) | BigInt(word), 0n);
+
+/** Of routes that do not say one. */
+const IP6_RT_PRIO_USER = 1024;
+
+const ANY6: DeleteMatch6 = { device: null, gateway: null, metric: null, protocol: null };
 const ANY: DeleteMatch = {
   tos: 0,
   type: null,

@@ -8,10 +8,10 @@
  * in main.
  */
 import { RT_TABLE_DEFAULT, RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../brand.ts";
-import { parseIp } from "../net/ip.ts";
+import { type Family, type Ip, network, parseIp } from "../net/ip.ts";
 import { RT_PROTOS } from "../net/rt-protos.ts";
+import { RouteError } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
-import { RouteError } from "./error.ts";
 
 export interface HopSpec {
   readonly via?: string;
@@ -22,6 +22,8 @@ export interface HopSpec {
 }
 
 export interface RouteSpec extends HopSpec {
+  /** Needed where neither prefix nor gateway tells: a `default` by a device. Absent: what they tell, or 4. */
+  readonly family?: Family;
   /** "10.1.0.0/16", "10.1.2.3", "default" */
   readonly prefix: string;
   readonly type?: string;
@@ -117,15 +119,32 @@ export function parseRoute(text: string): RouteSpec {
   return draft as RouteSpec;
 }
 
+/** Of the prefix; of `default` the first gateway's, or IPv4. */
+export function familyOfRoute({ family, prefix, via, nexthops }: RouteSpec): Family {
+  const told = prefix === "default" ? (via ?? nexthops?.find((hop) => hop.via !== undefined)?.via) : prefix;
+  return family ?? (told?.includes(":") ? 6 : 4);
+}
+
+/** Network and length; what an IPv6 prefix says behind its length does not matter (ipv6_addr_prefix). */
+export function prefixOf6(text: string): { address: bigint; length: number } {
+  if (text === "default") return { address: 0n, length: 0 };
+  const { address, length } = splitPrefix(text, 128);
+  return typeof address === "bigint"
+    ? { address: network(address, length) as bigint, length }
+    : refuse(`${text}: not an IPv6 prefix`);
+}
+
+function splitPrefix(text: string, bits: number): { address: Ip | null; length: number } {
+  const [ip, said, ...more] = text.split("/");
+  const length = said === undefined ? bits : /^\d+$/.test(said) ? Number(said) : -1;
+  return { address: more.length > 0 || length < 0 || length > bits ? null : parseIp(ip), length };
+}
+
 /** Network and length. */
 export function prefixOf(text: string): { address: number; length: number } {
   if (text === "default") return { address: 0, length: 0 };
-  const [ip, bits, ...more] = text.split("/");
-  const address = parseIp(ip);
-  const length = bits === undefined ? 32 : /^\d+$/.test(bits) ? Number(bits) : -1;
-  if (typeof address === "bigint")
-    throw new RouteError(Errno.EOPNOTSUPP, `${text}: routes of IPv6 cannot be changed yet`);
-  if (address === null || more.length > 0 || length < 0 || length > 32) return refuse(`${text}: not an IPv4 prefix`);
+  const { address, length } = splitPrefix(text, 32);
+  if (typeof address !== "number") return refuse(`${text}: not an IPv4 prefix`);
   const mask = length === 0 ? 0 : -1 << (32 - length);
   if ((address & ~mask) !== 0) refuse("Error: Invalid prefix for given prefix length.");
   return { address, length };

@@ -52,11 +52,18 @@ export function commandLine(): CAC {
     .command("compile <file>", "Compile a policy to one self-contained WebAssembly module")
     .option("-o, --output <file>", "Where to write it (default: FILE with .wasm)")
     .option("-O, --optimize <level>", "0, 1 or 2", { default: 2 })
+    .option(
+      "--c-network <file>",
+      "Write what a forwarder in C must know besides: names of devices, and what its kernel is told",
+    )
     .option("--lpm <structure>", "Force one look-up structure for every table: linear, blocks or dir24")
+    .option("--threads", "For several threads of one program, over a shared memory")
+    .option("--program <name>", "Only this program or base chain, to be attached to the module of the same networks")
     .option(...KERNEL)
     .option(...COLOUR)
     .option(...JSON_OUT)
     .example("  vrfc compile examples/seed.vrf -o seed.wasm")
+    .example("  vrfc compile examples/xdp-scrubber.vrf --program scrub -o scrub.wasm")
     .action(lazy(() => import("./commands/compile.ts")));
 
   cli
@@ -130,10 +137,27 @@ export function commandLine(): CAC {
     .action(lazy(() => import("./commands/replay.ts")));
 
   cli
+    .command("bench <file>", "How fast a policy judges frames: of a capture, or drawn from its routes")
+    .option("--pcap <capture>", "Frames of a pcap or pcapng file; those to a host's address go to the device's")
+    .option("--traffic <kind>", "Else: uniform, in-prefix or zipf:S addresses", { default: "in-prefix" })
+    .option("-d, --device <name>", "Receives them; may be repeated (default: each that is up and has an address)")
+    .option("-n, --namespace <name>", "Which namespace of the file", { default: "host" })
+    .option("--frames <n>", "How many to draw", { default: 4096 })
+    .option("--seed <n>", "Of what is drawn", { default: 1 })
+    .option("--seconds <n>", "How long to measure", { default: 2 })
+    .option("--threads <n>", "Threads", { default: 1 })
+    .option(...KERNEL)
+    .option(...JSON_OUT)
+    .option(...COLOUR)
+    .example("  vrfc bench examples/seed.vrf --traffic zipf:1")
+    .action(lazy(() => import("./commands/bench.ts")));
+
+  cli
     .command("up <file>", "Forward between the real devices of this machine as a policy says (Linux, root)")
     .option("-n, --namespace <name>", "Which namespace of the file this machine is (default: the only one, else host)")
     .option(...CONTROL)
     .option("-O, --optimize <level>", "0, 1 or 2", { default: 2 })
+    .option("--threads <n>", "Threads that forward; each has the flows of its own", { default: 1 })
     .option(...KERNEL)
     .option(...COLOUR)
     .example("  vrfc up examples/seed.vrf\n  ping -I vrf 10.0.0.7")

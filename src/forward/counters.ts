@@ -1,15 +1,10 @@
 /** What a forwarder has counted since it started, over all the networks that it has forwarded for. */
 import type { Counters, Dataplane } from "../../runtime/dataplane.ts";
-import { Entry, Verdict } from "../../runtime/verdict.ts";
+import { type Counts, HOOKS, WIRE_COUNTERS, type WireCounter } from "./counts.ts";
 
-export interface DeviceCounters {
+/** `lost`: frames that the device did not take. */
+export interface DeviceCounters extends Readonly<Record<WireCounter, number>> {
   readonly name: string;
-  rxPackets: number;
-  rxBytes: number;
-  txPackets: number;
-  txBytes: number;
-  /** Frames that the device did not take. */
-  lost: number;
 }
 
 /** One reading; plain JSON. */
@@ -29,87 +24,90 @@ export interface Reading {
   readonly routes: readonly { readonly name: string; readonly packets: number }[];
 }
 
-/** Adds up what a module counts, and keeps it when another takes its place. */
+/** What is counted now: by a module, and by each thread. */
+interface Counting {
+  readonly dataplane: Dataplane;
+  readonly net: number;
+  /** By RouteId. */
+  readonly routeNames: readonly string[];
+  /** By place. */
+  readonly wireNames: readonly string[];
+  readonly threads: readonly Counts[];
+}
+
+/** Adds up what networks have counted: those that were replaced, and the one that forwards. */
 export class Tally {
   readonly #devices = new Map<string, DeviceCounters>();
-  readonly #hooks = { prerouting: 0, input: 0, forward: 0, output: 0, postrouting: 0 };
-  /** Of modules that were replaced. */
-  readonly #before = { verdicts: new Map<string, number>(), reasons: new Map<string, number>() };
-  readonly #rulesBefore = new Map<string, { packets: number; bytes: number }>();
+  readonly #hooks = new Map<string, number>();
+  readonly #verdicts = new Map<string, number>();
+  readonly #reasons = new Map<string, number>();
+  readonly #rules = new Map<string, { packets: number; bytes: number }>();
   readonly #routes = new Map<string, number>();
-  #routeNames: readonly string[] = [];
-  #routeCounts = new Float64Array(0);
-  #loaded: { readonly dataplane: Dataplane; readonly net: number } | null = null;
+  #now: Counting | null = null;
 
-  /** Another module counts from now on. @param routeNames by RouteId */
-  load(dataplane: Dataplane, net: number, routeNames: readonly string[]): void {
-    if (this.#loaded !== null) this.#keep(this.#loaded);
-    this.#loaded = { dataplane, net };
-    this.#routeNames = routeNames;
-    this.#routeCounts = new Float64Array(routeNames.length + 1);
+  /** Another network counts from now on. */
+  load(counting: Counting): void {
+    if (this.#now !== null) this.#keep(this.#now);
+    this.#now = counting;
   }
 
-  #keep({ dataplane, net }: { readonly dataplane: Dataplane; readonly net: number }): void {
+  #keep({ dataplane, net, ...counting }: Counting): void {
     const { verdicts, reasons } = dataplane.counters(net);
-    addAll(this.#before.verdicts, verdicts);
-    addAll(this.#before.reasons, reasons);
+    addAll(this.#verdicts, verdicts);
+    addAll(this.#reasons, reasons);
     for (const { name, packets, bytes } of rulesOf(dataplane, net)) {
-      const known = this.#rulesBefore.get(name) ?? { packets: 0, bytes: 0 };
-      this.#rulesBefore.set(name, { packets: known.packets + packets, bytes: known.bytes + bytes });
+      const known = this.#rules.get(name) ?? { packets: 0, bytes: 0 };
+      this.#rules.set(name, { packets: known.packets + packets, bytes: known.bytes + bytes });
     }
-    for (const { name, packets } of this.#routesNow()) this.#routes.set(name, packets);
+    addAll(this.#hooks, hooksOf(counting.threads));
+    addAll(this.#routes, routesOf(counting));
+    for (const device of this.#devicesWith(counting)) this.#devices.set(device.name, device);
   }
 
-  #routesNow(): { name: string; packets: number }[] {
-    const sum = new Map(this.#routes);
-    this.#routeNames.forEach((name, id) => {
-      const packets = this.#routeCounts[id + 1];
-      if (packets > 0) sum.set(name, (sum.get(name) ?? 0) + packets);
-    });
-    return [...sum].map(([name, packets]) => ({ name, packets }));
-  }
-
-  device(name: string): DeviceCounters {
-    const known = this.#devices.get(name);
-    if (known !== undefined) return known;
-    const fresh = { name, rxPackets: 0, rxBytes: 0, txPackets: 0, txBytes: 0, lost: 0 };
-    this.#devices.set(name, fresh);
-    return fresh;
-  }
-
-  /** @param route column `route`: RouteId + 1, 0: none */
-  route(route: number): void {
-    if (route < this.#routeCounts.length) this.#routeCounts[route]++;
-  }
-
-  /** A packet passed the hooks that lead from its entry to its verdict; one that was dropped or refused on its way is not counted. */
-  passed(entry: number, verdict: number): void {
-    if (entry === Entry.OUTPUT) this.#hooks.output++;
-    else this.#hooks.prerouting++;
-    if (verdict === Verdict.LOCAL) this.#hooks.input++;
-    else {
-      if (entry === Entry.RECEIVE) this.#hooks.forward++;
-      this.#hooks.postrouting++;
+  /** Of all networks so far. */
+  #devicesWith({ wireNames, threads }: Pick<Counting, "wireNames" | "threads">): DeviceCounters[] {
+    const sum = new Map(this.#devices);
+    for (const [place, name] of wireNames.entries()) {
+      const before = this.#devices.get(name);
+      const now = WIRE_COUNTERS.map((counter) => [
+        counter,
+        threads.reduce((total, counts) => total + counts.wire(place, counter), before?.[counter] ?? 0),
+      ]);
+      sum.set(name, { name, ...(Object.fromEntries(now) as Record<WireCounter, number>) });
     }
+    return [...sum.values()];
   }
 
   read(): Reading {
-    const { dataplane, net } = this.#loaded!;
+    const counting = this.#now!;
+    const { dataplane, net, threads } = counting;
     const now: Counters = dataplane.counters(net);
+    const routes = summed(this.#routes, routesOf(counting));
     return {
       schema: "vrfc.counters/1",
       time: performance.now(),
-      devices: [...this.#devices.values()],
-      hooks: { ...this.#hooks },
-      verdicts: summed(this.#before.verdicts, now.verdicts),
-      reasons: summed(this.#before.reasons, now.reasons),
+      devices: this.#devicesWith(counting),
+      hooks: { ...Object.fromEntries(HOOKS.map((name) => [name, 0])), ...summed(this.#hooks, hooksOf(threads)) },
+      verdicts: summed(this.#verdicts, now.verdicts),
+      reasons: summed(this.#reasons, now.reasons),
       rules: rulesOf(dataplane, net).map(({ name, packets, bytes }) => {
-        const before = this.#rulesBefore.get(name) ?? { packets: 0, bytes: 0 };
+        const before = this.#rules.get(name) ?? { packets: 0, bytes: 0 };
         return { name, packets: packets + before.packets, bytes: bytes + before.bytes };
       }),
-      routes: this.#routesNow(),
+      routes: Object.entries(routes).map(([name, packets]) => ({ name, packets })),
     };
   }
+}
+
+const hooksOf = (threads: readonly Counts[]): Record<string, number> =>
+  Object.fromEntries(HOOKS.map((name) => [name, threads.reduce((sum, counts) => sum + counts.hook(name), 0)]));
+
+/** Several routes may read the same. */
+function routesOf({ routeNames, threads }: Pick<Counting, "routeNames" | "threads">): Record<string, number> {
+  const sum = new Map<string, number>();
+  for (const [id, name] of routeNames.entries())
+    for (const counts of threads) sum.set(name, (sum.get(name) ?? 0) + counts.route(id));
+  return Object.fromEntries(sum);
 }
 
 function rulesOf(dataplane: Dataplane, net: number): { name: string; packets: number; bytes: number }[] {
@@ -121,14 +119,14 @@ function rulesOf(dataplane: Dataplane, net: number): { name: string; packets: nu
   }));
 }
 
-function addAll(into: Map<string, number>, counted: Readonly<Record<string, bigint>>): void {
+function addAll(into: Map<string, number>, counted: Readonly<Record<string, bigint | number>>): void {
   for (const [name, value] of Object.entries(counted)) into.set(name, (into.get(name) ?? 0) + Number(value));
 }
 
 /** Those that are not 0. */
 function summed(
   before: ReadonlyMap<string, number>,
-  counted: Readonly<Record<string, bigint>>,
+  counted: Readonly<Record<string, bigint | number>>,
 ): Record<string, number> {
   const sum = new Map(before);
   addAll(sum, counted);

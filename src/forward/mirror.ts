@@ -32,14 +32,26 @@ const LAST_METRIC = 4_000_000_000;
 export const MOST_ROUTES = 1000;
 
 const IPV6_LEAST_MTU = 1280;
+/** IP_MAX_MTU without an Ethernet header. */
+const TAP_MOST_MTU = 65_521;
 
 export function mirror(net: Net): Setting[] {
-  return net.devices.filter(({ kind }) => kind === "vrf").flatMap((vrf) => mirrorVrf(net, vrf));
+  const wired = net.devices.filter(({ kind }) => kind === "veth");
+  return [
+    ...wired.flatMap(({ name }) => [forgetNeighbours(name, 4), forgetNeighbours(name, 6)]),
+    ...net.devices.filter(({ kind }) => kind === "vrf").flatMap((vrf) => mirrorVrf(net, vrf)),
+  ];
 }
+
+/** What the kernel knows of a device's neighbours is not true of them while frames come here, nor what it was told here afterwards. */
+const forgetNeighbours = (device: string, family: 4 | 6): Setting => {
+  const flush = `neigh flush dev ${device}`;
+  return { family, add: flush, remove: flush };
+};
 
 function mirrorVrf(net: Net, vrf: Device): Setting[] {
   const slaves = net.devices.filter(({ master, kind }) => master === vrf.ifindex && kind === "veth");
-  const mtu = Math.max(IPV6_LEAST_MTU, ...slaves.map((device) => device.mtu));
+  const mtu = Math.min(TAP_MOST_MTU, Math.max(IPV6_LEAST_MTU, ...slaves.map((device) => device.mtu)));
   const links = [`addrgenmode none`, `mtu ${mtu} arp off up`].map(
     (words): Setting => ({ family: 4, add: `link set dev ${vrf.name} ${words}`, remove: null }),
   );

@@ -58,6 +58,7 @@ export interface Native {
   open(path: string, flags: number): number;
   read(fd: number, buffer: number, length: number): number;
   write(fd: number, buffer: number, length: number): number;
+  eventfd(value: number, flags: number): number;
   close(fd: number): number;
   /** bpf(2). */
   bpf(command: number, attributes: number, size: number): number;
@@ -77,6 +78,7 @@ const DECLARATIONS = {
   open: "int open(const char *, int)",
   read: "long read(int, uintptr_t, size_t)",
   write: "long write(int, uintptr_t, size_t)",
+  eventfd: "int eventfd(unsigned int, int)",
   close: "int close(int)",
 } as const;
 

@@ -2,7 +2,7 @@
 import { deviceNamed, type Model, type Net, type Route } from "../../dsl/model.ts";
 import { formatIp, formatPrefix } from "../../runtime/net/ip.ts";
 import { formatMac } from "../../runtime/net/mac.ts";
-import { compileModel } from "../compile.ts";
+import { type BackEndOptions, compileModel } from "../compile.ts";
 import { type RealDevice, realDevice } from "./devices.ts";
 import type { Network } from "./forwarder.ts";
 import { mirror } from "./mirror.ts";
@@ -25,10 +25,10 @@ export async function networkOf(
   model: Model,
   net: Net,
   present: ReadonlyMap<string, RealDevice>,
-  level: 0 | 1 | 2,
+  options: Pick<BackEndOptions, "level" | "threads">,
 ): Promise<Network> {
   for (const device of present.values()) refuse(net, device);
-  const { artifact } = await compileModel(model, { level });
+  const { artifact } = await compileModel(model, options);
   return {
     module: await WebAssembly.compile(artifact),
     net: net.index,
@@ -57,14 +57,16 @@ function refuse(net: Net, { name, mac, mtu, ethernet, up }: RealDevice): void {
 export const wantedDevices = (net: Net): string[] =>
   net.devices.filter(({ kind }) => kind === "veth").map(({ name }) => name);
 
-/** @throws ForwardError when a device is not there */
-export function requireDevices(net: Net, present: ReadonlyMap<string, RealDevice>): void {
-  const missing = wantedDevices(net).filter((name) => !present.has(name));
+/** @param demanding every device must be there @throws ForwardError */
+export function requireDevices(net: Net, present: ReadonlyMap<string, RealDevice>, demanding: boolean): void {
+  const wanted = wantedDevices(net);
+  // A file that is just being written is empty for a moment: that is no network to go over to.
+  if (wanted.length === 0) throw new ForwardError(`namespace ${net.name} has no interface`);
+  const missing = demanding ? wanted.filter((name) => !present.has(name)) : [];
   if (missing.length > 0)
     throw new ForwardError(
       `no ${missing.length === 1 ? "device" : "devices"} ${missing.join(", ")} on this machine, in this network namespace`,
     );
-  if (wantedDevices(net).length === 0) throw new ForwardError(`namespace ${net.name} has no interface`);
 }
 
 function routeName(net: Net, { prefix, type, nexthops: [hop], table }: Route): string {

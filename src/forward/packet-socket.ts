@@ -23,18 +23,21 @@ const SOL_PACKET = 263;
 const PACKET_ADD_MEMBERSHIP = 1;
 const PACKET_AUXDATA = 8;
 const PACKET_VNET_HDR = 15;
+const PACKET_FANOUT = 18;
 const PACKET_QDISC_BYPASS = 20;
 const PACKET_IGNORE_OUTGOING = 23;
 const PACKET_MR_ALLMULTI = 2;
+const PACKET_FANOUT_HASH = 0;
 
 /** Bytes that wait in the kernel while the program is busy: about ten thousand small frames. */
 const BUFFER_BYTES = 16 * 1024 * 1024;
 
 /**
  * The frames of a device as it receives them, but for those that bear `ignoredMark` (bpf.ts). Closed by closing the descriptor.
+ * @param shared one of several: each gets the flows of its own, both directions of a flow the same one (PACKET_FANOUT_HASH)
  * @throws SystemError
  */
-export function openPacketSocket(native: Native, ifindex: number, ignoredMark: number): number {
+export function openPacketSocket(native: Native, ifindex: number, ignoredMark: number, shared: boolean): number {
   // Protocol 0: nothing is received before all is set and the device is bound.
   const fd = check(native, native.socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), "AF_PACKET socket");
   const set = (level: number, option: number, value: NativeBuffer, what: string): void => {
@@ -47,10 +50,15 @@ export function openPacketSocket(native: Native, ifindex: number, ignoredMark: n
     set(SOL_PACKET, PACKET_AUXDATA, int(native, 1), "PACKET_AUXDATA");
     set(SOL_PACKET, PACKET_IGNORE_OUTGOING, int(native, 1), "PACKET_IGNORE_OUTGOING");
     set(SOL_PACKET, PACKET_QDISC_BYPASS, int(native, 1), "PACKET_QDISC_BYPASS");
-    const { program } = unmarked(native, ignoredMark);
-    set(SOL_SOCKET, SO_ATTACH_FILTER, program, "SO_ATTACH_FILTER");
+    const attach = (filter: Filter): void => set(SOL_SOCKET, SO_ATTACH_FILTER, filter.program, "SO_ATTACH_FILTER");
+    // Until it has its share it would get all.
+    attach(classicFilter(native, shared ? NOTHING : unmarked(ignoredMark)));
     const address = linkLayerAddress(native, ifindex);
     check(native, native.bind(fd, address.address, address.bytes.length), "bind");
+    if (shared) {
+      set(SOL_PACKET, PACKET_FANOUT, int(native, (ifindex & 0xffff) | (PACKET_FANOUT_HASH << 16)), "PACKET_FANOUT");
+      attach(classicFilter(native, unmarked(ignoredMark)));
+    }
     set(SOL_PACKET, PACKET_ADD_MEMBERSHIP, allMulticast(native, ifindex), "PACKET_MR_ALLMULTI");
     return fd;
   } catch (error) {
@@ -82,15 +90,26 @@ function allMulticast(native: Native, ifindex: number): NativeBuffer {
   return request;
 }
 
-/** A classic filter, struct sock_fprog: frames that bear the mark are not for this socket. */
-function unmarked(native: Native, mark: number): { program: NativeBuffer; code: NativeBuffer } {
-  const SKF_AD_MARK = 0xfffff000 + 20;
-  const instructions: readonly (readonly [code: number, jt: number, jf: number, k: number])[] = [
-    [0x20, 0, 0, SKF_AD_MARK], // ld mark
-    [0x15, 0, 1, mark], //        jeq mark
-    [0x06, 0, 0, 0], //           ret 0
-    [0x06, 0, 0, 0xffffffff], //  ret all
-  ];
+/** struct sock_filter. */
+type Instructions = readonly (readonly [code: number, jt: number, jf: number, k: number])[];
+const NOTHING: Instructions = [[0x06, 0, 0, 0]]; // ret 0
+
+const SKF_AD_MARK = 0xfffff000 + 20;
+/** Frames that bear the mark are not for this socket. */
+const unmarked = (mark: number): Instructions => [
+  [0x20, 0, 0, SKF_AD_MARK], // ld mark
+  [0x15, 0, 1, mark], //        jeq mark
+  [0x06, 0, 0, 0], //           ret 0
+  [0x06, 0, 0, 0xffffffff], //  ret all
+];
+
+interface Filter {
+  /** struct sock_fprog, and what it points at. */
+  readonly program: NativeBuffer;
+  readonly code: NativeBuffer;
+}
+
+function classicFilter(native: Native, instructions: Instructions): Filter {
   const code = new NativeBuffer(native, instructions.length * 8);
   instructions.forEach(([opcode, jt, jf, k], i) => {
     code.view.setUint16(i * 8, opcode, true);
@@ -121,7 +140,7 @@ const TP_STATUS_VLAN_VALID = 16;
 const ETH_P_8021Q = 0x8100;
 
 /** The largest frame that a device hands over: GSO makes them of 64 KiB. */
-const LARGEST_FRAME = 65536 + 256;
+export const LARGEST_FRAME = 65536 + 256;
 
 /** Where a batch of frames is received: the header, room in linear memory, and what does not fit there. */
 export class Receiver {
@@ -215,8 +234,7 @@ export class Sender {
   /** What `copy` keeps until it is sent. */
   #kept: NativeBuffer[] = [];
   #count = 0;
-  /** Frames that could not be sent. */
-  lost = 0;
+  #lost = 0;
 
   constructor(native: Native, capacity: number) {
     this.#native = native;
@@ -255,10 +273,17 @@ export class Sender {
       const address = this.#messages.address + sent * MMSGHDR_BYTES;
       const now = this.#native.sendmmsg(fd, address, this.#count - sent, MSG_DONTWAIT);
       // An error is the first frame's: it is lost, and the others are not.
-      if (now <= 0) this.lost++;
+      if (now <= 0) this.#lost++;
       sent += Math.max(1, now);
     }
     this.#count = 0;
     if (this.#kept.length > 0) this.#kept = [];
+  }
+
+  /** Frames that could not be sent, since this was asked last. */
+  takeLost(): number {
+    const lost = this.#lost;
+    this.#lost = 0;
+    return lost;
   }
 }

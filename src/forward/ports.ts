@@ -7,26 +7,33 @@ import type { DeviceConfig } from "../../runtime/host/config.ts";
 import type { Mac } from "../../runtime/net/mac.ts";
 import { isolateDevice, MARK, redirectFromTap } from "./bpf.ts";
 import { realDevice } from "./devices.ts";
-import { type Native, NativeBuffer } from "./native.ts";
+import type { Wire } from "./lane.ts";
+import type { Native } from "./native.ts";
 import { openPacketSocket, Sender } from "./packet-socket.ts";
+import { Poll } from "./poll.ts";
 import { Tap } from "./tap.ts";
+import type { Wake } from "./team.ts";
 
 /** A device of the network. */
-export class Port {
+export class Port implements Wire {
   readonly name: string;
   readonly sender: Sender;
-  /** In the network. */
   ifindex = 0;
+  place = 0;
   /** On the machine; 0: it is not there. */
   real = 0;
   mac: Mac = 0;
-  /** Its AF_PACKET socket, -1: none. */
-  fd = -1;
+  /** Its AF_PACKET sockets, one for each thread; none: it is not open. */
+  fds: readonly number[] = [];
   links: readonly number[] = [];
 
   constructor(name: string, sender: Sender) {
     this.name = name;
     this.sender = sender;
+  }
+
+  get fd(): number {
+    return this.fds[0] ?? -1;
   }
 }
 
@@ -37,6 +44,10 @@ export class Side {
   readonly links: readonly number[];
   /** The VRF in the network, 0: none. */
   ifindex = 0;
+
+  get fd(): number {
+    return this.tap.fd;
+  }
 
   constructor(native: Native, name: string) {
     this.tap = new Tap(native, name);
@@ -58,25 +69,26 @@ export class Side {
 /** Name of the tap for devices without a VRF; the kernel puts a number. */
 const NO_VRF = "vrfc%d";
 
-/** struct pollfd: s32 descriptor, s16 events, s16 what happened. */
-const POLLFD = { bytes: 8, events: 4, happened: 6 } as const;
-const POLLIN = 1;
-
 export class Ports {
   readonly #native: Native;
   readonly #capacity: number;
+  readonly #threads: number;
   readonly #ports = new Map<string, Port>();
   readonly #sides = new Map<string, Side>();
   #byIfindex: (Port | undefined)[] = [];
   #sideByIfindex: (Side | undefined)[] = [];
-  #watched: readonly (Port | Side)[] = [];
-  #poll: NativeBuffer;
+  #poll: Poll<Port | Side | Wake>;
 
-  /** @param capacity frames that a port sends at once */
-  constructor(native: Native, capacity: number) {
+  /** Told by other threads that they want something. */
+  readonly #wake: Wake | null;
+
+  /** @param capacity frames that a port sends at once @param threads that have a socket of each device */
+  constructor(native: Native, capacity: number, threads: number, wake: Wake | null) {
     this.#native = native;
     this.#capacity = capacity;
-    this.#poll = new NativeBuffer(native, POLLFD.bytes);
+    this.#threads = threads;
+    this.#wake = wake;
+    this.#poll = new Poll(native, []);
   }
 
   get all(): Iterable<Port> {
@@ -89,6 +101,11 @@ export class Ports {
   /** By the VRF's ifindex in the network, 0: that of devices without one. */
   side(ifindex: number): Side | undefined {
     return this.#sideByIfindex[ifindex];
+  }
+  /** What a thread has of them. */
+  wires(thread: number): { readonly ifindex: number; readonly place: number; readonly fd: number }[] {
+    const open = [...this.#ports.values()].filter(({ fds }) => fds[thread] !== undefined);
+    return open.map(({ ifindex, place, fds }) => ({ ifindex, place, fd: fds[thread] }));
   }
   /** By the ifindex on the machine. */
   real(ifindex: number): Port | undefined {
@@ -129,11 +146,11 @@ export class Ports {
         this.#ports.delete(name);
       }
     this.#byIfindex = [];
-    for (const { name, ifindex, master } of wired) {
+    for (const [place, { name, ifindex, master }] of wired.entries()) {
       const port = this.#ports.get(name) ?? new Port(name, new Sender(this.#native, this.#capacity));
       this.#ports.set(name, port);
       this.#byIfindex[ifindex] = port;
-      port.ifindex = ifindex;
+      Object.assign(port, { ifindex, place });
       this.#openPort(port, this.#sideByIfindex[master]!);
     }
     this.#watch();
@@ -148,7 +165,12 @@ export class Ports {
     const links = isolateDevice(this.#native, device.ifindex, tap.ifindex);
     for (const link of port.links) this.#native.close(link);
     port.links = links;
-    if (port.fd < 0) port.fd = openPacketSocket(this.#native, device.ifindex, MARK);
+    if (port.fd < 0) {
+      const shared = this.#threads > 1;
+      const open = (): number => openPacketSocket(this.#native, device.ifindex, MARK, shared);
+      // One by one, so that those that were opened are closed when another cannot be.
+      for (let i = 0; i < this.#threads; i++) port.fds = [...port.fds, open()];
+    }
     port.real = device.ifindex;
     port.mac = device.mac;
   }
@@ -158,30 +180,31 @@ export class Ports {
     const [gone, back]: [Port[], Port[]] = [[], []];
     for (const port of this.#ports.values()) {
       const device = realDevice(this.#native, port.name);
-      if (port.fd >= 0 && device?.ifindex !== port.real) {
-        this.#closePort(port);
-        gone.push(port);
-      }
-      if (port.fd < 0 && device !== null) back.push(port);
+      const isGone = port.fd >= 0 && device?.ifindex !== port.real;
+      if (isGone) gone.push(port);
+      if ((isGone || port.fd < 0) && device !== null) back.push(port);
     }
-    if (gone.length > 0) this.#watch();
     return { gone, back };
   }
 
+  /** Closes ports of devices that have gone. */
+  leave(gone: readonly Port[]): void {
+    for (const port of gone) this.#closePort(port);
+    this.#watch();
+  }
+
   /** Waits until there is something to read. @param milliseconds the most @returns where */
-  wait(milliseconds: number): readonly (Port | Side)[] {
-    const { view, address } = this.#poll;
-    if (this.#native.poll(address, this.#watched.length, milliseconds) <= 0) return [];
-    return this.#watched.filter((_, i) => view.getUint16(i * POLLFD.bytes + POLLFD.happened, true) !== 0);
+  wait(milliseconds: number): readonly (Port | Side | Wake)[] {
+    return this.#poll.wait(milliseconds);
   }
 
   #watch(): void {
-    this.#watched = [...[...this.#ports.values()].filter(({ fd }) => fd >= 0), ...this.#sides.values()];
-    this.#poll = new NativeBuffer(this.#native, Math.max(1, this.#watched.length) * POLLFD.bytes);
-    this.#watched.forEach((end, i) => {
-      this.#poll.view.setInt32(i * POLLFD.bytes, end instanceof Port ? end.fd : end.tap.fd, true);
-      this.#poll.view.setUint16(i * POLLFD.bytes + POLLFD.events, POLLIN, true);
-    });
+    const open = [...this.#ports.values()].filter(({ fd }) => fd >= 0);
+    this.#poll = new Poll(this.#native, [
+      ...(this.#wake === null ? [] : [this.#wake]),
+      ...open,
+      ...this.#sides.values(),
+    ]);
   }
 
   close(): void {
@@ -192,8 +215,8 @@ export class Ports {
 
   #closePort(port: Port): void {
     for (const link of port.links) this.#native.close(link);
-    if (port.fd >= 0) this.#native.close(port.fd);
-    Object.assign(port, { links: [], fd: -1, real: 0 });
+    for (const fd of port.fds) this.#native.close(fd);
+    Object.assign(port, { links: [], fds: [], real: 0 });
   }
 
   #closeSide(name: string, { tap, links }: Side): void {

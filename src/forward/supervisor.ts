@@ -1,8 +1,9 @@
-/** The thread that forwards, as seen from the one that compiles: networks in, counters out. */
+/** The threads that forward, as seen from the one that compiles: networks into the first, counters out of it. */
 import { MessageChannel, Worker } from "node:worker_threads";
 import type { Reading } from "./counters.ts";
 import type { Network } from "./forwarder.ts";
 import { ForwardError } from "./native.ts";
+import { type Member, SIGNAL_BYTES } from "./team.ts";
 import type { FromWorker, ToWorker } from "./worker.ts";
 
 export interface Supervised {
@@ -23,14 +24,19 @@ export class Supervisor {
   /** For each message that is answered, in order. */
   readonly #waiting: Waiting[] = [];
   readonly #ended: Promise<void>;
+  readonly #helpers: readonly Worker[];
   #stopping = false;
 
-  constructor({ failed, returned }: Supervised) {
+  /** @param threads that forward, from 1 */
+  constructor({ failed, returned }: Supervised, threads: number) {
     const { port1, port2 } = this.#channel;
     port1.unref();
+    const helpers = Array.from({ length: threads - 1 }, (_, i) => this.#help(i + 1, failed));
+    this.#helpers = helpers.map(({ worker }) => worker);
+    const team = helpers.map(({ member }) => member);
     this.#worker = new Worker(new URL("./worker.js", import.meta.url), {
-      workerData: { port: port2 },
-      transferList: [port2],
+      workerData: { port: port2, team },
+      transferList: [port2, ...team.map(({ port }) => port)],
     });
     this.#worker.on("message", (message: FromWorker) => {
       if (message.kind === "returned") returned(message.device);
@@ -43,6 +49,19 @@ export class Supervisor {
         resolve();
       });
     });
+  }
+
+  /** A thread beside the first, and what the first reaches it by. */
+  #help(number: number, failed: (error: Error) => void): { readonly worker: Worker; readonly member: Member } {
+    const { port1, port2 } = new MessageChannel();
+    const signal = new SharedArrayBuffer(SIGNAL_BYTES);
+    const workerData: Member = { port: port2, signal };
+    const worker = new Worker(new URL("./helper.js", import.meta.url), { workerData, transferList: [port2] });
+    worker.on("error", (error) => this.#fail(error, failed));
+    worker.once("exit", () => {
+      if (!this.#stopping) this.#fail(new ForwardError(`thread ${number} has ended`), failed);
+    });
+    return { worker, member: { port: port1, signal } };
   }
 
   /** Forwards by this network from now on. @throws ForwardError: it cannot; what was before goes on */
@@ -59,6 +78,7 @@ export class Supervisor {
     this.#stopping = true;
     this.#post({ kind: "stop" });
     await this.#ended;
+    await Promise.all(this.#helpers.map((helper) => helper.terminate()));
   }
 
   #ask(message: ToWorker): Promise<Reading | null> {

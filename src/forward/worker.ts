@@ -6,10 +6,11 @@
  *         { stop }                                   and the thread ends
  *                                                    { returned: device }   a device is there again
  */
-import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import type { Reading } from "./counters.ts";
 import { Forwarder, type Network } from "./forwarder.ts";
 import { ForwardError, loadNative } from "./native.ts";
+import type { Member } from "./team.ts";
 
 export type ToWorker =
   | { readonly kind: "network"; readonly network: Network }
@@ -24,8 +25,8 @@ export type FromWorker =
 
 const say = (message: FromWorker): void => parentPort?.postMessage(message);
 
-const forwarder = new Forwarder(await loadNative(), (device) => say({ kind: "returned", device }));
-const { port } = workerData as { port: MessagePort };
+const { port, team } = workerData as { readonly port: MessagePort; readonly team: readonly Member[] };
+const forwarder = new Forwarder(await loadNative(), team, (device) => say({ kind: "returned", device }));
 
 function obey(message: ToWorker): boolean {
   switch (message.kind) {
@@ -48,8 +49,7 @@ function obey(message: ToWorker): boolean {
 
 try {
   for (let goesOn = true; goesOn; ) {
-    // biome-ignore lint/suspicious/noExplicitAny: the port is Node's, its type the browser's
-    const message = receiveMessageOnPort(port as any) as { message: ToWorker } | undefined;
+    const message = receiveMessageOnPort(port) as { message: ToWorker } | undefined;
     if (message === undefined) forwarder.turn();
     else goesOn = obey(message.message);
   }

@@ -37,9 +37,15 @@ const wordOf = (family: Family, address: Reg, byte: Operand): Expr =>
       ? load("image", 2, address, byte)
       : load("image", 2, add(address, byte));
 
-function fixedShape(family: Family, base: Reg, { levels, indirect }: BlockShape): LookupCode {
-  const offsets = levels.map((_, k) => local(`level${k}`));
-  const values = local("values");
+/** What code for a shape sets before the first look-up: where block 0 of each level is, and the value table. */
+export const placesOf = ({ levels }: BlockShape): { readonly offsets: readonly Reg[]; readonly values: Reg } => ({
+  offsets: levels.map((_, k) => local(`level${k}`)),
+  values: local("values"),
+});
+
+function fixedShape(family: Family, base: Reg, shape: BlockShape): LookupCode {
+  const { levels, indirect } = shape;
+  const { offsets, values } = placesOf(shape);
   return {
     prologue: [
       ...offsets.map((reg, k) => set(reg, add(base, load("image", 4, base, BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES)))),

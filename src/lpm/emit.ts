@@ -6,6 +6,7 @@
  *   lpm_<kind>_<family>[_<shape>]_x<lanes><width>(base, addresses, out, count)
  *                                                                       `count` of them, `lanes` interleaved, results
  *                                                                       of 1 (b), 2 (h) or 4 (w) bytes
+ *   lpm_blocks_4_<shape>_simd<width>(base, addresses, out, count)       the same for engines with SIMD
  */
 import { type BlockShape, blockShape } from "../../runtime/lpm/blocks.ts";
 import { type Dir24Shape, dir24Shape } from "../../runtime/lpm/dir24.ts";
@@ -28,6 +29,7 @@ import {
   store,
 } from "../plan/ir.ts";
 import { blocksLookup } from "./blocks.ts";
+import { blocksSimd, SIMD_LANES } from "./blocks-simd.ts";
 import { dir24Lookup } from "./dir24.ts";
 import { linearLookup } from "./linear.ts";
 import type { Lane, LookupCode } from "./lookup.ts";
@@ -64,16 +66,21 @@ const addressBytes = (family: Family): 4 | 16 => (family === 4 ? 4 : 16);
 export function lpmProc(kind: LpmKind, family: Family, shape: LpmShape | null = null): Proc {
   const base = local("base");
   const lane: Lane = { address: local("address"), value: local("value") };
-  const { prologue, body } = lookupCode(kind, family, base, shape);
   return {
     name: lpmProcName(kind, family, shape),
     comment: `fib_table_lookup, longest match only: ${kind}, IPv${family}`,
     params: [base, lane.address],
     result: "i32",
     requires: [],
-    body: [...prologue, ...body([lane]), ret(lane.value)],
+    body: [...lpmSteps(kind, family, base, lane, shape), ret(lane.value)],
     exported: false,
   };
+}
+
+/** What lpmProc does, as steps where the look-up is wanted: `lane` has the address, and gets the value. */
+export function lpmSteps(kind: LpmKind, family: Family, base: Reg, lane: Lane, shape: LpmShape | null = null): Step[] {
+  const { prologue, body } = lookupCode(kind, family, base, shape);
+  return [...prologue, ...body([lane])];
 }
 
 /**
@@ -114,6 +121,35 @@ export function lpmBatchProc(
       ...(lanes > 1 ? [repeat(and(count, lanes - 1), "rest", rounds(all.slice(0, 1)))] : []),
     ],
     exported: true,
+  };
+}
+
+/**
+ * As lpmBatchProc, for a shape of IPv4 `blocks` and an engine with SIMD.
+ * @throws RangeError for a shape without such code
+ */
+export function lpmSimdBatchProc(shape: LpmShape, resultBytes: 1 | 2 | 4 = 4): Proc {
+  if (shape.kind !== "blocks") throw new RangeError("no SIMD code for this shape");
+  const single = lpmBatchProc("blocks", 4, 1, shape, resultBytes);
+  const [base, addresses, out, count] = single.params;
+  const { prologue } = blocksLookup(4, base, shape);
+  const simd = blocksSimd(shape, addresses, out, resultBytes);
+  const round: Step[] = [
+    ...simd.round,
+    set(addresses, add(addresses, SIMD_LANES * addressBytes(4))),
+    set(out, add(out, SIMD_LANES * resultBytes)),
+  ];
+  return {
+    ...single,
+    name: `${lpmProcName("blocks", 4, shape)}_simd${CELL_LETTERS[resultBytes]}`,
+    comment: `${SIMD_LANES} look-ups at a time, with SIMD: blocks, IPv4`,
+    body: [
+      ...prologue,
+      ...simd.prologue,
+      repeat(shr(count, Math.log2(SIMD_LANES)), "wide", round),
+      set(count, and(count, SIMD_LANES - 1)),
+      ...single.body,
+    ],
   };
 }
 

@@ -3,8 +3,9 @@
  * drawn in runtime/abi.ts, the structures in runtime/maps/structure.ts.
  */
 import type { Decision, Netfilter, SetDef } from "../../dsl/chain-model.ts";
-import { FILTER_COUNTER, FILTER_COUNTER_BYTES, LIMIT, LIMIT_BYTES, MAP, MAP_BYTES } from "../../runtime/abi.ts";
+import { FILTER_COUNTER, FILTER_COUNTER_BYTES, LIMIT_BYTES, MAP, MAP_BYTES } from "../../runtime/abi.ts";
 import { slotBytes } from "../../runtime/maps/hash.ts";
+import { lpmFamily } from "../../runtime/maps/lpm.ts";
 import type { Element } from "../../runtime/maps/shape.ts";
 import { recordOf } from "../../runtime/maps/store.ts";
 import { type SetStructure, setStructure } from "../../runtime/maps/structure.ts";
@@ -14,10 +15,10 @@ import { reached, writesPayload } from "./reach.ts";
 
 /** A packet, with all headers that rules can reach. */
 export const SCRATCH_BYTES = 66_000;
+const PROBE_BYTES = 16;
 
-export interface NetfilterLayout {
-  /** What the offsets count in. */
-  readonly space: "image" | "state";
+/** What chains remember from packet to packet, and work with. */
+export interface FilterState {
   /** First FILTER_COUNTER. */
   readonly counters: number;
   /** First LIMIT; they follow the counters. */
@@ -26,6 +27,13 @@ export interface NetfilterLayout {
   readonly stateBytes: number;
   /** Room for the bytes of a packet whose copy chains write into; 0: none does. */
   readonly scratch: number;
+  /** Room for a key that is looked up where addresses are: 16 bytes. */
+  readonly probe: number;
+}
+
+export interface NetfilterLayout extends FilterState {
+  /** What the offsets count in. */
+  readonly space: "image" | "state";
   /** By SetId. */
   readonly sets: readonly SetLayout[];
 }
@@ -48,12 +56,7 @@ export interface SetLayout extends Omit<SetStructure, "words"> {
   readonly decisions: readonly Decision[];
 }
 
-export function layoutNetfilter(
-  image: ImageWriter,
-  name: string,
-  netfilter: Netfilter,
-  space: NetfilterLayout["space"] = "image",
-): NetfilterLayout {
+export function layoutFilterState(image: ImageWriter, name: string, netfilter: Netfilter): FilterState {
   const counterBytes = netfilter.counters.length * FILTER_COUNTER_BYTES;
   const counters = image.reserve(`${name} chain counters`, counterBytes);
   image.view(counters, counterBytes, (bytes) => {
@@ -65,16 +68,21 @@ export function layoutNetfilter(
   });
   const limitBytes = netfilter.limits.length * LIMIT_BYTES;
   const limits = image.reserve(`${name} limits`, limitBytes);
-  image.view(limits, limitBytes, (bytes) => {
-    const view = viewOf(bytes);
-    for (const [i, { max }] of netfilter.limits.entries()) view.setBigUint64(i * LIMIT_BYTES + LIMIT.tokens, max, true);
-  });
-  const sets = netfilter.sets.map((set) => layoutSet(image, `${name} set ${nameOf(set)}`, netfilter, set, space));
   const cloned = netfilter.hooks.filter(({ hook }) => hook === "postrouting").flatMap(({ chains }) => chains);
   const writes = writesPayload(reached(netfilter, cloned));
   const scratch = image.reserve(`${name} bytes of a copy`, writes ? SCRATCH_BYTES : 0);
-  return { space, counters, limits, stateBytes: limits + limitBytes - counters, scratch: writes ? scratch : 0, sets };
+  const probes = netfilter.sets.some(({ storage, key }) => storage === "lpm_trie" && lpmFamily(key[0].bits) === 6);
+  const probe = image.reserve(`${name} key of a look-up`, probes ? PROBE_BYTES : 0);
+  return { counters, limits, stateBytes: limits + limitBytes - counters, scratch: writes ? scratch : 0, probe };
 }
+
+/** What sets and maps are searched by. */
+export const layoutSets = (
+  image: ImageWriter,
+  name: string,
+  netfilter: Netfilter,
+  space: NetfilterLayout["space"] = "image",
+): SetLayout[] => netfilter.sets.map((set) => layoutSet(image, `${name} set ${nameOf(set)}`, netfilter, set, space));
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const nameOf = (set: SetDef): string => set.name ?? `#${set.id}`;

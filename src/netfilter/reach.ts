@@ -75,10 +75,6 @@ const isTransport = (base: string): boolean => base === "transport" || base === 
 export const writesPayload = (chains: readonly Rules[]): boolean =>
   stepsOf(chains).some((step) => step.kind === "write payload");
 
-/** Can a packet leave with another mark than it came with? */
-export const setsMark = ({ chains, programs }: Netfilter): boolean =>
-  stepsOf([...chains, ...programs]).some((step) => step.kind === "set meta" && step.key === "mark");
-
 const uses = (chains: readonly Rules[], which: (e: Expr) => boolean): boolean =>
   stepsOf(chains).some((step) => [...expressionsOfStep(step)].some(which));
 
@@ -86,9 +82,6 @@ export const usesFib = (chains: readonly Rules[]): boolean => uses(chains, (e) =
 export const usesIpv4Options = (chains: readonly Rules[]): boolean =>
   uses(chains, (e) => e.kind === "exthdr" && e.op === "ipv4");
 
-const holds = (netfilter: Netfilter, kind: Step["kind"]): boolean =>
-  stepsOf(reachedByHooks(netfilter)).some((step) => step.kind === kind);
-
-/** Do frames leave by other devices, do copies of them? */
-export const forwardsFrames = (netfilter: Netfilter): boolean => holds(netfilter, "fwd");
-export const copiesFrames = (netfilter: Netfilter): boolean => holds(netfilter, "dup");
+/** Do copies of frames leave by other devices? */
+export const copiesFrames = (netfilter: Netfilter): boolean =>
+  stepsOf(reachedByHooks(netfilter)).some(({ kind }) => kind === "dup");

@@ -1,13 +1,17 @@
 /**
  * What the operators of a plan compute, in JavaScript: i32 as numbers in -2^31 .. 2^31-1, i64 as bigints in
- * -2^63 .. 2^63-1, as wasm does. Shared by the interpreter and constant folding; wasm itself is the check on both.
+ * -2^63 .. 2^63-1, as wasm does (vectors: vector.ts). Shared by the interpreter and constant folding; wasm itself is the check on both.
  */
 import type { BinaryOp, UnaryOp, ValueType } from "./ir.ts";
 
 export type Value = number | bigint;
 
 export const wrapTo = (type: ValueType, value: Value): Value =>
-  type === "i32" ? Number(value) | 0 : BigInt.asIntN(64, BigInt(value));
+  type === "i32"
+    ? Number(value) | 0
+    : type === "i64"
+      ? BigInt.asIntN(64, BigInt(value))
+      : BigInt.asUintN(128, BigInt(value));
 
 export function evalUnary(op: UnaryOp, value: Value): Value {
   return typeof value === "bigint" ? unary64(op, value) : unary32(op, value);

@@ -1,7 +1,7 @@
 /** Who calls whom in a plan, and what a call may change in the packet in flight. */
-import type { Plan, Proc } from "./ir.ts";
+import { isExtern, type Plan, type Proc } from "./ir.ts";
 import { rememberedOf } from "./remember.ts";
-import { allExpressions, allSteps, remembered, skbSetIn } from "./visit.ts";
+import { allExpressions, allSteps, regKey, remembered, skbSetIn } from "./visit.ts";
 
 /** What a proc by itself says of these things. */
 interface ProcFacts {
@@ -12,7 +12,12 @@ interface ProcFacts {
   readonly own: Effects;
 }
 
-const factsOf: (proc: Proc) => ProcFacts = remembered(({ body }) => {
+const factsOf: (proc: Proc) => ProcFacts = remembered((proc) => {
+  const { body, shared } = proc;
+  if (isExtern(proc)) {
+    const sets = new Set(shared!.sets.map(regKey));
+    return { calls: new Map(), size: Number.POSITIVE_INFINITY, own: { sets, writes: true } };
+  }
   const calls = new Map<string, number>();
   for (const e of allExpressions(body)) if (e.kind === "call") calls.set(e.proc, (calls.get(e.proc) ?? 0) + 1);
   const steps = allSteps(body);

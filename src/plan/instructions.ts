@@ -30,6 +30,7 @@ export function instructionsOfExpr(e: Expr): number {
     case "binary":
     case "select":
     case "call":
+    case "vector":
       return 1;
     case "load":
       return 1 + place(e);
@@ -63,7 +64,7 @@ export function instructionsOfStep(step: Step): number {
     case "do":
       return DROP;
     case "trace":
-      return step.args.reduce((sum, arg) => sum + WORDS[typeOf(arg)], RECORD);
+      return step.args.reduce((sum, arg) => sum + (typeOf(arg) === "i64" ? WORDS.i64 : WORDS.i32), RECORD);
     default:
       return step satisfies never;
   }

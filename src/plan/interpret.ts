@@ -8,8 +8,9 @@ import { evalBinary, evalUnary, type Value, wrapTo } from "./arithmetic.ts";
 import { procsByName } from "./callgraph.ts";
 import { instructionsOfExpr, instructionsOfStep, NO_ROUND, ROUND } from "./instructions.ts";
 import type { Bytes, Expr, Plan, Proc, Reg, Space, Step } from "./ir.ts";
-import { tail } from "./ir.ts";
+import { isExtern, tail } from "./ir.ts";
 import { printHead } from "./print.ts";
+import { evalVector } from "./vector.ts";
 import { regKey } from "./visit.ts";
 
 /** A plan did what validatePlan promises it does not. */
@@ -25,6 +26,10 @@ export interface InterpretOptions {
   readonly onTrace?: (event: number, args: readonly Value[]) => void;
   /** After each call of a proc: the wasm instructions that it took with what it called, as planCost counts them. */
   readonly onCall?: (proc: string, instructions: number) => void;
+  /** Those registers of the packet in flight that plans share. */
+  readonly registers?: Map<string, Value>;
+  /** What stands in the table at `place`. */
+  readonly table?: (place: number, args: readonly Value[]) => Value | null;
   /** Steps to take before giving up with a PlanFault. */
   readonly fuel?: number;
 }
@@ -69,6 +74,9 @@ class Interpreter implements PlanInterpreter {
   readonly #options: InterpretOptions;
   readonly #view: DataView;
   readonly #state: number;
+  /** Registers that modules share, and the plan's own. */
+  readonly #shared: Frame;
+  readonly #isShared: ReadonlySet<string>;
   readonly #skb: Frame = new Map();
   #fuel: number;
   #instructions = 0;
@@ -77,6 +85,8 @@ class Interpreter implements PlanInterpreter {
     const { memory, state = 0, fuel = Number.POSITIVE_INFINITY } = options;
     this.#state = state;
     this.#procs = procsByName(plan);
+    this.#shared = options.registers ?? new Map();
+    this.#isShared = new Set(plan.procs.flatMap((proc) => (proc.shared?.reads ?? []).map(regKey)));
     this.#options = options;
     this.#view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
     this.#fuel = fuel;
@@ -85,6 +95,10 @@ class Interpreter implements PlanInterpreter {
   call(name: string, args: readonly Value[] = []): Value | null {
     const proc = this.#procs.get(name);
     if (proc === undefined) throw new PlanFault(`no proc ${name}`);
+    if (isExtern(proc)) {
+      if (this.#options.table === undefined) throw new PlanFault(`${name}: there is no table`);
+      return this.#options.table(Number(args[0]), args.slice(1));
+    }
     const frame: Frame = new Map(proc.params.map((reg, i) => [regKey(reg), wrapTo(reg.type, args[i])]));
     const before = this.#instructions;
     const exit = this.#steps(frame, proc.body);
@@ -188,6 +202,10 @@ class Interpreter implements PlanInterpreter {
         if (result === null && !unused) throw new PlanFault(`${e.proc} has no result`);
         return result ?? 0;
       }
+      case "vector": {
+        const args = e.args.map((arg) => this.#value(frame, arg));
+        return evalVector(e.op, args, e, (address, bytes) => this.#readWide(address, bytes));
+      }
       default:
         return e satisfies never;
     }
@@ -204,7 +222,8 @@ class Interpreter implements PlanInterpreter {
   }
 
   #frameOf(frame: Frame, reg: Reg): Frame {
-    return reg.scope === "skb" ? this.#skb : frame;
+    if (reg.scope !== "skb") return frame;
+    return this.#isShared.has(regKey(reg)) ? this.#shared : this.#skb;
   }
 
   #get(frame: Frame, reg: Reg): Value {
@@ -231,10 +250,20 @@ class Interpreter implements PlanInterpreter {
     return bytes === 2 ? view.getUint16(address, littleEndian) : view.getUint8(address);
   }
 
-  #write(address: number, bytes: Bytes, value: Value, littleEndian: boolean): void {
+  /** Any number of bytes, unsigned, little endian. */
+  #readWide(address: number, bytes: number): bigint {
+    let value = 0n;
+    for (let i = bytes - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.#read(address + i, 1, true));
+    return value;
+  }
+
+  #write(address: number, bytes: Bytes | 16, value: Value, littleEndian: boolean): void {
     this.#inBounds(address, bytes);
     const view = this.#view;
-    if (bytes === 8) view.setBigInt64(address, BigInt(value), littleEndian);
+    if (bytes === 16) {
+      view.setBigUint64(address, BigInt.asUintN(64, BigInt(value)), littleEndian);
+      view.setBigUint64(address + 8, BigInt(value) >> 64n, littleEndian);
+    } else if (bytes === 8) view.setBigInt64(address, BigInt(value), littleEndian);
     else if (bytes === 4) view.setInt32(address, Number(value), littleEndian);
     else if (bytes === 2) view.setUint16(address, Number(value), littleEndian);
     else view.setUint8(address, Number(value));

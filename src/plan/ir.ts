@@ -4,8 +4,9 @@
  *
  *   plan  = { proc }                                                 calls form no cycle
  *   proc  = NAME "(" { reg } ")" [ ":" TYPE ] "{" { step } "}"       every path ends in `return` when it has a type
+ *         | "extern" NAME "(" { reg } ")" ":" TYPE                   what stands in the module's table at the first argument
  *   step  = "set" reg "=" expr
- *         | "store" SPACE BYTES "[" expr "+" N "]" "=" expr          image, batch, state (little endian)
+ *         | "store" SPACE BYTES "[" expr "+" N "]" "=" expr          image, batch, state (little endian); 16 bytes: a vector
  *         | "put" BYTES cursor "[" N "]" "=" expr                    packet (network order); dominated by a guard
  *         | "guard" cursor N "else" "{" { step } "}"                 afterwards N bytes from cursor are inside the packet; the else leaves
  *         | "if" expr "{" { step } "}" [ "else" "{" { step } "}" ]
@@ -13,10 +14,10 @@
  *         | "repeat" expr LABEL [ "most" BOUND ] "{" { step } "}"    at most expr times, which is at most BOUND; `break LABEL` leaves early
  *         | "do" call | "return" [ expr ]
  *         | "trace" EVENT { expr }                                   gone in the hot build
- *   expr  = const | reg | load | packet | unary | binary | select | call
+ *   expr  = const | reg | load | packet | unary | binary | select | call | vector     vector: vector.ts
  *
  * A register is local to its proc, or a field of the packet in flight ("skb" scope), shared by all procs. Values are
- * i32 unless said otherwise; comparisons are unsigned unless named `_s`. A cursor is an i32 register that holds the
+ * i32 unless said otherwise, v128 (vector.ts) only in locals; comparisons are unsigned unless named `_s`. A cursor is an i32 register that holds the
  * offset in memory of a byte of the packet; `tail` is the skb register that holds the end of the packet.
  *
  * Order of evaluation is wasm's: operands left to right, a select's two values before its condition (all three always),
@@ -30,7 +31,10 @@
  * never are before a guard; changing `tail` drops all); labels are bound; calls are acyclic and match their
  * procs; a proc's `requires` holds at each of its calls.
  */
-export type ValueType = "i32" | "i64";
+import type { VectorOp } from "./vector.ts";
+import { VECTOR_OPS } from "./vector.ts";
+
+export type ValueType = "i32" | "i64" | "v128";
 
 export interface Reg {
   readonly name: string;
@@ -84,14 +88,22 @@ export type Expr =
   | { readonly kind: "unary"; readonly op: UnaryOp; readonly value: Expr }
   | { readonly kind: "binary"; readonly op: BinaryOp; readonly left: Expr; readonly right: Expr }
   | { readonly kind: "select"; readonly condition: Expr; readonly then: Expr; readonly otherwise: Expr }
-  | { readonly kind: "call"; readonly proc: string; readonly args: readonly Expr[]; readonly type: ValueType };
+  | { readonly kind: "call"; readonly proc: string; readonly args: readonly Expr[]; readonly type: ValueType }
+  /** `offset` and `lane` are 0 where the operation has none. */
+  | {
+      readonly kind: "vector";
+      readonly op: VectorOp;
+      readonly args: readonly Expr[];
+      readonly offset: number;
+      readonly lane: number;
+    };
 
 export type Step =
   | { readonly kind: "set"; readonly reg: Reg; readonly value: Expr }
   | {
       readonly kind: "store";
       readonly space: Space;
-      readonly bytes: Bytes;
+      readonly bytes: Bytes | 16;
       readonly base: Expr;
       readonly offset: number;
       readonly value: Expr;
@@ -127,6 +139,8 @@ export type Step =
  *   bytes, words, headers, tags   fit into the longest packet: extension headers, VLAN tags
  *   rules, rulePages, ruleWords, ruleBits   of a long rule list: all; pages; words of a page; rules of a word
  *   passes                  times that a packet comes back from a device without a wire
+ *   links                   programs attached at a point of a packet's way: as compiled none
+ *   group                   packets that the short way takes at a time
  *   packets, copies         packets of a batch; copies that chains make of one
  */
 export type Bound =
@@ -149,6 +163,8 @@ export type Bound =
   | "ruleWords"
   | "ruleBits"
   | "passes"
+  | "links"
+  | "group"
   | "packets"
   | "copies";
 
@@ -163,7 +179,23 @@ export interface Proc {
   readonly body: readonly Step[];
   /** Exported under its name. */
   readonly exported: boolean;
+  /** Emitted as this instruction, of its parameters, where other threads work in the memory too. It is not inlined. */
+  readonly atomic?: "add" | "cmpxchg";
+  /**
+   * Where one module calls another: of a proc that is not exported, that its body is another module's, reached through the table
+   * (its first parameter is the place there, the others are handed over); of an exported one, that it is such a body. So what it
+   * `requires` holds, and the registers that both know are set, when it is called.
+   */
+  readonly shared?: SharedRegisters;
 }
+
+/** Registers of scope "skb" that modules have in common: what a program reads of the packet in flight, and which of it it may set. */
+export interface SharedRegisters {
+  readonly reads: readonly Reg[];
+  readonly sets: readonly Reg[];
+}
+
+export const isExtern = (proc: Proc): boolean => proc.shared !== undefined && !proc.exported;
 
 export interface Plan {
   readonly procs: readonly Proc[];
@@ -227,8 +259,16 @@ export const call = (proc: string, args: readonly Operand[], type: ValueType = "
   type,
 });
 
+export const vector = (op: VectorOp, args: readonly Operand[], { offset = 0, lane = 0 } = {}): Expr => ({
+  kind: "vector",
+  op,
+  args: args.map(expr),
+  offset,
+  lane,
+});
+
 export const set = (reg: Reg, value: Operand): Step => ({ kind: "set", reg, value: expr(value) });
-export const store = (space: Space, bytes: Bytes, base: Operand, offset: number, value: Operand): Step => ({
+export const store = (space: Space, bytes: Bytes | 16, base: Operand, offset: number, value: Operand): Step => ({
   kind: "store",
   space,
   bytes,
@@ -276,6 +316,9 @@ export const trace = (event: number, args: readonly Operand[], comment = ""): St
   comment,
 });
 
+/** What a store of so many bytes takes. */
+export const storedType = (bytes: Bytes | 16): ValueType => (bytes === 16 ? "v128" : bytes === 8 ? "i64" : "i32");
+
 export function typeOf(e: Expr): ValueType {
   switch (e.kind) {
     case "const":
@@ -296,5 +339,7 @@ export function typeOf(e: Expr): ValueType {
       return ["eq", "ne", "lt", "le", "gt", "ge", "lt_s", "gt_s"].includes(e.op) ? "i32" : typeOf(e.left);
     case "select":
       return typeOf(e.then);
+    case "vector":
+      return VECTOR_OPS[e.op].gives;
   }
 }

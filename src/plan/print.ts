@@ -16,11 +16,12 @@
  *       return call route_input.0(device, load image 4 [device + 8])
  *     }
  *
- * Registers of scope skb have their scope before the name; a type is written when it is i64. Constants are decimal when
+ * Registers of scope skb have their scope before the name; a type is written when it is not i32. Constants are decimal when
  * small and hexadecimal when large; an i64 ends in `n`. Operators without a name of their own are written as in C, `_s`
  * (signed) ones with an `s` behind.
  */
-import type { BinaryOp, Expr, Plan, Proc, Reg, Step, ValueType } from "./ir.ts";
+import { type BinaryOp, type Expr, isExtern, type Plan, type Proc, type Reg, type Step, type ValueType } from "./ir.ts";
+import { VECTOR_OPS } from "./vector.ts";
 import { regKey } from "./visit.ts";
 
 export function printPlan(plan: Plan): string {
@@ -30,15 +31,16 @@ export function printPlan(plan: Plan): string {
 
 export function printProc(proc: Proc): string {
   const { name, comment, params, result, requires, exported } = proc;
+  const how = isExtern(proc) ? "extern " : exported ? "export " : "";
   const types = result === null ? "" : `: ${result}`;
   const needs = requires.map(({ cursor, bytes }) => ` requires ${regKey(cursor)} ${bytes}`).join("");
-  const head = `${exported ? "export " : ""}proc ${name}(${params.map((reg) => declare(reg)).join(", ")})${types}${needs} {`;
+  const head = `${how}proc ${name}(${params.map((reg) => declare(reg)).join(", ")})${types}${needs} {`;
   const lines = [...(comment === "" ? [] : [`# ${comment}`]), head, ...printSteps(proc.body, "  "), "}"];
   return `${lines.join("\n")}\n`;
 }
 
 const declare = (reg: Reg, name = regKey(reg)): string => name + typeSuffix(reg.type);
-const typeSuffix = (type: ValueType): string => (type === "i64" ? ":i64" : "");
+const typeSuffix = (type: ValueType): string => (type === "i32" ? "" : `:${type}`);
 
 export function printSteps(steps: readonly Step[], indent = ""): string[] {
   return steps.flatMap((step) => {
@@ -118,6 +120,11 @@ export function printExpr(e: Expr): string {
       return `select(${[e.condition, e.then, e.otherwise].map(printExpr).join(", ")})`;
     case "call":
       return `call ${e.proc}(${e.args.map(printExpr).join(", ")})${typeSuffix(e.type)}`;
+    case "vector": {
+      const { lanes, reads } = VECTOR_OPS[e.op];
+      const numbers = [...(reads > 0 ? [`offset ${e.offset}`] : []), ...(lanes > 1 ? [`lane ${e.lane}`] : [])];
+      return `v128.${e.op}(${[...e.args.map(printExpr), ...numbers].join(", ")})`;
+    }
     default:
       return e satisfies never;
   }

@@ -23,10 +23,12 @@
  *     changes skb registers that may be set, here or in callees
  *     known   what it knows of skb cursors at all its returns
  * A call drops what the caller knew of `changes` (of everything, when `tail` is among them), and adds `known`.
+ * An extern proc needs the shared registers, and may set those of them that it says; the body that it calls, in another module, is entered
+ * with them set and with its `requires`, and sets no other of them.
  */
 import { calleesOf, effectsOf } from "./callgraph.ts";
 import type { Expr, Proc, Reg, Step } from "./ir.ts";
-import { tail } from "./ir.ts";
+import { isExtern, tail } from "./ir.ts";
 import { type Place, printPlace } from "./print.ts";
 import { rememberedOf } from "./remember.ts";
 import { covers, equalSpans, intersection, type Span, shift, span, union } from "./span.ts";
@@ -88,6 +90,18 @@ class ProcFlow {
 
   summary(changes: ReadonlySet<string>): Summary {
     const proc = this.#proc;
+    if (isExtern(proc))
+      return {
+        proc,
+        needs: new Set(proc.shared!.reads.map(regKey)),
+        changes,
+        exit: { set: new Set(), known: new Map() },
+      };
+    for (const reg of proc.shared?.reads ?? [])
+      if (changes.has(regKey(reg)) && !proc.shared!.sets.some((one) => regKey(one) === regKey(reg))) {
+        this.#where = "shared registers";
+        this.#found("foreign-register", `${regKey(reg)} is not its to set`);
+      }
     const end = this.#steps(this.#entry(), proc.body);
     if (end !== null && proc.result !== null) {
       this.#where = "end of the proc";
@@ -101,10 +115,11 @@ class ProcFlow {
   }
 
   #entry(): Flow {
-    const { params, requires, exported } = this.#proc;
+    const { params, requires, exported, shared } = this.#proc;
     this.#where = "requires";
-    if (exported && requires.length > 0) this.#found("unproved-requires", "the host proves nothing");
-    const set = new Set(params.map(regKey));
+    if (exported && shared === undefined && requires.length > 0)
+      this.#found("unproved-requires", "the host proves nothing");
+    const set = new Set([...params, ...(shared?.reads ?? [])].map(regKey));
     const known = new Map<string, Span>();
     for (const { cursor, bytes } of requires) {
       known.set(regKey(cursor), span(0, bytes));

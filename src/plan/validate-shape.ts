@@ -2,9 +2,10 @@
  * What can be seen of a plan without following paths: names, types, ranges, labels.
  */
 import type { Expr, Plan, Proc, Reg, Step, ValueType } from "./ir.ts";
-import { typeOf } from "./ir.ts";
+import { storedType, typeOf } from "./ir.ts";
 import { type Place, printExpr, printPlace } from "./print.ts";
 import type { Report } from "./validate.ts";
+import { VECTOR_OPS } from "./vector.ts";
 import { allOperands, bodies, expressions, hasCall, regKey } from "./visit.ts";
 
 /** A record counts its words in 24 bits (runtime/abi.ts), but no event comes near: a mistake, then. */
@@ -42,7 +43,8 @@ export function checkShape(plan: Plan, reportFor: (proc: string) => Report): voi
   }
 }
 
-function checkHead(shape: Shape, { params, requires }: Proc): void {
+function checkHead(shape: Shape, { params, requires, shared }: Proc): void {
+  for (const reg of shared?.reads ?? []) checkRegister(shape, reg, "shared registers");
   for (const reg of params) {
     if (reg.scope !== "local") shape.report("parameter-scope", `parameter ${regKey(reg)} is not local`);
     if (shape.types.has(regKey(reg))) shape.report("duplicate-register", `two parameters ${regKey(reg)}`);
@@ -78,12 +80,12 @@ function checkStep(shape: Shape, step: Step): void {
     case "store":
       checkType(shape, step.base, "i32", step);
       checkOffset(shape, step.offset, step);
-      checkType(shape, step.value, step.bytes === 8 ? "i64" : "i32", step);
+      checkType(shape, step.value, storedType(step.bytes), step);
       break;
     case "put":
       checkCursor(shape, step.cursor, step);
       checkSpan(shape, step.offset, step.bytes, step);
-      checkType(shape, step.value, step.bytes === 8 ? "i64" : "i32", step);
+      checkType(shape, step.value, storedType(step.bytes), step);
       break;
     case "guard":
       checkCursor(shape, step.cursor, step);
@@ -126,6 +128,7 @@ function checkReturn({ proc, report }: Shape, value: Expr | null, at: Place): vo
 
 function checkTrace({ report }: Shape, args: readonly Expr[], at: Place): void {
   if (args.some(hasCall)) report("trace-call", printPlace(at));
+  if (args.some((arg) => typeOf(arg) === "v128")) report("type-mismatch", `${printPlace(at)}: a vector in a trace`);
   const words = args.reduce((sum, arg) => sum + (typeOf(arg) === "i64" ? 2 : 1), 0);
   if (words > TRACE_WORDS) report("trace-size", `${printPlace(at)}: ${words} words, ${TRACE_WORDS} are the most`);
 }
@@ -147,11 +150,13 @@ function checkExpr(shape: Shape, e: Expr, at: Place): void {
       checkSpan(shape, e.offset, e.bytes, at);
       break;
     case "unary": {
+      if (typeOf(e.value) === "v128") shape.report("type-mismatch", `${printPlace(at)}: ${e.op} of a vector`);
       const takes = { wrap: "i64", extend: "i32", extend_s: "i32", bswap16: "i32", bswap32: "i32" } as const;
       if (e.op in takes) checkType(shape, e.value, takes[e.op as keyof typeof takes], at);
       break;
     }
     case "binary":
+      if (typeOf(e.left) === "v128") shape.report("type-mismatch", `${printPlace(at)}: ${e.op} of vectors`);
       checkType(shape, e.right, typeOf(e.left), at);
       if ((e.op === "div" || e.op === "rem") && !neverZero(e.right)) shape.report("zero-divisor", printPlace(at));
       break;
@@ -166,9 +171,21 @@ function checkExpr(shape: Shape, e: Expr, at: Place): void {
         shape.report("call-mismatch", `${printPlace(at)}: ${e.proc} gives ${result}, ${e.type} is expected`);
       break;
     }
+    case "vector":
+      checkVector(shape, e, at);
+      break;
     default:
       e satisfies never;
   }
+}
+
+function checkVector(shape: Shape, { op, args, offset, lane }: Expr & { kind: "vector" }, at: Place): void {
+  const { takes, lanes } = VECTOR_OPS[op];
+  if (args.length !== takes.length)
+    shape.report("type-mismatch", `${printPlace(at)}: ${args.length} operands of ${op}`);
+  for (const [i, arg] of args.entries()) if (i < takes.length) checkType(shape, arg, takes[i], at);
+  checkOffset(shape, offset, at);
+  if (!Number.isInteger(lane) || lane < 0 || lane >= lanes) shape.report("offset-range", printPlace(at));
 }
 
 function checkArguments(shape: Shape, { proc, args }: Expr & { kind: "call" }, at: Place): void {
@@ -206,6 +223,7 @@ function neverZero(e: Expr): boolean {
 function checkRegister({ skb, types, report }: Shape, reg: Reg, at: Place): void {
   const key = regKey(reg);
   if (reg.scope === "skb" && !skb.has(key)) report("unknown-register", `${printPlace(at)}: ${key}`);
+  if (reg.scope === "skb" && reg.type === "v128") report("register-type", `${printPlace(at)}: ${key} is a vector`);
   const type = skb.get(key) ?? types.get(key);
   if (type !== undefined && type !== reg.type)
     report("register-type", `${printPlace(at)}: ${key} is ${type} elsewhere`);

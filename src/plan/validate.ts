@@ -37,6 +37,7 @@ export const VIOLATIONS = {
   "guard-falls-through": "the else of a guard does not leave",
   "missing-result": "a path ends without the result",
   "unproved-requires": "what a proc requires is not known at a call",
+  "foreign-register": "a program sets a register that it may only read",
 } as const;
 export type ViolationKind = keyof typeof VIOLATIONS;
 

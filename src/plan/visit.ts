@@ -21,6 +21,7 @@ export function operands(e: Expr): readonly Expr[] {
     case "select":
       return [e.then, e.otherwise, e.condition];
     case "call":
+    case "vector":
       return e.args;
     default:
       return e satisfies never;
@@ -43,6 +44,7 @@ function withOperands(e: Expr, parts: readonly Expr[]): Expr {
     case "select":
       return { ...e, then: parts[0], otherwise: parts[1], condition: parts[2] };
     case "call":
+    case "vector":
       return { ...e, args: parts };
     default:
       return e satisfies never;

@@ -251,6 +251,8 @@ function tell(step: Exclude<TraceStep, { step: "lookup" }>, net: Net): [string, 
       return ["=> FRAGMENT", `${device(step.device)} mtu ${step.mtu}: the host cuts it`, "sent"];
     case "drop":
       return ["=> DROPPED", nameOf(DropReason, step.reason), "dropped"];
+    case "link":
+      return ["link", `program ${step.link}, attached`, null];
     case "nf_send_reset":
       return ["=> TCP RESET", "the host answers", "error"];
     case "rule":

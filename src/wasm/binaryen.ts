@@ -7,6 +7,7 @@
  */
 import type Binaryen from "binaryen";
 import type { ValueType } from "../plan/ir.ts";
+import type { VectorOp } from "../plan/vector.ts";
 import type { Segment } from "./data.ts";
 
 declare const node: unique symbol;
@@ -47,6 +48,9 @@ export interface FunctionType {
   readonly result: ValueType | null;
 }
 
+/** Of a table: what engines allow at least. */
+const MOST_PLACES = 10_000_000;
+
 type Api = typeof Binaryen;
 /** What binaryen's type declarations leave out. */
 interface LoadApi {
@@ -54,23 +58,30 @@ interface LoadApi {
 }
 let loaded: Promise<Api> | null = null;
 
-/** @param simd allows SIMD instructions; without it the module needs MVP, sign extension, multi-value and bulk memory */
-export async function beginModules(): Promise<(simd: boolean) => WasmModule> {
+export async function beginModules(): Promise<(features: ModuleFeatures) => WasmModule> {
   loaded ??= import("binaryen").then((imported) => imported.default);
   const api = await loaded;
-  return (simd) => new WasmModule(api, simd);
+  return (features) => new WasmModule(api, features);
+}
+
+/** Beyond MVP, sign extension, multi-value and bulk memory. */
+export interface ModuleFeatures {
+  readonly simd: boolean;
+  /** Shared memory and atomic instructions. */
+  readonly threads: boolean;
 }
 
 export class WasmModule {
   readonly #api: Api;
   readonly #module: Binaryen.Module;
 
-  constructor(api: Api, simd: boolean) {
+  constructor(api: Api, { simd, threads }: ModuleFeatures) {
     const { Features } = api;
     this.#api = api;
     this.#module = new api.Module();
-    const portable = Features.MVP | Features.SignExt | Features.Multivalue | Features.BulkMemory;
-    this.#module.setFeatures(portable | (simd ? Features.SIMD128 : 0));
+    const portable =
+      Features.MVP | Features.MutableGlobals | Features.SignExt | Features.Multivalue | Features.BulkMemory;
+    this.#module.setFeatures(portable | (simd ? Features.SIMD128 : 0) | (threads ? Features.Atomics : 0));
   }
 
   // ---- declarations
@@ -80,14 +91,45 @@ export class WasmModule {
     this.#module.setMemory(initialPages, maximumPages, exportName, data);
   }
 
+  /**
+   * One that several instances share, exported as well. The segments are not written when the module is instantiated, but by the function
+   * `initialize`, which is exported under that name.
+   */
+  sharedMemory(
+    initialPages: number,
+    maximumPages: number,
+    names: { readonly from: string; readonly memory: string; readonly initialize: string },
+    segments: readonly Segment[],
+  ): void {
+    const m = this.#module;
+    // A passive segment has no offset: for binaryen that is 0, no node.
+    const passive = segments.map(({ bytes }, i) => ({ name: `${i}`, offset: 0, data: bytes, passive: true }));
+    m.setMemory(initialPages, maximumPages, names.memory, passive, true, false, "0");
+    m.addMemoryImport("0", names.from, names.memory, true);
+    const copies = segments.map(({ offset, bytes }, i) =>
+      m.memory.init(`${i}`, m.i32.const(offset), m.i32.const(0), m.i32.const(bytes.length)),
+    );
+    this.function(names.initialize, { params: [], result: null }, [], this.sequence(copies as Node[]));
+    this.exportFunction(names.initialize);
+  }
+
   importMemory(initialPages: number, maximumPages: number, from: string, name: string): void {
     this.#module.setMemory(initialPages, maximumPages, null as unknown as string, []);
     this.#module.addMemoryImport("0", from, name);
   }
 
-  /** One that never changes. */
-  importGlobal(name: string, type: ValueType, from: string, externalName: string): void {
-    this.#module.addGlobalImport(name, from, externalName, this.#type(type), false);
+  importGlobal(name: string, type: ValueType, mutable: boolean, from: string, externalName: string): void {
+    this.#module.addGlobalImport(name, from, externalName, this.#type(type), mutable);
+  }
+
+  exportGlobal(name: string, externalName: string): void {
+    this.#module.addGlobalExport(name, externalName);
+  }
+
+  /** One of functions, empty at first: the host makes it as large as it needs. */
+  table(name: string, exportName: string): void {
+    this.#module.addTable(name, 0, MOST_PLACES);
+    this.#module.addTableExport(name, exportName);
   }
 
   global(name: string, type: ValueType): void {
@@ -153,12 +195,44 @@ export class WasmModule {
     return load as Node;
   }
 
-  /** The low bytes of an i32; 8 bytes take an i64. Any alignment. */
-  store(bytes: 1 | 2 | 4 | 8, offset: number, address: Node, value: Node): Node {
-    const { i32, i64 } = this.#module;
+  /** Any alignment. @param at what the operation reads from memory, and which element it is about */
+  vector(op: VectorOp, at: { readonly offset: number; readonly lane: number }, args: readonly Node[]): Node {
+    const { v128, i32x4 } = this.#module;
+    const { offset, lane } = at;
+    const [a, b] = args;
+    const make: Readonly<Record<VectorOp, () => number>> = {
+      splat: () => i32x4.splat(a),
+      load: () => v128.load(offset, 1, a),
+      add: () => i32x4.add(a, b),
+      and: () => v128.and(a, b),
+      or: () => v128.or(a, b),
+      shl: () => i32x4.shl(a, b),
+      shr: () => i32x4.shr_u(a, b),
+      word: () => i32x4.extract_lane(a, lane),
+      load1: () => v128.load8_lane(offset, 1, lane, a, b),
+      load2: () => v128.load16_lane(offset, 1, lane, a, b),
+      load4: () => v128.load32_lane(offset, 1, lane, a, b),
+    };
+    return make[op]() as Node;
+  }
+
+  /** The low bytes of an i32; 8 bytes take an i64, 16 a vector. Any alignment. */
+  store(bytes: 1 | 2 | 4 | 8 | 16, offset: number, address: Node, value: Node): Node {
+    const { i32, i64, v128 } = this.#module;
+    if (bytes === 16) return v128.store(offset, 1, address, value) as Node;
     if (bytes === 8) return i64.store(offset, 1, address, value) as Node;
     const make = bytes === 1 ? i32.store8 : bytes === 2 ? i32.store16 : i32.store;
     return make(offset, 1, address, value) as Node;
+  }
+
+  /** Indivisible: adds an i32 at a multiple of 4. Gives what was there. */
+  atomicAdd(address: Node, by: Node): Node {
+    return this.#module.i32.atomic.rmw.add(0, address, by) as Node;
+  }
+
+  /** Indivisible: puts an i64 at a multiple of 8 in the place of `expected`. Gives what was there. */
+  atomicCmpxchg(address: Node, expected: Node, value: Node): Node {
+    return this.#module.i64.atomic.rmw.cmpxchg(0, address, expected, value) as Node;
   }
 
   select(condition: Node, then: Node, otherwise: Node): Node {
@@ -167,6 +241,13 @@ export class WasmModule {
 
   call(name: string, args: readonly Node[], result: ValueType | null): Node {
     return this.#module.call(name, args, result === null ? this.#api.none : this.#type(result)) as Node;
+  }
+
+  /** Traps where nothing of this type stands at the place. */
+  callIndirect(table: string, place: Node, args: readonly Node[], { params, result }: FunctionType): Node {
+    const types = this.#api.createType(params.map((type) => this.#type(type)));
+    const results = result === null ? this.#api.none : this.#type(result);
+    return this.#module.call_indirect(table, place, args, types, results) as Node;
   }
 
   drop(value: Node): Node {
@@ -215,6 +296,11 @@ export class WasmModule {
     this.#module.runPasses(["inlining", "remove-unused-module-elements"]);
   }
 
+  /** Drops zeros of segments: memory has them anyway. */
+  pack(): void {
+    this.#module.runPasses(["memory-packing"]);
+  }
+
   /** False when the module breaks a rule of the specification; binaryen then writes which to the console. */
   validate(): boolean {
     return this.#module.validate() === 1;
@@ -235,6 +321,6 @@ export class WasmModule {
   }
 
   #type(type: ValueType): Binaryen.Type {
-    return type === "i32" ? this.#api.i32 : this.#api.i64;
+    return this.#api[type];
   }
 }

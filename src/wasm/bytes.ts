@@ -93,9 +93,9 @@ export function networkOrder(context: ByteContext, bytes: 1 | 2 | 4 | 8, e: Expr
   return (bytes === 2 ? bswap16 : bswap32)(context, context.value(e));
 }
 
-/** `bswap32(e)` where that undoes the turning of `e`; null elsewhere. */
-export function turned(context: ByteContext, e: Expr): Node | null {
-  return context.turned && readsNetworkOrder(e) ? (turn(context, 4, e)?.() ?? null) : null;
+/** `bswap16(e)` or `bswap32(e)` where that undoes the turning of `e`; null elsewhere. */
+export function turned(context: ByteContext, bytes: 2 | 4, e: Expr): Node | null {
+  return context.turned && readsNetworkOrder(e) ? (turn(context, bytes, e)?.() ?? null) : null;
 }
 
 /** `left == right` or its contrary over turned operands, or null when that saves nothing. */
@@ -121,7 +121,7 @@ export function zeroOrNot(context: ByteContext, e: Expr): Node {
 
 const readsNetworkOrder = (e: Expr): boolean =>
   (e.kind === "packet" && (e.bytes === 2 || e.bytes === 4)) ||
-  (e.kind === "unary" && e.op === "bswap32") ||
+  (e.kind === "unary" && (e.op === "bswap32" || e.op === "bswap16")) ||
   (e.kind === "binary" && isBitwise(e) && (readsNetworkOrder(e.left) || readsNetworkOrder(e.right)));
 
 const isBitwise = (e: Expr & { kind: "binary" }): boolean => e.op === "and" || e.op === "or" || e.op === "xor";
@@ -145,7 +145,10 @@ function turn(context: ByteContext, bytes: 2 | 4, e: Expr): (() => Node) | null 
       return () => m.load(bytes, offset, base());
     }
     case "unary":
-      return bytes === 4 && e.op === "bswap32" ? () => context.value(e.value) : null;
+      if (bytes === 4) return e.op === "bswap32" ? () => context.value(e.value) : null;
+      if (e.op !== "bswap16") return null;
+      if (fitsTwoBytes(e.value)) return () => context.value(e.value);
+      return () => m.numeric("i32", "and", context.value(e.value), m.constant("i32", 0xffff));
     case "binary": {
       if (!isBitwise(e)) return null;
       const [left, right] = [turn(context, bytes, e.left), turn(context, bytes, e.right)];
@@ -156,5 +159,7 @@ function turn(context: ByteContext, bytes: 2 | 4, e: Expr): (() => Node) | null 
       return null;
   }
 }
+
+const fitsTwoBytes = (e: Expr): boolean => (e.kind === "load" || e.kind === "packet") && e.bytes <= 2;
 
 const turn16 = (value: number): number => ((value & 0xff) << 8) | (value >>> 8);

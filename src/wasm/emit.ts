@@ -2,19 +2,23 @@
  * emit: plans -> one wasm module. The plan is structured as wasm is, so each step becomes its instructions in place:
  *
  *     proc                      func                       name + suffix; locals: parameters, registers, hidden ones
- *     skb register              (global (mut T) 0)         internal: the packet in flight
+ *     skb register              (global (mut T) 0)         the packet in flight; one of both builds, and outside, where modules share it
+ *     extern proc               (call_indirect (place + Unit.place) ARGS)
  *     guard C N else {}         (if (C + N > tail) ...)    in 64 bits, so that no C can wrap round
  *     block L {} / break L      (block $L) / (br $L)
  *     repeat N L {}             (block $L (loop (br_if $L (eqz n)) n -= 1 ... (br)))    a hidden n, so that it ends
  *     packet, put               load, store and a turn of the bytes (bytes.ts)
  *     trace E ARGS              if the record fits before `end`: store it at `cursor` and move that, else set `lost`
  *
- * No imports; exports are the memory and the procs marked so. The same plans give the same bytes. A program's module (src/program.ts)
- * imports the memory and where in it its state is, and has no segments.
+ *     atomic proc               the instruction, in a module for several threads; else the body
+ *
+ * No imports; exports are the memory, the procs marked so, and where a plan has extern procs the shared registers and the table that those
+ * go through. The same plans give the same bytes. A program's module (src/program.ts) imports the memory, where in it its state is, and
+ * the shared registers; it has no segments. A module for several threads imports a shared memory; its image is put there by `initialize`.
  */
-import { EXPORTS, TRACE_WORD_BYTES, traceHeader } from "../../runtime/abi.ts";
+import { EXPORTS, MEMORY_IMPORT, TRACE_WORD_BYTES, traceHeader } from "../../runtime/abi.ts";
 import type { BinaryOp, Expr, Plan, Proc, Reg, Space, Step, UnaryOp, ValueType } from "../plan/ir.ts";
-import { tail, typeOf } from "../plan/ir.ts";
+import { isExtern, tail, typeOf } from "../plan/ir.ts";
 import { hasCall, regKey } from "../plan/visit.ts";
 import { beginModules, type Instruction, type Node, type WasmModule } from "./binaryen.ts";
 import {
@@ -35,6 +39,8 @@ export interface Unit {
   readonly suffix: string;
   /** What exported procs are called outside; absent: as inside, suffix and all. */
   readonly exports?: Readonly<Record<string, string>>;
+  /** Extern procs go through the table so many places behind the one that they are called with: 0 when absent. */
+  readonly place?: number;
 }
 
 export interface EmitOptions {
@@ -44,6 +50,8 @@ export interface EmitOptions {
   readonly maximumPages: number;
   /** Addresses of three words: where the next trace record goes, the end of the region, and "a record was lost". */
   readonly traceRegion: { readonly cursor: number; readonly end: number; readonly lost: number };
+  /** For several threads: the register that the addresses of the trace region count from. */
+  readonly threads?: Reg;
   /** 0: as the plan says; 1: without turning bytes where that can be avoided; 2: and through passes of binaryen's. */
   readonly level: 0 | 1 | 2;
   readonly simd?: boolean;
@@ -61,7 +69,7 @@ export interface EmittedModule {
 export async function emitModule(units: readonly Unit[], options: EmitOptions): Promise<EmittedModule> {
   const begin = await beginModules();
   const built = <T>(segments: readonly Segment[], use: (module: WasmModule) => T): T => {
-    const module = begin(options.simd ?? false);
+    const module = begin({ simd: options.simd ?? false, threads: options.threads !== undefined });
     try {
       buildModule(module, units, { ...options, segments });
       return use(module);
@@ -69,10 +77,13 @@ export async function emitModule(units: readonly Unit[], options: EmitOptions): 
       module.dispose();
     }
   };
+  const wat = (): string => built(options.segments, (module) => module.text());
+  // A memory that threads share is not the module's, and filled once: by code.
+  if (options.threads !== undefined) return { wasm: built(options.segments, (module) => module.binary()), wat };
   const parts = partsOf(units, options);
   if (last === null || parts.length !== last.parts.length || !parts.every((part, i) => part === last!.parts[i]))
     last = { parts, code: built([], (module) => module.binary()) };
-  return { wasm: withContents(last.code, options), wat: () => built(options.segments, (module) => module.text()) };
+  return { wasm: withContents(last.code, options), wat };
 }
 
 /** What was emitted last, without the memory's contents: where only those change it is the next module's code too. */
@@ -90,24 +101,36 @@ const partsOf = (units: readonly Unit[], { segments: _, initialPages: __, ...opt
 
 function buildModule(module: WasmModule, units: readonly Unit[], options: EmitOptions): void {
   const { initialPages, maximumPages, segments, level } = options;
-  if (options.imports === undefined) module.memory(initialPages, maximumPages, EXPORTS.memory, segments);
+  if (options.threads !== undefined) {
+    const names = { from: MEMORY_IMPORT.module, memory: MEMORY_IMPORT.memory, initialize: EXPORTS.initialize };
+    module.sharedMemory(initialPages, maximumPages, names, segments);
+  } else if (options.imports === undefined) module.memory(initialPages, maximumPages, EXPORTS.memory, segments);
   else {
     const { module: from, memory, state } = options.imports;
     module.importMemory(initialPages, maximumPages, from, memory);
-    module.importGlobal(STATE, "i32", from, state);
+    module.importGlobal(STATE, "i32", false, from, state);
   }
+  const procs = units.flatMap(({ plan }) => plan.procs);
+  const shared = new Map(procs.flatMap((proc) => (proc.shared?.reads ?? []).map((reg) => [regKey(reg), reg])));
+  for (const [name, reg] of shared)
+    if (options.imports === undefined) {
+      module.global(name, reg.type);
+      module.exportGlobal(name, name);
+    } else module.importGlobal(name, reg.type, true, options.imports.module, name);
+  if (procs.some(isExtern)) module.table(EXPORTS.table, EXPORTS.table);
   for (const unit of units) {
-    for (const reg of unit.plan.skb) module.global(globalName(reg, unit.suffix), reg.type);
+    const nameOf = (reg: Reg): string => regKey(reg) + (shared.has(regKey(reg)) ? "" : unit.suffix);
+    for (const reg of unit.plan.skb) if (!shared.has(regKey(reg))) module.global(nameOf(reg), reg.type);
     const results = new Map(unit.plan.procs.map((proc) => [proc.name, proc.result]));
-    for (const proc of unit.plan.procs) new ProcEmitter(module, unit, results, options).emit(proc);
+    for (const proc of unit.plan.procs) new ProcEmitter(module, unit, nameOf, results, options).emit(proc);
   }
   if (level === 2) module.optimize();
+  if (segments.length > 0) module.pack();
   if (!module.validate()) throw new Error("internal error: the emitted module is not valid WebAssembly");
 }
 
 /** Plans' names have no blank. */
 const STATE = "program state";
-const globalName = (reg: Reg, suffix: string): string => regKey(reg) + suffix;
 
 const BINARY: Readonly<Record<BinaryOp, Instruction>> = {
   add: "add",
@@ -146,9 +169,12 @@ class ProcEmitter implements ByteContext {
   readonly module: WasmModule;
   readonly turned: boolean;
   readonly #suffix: string;
+  readonly #place: number;
+  readonly #globalName: (reg: Reg) => string;
   readonly #exports: Readonly<Record<string, string>>;
   readonly #results: ReadonlyMap<string, ValueType | null>;
   readonly #trace: EmitOptions["traceRegion"];
+  readonly #threads: Reg | null;
   /** Type of each local, parameters first. */
   readonly #locals: ValueType[] = [];
   readonly #index = new Map<string, number>();
@@ -158,26 +184,52 @@ class ProcEmitter implements ByteContext {
 
   constructor(
     module: WasmModule,
-    { suffix, exports = {} }: Unit,
+    { suffix, exports = {}, place = 0 }: Unit,
+    globalName: (reg: Reg) => string,
     results: ReadonlyMap<string, ValueType | null>,
     options: EmitOptions,
   ) {
     this.module = module;
     this.turned = options.level > 0;
     this.#suffix = suffix;
+    this.#place = place;
+    this.#globalName = globalName;
     this.#exports = exports;
     this.#results = results;
     this.#trace = options.traceRegion;
+    this.#threads = options.threads ?? null;
   }
 
-  emit({ name, params, result, body, exported }: Proc): void {
+  emit(proc: Proc): void {
+    const { name, params, result, exported } = proc;
     for (const reg of params) this.#local(regKey(reg), reg.type);
-    const nodes = body.map((step) => this.#step(step));
+    const nodes = this.#body(proc);
     // A plan has a result on every path (validatePlan); wasm wants the end of the text to agree.
     if (result !== null) nodes.push(this.module.unreachable());
     const type = { params: params.map((reg) => reg.type), result };
     this.module.function(name + this.#suffix, type, this.#locals.slice(params.length), this.module.block(null, nodes));
     if (exported) this.module.exportFunction(name + this.#suffix, this.#exports[name]);
+  }
+
+  #body(proc: Proc): Node[] {
+    const { body, params, atomic } = proc;
+    if (isExtern(proc)) return [this.module.return(this.#callThroughTable(proc))];
+    if (atomic !== undefined && this.#threads !== null) return [this.module.return(this.#atomic(atomic, params))];
+    return body.map((step) => this.#step(step));
+  }
+
+  #atomic(atomic: NonNullable<Proc["atomic"]>, params: readonly Reg[]): Node {
+    const [address, ...values] = params.map((reg) => this.#get(reg));
+    return atomic === "add"
+      ? this.module.atomicAdd(address, values[0])
+      : this.module.atomicCmpxchg(address, values[0], values[1]);
+  }
+
+  #callThroughTable({ params: [place, ...params], result }: Proc): Node {
+    const m = this.module;
+    const at = m.numeric("i32", "add", this.#get(place), m.constant("i32", this.#place));
+    const args = params.map((reg) => this.#get(reg));
+    return m.callIndirect(EXPORTS.table, at, args, { params: params.map(({ type }) => type), result });
   }
 
   // ---- locals
@@ -192,13 +244,13 @@ class ProcEmitter implements ByteContext {
 
   #get(reg: Reg): Node {
     return reg.scope === "skb"
-      ? this.module.globalGet(globalName(reg, this.#suffix), reg.type)
+      ? this.module.globalGet(this.#globalName(reg), reg.type)
       : this.module.localGet(this.#local(regKey(reg), reg.type), reg.type);
   }
 
   #set(reg: Reg, value: Node): Node {
     return reg.scope === "skb"
-      ? this.module.globalSet(globalName(reg, this.#suffix), value)
+      ? this.module.globalSet(this.#globalName(reg), value)
       : this.module.localSet(this.#local(regKey(reg), reg.type), value);
   }
 
@@ -233,14 +285,18 @@ class ProcEmitter implements ByteContext {
       }
       case "call":
         return this.#call(e);
+      case "vector": {
+        const args = e.args.map((arg) => this.value(arg));
+        return m.vector(e.op, e, args);
+      }
       default:
         return e satisfies never;
     }
   }
 
   #unary(op: UnaryOp, operand: Expr): Node {
-    if (op === "bswap16") return bswap16(this, this.value(operand));
-    if (op === "bswap32") return turned(this, operand) ?? bswap32(this, this.value(operand));
+    if (op === "bswap16") return turned(this, 2, operand) ?? bswap16(this, this.value(operand));
+    if (op === "bswap32") return turned(this, 4, operand) ?? bswap32(this, this.value(operand));
     const value = op === "eqz" ? zeroOrNot(this, operand) : this.value(operand);
     const type = op === "wrap" ? "i32" : op === "extend" || op === "extend_s" ? "i64" : typeOf(operand);
     return this.module.numeric(type, UNARY[op]!, value);
@@ -369,8 +425,9 @@ class ProcEmitter implements ByteContext {
     const bytes = (1 + words.length) * TRACE_WORD_BYTES;
     const record = this.#local("trace record", "i32");
     const get = () => m.localGet(record, "i32");
-    const word = (address: number) => m.load(4, address, m.constant("i32", 0));
-    const setWord = (address: number, value: Node) => m.store(4, address, m.constant("i32", 0), value);
+    const start = () => (this.#threads === null ? m.constant("i32", 0) : this.#get(this.#threads));
+    const word = (address: number) => m.load(4, address, start());
+    const setWord = (address: number, value: Node) => m.store(4, address, start(), value);
     const end = () => m.numeric("i32", "add", get(), m.constant("i32", bytes));
     const write = [m.constant("i32", traceHeader(event, words.length)), ...words].map((value, i) =>
       m.store(4, i * TRACE_WORD_BYTES, get(), value),

@@ -13,7 +13,7 @@ import type { PrefixColumns } from "../../runtime/lpm/columns.ts";
 import { columnsOf } from "../../runtime/lpm/columns.ts";
 import type { LpmEntry } from "../../runtime/lpm/lpm.ts";
 import { bitsOf, type Family, type Ip, network, writeIpv6 } from "../../runtime/net/ip.ts";
-import { Random, Weighted, zipf } from "./random.ts";
+import { Random, Weighted, zipf } from "../../src/bench/random.ts";
 
 /** Prefixes of each length in the full tables. */
 const LENGTHS: Readonly<Record<Family, Readonly<Record<number, number>>>> = {

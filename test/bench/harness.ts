@@ -1,7 +1,7 @@
 /**
  * How a time is taken. Variants run in turn, round after round, so that a slow spell of the machine hits all of them
- * and ratios stay true; each is warmed up before, giving the engine time to compile; what is reported is the median
- * round, the fastest and the slowest. A variant whose answers differ from the reference is never timed.
+ * and ratios stay true; each is warmed up before, giving the engine time to compile, and runs once untimed before each sample,
+ * as the caches are full of whoever ran before it; what is reported is the median round, the fastest and the slowest. A variant whose answers differ from the reference is never timed.
  */
 import { cpus } from "node:os";
 import { performance } from "node:perf_hooks";
@@ -25,6 +25,8 @@ export interface Measurement {
   readonly millionPerSecond: number;
   /** Times as fast as the baseline, at the medians. */
   readonly ratio: number;
+  /** The share that did not arrive, where something can be lost; the median. */
+  readonly loss?: number;
 }
 
 /** Whoever can say how long it took: a variant after its warm-up, or another process. */
@@ -94,6 +96,7 @@ async function warmUp(variant: Variant): Promise<number> {
 }
 
 function timeNs(variant: Variant, repeats: number): number {
+  variant.run();
   const start = performance.now();
   for (let i = 0; i < repeats; i++) variant.run();
   return ((performance.now() - start) * 1e6) / (repeats * variant.operations);

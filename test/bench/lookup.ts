@@ -17,7 +17,7 @@ import { type Contestant, LookupRig } from "./rig.ts";
 import { type Table, tablesOf } from "./tables.ts";
 
 /** Addresses a run: enough that a stream does not fit the first caches, except where the table does anyway. */
-export const ADDRESSES = { quick: 2 ** 12, small: 2 ** 16, 6: 2 ** 18, 4: 2 ** 20 };
+export const ADDRESSES = { quick: 2 ** 12, small: 2 ** 16, 6: 2 ** 21, 4: 2 ** 22 };
 
 export const lookup = (options: BenchOptions): Promise<Report> =>
   report("lookup", tablesOf(4, options.quick ? [16, 256] : [16, 256, 65536], options), structures, options);
@@ -91,6 +91,7 @@ function structures(columns: PrefixColumns): Field {
     contestants.push({ name: "linear, JavaScript", image: row, code: "javascript" });
   }
   if (columns.family === 4) {
+    contestants.push({ name: `${name} SIMD`, image: blocks, code: "simd" });
     const image = buildDir24(columns);
     contestants.push({ name: "dir24 x8", image, code: wasm(8) });
     contestants.push({ name: "dir24, JavaScript", image, code: "javascript" });

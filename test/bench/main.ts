@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME`: the one door to all benchmarks. */
 import { parseArgs } from "node:util";
 import { compile } from "./compile.ts";
+import { forward } from "./forward.ts";
 import { STREAMS, type Stream } from "./generate.ts";
 import { WrongAnswer } from "./harness.ts";
 import { lookup, lookup6, small, strides } from "./lookup.ts";
@@ -10,6 +11,7 @@ import { PlotError, plot } from "./plot.ts";
 import { type BenchOptions, type Report, toJson, toText } from "./report.ts";
 import { RoutesError } from "./routes.ts";
 import { rules } from "./rules.ts";
+import { threads } from "./threads.ts";
 import { updates } from "./updates.ts";
 import { vrfs } from "./vrfs.ts";
 
@@ -25,7 +27,12 @@ const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptio
     what: "text to a loaded dataplane: the seed, 4,000 VRFs with 400,000 routes; stages, memory",
     run: compile,
   },
+  threads: { what: "the same by 1 and by 2 workers over one memory, and by 2 that share nothing", run: threads },
   updates: { what: "route changes on a loaded module, and packets while 100,000 a second arrive", run: updates },
+  forward: {
+    what: "real packets between network namespaces: the kernel, the forwarder in C, vrfc up; needs root and cc",
+    run: forward,
+  },
   peers: { what: "look-ups of both families beside DPDK's, in turn; needs gcc, pkg-config, libdpdk-dev", run: peers },
 };
 

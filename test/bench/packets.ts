@@ -6,12 +6,15 @@
  * frame came in, so only its TTL runs down. Every LIVES runs all frames are put back as they were; that is within the time.
  *
  *   hot     4,096 slots of 128 bytes          cold     65,536 slots of 2 KiB: none is in a cache when its turn comes
+ *
+ * By the short way, by the long one, and by the long one with a chain at forward that counts: compiled in, or attached.
  */
 import { checkText } from "../../dsl/check-text.ts";
 import type { Model } from "../../dsl/model.ts";
 import type { PacketBatch } from "../../runtime/batch.ts";
 import { type Dataplane, load } from "../../runtime/dataplane.ts";
 import type { Engine } from "../../runtime/engine.ts";
+import { loadProgram } from "../../runtime/links/manifest.ts";
 import type { PrefixColumns } from "../../runtime/lpm/columns.ts";
 import { EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
 import { formatIp, parseIp } from "../../runtime/net/ip.ts";
@@ -19,16 +22,19 @@ import { ipv4Packet } from "../../runtime/net/ipv4.ts";
 import { formatMac } from "../../runtime/net/mac.ts";
 import { Entry, Verdict } from "../../runtime/verdict.ts";
 import { type BackEndOptions, compileModel } from "../../src/compile.ts";
+import { compileProgram } from "../../src/program.ts";
 import { referenceEngine } from "../../src/reference/engine.ts";
+import { translationObstacle } from "../embed/translated.ts";
 import { generateAddresses, generateTable, prefixAt } from "./generate.ts";
-import { measure, type Variant, WrongAnswer } from "./harness.ts";
+import { type Racer, race, racerOf, type Variant, WrongAnswer } from "./harness.ts";
 import type { BenchOptions, Group, Report } from "./report.ts";
+import { Translated } from "./translated.ts";
 
-const VRFS = 4;
+export const VRFS = 4;
 const NEXT_HOPS = 16;
 export const BATCH = 256;
 /** Runs until frames are put back; they start with a TTL of 255. */
-const LIVES = 250;
+export const LIVES = 250;
 /** 64 bytes with the frame check sequence. */
 export const PAYLOAD = 60 - 14 - 20;
 /** Packets of a batch that the reference judges too. */
@@ -39,37 +45,55 @@ const PLACES = [
   { name: "cold", slots: 65536, slotSize: 2048 },
 ] as const;
 
-const VARIANTS: readonly { name: string; options: BackEndOptions }[] = [
+const COUNTS = "chain counts { type filter hook forward priority 0; counter }";
+
+const VARIANTS: readonly { name: string; options: BackEndOptions; chain?: "compiled in" | "attached" }[] = [
   { name: "wasm", options: {} },
   { name: "wasm, the long way", options: { fast: false } },
+  { name: "wasm, a chain compiled in", options: {}, chain: "compiled in" },
+  { name: "wasm, a chain attached", options: {}, chain: "attached" },
 ];
 
 export async function packets(options: BenchOptions): Promise<Report> {
   const groups: Group[] = [];
+  const noC = translationObstacle();
   for (const routes of options.quick ? [16] : [16, 4096]) {
     const tables = Array.from({ length: VRFS }, (_, vrf) => tableOf(routes, options.seed + vrf));
     const model = modelOf(tables);
     const dataplanes: { name: string; dataplane: Dataplane }[] = [];
-    for (const { name, options: backEnd } of VARIANTS) {
+    const counting = modelOf(tables, COUNTS);
+    let translated: Translated | null = null;
+    for (const { name, options: backEnd, chain } of VARIANTS) {
       options.progress(`${routes} routes: compiling ${name}`);
-      dataplanes.push({ name, dataplane: await load((await compileModel(model, backEnd)).artifact) });
+      const compiled = await compileModel(chain === "compiled in" ? counting : model, backEnd);
+      const dataplane = await load(compiled.artifact);
+      if (chain === "attached")
+        dataplane.attach("forward", await loadProgram((await compileProgram(counting, "counts")).artifact));
+      dataplanes.push({ name, dataplane });
+      if (noC === null) translated ??= new Translated(model, compiled.artifact);
     }
     for (const { name: place, slots, slotSize } of options.quick ? PLACES.slice(0, 1) : PLACES)
       for (const stream of options.streams.filter((each) => each !== "uniform")) {
         options.progress(`${routes} routes, ${place}, ${stream}`);
         const frames = framesOf(tables, stream, slots, options.seed);
         const variants = dataplanes.map(({ name, dataplane }) => variant(name, dataplane, model, frames, slotSize));
-        const results = await measure(variants, { rounds: options.rounds, baseline: "wasm, the long way" });
+        const racers: Racer[] = [];
+        for (const each of variants) racers.push(await racerOf(each));
+        const run = { frames, batch: BATCH, slotSize, lives: LIVES };
+        if (translated !== null) racers.push(await translated.racer(run, dataplanes[0].dataplane.net(0)));
+        const results = await race(racers, { rounds: options.rounds, baseline: "wasm, the long way" });
         const table = `${VRFS} VRFs of ${routes} routes, ${place}`;
         groups.push({ table, family: 4, prefixes: VRFS * routes, stream, baseline: "wasm, the long way", results });
       }
+    await translated?.close();
   }
   const notes = ["uniform addresses: most have no route in a small table, and an ICMP error is no forwarding"];
+  if (noC !== null) notes.push(`C by wasm2c: ${noC}`);
   return { bench: "packets", unit: "64-byte frames forwarded, batches of 256", groups, notes };
 }
 
 /** Without what the devices' own subnets and the loopback are in. */
-function tableOf(prefixes: number, seed: number): PrefixColumns {
+export function tableOf(prefixes: number, seed: number): PrefixColumns {
   const drawn = generateTable({ family: 4, prefixes, nextHops: NEXT_HOPS, seed });
   const kept = [...drawn.lengths.keys()].filter((i) => ![10, 127].includes(drawn.words[i] >>> 24));
   const pick = <T extends Uint32Array | Uint8Array>(column: T) => column.filter((_, i) => kept.includes(i)) as T;
@@ -77,7 +101,7 @@ function tableOf(prefixes: number, seed: number): PrefixColumns {
 }
 
 /** In by `inV`, out by `outV` and one of its next hops. */
-function modelOf(tables: readonly PrefixColumns[]): Model {
+export function modelOf(tables: readonly PrefixColumns[], chains = ""): Model {
   const vrfs = tables.map((table, v) => {
     const routes = Array.from(table.values, (hop, i) => {
       const { address, length } = prefixAt(table, i);
@@ -90,7 +114,7 @@ function modelOf(tables: readonly PrefixColumns[]): Model {
         route unreachable default metric 4278198272 }
       ${Array.from({ length: NEXT_HOPS }, (_, hop) => `neighbour 10.${v}.1.${2 + hop} dev out${v} lladdr ${formatMac(inMac(v))}`).join("\n")}`;
   });
-  const { model, diagnostics } = checkText(`sysctl net.ipv4.ip_forward = 1\n${vrfs.join("\n")}`);
+  const { model, diagnostics } = checkText(`sysctl net.ipv4.ip_forward = 1\n${vrfs.join("\n")}\n${chains}`);
   if (model === null) throw new Error(diagnostics.map(({ message }) => message).join("\n"));
   return model;
 }
@@ -101,7 +125,7 @@ export interface Frame {
   readonly bytes: Uint8Array;
 }
 
-function framesOf(
+export function framesOf(
   tables: readonly PrefixColumns[],
   stream: "in-prefix" | "zipf" | "uniform",
   count: number,
@@ -151,13 +175,13 @@ export function variant(
   return { name, operations: frames.length, run };
 }
 
-function put(batch: PacketBatch, frames: readonly Frame[]): void {
+export function put(batch: PacketBatch, frames: readonly Frame[]): void {
   batch.count = 0;
   for (const { device, bytes } of frames) batch.put(bytes, { entry: Entry.RECEIVE, device });
 }
 
 /** Every packet is forwarded, the first ones as the reference forwards them. @throws WrongAnswer */
-function check(name: string, engine: Engine, reference: Engine, batch: PacketBatch, deep: boolean): void {
+export function check(name: string, engine: Engine, reference: Engine, batch: PacketBatch, deep: boolean): void {
   const twin = reference.createBatch(VERIFIED, batch.slotSize);
   if (deep)
     for (let i = 0; i < VERIFIED; i++)

@@ -17,7 +17,6 @@ import { type PrefixColumns, wordsOf } from "../../runtime/lpm/columns.ts";
 import { buildDir24 } from "../../runtime/lpm/dir24.ts";
 import { type Racer, race, racerOf, WrongAnswer } from "./harness.ts";
 import { ADDRESSES, stridesOf } from "./lookup.ts";
-import { referenceAnswers } from "./reference.ts";
 import type { BenchOptions, Group, Report } from "./report.ts";
 import { type Contestant, LookupRig } from "./rig.ts";
 import { type Table, tablesOf } from "./tables.ts";
@@ -74,7 +73,7 @@ async function compare(
       options.progress(`${name}, ${stream}`);
       const racers: Racer[] = [];
       for (const variant of rig.variants(stream, options.seed)) racers.push(await racerOf(variant));
-      const expected = checksum(referenceAnswers(columns, rig.addresses));
+      const expected = checksum(rig.answers);
       const theirs = (await peer?.racers(rig.addresses, expected)) ?? [];
       const baseline = theirs.length > 0 ? theirs.map((racer) => racer.name) : [racers[0].name];
       const results = await race([...racers, ...theirs], { rounds: options.rounds, baseline });
@@ -90,12 +89,17 @@ async function compare(
 function ours(columns: PrefixColumns): Contestant[] {
   const blocks = buildBlocks(columns);
   const dir24 = columns.family === 4 ? buildDir24(columns) : null;
-  return [8, 16].flatMap((lanes): Contestant[] => {
+  const portable = [8, 16].flatMap((lanes): Contestant[] => {
     const code = { lanes, specialised: true };
     const all: Contestant[] = [{ name: `vrfc blocks ${stridesOf(blocks)} x${lanes}`, image: blocks, code }];
     if (dir24 !== null) all.push({ name: `vrfc dir24 x${lanes}`, image: dir24, code });
     return all;
   });
+  const simd = columns.family === 4;
+  return [
+    ...portable,
+    ...(simd ? [{ name: `vrfc blocks ${stridesOf(blocks)} SIMD`, image: blocks, code: "simd" as const }] : []),
+  ];
 }
 
 /** As the peers compute it: the sum of value * (index + 1) modulo 2^32. */

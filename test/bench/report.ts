@@ -70,22 +70,17 @@ export function toText(report: Report, { rounds, seed }: BenchOptions): string {
 
 function groupText({ table, stream, baseline, results, unit = "ns" }: Group): string {
   const time = (ns: number): string => (unit === "ms" ? (ns / 1e6).toFixed(0) : ns.toFixed(2));
-  const rows = results.map(({ variant, ns, millionPerSecond, ratio, bytes }) => [
+  const rows = results.map(({ variant, ns, millionPerSecond, ratio, bytes, loss }) => [
     `  ${variant}`,
     unit === "ms" ? "" : millionPerSecond.toFixed(millionPerSecond < 10 ? 2 : 0),
     time(ns.median),
     `[${time(ns.min)}-${time(ns.max)}]`,
     ratio.toFixed(2),
-    bytes === null ? "" : size(bytes),
+    loss === undefined ? (bytes === null ? "" : size(bytes)) : `${(loss * 100).toFixed(2)} %`,
   ]);
-  const title = [
-    stream === "" ? table : `${table}, ${stream} addresses`,
-    unit === "ms" ? "" : "M/s",
-    unit,
-    "",
-    "ratio",
-    "bytes",
-  ];
+  const last = results.some(({ loss }) => loss !== undefined) ? "lost" : "bytes";
+  const what = stream === "" ? table : `${table}, ${stream} addresses`;
+  const title = [what, unit === "ms" ? "" : "M/s", unit, "", "ratio", last];
   const widths = title.map((cell, c) => Math.max(cell.length, ...rows.map((row) => row[c].length)));
   const line = (row: readonly string[]) =>
     row.map((cell, c) => (c === 0 ? cell.padEnd(widths[c]) : cell.padStart(widths[c]))).join("  ");

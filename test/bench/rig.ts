@@ -5,7 +5,7 @@
  */
 import type { PrefixColumns } from "../../runtime/lpm/columns.ts";
 import type { LpmImage } from "../../runtime/lpm/lpm.ts";
-import { lpmBatchProc, shapeOf } from "../../src/lpm/emit.ts";
+import { lpmBatchProc, lpmSimdBatchProc, shapeOf } from "../../src/lpm/emit.ts";
 import type { Proc } from "../../src/plan/ir.ts";
 import { emitModule } from "../../src/wasm/emit.ts";
 import { generateAddresses, type Stream } from "./generate.ts";
@@ -16,8 +16,8 @@ import { twinOf } from "./twins.ts";
 export interface Contestant {
   readonly name: string;
   readonly image: LpmImage;
-  /** Look-ups interleaved in wasm, or the JavaScript twin. */
-  readonly code: { readonly lanes: number; readonly specialised: boolean } | "javascript";
+  /** Look-ups interleaved in portable wasm, wasm with SIMD, or the JavaScript twin. */
+  readonly code: { readonly lanes: number; readonly specialised: boolean } | "simd" | "javascript";
 }
 
 /** Look-ups a call: a usual batch of packets. A call costs about 5 ns. */
@@ -45,6 +45,7 @@ export class LookupRig {
   readonly #memory: WebAssembly.Memory;
   readonly #procs: WebAssembly.Exports;
   readonly #resultBytes: 1 | 2 | 4;
+  #answers: Uint32Array = new Uint32Array(0);
 
   /** @param count addresses of a run, a multiple of BATCH */
   static async of(table: PrefixColumns, contestants: readonly Contestant[], count: number): Promise<LookupRig> {
@@ -70,6 +71,7 @@ export class LookupRig {
       maximumPages: pages,
       traceRegion: { cursor: 0, end: 4, lost: 8 },
       level: 2,
+      simd: contestants.some(({ code }) => code === "simd"),
     });
     const { instance } = await WebAssembly.instantiate(wasm as Uint8Array<ArrayBuffer>);
     return new LookupRig(table, contestants, { bases, addresses, out, count }, instance.exports);
@@ -98,10 +100,16 @@ export class LookupRig {
     const addresses = generateAddresses(this.#table, stream, this.#count, seed);
     new Uint8Array(this.#memory.buffer).set(addresses, this.#addresses);
     const expected = referenceAnswers(this.#table, addresses);
+    this.#answers = expected;
     return this.#contestants.flatMap((contestant) => {
       const variant = this.#variant(contestant, expected);
       return variant === null ? [] : [variant];
     });
+  }
+
+  /** What every look-up of the last stream must answer. */
+  get answers(): Uint32Array {
+    return this.#answers;
   }
 
   /** The addresses of the last stream, as batches take them. */
@@ -152,5 +160,6 @@ export class LookupRig {
 
 function procOf({ image, code }: Contestant, resultBytes: 1 | 2 | 4): Proc | null {
   if (code === "javascript") return null;
+  if (code === "simd") return lpmSimdBatchProc(shapeOf(image)!, resultBytes);
   return lpmBatchProc(image.kind, image.family, code.lanes, code.specialised ? shapeOf(image) : null, resultBytes);
 }

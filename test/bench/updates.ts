@@ -23,10 +23,10 @@ import { ipv4Packet } from "../../runtime/net/ipv4.ts";
 import { formatMac } from "../../runtime/net/mac.ts";
 import type { RouteUpdates } from "../../runtime/routes/routes.ts";
 import { Entry, Verdict } from "../../runtime/verdict.ts";
+import { Random } from "../../src/bench/random.ts";
 import { compileModel } from "../../src/compile.ts";
 import { generateAddresses } from "./generate.ts";
 import { measure, type Variant, WrongAnswer } from "./harness.ts";
-import { Random } from "./random.ts";
 import { referenceAnswers } from "./reference.ts";
 import type { BenchOptions, Group, Report } from "./report.ts";
 import { RoutesError } from "./routes.ts";
@@ -187,8 +187,10 @@ class Rig {
     const offsets = Array.from({ length: count }, (_, i) => first + i * TABLE_BYTES);
     const table = offsets.find((offset) => plane.word(offset + TABLE.id) === TABLE_ID)!;
     const kind = (Object.keys(LpmKind) as LpmKind[]).find((k) => LpmKind[k] === plane.word(table + TABLE.kind))!;
-    const bytes = plane.bytes.subarray(plane.word(table + TABLE.image));
-    const entry = LPM_STRUCTURES[kind].lookup({ kind, family: 4, bytes, prefixes: 0 }, ip);
+    const entry = LPM_STRUCTURES[kind].lookup(
+      { kind, family: 4, bytes: plane.bytes.subarray(plane.word(table + TABLE.image)), prefixes: 0 },
+      ip,
+    );
     if (entry === 0) return 0;
     const hop = plane.word(entry + FIB_ENTRY_BYTES + FIB_ALIAS.nextHops);
     return hop === 0 ? 0 : readIpv4(plane.bytes, hop + NEXT_HOP.gateway) - FIRST_GATEWAY;

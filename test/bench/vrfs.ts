@@ -8,10 +8,10 @@ import { EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
 import { formatIp } from "../../runtime/net/ip.ts";
 import { ipv4Packet } from "../../runtime/net/ipv4.ts";
 import { formatMac } from "../../runtime/net/mac.ts";
+import { Random } from "../../src/bench/random.ts";
 import { compileModel } from "../../src/compile.ts";
 import { measure, type Variant } from "./harness.ts";
 import { BATCH, type Frame, PAYLOAD, variant } from "./packets.ts";
-import { Random } from "./random.ts";
 import type { BenchOptions, Group, Report } from "./report.ts";
 
 const COUNTS = [1, 16, 256, 4000];

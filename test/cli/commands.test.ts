@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { load } from "../../runtime/dataplane.ts";
+import { loadProgram } from "../../runtime/links/manifest.ts";
 import { main } from "../../src/cli/cli.ts";
 
 const SEED = "examples/seed.vrf";
@@ -65,6 +66,7 @@ describe("wrong use exits with 2 and says what is right", () => {
     [["dump", SEED], "dump needs --stage"],
     [["dump", SEED, "--stage", "ssa"], "--stage ssa: expected one of ast, model, fib, plan, layout, wat"],
     [["compile", SEED, "-O", "3"], "--optimize 3: expected one of 0, 1, 2"],
+    [["compile", SEED, "--program", "nobody"], "--program: no program and no base chain nobody in this text"],
     [["compile", SEED, "-o", "no/where/at/all.wasm"], "cannot write no/where/at/all.wasm"],
     [["explain", SEED, "in vethr9 10.0.0.7 > 10.0.1.7"], "no device `vethr9`; there are lo, vrf, vethr1, vethr2"],
     [
@@ -203,6 +205,19 @@ describe("compile and dump", () => {
     expect(WebAssembly.Module.imports(new WebAssembly.Module(wasm))).toEqual([]);
     const dataplane = await load(wasm);
     expect(dataplane.net("host").name).toContain("wasm");
+  });
+  test("a program alone, which the module of the same networks takes", { timeout: 120_000 }, async () => {
+    const networks = readFileSync(SEED, "utf8").replace(/^test "[\s\S]*/m, "");
+    const [main, alone] = [join(folder, "main.wasm"), join(folder, "alone.wasm")];
+    const chain = "namespace host { chain late { type filter hook forward priority 7; counter drop } }\n";
+    await vrfc("compile", file("networks.vrf", networks), "-o", main, "-O", "0");
+    const both = file("both.vrf", `${networks}\n${chain}`);
+    const { status, out, err } = await vrfc("compile", both, "--program", "late", "-o", alone, "-O", "0", "--json");
+    expect({ status, err }).toEqual({ status: 0, err: "" });
+    expect(JSON.parse(out).manifest).toMatchObject({ name: "late", hook: "forward", families: [4, 6], priority: 7 });
+    const dataplane = await load(readFileSync(main));
+    const link = dataplane.attach("forward", await loadProgram(readFileSync(alone)));
+    expect(dataplane.links("host").list()).toEqual([link]);
   });
   test("a policy with errors compiles to nothing", async () => {
     const path = join(folder, "none.wasm");

@@ -7,8 +7,8 @@ import { describe, expect, test } from "vitest";
 import { checkText } from "../../dsl/check-text.ts";
 import type { Model, Net } from "../../dsl/model.ts";
 import { IMAGE } from "../../runtime/abi.ts";
-import { BATCH_HEADER_BYTES, batchBytes, PacketBatch } from "../../runtime/batch.ts";
-import { imageOffset, ruleId } from "../../runtime/brand.ts";
+import { BATCH_HEADER_BYTES, batchBytes, COLUMN, PacketBatch } from "../../runtime/batch.ts";
+import { imageOffset, routeId, ruleId } from "../../runtime/brand.ts";
 import { checksum } from "../../runtime/net/checksum.ts";
 import { EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
 import { ipv4Packet } from "../../runtime/net/ipv4.ts";
@@ -42,8 +42,12 @@ function shortWay(model: Model) {
     const batch = new PacketBatch(() => memory.buffer, imageOffset(base), 1, SLOT_SIZE);
     batch.put(bytes, { device, entry: Entry.RECEIVE });
     const before = memory.slice();
-    const taken = program.call("fast_forward.0", [base + BATCH_HEADER_BYTES, 4]) === 1;
-    const untouched = Buffer.compare(memory.subarray(IMAGE.any), before.subarray(IMAGE.any)) === 0;
+    const taken = program.call("fast_forward.0", [base + BATCH_HEADER_BYTES, 4, 1]) === 1;
+    // What the result columns held is not asked of a packet that the long way judges: it begins with clearing them.
+    const [first, behind] = [base + BATCH_HEADER_BYTES + 4 * COLUMN("verdict"), batch.slot(0)];
+    const same = (from: number, to: number) =>
+      Buffer.compare(memory.subarray(from, to), before.subarray(from, to)) === 0;
+    const untouched = same(IMAGE.any, first) && same(behind, memory.length);
     return { taken, untouched, verdict: batch.column("verdict")[0] };
   };
 }
@@ -54,6 +58,15 @@ const ready = (net: Net): Net => ({
   devices: net.devices.map((device) => ({ ...device, up: true, conf: { ...device.conf, forwarding4: true } })),
   rules: kernelsRules(net),
   neighbours: everyNeighbour(net),
+});
+/** Without routes that make it look up each source (src/source-filter.ts). */
+const withSourceFilter = (net: Net): Net => ({
+  ...net,
+  routes: net.routes
+    .filter(
+      ({ type, prefix }) => prefix.length === 32 || !["local", "broadcast", "anycast", "multicast"].includes(type),
+    )
+    .map((route, id) => ({ ...route, id: routeId(id) })),
 });
 const everyNeighbour = ({ devices }: Net): Net["neighbours"] =>
   devices.flatMap(({ ifindex }) =>
@@ -79,7 +92,7 @@ const anyDrawn = fc.oneof(anyGoodFrame, anyPacket);
 
 const models = fc
   .sample(anyModel(), { seed: 77, numRuns: 16 })
-  .map((model) => ({ ...model, nets: model.nets.map(ready) }))
+  .map((model, i) => ({ ...model, nets: model.nets.map(ready).map(i % 2 === 0 ? withSourceFilter : (net) => net) }))
   .filter((model) => shortWay(model) !== null);
 
 describe("drawn networks with the kernel's rules alone", () => {
@@ -90,7 +103,7 @@ describe("drawn networks with the kernel's rules alone", () => {
   test.each(models.map((model, i) => [i, model] as const))("%i: as the reference", (_, model) => {
     const engines = [referenceEngine(model.nets[0], model.kernel), planEngines(model, { level: 0 }, 1 << 23)[0]];
     fc.assert(
-      fc.property(fc.array(anyDrawn, { minLength: 1, maxLength: 12, size: "max" }), (drawn) =>
+      fc.property(fc.array(anyDrawn, { minLength: 1, maxLength: 150, size: "max" }), (drawn) =>
         expectAgreement(engines, drawn),
       ),
       { numRuns: RUNS },

@@ -54,8 +54,8 @@ test("every offset in a record leads to a record of its kind", () => {
 test("as text", () => {
   const [model] = fc.sample(anyModel(), { seed: 1, numRuns: 1 });
   const lines = printLayout(layout(model, buildFib(model))).split("\n");
-  expect(lines[0]).toBe("0x00000000       64  image header");
-  expect(lines[1]).toBe("0x00000040       64  net records");
+  expect(lines[0]).toBe("0x00000000       80  image header");
+  expect(lines[1]).toBe("0x00000050      128  net records");
   expect(lines.at(-2)).toMatch(/^0x[0-9a-f]{8} {11}heap$/);
 });
 

@@ -10,9 +10,9 @@ import type { Engine } from "../../runtime/engine.ts";
 import { ipv4Packet } from "../../runtime/net/ipv4.ts";
 import { writeU16 } from "../../runtime/net/wire.ts";
 import { Entry, Verdict } from "../../runtime/verdict.ts";
+import { Random } from "../../src/bench/random.ts";
 import { compileModel } from "../../src/compile.ts";
 import { referenceEngine } from "../../src/reference/engine.ts";
-import { Random } from "../bench/random.ts";
 
 const WEIGHTS = [1, 2, 5] as const;
 const FLOWS = 100_000;

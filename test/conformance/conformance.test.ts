@@ -7,7 +7,8 @@ import { generate } from "./generate.ts";
 import { ownRecordings } from "./recordings.ts";
 import { conformance, tableText } from "./table.ts";
 
-const { reference, "compiled-O0": compiled } = ENGINES;
+const { reference, "compiled-O0": compiled, c } = ENGINES;
+const noC = c.obstacle?.() ?? null;
 
 test(
   "random networks of our own, as a kernel answered about them: its pace, its rate limits, its refusals",
@@ -20,6 +21,20 @@ test(
       ["reference", "compiled"].flatMap((engine) => kinds.map((kind) => [engine, kind])),
     );
     expect(rows.every(({ total }) => total > 50)).toBe(true);
+  },
+  COMPILE_TIMEOUT,
+);
+
+test.skipIf(noC !== null)(
+  `frames, judged by the module translated to C${noC === null ? "" : ` (${noC})`}`,
+  async () => {
+    const scenarios = readScenarios("fresh.json.gz").filter(({ frames }) => frames !== undefined);
+    const { rows, differences } = await conformance({ name: "fresh", scenarios }, { c });
+    expect(differences).toEqual([]);
+    expect(rows.map(({ kind, total, unsupported }) => [kind, total > 50, unsupported])).toEqual([
+      ["frames", true, 0],
+      ["hooks of frames", true, 0],
+    ]);
   },
   COMPILE_TIMEOUT,
 );

@@ -1,5 +1,5 @@
-/** Drawing from a seeded source (test/bench/random.ts), in the words that generators need. */
-import type { Random } from "../bench/random.ts";
+/** Drawing from a seeded source (src/bench/random.ts), in the words that generators need. */
+import type { Random } from "../../src/bench/random.ts";
 
 export const pick = <T>(random: Random, list: readonly T[]): T => list[random.below(list.length)];
 

@@ -7,8 +7,8 @@
 import { checksum } from "../../runtime/net/checksum.ts";
 import { type Ip, writeIpv4, writeIpv6 } from "../../runtime/net/ip.ts";
 import { writeU16 } from "../../runtime/net/wire.ts";
+import type { Random } from "../../src/bench/random.ts";
 import type { Frame } from "../../src/scenario.ts";
-import type { Random } from "../bench/random.ts";
 import { between, bytes, pick } from "./draw.ts";
 import type { DrawnDevice, DrawnNetwork } from "./network.ts";
 

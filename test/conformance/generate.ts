@@ -1,6 +1,7 @@
 /** Fresh scenarios from a seed: networks with look-ups, networks of wires with frames, and such networks with rule sets. */
+
+import { Random } from "../../src/bench/random.ts";
 import type { Scenario } from "../../src/scenario.ts";
-import { Random } from "../bench/random.ts";
 import { drawFrame, type FrameKinds } from "./frames.ts";
 import { type DrawnNetwork, drawNetwork, ROUTER } from "./network.ts";
 import { drawQuery } from "./queries.ts";

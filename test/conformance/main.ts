@@ -18,6 +18,7 @@ Replays the recordings under test/ and the files named, on every engine, and pri
 
   --only          not those under test/
   --engine NAME   ${Object.keys(ENGINES).join(", ")}; may be repeated (default: reference, compiled-O0)
+                  c: the module translated by wasm2c; slow, needs wabt and a C compiler
   --least N       percent that every row must reach (default 99.5), but for the known differences
                   of test/conformance/known.ts; else the status is 1
   --verbose N     differences to print (default 0)
@@ -112,6 +113,10 @@ async function main(args: string[]): Promise<number> {
   }
   const unknown = values.engine.find((name) => !(name in ENGINES));
   if (unknown !== undefined) throw new UsageError(`--engine ${unknown}: one of ${Object.keys(ENGINES).join(", ")}`);
+  for (const name of values.engine) {
+    const obstacle = ENGINES[name].obstacle?.() ?? null;
+    if (obstacle !== null) throw new UsageError(`--engine ${name}: ${obstacle}`);
+  }
   const engines = Object.fromEntries(values.engine.map((name) => [name, ENGINES[name]]));
   const least = percent(values.least);
   const files = positionals.map(read);

@@ -8,7 +8,7 @@
  * the recorded network.
  */
 import { formatIp, type Ip, inPrefix, network, type Prefix, parseIp } from "../../runtime/net/ip.ts";
-import type { Random } from "../bench/random.ts";
+import type { Random } from "../../src/bench/random.ts";
 import { between, pick, some } from "./draw.ts";
 
 export interface DrawnDevice {

@@ -1,7 +1,7 @@
 /** Random look-ups in a drawn network: of its own addresses, its neighbours, what routes lead to, and odd ones. */
 import { formatIp, type Ip } from "../../runtime/net/ip.ts";
+import type { Random } from "../../src/bench/random.ts";
 import type { Query } from "../../src/scenario.ts";
-import type { Random } from "../bench/random.ts";
 import { between, pick } from "./draw.ts";
 import type { DrawnNetwork } from "./network.ts";
 

@@ -4,7 +4,7 @@
  */
 import type { Ip } from "../../runtime/net/ip.ts";
 import { formatIp } from "../../runtime/net/ip.ts";
-import type { Random } from "../bench/random.ts";
+import type { Random } from "../../src/bench/random.ts";
 import { between, pick } from "./draw.ts";
 import type { DrawnNetwork } from "./network.ts";
 

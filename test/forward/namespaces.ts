@@ -10,6 +10,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { release } from "node:os";
 import { join } from "node:path";
+import { threadId } from "node:worker_threads";
 
 export const MAIN = "dist/src/cli/main.js";
 
@@ -26,7 +27,7 @@ export function obstacle(): string | null {
   }
   if (!existsSync(MAIN) || newest("src/forward") > newest("dist/src/forward"))
     return "dist is older than the sources: npm run build";
-  const probe = `vrfc-probe-${process.pid}`;
+  const probe = `vrfc-probe-${process.pid}-${threadId}`;
   if (spawnSync("ip", ["netns", "add", probe]).status !== 0) return "no network namespaces here";
   spawnSync("ip", ["netns", "del", probe]);
   return null;
@@ -38,7 +39,9 @@ const newest = (folder: string): number =>
 export type Place = "left" | "router" | "right";
 
 export class Namespaces {
-  readonly #id = `vrfc${process.pid}`;
+  static #count = 0;
+  /** Tests of other files run at the same time, in threads of this process. */
+  readonly #id = `vrfc${process.pid}-${threadId}-${Namespaces.#count++}`;
 
   name(place: Place): string {
     return `${this.#id}-${place}`;
@@ -56,6 +59,22 @@ export class Namespaces {
       timeout: 20_000,
     });
     return { status, out: `${stdout}${stderr}` };
+  }
+
+  ping(place: Place, ...args: string[]): string {
+    return this.run(place, "ping", "-c1", "-W3", ...args).out;
+  }
+
+  /** The same without waiting for it here, so that what else this process does goes on. */
+  async during(place: Place, command: string, ...args: string[]): Promise<string> {
+    const child = this.spawn(place, command, ...args);
+    let out = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream?.setEncoding("utf8").on("data", (text) => {
+        out += text;
+      });
+    await new Promise((resolve) => child.once("close", resolve));
+    return out;
   }
 
   spawn(place: Place, command: string, ...args: string[]): ChildProcess {
@@ -84,38 +103,5 @@ export class Namespaces {
 
   close(): void {
     for (const place of ["left", "router", "right"] as const) spawnSync("ip", ["netns", "del", this.name(place)]);
-  }
-}
-
-/** `vrfc up` in the router's namespace. */
-export class Up {
-  out = "";
-  readonly control: string;
-  readonly #process: ChildProcess;
-  readonly ended: Promise<number | null>;
-
-  constructor(namespaces: Namespaces, file: string, control: string) {
-    this.control = control;
-    this.#process = namespaces.spawn("router", process.execPath, MAIN, "up", file, "-O", "0", "--control", control);
-    for (const stream of [this.#process.stdout, this.#process.stderr])
-      stream?.setEncoding("utf8").on("data", (text) => {
-        this.out += text;
-      });
-    this.ended = new Promise((resolve) => this.#process.once("exit", (status) => resolve(status)));
-  }
-
-  /** `ip netns exec` has become the command itself. */
-  kill(signal: NodeJS.Signals): void {
-    this.#process.kill(signal);
-  }
-
-  /** Waits until it has said this, `times` times. */
-  async said(text: string, times = 1): Promise<void> {
-    const deadline = Date.now() + 30_000;
-    while (this.out.split(text).length <= times) {
-      if (Date.now() > deadline || this.#process.exitCode !== null)
-        throw new Error(`\`vrfc up\` has not said ${JSON.stringify(text)}, but\n${this.out}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
   }
 }

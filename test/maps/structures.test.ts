@@ -7,13 +7,13 @@ import { openMap } from "../../runtime/maps/open.ts";
 import type { MapMemory } from "../../runtime/maps/store.ts";
 import { ImageWriter } from "../../src/image-writer.ts";
 import { lpmProc } from "../../src/lpm/emit.ts";
-import { layoutNetfilter } from "../../src/netfilter/layout.ts";
+import { layoutFilterState, layoutSets } from "../../src/netfilter/layout.ts";
 import { describeMap } from "../../src/netfilter/maps.ts";
 import { proc } from "../../src/plan/build/context.ts";
 import { elementOf, elementValue, setProc } from "../../src/plan/build/netfilter/sets.ts";
 import { constantPieces, pieceTypes } from "../../src/plan/build/netfilter/wide.ts";
 import { interpret } from "../../src/plan/interpret.ts";
-import { call, eqz, expr, local, ret, set as setReg, when } from "../../src/plan/ir.ts";
+import { call, eqz, expr, i32, local, ret, set as setReg, when } from "../../src/plan/ir.ts";
 import { validatePlan } from "../../src/plan/validate.ts";
 import { openElements, stateOf } from "../../src/reference/netfilter/elements.ts";
 
@@ -70,7 +70,8 @@ function rigOf(more: Pick<SetDef, "key" | "interval" | "storage"> & Partial<SetD
   const netfilter = { ...EMPTY_NETFILTER, sets: [set] };
   const image = new ImageWriter();
   image.reserve("header", 64);
-  const [layout] = layoutNetfilter(image, "net", netfilter).sets;
+  const state = layoutFilterState(image, "net", netfilter);
+  const [layout] = layoutSets(image, "net", netfilter);
   const heap = new Heap(image.bytes());
   const params = set.key.flatMap(({ bits }, i) => pieceTypes(bits).map((type, k) => local(`key${i}_${k}`, type)));
   const place = local("place");
@@ -82,7 +83,7 @@ function rigOf(more: Pick<SetDef, "key" | "interval" | "storage"> & Partial<SetD
     ret(elementValue(layout, expr(place), 32)[0]),
   ]);
   const lpm = layout.kind === "lpm" ? [lpmProc("blocks", set.key[0].bits <= 32 ? 4 : 6)] : [];
-  const procs = [...(isArray ? [] : [setProc("set", layout)]), ...lpm, { ...value, exported: true }];
+  const procs = [...(isArray ? [] : [setProc("set", layout, i32(state.probe))]), ...lpm, { ...value, exported: true }];
   const plan = { procs, skb: [] };
   expect(validatePlan(plan)).toEqual([]);
   const run = interpret(plan, { memory: new Uint8Array(heap.buffer) });

@@ -5,12 +5,12 @@ import { EMPTY_NETFILTER, type Field, type SetDef, type SetElement, setId } from
 import { disjoint } from "../../runtime/maps/interval.ts";
 import { kindOfNamed, MOST_COMPARES, type SetKind } from "../../runtime/maps/structure.ts";
 import { ImageWriter } from "../../src/image-writer.ts";
-import { layoutNetfilter } from "../../src/netfilter/layout.ts";
+import { layoutFilterState, layoutSets } from "../../src/netfilter/layout.ts";
 import { proc } from "../../src/plan/build/context.ts";
 import { elementValue, setProc } from "../../src/plan/build/netfilter/sets.ts";
 import { constantPieces } from "../../src/plan/build/netfilter/wide.ts";
 import { interpret } from "../../src/plan/interpret.ts";
-import { call, eqz, expr, local, ret, set as set_, when } from "../../src/plan/ir.ts";
+import { call, eqz, expr, i32, local, ret, set as set_, when } from "../../src/plan/ir.ts";
 import { validatePlan } from "../../src/plan/validate.ts";
 
 const setOf = (key: readonly Field[], elements: readonly SetElement[], more: Partial<SetDef> = {}): SetDef => ({
@@ -73,10 +73,10 @@ const plain = (elements: readonly SetElement[], key: readonly bigint[]): number 
 function searcher(set: SetDef): { kind: SetKind; search: (key: readonly bigint[]) => unknown } {
   const image = new ImageWriter();
   image.reserve("header", 64);
-  const {
-    sets: [layout],
-  } = layoutNetfilter(image, "net", { ...EMPTY_NETFILTER, sets: [set] });
-  const found = setProc("set", layout);
+  const netfilter = { ...EMPTY_NETFILTER, sets: [set] };
+  const state = layoutFilterState(image, "net", netfilter);
+  const [layout] = layoutSets(image, "net", netfilter);
+  const found = setProc("set", layout, i32(state.probe));
   const place = local("place");
   const value = proc("value", { comment: "", params: found.params, result: "i32" }, [
     set_(place, call("set", found.params)),

@@ -28,6 +28,7 @@ import {
   trace,
   typeOf,
   unary,
+  vector,
   when,
 } from "../../src/plan/ir.ts";
 import { allSteps, expressions, operands } from "../../src/plan/visit.ts";
@@ -37,7 +38,14 @@ import { randomPlan, TRACE_REGION } from "./random.ts";
 
 /** Instructions of each function, as the text has them. `unreachable` stands where no path ends. */
 async function emitted(plan: Plan): Promise<Map<string, number>> {
-  const options = { segments: [], initialPages: 1, maximumPages: 1, traceRegion: TRACE_REGION, level: 0 } as const;
+  const options = {
+    segments: [],
+    initialPages: 1,
+    maximumPages: 1,
+    traceRegion: TRACE_REGION,
+    level: 0,
+    simd: true,
+  } as const;
   const text = (await emitModule([{ plan, suffix: "" }], options)).wat();
   const functions = text.split(/\n {1,2}\(func \$/).slice(1);
   return new Map(
@@ -79,6 +87,8 @@ const STEPS: Step[] = [
   put(l3, 0, 8, unary("extend", call("g", [a]))),
   store("image", 4, a, 4, a),
   store("image", 4, 64, 4, a),
+  store("image", 16, a, 4, vector("and", [vector("splat", [a]), vector("load", [a], { offset: 8 })])),
+  into(vector("word", [vector("load2", [a, vector("shr", [vector("splat", [7]), a])], { lane: 7 })], { lane: 2 })),
   guard(l3, 8, []),
   when(a, [set(a, 1)], [set(a, 2)]),
   repeat(5, "r", [set(a, 1)]),

@@ -26,9 +26,10 @@ import {
   tail,
   trace,
   unary,
+  vector,
   when,
 } from "../../src/plan/ir.ts";
-import { printExpr, printPlan } from "../../src/plan/print.ts";
+import { printExpr, printPlan, printSteps } from "../../src/plan/print.ts";
 import { inner, planOf, proc } from "./helpers.ts";
 
 const device = local("device");
@@ -97,6 +98,20 @@ it.each([
   [-65536, "0xffff0000"],
 ])("prints %i as %s", (value, text) => {
   expect(printExpr(and(device, value))).toBe(`device & ${text}`);
+});
+
+it("prints vectors", () => {
+  const v = local("v", "v128");
+  const steps = [
+    set(v, vector("load", [device], { offset: 16 })),
+    set(v, vector("load1", [vector("word", [v], { lane: 3 }), v], { offset: 8, lane: 15 })),
+    store("batch", 16, device, 0, vector("add", [v, vector("splat", [7])])),
+  ];
+  expect(printSteps(steps)).toEqual([
+    "set v:v128 = v128.load(device, offset 16)",
+    "set v:v128 = v128.load1(v128.word(v, lane 3), v, offset 8, lane 15)",
+    "store batch 16 [device] = v128.add(v, v128.splat(7))",
+  ]);
 });
 
 it("prints a large i64 by its bits", () => {

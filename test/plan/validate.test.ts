@@ -14,6 +14,7 @@ import {
   local,
   or,
   type Plan,
+  type Proc,
   packet,
   put,
   type Reg,
@@ -28,6 +29,7 @@ import {
   tail,
   trace,
   unary,
+  vector,
   when,
 } from "../../src/plan/ir.ts";
 import { VIOLATIONS, type ViolationKind, validatePlan, violationsOf } from "../../src/plan/validate.ts";
@@ -36,6 +38,8 @@ import { inner, planOf, proc } from "./helpers.ts";
 const a = local("a");
 const c = local("c");
 const wide = local("wide", "i64");
+const v = local("v", "v128");
+const mark = skbReg("mark", "v128");
 const l2 = skbReg("l2");
 const l3 = skbReg("l3");
 const skb = [l2, l3];
@@ -47,6 +51,11 @@ const read = (cursor: Reg, offset: number): Step => set(a, packet(cursor, offset
 /** Guarded: afterwards `bytes` of l3 are known. */
 const guarded = (bytes: number, cursor = l3): Step[] => [set(tail, a), set(cursor, c), guard(cursor, bytes, [ret(1)])];
 const bad = (e: unknown): Expr => e as Expr;
+/** What modules have in common. */
+const SHARED = { reads: [tail, l2, l3], sets: [l2] };
+/** A proc that another module calls, which has looked at 20 bytes. */
+const entryOf = (steps: readonly Step[], ...more: Proc[]): Plan =>
+  planOf(skb, proc("f", [], "i32", steps, { requires: [{ cursor: l3, bytes: 20 }], shared: SHARED }), ...more);
 
 const WRONG: [ViolationKind, string, Plan][] = [
   ["duplicate-proc", "same name", planOf([], proc("f", [], null, []), proc("f", [], null, []))],
@@ -66,6 +75,14 @@ const WRONG: [ViolationKind, string, Plan][] = [
   ["type-mismatch", "condition", body(when(wide, []))],
   ["type-mismatch", "store", body(store("image", 8, a, 0, a))],
   ["type-mismatch", "cursor", body(set(tail, 1), guard(wide, 1, [ret(0)]))],
+  ["type-mismatch", "vector operand", body(set(v, vector("splat", [wide])))],
+  ["type-mismatch", "vector operands", body(set(v, vector("add", [vector("splat", [a])])))],
+  ["type-mismatch", "operator of vectors", body(set(v, vector("splat", [a])), set(v, add(v, v)))],
+  ["type-mismatch", "store of a vector", body(store("image", 16, a, 0, a))],
+  ["type-mismatch", "vector in a trace", body(set(v, vector("splat", [a])), trace(1, [v]))],
+  ["register-type", "vector in flight", planOf([mark], proc("f", [a], null, [set(mark, vector("splat", [a]))]))],
+  ["offset-range", "lane", body(set(v, vector("splat", [a])), set(a, vector("word", [v], { lane: 4 })))],
+  ["offset-range", "vector load", body(set(v, vector("load", [a], { offset: -1 })))],
   ["call-mismatch", "count", planOf([], proc("f", [], null, [run("g", [1])]), inner("g", [], null, []))],
   ["call-mismatch", "type", planOf([], proc("f", [], null, [run("g", [1])]), inner("g", [wide], null, []))],
   ["call-mismatch", "no result", planOf([], proc("f", [], "i32", [ret(call("g", []))]), inner("g", [], null, []))],
@@ -164,6 +181,30 @@ const WRONG: [ViolationKind, string, Plan][] = [
       inner("h", [], "i32", [set(tail, 0), ret(0)]),
     ),
   ],
+  [
+    "unproved-requires",
+    "of another module's proc",
+    planOf(
+      skb,
+      proc("f", [a, c], "i32", [set(tail, a), set(l3, c), set(l2, c), ret(call("g", [a]))]),
+      inner("g", [a], "i32", [], { requires: [{ cursor: l3, bytes: 20 }], shared: SHARED }),
+    ),
+  ],
+  [
+    "unset-register",
+    "that another module reads",
+    planOf(skb, proc("f", [a], "i32", [ret(call("g", [a]))]), inner("g", [a], "i32", [], { shared: SHARED })),
+  ],
+  [
+    "unguarded-access",
+    "behind what another module may have set",
+    planOf(
+      skb,
+      proc("f", [a, c], "i32", [...guarded(20), set(l2, l3), run("g", [a]), ret(packet(l2, 0, 4))]),
+      inner("g", [a], "i32", [], { shared: SHARED }),
+    ),
+  ],
+  ["foreign-register", "through a callee", entryOf([run("g"), ret(0)], inner("g", [], null, [set(l3, 0)]))],
 ];
 
 const RIGHT: [string, Plan][] = [
@@ -215,6 +256,15 @@ const RIGHT: [string, Plan][] = [
       }),
     ),
   ],
+  [
+    "another module's proc",
+    planOf(
+      skb,
+      proc("f", [a, c], "i32", [...guarded(20), set(l2, l3), run("g", [a]), ret(packet(l3, 0, 4))]),
+      inner("g", [a], "i32", [], { requires: [{ cursor: l3, bytes: 20 }], shared: SHARED }),
+    ),
+  ],
+  ["what another module calls", entryOf([set(l2, packet(l3, 0, 4)), ret(0)])],
   [
     "a callee reads what the caller set, and sets what it reads",
     planOf(skb, proc("f", [a, c], "i32", [...guarded(20), run("g"), ret(l2)]), inner("g", [], null, [set(l2, l3)])),

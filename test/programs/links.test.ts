@@ -7,8 +7,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { checkText } from "../../dsl/index.ts";
 import type { Model } from "../../dsl/model.ts";
 import { type Dataplane, load } from "../../runtime/dataplane.ts";
-import { LinkError } from "../../runtime/links.ts";
-import { loadProgram, type Program, ProgramError } from "../../runtime/program-manifest.ts";
+import { LinkError } from "../../runtime/links/links.ts";
+import { loadProgram, type Program, ProgramError } from "../../runtime/links/manifest.ts";
 import { DropReason, Entry, Verdict } from "../../runtime/verdict.ts";
 import { customSection } from "../../src/artifact.ts";
 import { compileModel } from "../../src/compile.ts";
@@ -52,7 +52,9 @@ describe("random programs, attached", () => {
       const dataplane = await load((await compileModel(withoutXdp(model), { level: 0 })).artifact);
       const links = await Promise.all(
         xdp.map(async ({ name }) =>
-          dataplane.links(0).attach(await loadProgram((await compileProgram(model, name, i === 0 ? 2 : 0)).artifact)),
+          dataplane
+            .links(0)
+            .attach(await loadProgram((await compileProgram(model, name, { level: i === 0 ? 2 : 0 })).artifact)),
         ),
       );
       const engine = dataplane.net(0);
@@ -106,9 +108,9 @@ describe("links", () => {
   let bytes: Uint8Array<ArrayBuffer>;
   beforeAll(async () => {
     main = (await compileModel(modelOf(`${NETWORK}}\n`), { level: 0 })).artifact;
-    bytes = (await compileProgram(modelOf(text("counter DROP")), "gate", 0)).artifact;
+    bytes = (await compileProgram(modelOf(text("counter DROP")), "gate", { level: 0 })).artifact;
     dropping = await loadProgram(bytes);
-    sending = await loadProgram((await compileProgram(modelOf(text("counter TX")), "gate", 0)).artifact);
+    sending = await loadProgram((await compileProgram(modelOf(text("counter TX")), "gate", { level: 0 })).artifact);
   });
 
   const frame = new Uint8Array(60).fill(0xff);
@@ -130,16 +132,16 @@ describe("links", () => {
     const [a, b] = dataplane.manifest.nets[0].devices.filter(({ name }) => /^[ab]$/.test(name)).map((d) => d.ifindex);
     expect(judge(dataplane, batch, [a, b])).toEqual([passed, passed]);
     const link = links.attach(dropping);
-    expect(link).toMatchObject({ hook: "xdp", device: a, program: { name: "gate" }, attached: true });
+    expect(link).toMatchObject({ hook: "xdp", devices: [a], program: { name: "gate" }, attached: true });
     expect(judge(dataplane, batch, [a, b, a])).toEqual([dropped, passed, dropped]);
     expect(link.readCounters()).toEqual([{ packets: 2n, bytes: 120n }]);
     const verdicts = dataplane.counters(0).verdicts;
     expect(verdicts.DROP).toBe(2n);
-    link.update(sending);
+    expect(link.update(sending)).toEqual([{ packets: 2n, bytes: 120n }]);
     expect(link.readCounters()).toEqual([{ packets: 0n, bytes: 0n }]);
     expect(judge(dataplane, batch, [a, b])).toEqual([sent, passed]);
     links.attach(dropping, { device: b });
-    expect(links.list().map(({ device }) => device)).toEqual([a, b]);
+    expect(links.list().map(({ devices }) => devices)).toEqual([[a], [b]]);
     expect(judge(dataplane, batch, [a, b])).toEqual([sent, dropped]);
     link.detach();
     link.detach();
@@ -159,7 +161,7 @@ describe("links", () => {
     let counted = 0n;
     for (let i = 0; i < 2500; i++) {
       const link = links.attach(dropping);
-      const { device } = link;
+      const [device] = link.devices;
       expect(judge(dataplane, batch, [device, device])).toEqual([dropped, dropped]);
       counted += link.readCounters()[0].packets;
       link.update(sending);
@@ -193,7 +195,7 @@ describe("links", () => {
   test("a program of other networks does not fit", async () => {
     const interfaces = ["x", "a", "y", "z"].map((name) => `  interface ${name} { }\n`).join("");
     const other = modelOf(`namespace host {\n${interfaces}  program gate on xdp a {\n    DROP\n  }\n}\n`);
-    const program = await loadProgram((await compileProgram(other, "gate", 0)).artifact);
+    const program = await loadProgram((await compileProgram(other, "gate", { level: 0 })).artifact);
     const dataplane = await load(main);
     expect(() => dataplane.links(0).attach(program)).toThrow(expect.objectContaining({ reason: "does-not-fit" }));
     expect(dataplane.links(0).list()).toEqual([]);
@@ -215,13 +217,16 @@ describe("links", () => {
     ["another ABI", () => rewritten((m) => ({ ...m, abi: 9999 })), "wrong-abi"],
     ["another schema", () => rewritten((m) => ({ ...m, schema: "vrfc.program/0" })), "malformed-manifest"],
     ["a manifest that is null", () => rewritten(() => null), "malformed-manifest"],
-    ["no devices", () => rewritten((m) => ({ ...m, image: { net: 0 } })), "malformed-manifest"],
+    ["no devices", () => rewritten((m) => ({ ...m, devices: [null] })), "malformed-manifest"],
+    ["another family", () => rewritten((m) => ({ ...m, families: [5] })), "malformed-manifest"],
+    ["no networks", () => rewritten((m) => ({ ...m, networks: "" })), "malformed-manifest"],
     [
       "more state than there is",
       () => rewritten((m) => ({ ...m, state: { bytes: 1 << 20, counters: 0 } })),
       "malformed-manifest",
     ],
-    ["tc", () => rewritten((m) => ({ ...m, hook: "tc ingress" })), "malformed-manifest"],
+    ["a hook that there is not", () => rewritten((m) => ({ ...m, hook: "tc" })), "malformed-manifest"],
+    ["a program of another hook", () => rewritten((m) => ({ ...m, hook: "tc ingress" })), "wrong-exports"],
     [
       "the manifest alone",
       () =>

@@ -206,6 +206,8 @@ export function stepText(net: Net, step: TraceStep): string {
       return `policy ${step.policy}`;
     case "nft_log":
       return `log ${net.netfilter.chains[step.chain].name}[${step.rule}].${step.at}`;
+    case "link":
+      return `link ${step.link}`;
     case "nf_send_reset":
       return step.step;
     case "program":

@@ -2,11 +2,11 @@
  * What the selftests ask and vrfc does not answer yet. The list can only shrink: a question on it that an engine does
  * answer fails the tests until it is taken off.
  */
-import type { EngineKind } from "../../src/engines.ts";
+import type { EngineSource } from "../../src/engines.ts";
 import type { Ask } from "./selftest.ts";
 
 /** By kind of question, the engines that answer `unsupported`. */
-const PENDING: Readonly<Record<Kind, readonly EngineKind[]>> = {
+const PENDING: Readonly<Record<Kind, readonly EngineSource[]>> = {
   IPv4: [],
   "IPv6 look-up": [],
   "IPv6 ping": [],
@@ -15,7 +15,7 @@ const PENDING: Readonly<Record<Kind, readonly EngineKind[]>> = {
 };
 type Kind = "IPv4" | "IPv6 look-up" | "IPv6 ping" | "IPv6 frame" | "sockets";
 
-export const isPending = (ask: Ask, engine: EngineKind): boolean => PENDING[kindOf(ask)].includes(engine);
+export const isPending = (ask: Ask, engine: EngineSource): boolean => PENDING[kindOf(ask)].includes(engine);
 
 function kindOf(ask: Ask): Kind {
   if ("ping" in ask) return /:/.test(ask.ping) ? "IPv6 ping" : "IPv4";

@@ -7,15 +7,18 @@ import { Dataplane, load } from "../../runtime/dataplane.ts";
 import { LPM_STRUCTURES } from "../../runtime/lpm/choose.ts";
 import { LpmKind } from "../../runtime/lpm/lpm.ts";
 import { type Manifest, readManifest } from "../../runtime/manifest.ts";
-import { formatIp, network } from "../../runtime/net/ip.ts";
-import { RouteError } from "../../runtime/routes/error.ts";
+import { formatIp, network, parseIp } from "../../runtime/net/ip.ts";
+import { ipv4Packet } from "../../runtime/net/ipv4.ts";
+import { RouteError } from "../../runtime/refusal.ts";
 import type { RouteUpdates } from "../../runtime/routes/routes.ts";
+import { Entry } from "../../runtime/verdict.ts";
 import { compile } from "../../src/compile.ts";
 
 const HOPS = ["via 10.0.1.7", "via 10.0.1.8", "via 10.0.1.9 metric 5", "via 10.0.1.7 mtu 1400"];
 const POLICY = `sysctl net.ipv4.ip_forward = 1
 vrf red { table 10 }
 interface r1 { master red; address 10.0.1.1/24 }
+interface r2 { master red; address 10.0.2.1/24 }
 interface m1 { address 192.168.0.1/24 }`;
 
 let compiled: WebAssembly.Module;
@@ -49,11 +52,13 @@ function answers(loaded: Dataplane, asked: readonly number[]): (number[] | null)
   );
   const table = tables.find((offset) => loaded.word(offset + TABLE.id) === 10)!;
   const kind = (Object.keys(LpmKind) as LpmKind[]).find((name) => LpmKind[name] === loaded.word(table + TABLE.kind))!;
-  const bytes = loaded.bytes.subarray(loaded.word(table + TABLE.image));
   return asked.map((ip) => {
-    const entry = LPM_STRUCTURES[kind].lookup({ kind, family: 4, bytes, prefixes: 0 }, ip);
-    // Prefix length, number of aliases; metric and MTU of the first.
-    return entry === 0 ? null : [4, 8, 16 + 32, 16 + 36].map((at) => loaded.word(entry + at));
+    const entry = LPM_STRUCTURES[kind].lookup(
+      { kind, family: 4, bytes: loaded.bytes.subarray(loaded.word(table + TABLE.image)), prefixes: 0 },
+      ip,
+    );
+    // Number of aliases; metric and MTU of the first.
+    return entry === 0 ? null : [8, 16 + 32, 16 + 36].map((at) => loaded.word(entry + at));
   });
 }
 
@@ -131,11 +136,65 @@ describe("memory", () => {
   }, 60_000);
 });
 
+describe("prefixes that say the same", () => {
+  test("share their entry, and structures of a thousand are small", async () => {
+    const routes = (await dataplane()).routes(0);
+    routes.nextHop("via 10.0.1.7 table 10");
+    const own = routes.size(10);
+    const list = Array.from({ length: 1000 }, (_, i): Change => [0x0b000000 + i * 512, 24, 1]);
+    routes.update(10, columns(list.slice(0, 10)));
+    const { records } = routes.bytesInUse;
+    routes.update(10, columns(list));
+    expect(routes.size(10)).toBe(own + 1000);
+    expect(routes.bytesInUse.records).toBe(records);
+    expect(routes.bytesInUse.structures).toBeLessThan(120_000);
+  });
+
+  test("are told apart by traces, and by flows that are bound to a device", async () => {
+    const loaded = await dataplane();
+    const routes = loaded.routes(0);
+    for (const route of [
+      "11.0.0.0/8 via 10.0.1.7",
+      "11.1.0.0/16 dev r2",
+      "11.1.1.0/24 dev r2",
+      "11.2.0.0/16 via 10.0.1.7",
+    ])
+      routes.add(`${route} table 10`);
+    for (let i = 0; i < 9; i++) routes.add(`12.0.${i}.0/24 via 10.0.1.7 table 10`);
+    const device = (name: string) => manifest.nets[0].devices.find((d) => d.name === name)!.ifindex;
+    const answered = (address: number, by: string): number | null => {
+      const batch = loaded.net(0).createBatch(1);
+      const source = parseIp("10.0.1.1") as number;
+      const header = {
+        tos: 0,
+        identification: 0,
+        dontFragment: true,
+        ttl: 9,
+        protocol: 17,
+        source,
+        destination: address,
+      };
+      batch.put(ipv4Packet(header, new Uint8Array(8)), { entry: Entry.OUTPUT, device: device(by) });
+      const [steps] = loaded.net(0).trace(batch);
+      const results = steps.filter((step) => step.step === "result");
+      return results[0].route;
+    };
+    // Numbers of routes go on behind those of the text, in the order in which they were added.
+    const first = manifest.nets[0].routes.length;
+    expect(
+      ["11.9.0.1", "11.1.0.1", "11.1.1.1", "11.2.0.1"].map((ip) => answered(parseIp(ip) as number, "red")),
+    ).toEqual([first, first + 1, first + 2, first + 3]);
+    // Bound to r1, the way by r2 is none: the next shorter prefix answers.
+    expect(answered(parseIp("11.1.1.1") as number, "r1")).toBe(first);
+    expect(answered(parseIp("11.1.1.1") as number, "r2")).toBe(first + 2);
+    expect(answered(parseIp("10.0.1.77") as number, "red")).toBeLessThan(first);
+  });
+});
+
 describe("refused", () => {
   test.each([
     ["add 11.0.0.0/8 via 10.0.1.7 table 77", "ENOENT", "the module has no IPv4 table 77"],
     ["add local 11.0.0.1 dev r1 table 10", "EOPNOTSUPP", "local"],
-    ["add 2001:db8::/32 dev r1 table 10", "EOPNOTSUPP", "IPv6"],
     ["add 11.0.0.0/8 via fe80::1 dev r1 table 10", "EOPNOTSUPP", "IPv6"],
     ["add 11.0.0.0/8 via 10.0.1.7 table 10 realms 3", "EINVAL", "realms"],
     ["add 11.0.0.0/8 via 10.0.1.7 table 10 metric soon", "EINVAL", "metric soon"],
@@ -164,11 +223,10 @@ describe("refused", () => {
 
 test("README: change routes while packets flow", async () => {
   const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
-  const section = readme.split("## Change routes while packets flow")[1];
-  const code = section
-    .split("```js")[1]
-    .split("```")[0]
-    .replace(/^import .*$/gm, "");
+  const section = readme.split("## Change routes while packets flow")[1].split("\n## ")[0];
+  const code = [...section.matchAll(/```js\n(.*?)```/gs)]
+    .map(([, block]) => block.replace(/^import .*$/gm, ""))
+    .join("");
   const text = readFileSync(new URL("../../examples/seed.vrf", import.meta.url), "utf8");
   const { artifact } = await compile({ name: "seed.vrf", text }, { level: 0 });
   const said: unknown[][] = [];

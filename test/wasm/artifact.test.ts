@@ -88,9 +88,11 @@ const net: NetManifest = {
   routes: [{ span: [30, 44], file: [0, 7] }],
   layout: { net: 64, neighbours: 512, counters: 256 },
   gatewayRules: [],
+  gatewayRules6: [],
   chains: {
     counters: [{ name: null }, { name: "shared" }],
     sets: [{ name: "blocked", structure: "hash", elements: 12, map: null }],
+    copies: false,
     xdp: [3],
   },
   cost: {
@@ -114,7 +116,8 @@ const MANIFEST: Manifest = {
   vrfc: VERSION,
   kernel: "6.1",
   features: ["sign-extension", "multi-value", "bulk-memory"],
-  memory: { heap: 4096 },
+  memory: { heap: 4096, pages: null },
+  networks: "fedcba9876543210".repeat(4),
   source: { name: "seed.vrf", sha256: "0123456789abcdef".repeat(4), files: ["rib.txt"] },
   nets: [net],
 };
@@ -215,7 +218,7 @@ describe("refused", () => {
     ["another ABI, whatever else it says", "wrong-abi", holding({ abi: ABI_VERSION + 1 })],
     ["an ABI that is no number", "malformed-manifest", changed("abi", "1")],
     ["another schema", "malformed-manifest", changed("schema", "vrfc.manifest/2")],
-    ["a feature that is not known", "unknown-feature", changed("features", ["threads"])],
+    ["a feature that is not known", "unknown-feature", changed("features", ["exceptions"])],
   ])("%s: %s", (_, reason, wasm) => {
     expect(reasonOf(wasm)).toBe(reason);
   });

@@ -20,7 +20,7 @@ import {
 import type { Span } from "../../span.ts";
 import { asValue, type Constant, constant, isSingle, ones } from "./constants.ts";
 import { ICMP_CODES, ICMPV6_CODES, TYPES } from "./datatypes.ts";
-import { META } from "./fields.ts";
+import { META, type Need } from "./fields.ts";
 import { isProgramHook, type RuleScope, type TableScope } from "./scope.ts";
 import { literalSet, namedSet, sameType } from "./sets.ts";
 import {
@@ -514,6 +514,14 @@ const ICMPX: Readonly<Record<string, readonly [number, number]>> = {
   "admin-prohibited": [13, 1],
 };
 
+/** What a `reject` implies stands in front of the rule, so that nothing is counted that is not rejected (stmt_reject_gen_dependency). */
+function requireFirst(rule: RuleDraft, need: Need, span: Span, word: string): boolean {
+  const before = rule.steps.length;
+  const holds = require(rule, need, span, word);
+  rule.steps.unshift(...rule.steps.splice(before));
+  return holds;
+}
+
 function reject(rule: RuleDraft, node: Extract<Clause, { kind: "reject" }>): void {
   const { scope } = rule;
   const { span } = node;
@@ -541,7 +549,8 @@ function reject(rule: RuleDraft, node: Extract<Clause, { kind: "reject" }>): voi
     return;
   }
   if (kind.value === "tcp") {
-    if (require(rule, { kind: "l4proto", protocol: 6 }, span, "tcp reset")) rule.steps.push(step(null, null, true));
+    if (requireFirst(rule, { kind: "l4proto", protocol: 6 }, span, "tcp reset"))
+      rule.steps.push(step(null, null, true));
     return;
   }
   const tables: Readonly<Record<string, Readonly<Record<string, number>>>> = {
@@ -564,7 +573,7 @@ function reject(rule: RuleDraft, node: Extract<Clause, { kind: "reject" }>): voi
       [ICMPX["no-route"], ICMPX["port-unreachable"], ICMPX["host-unreachable"], ICMPX["admin-prohibited"]][number] ??
       pair;
     rule.steps.push(step(named[0], named[1]));
-  } else if (require(rule, { kind: "family", family: kind.value === "icmp" ? 4 : 6 }, span, kind.value)) {
+  } else if (requireFirst(rule, { kind: "family", family: kind.value === "icmp" ? 4 : 6 }, span, kind.value)) {
     rule.steps.push(kind.value === "icmp" ? step(number, null) : step(null, number));
   }
 }

@@ -1,14 +1,29 @@
-/** `vrfc compile FILE -o OUT.wasm` */
-import { diagnosticsToJson, renderDiagnostics } from "../../../dsl/index.ts";
-import { compile } from "../../compile.ts";
+/** `vrfc compile FILE -o OUT.wasm`; with `--program NAME` that program alone */
+import {
+  checkText,
+  type Diagnostic,
+  diagnosticsToJson,
+  type Model,
+  renderDiagnostics,
+  type Source,
+} from "../../../dsl/index.ts";
+import type { ProgramManifest } from "../../../runtime/links/manifest.ts";
+import type { Manifest } from "../../../runtime/manifest.ts";
+import { cNetwork } from "../../c-network.ts";
+import { type CompileOptions as CompilerOptions, compile } from "../../compile.ts";
+import { compileProgram } from "../../program.ts";
+import { unsupported } from "../../supported.ts";
 import { painter } from "../colour.ts";
-import { EXIT, readSource, writeOutput } from "../io.ts";
+import { EXIT, readSource, UsageError, writeOutput } from "../io.ts";
 import { choiceOption, colourOption, kernelOption, type PolicyOptions, readBeside } from "../policy.ts";
 
 export interface CompileOptions extends PolicyOptions {
   readonly output?: string;
   readonly optimize: string | number;
   readonly lpm?: string;
+  readonly threads?: boolean;
+  readonly cNetwork?: string;
+  readonly program?: string | number;
   readonly json?: boolean;
 }
 
@@ -17,14 +32,22 @@ export async function run(file: string, options: CompileOptions): Promise<number
   const kernel = kernelOption(options.kernel);
   const level = Number(choiceOption("optimize", options.optimize, ["0", "1", "2"])) as 0 | 1 | 2;
   const lpm = options.lpm === undefined ? undefined : choiceOption("lpm", options.lpm, ["linear", "blocks", "dir24"]);
-  const { artifact, diagnostics, manifest } = await compile(source, {
+  const how: CompilerOptions = {
     level,
+    threads: options.threads ?? false,
     readFile: readBeside(file),
     ...(kernel === undefined ? {} : { kernel }),
     ...(lpm === undefined ? {} : { lpm }),
-  });
-  const output = options.output ?? `${file === "-" ? "policy" : file.replace(/\.vrf$/, "")}.wasm`;
+  };
+  if (options.program !== undefined && (options.threads || options.cNetwork !== undefined))
+    throw new UsageError("--program goes with neither --threads nor --c-network: a program is part of another module");
+  const { artifact, diagnostics, manifest, model } =
+    options.program === undefined ? await compile(source, how) : await programOf(source, `${options.program}`, how);
+  const name = options.program ?? (file === "-" ? "policy" : file.replace(/\.vrf$/, ""));
+  const output = options.output ?? `${name}.wasm`;
   if (artifact !== null) writeOutput(output, artifact);
+  if (artifact !== null && model !== null && options.cNetwork !== undefined)
+    writeOutput(options.cNetwork, cNetwork(model));
   if (options.json) {
     const report = {
       schema: "vrfc.compile/1",
@@ -41,4 +64,25 @@ export async function run(file: string, options: CompileOptions): Promise<number
     if (artifact !== null && output !== "-") console.log(`${output}: ${artifact.length} bytes`);
   }
   return artifact === null ? EXIT.FINDINGS : EXIT.OK;
+}
+
+interface Made {
+  readonly artifact: Uint8Array | null;
+  readonly manifest: Manifest | ProgramManifest | null;
+  readonly diagnostics: readonly Diagnostic[];
+  readonly model: Model | null;
+}
+
+/** @throws UsageError when there is no such program in the text, or none that can stand alone */
+async function programOf(source: Source, name: string, options: CompilerOptions): Promise<Made> {
+  const { model, diagnostics } = checkText(source.text, source.name, options);
+  const found = model === null ? [] : unsupported(model);
+  if (model === null || found.length > 0)
+    return { model, artifact: null, manifest: null, diagnostics: [...diagnostics, ...found] };
+  try {
+    return { ...(await compileProgram(model, name, options)), diagnostics, model };
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(`--program: ${error.message}`);
+    throw error;
+  }
 }

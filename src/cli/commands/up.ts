@@ -17,15 +17,18 @@ import { Supervisor } from "../../forward/supervisor.ts";
 import { unsupported } from "../../supported.ts";
 import { painter } from "../colour.ts";
 import { EXIT, UsageError } from "../io.ts";
-import { checkFile, choiceOption, colourOption, namespaceNamed, type PolicyOptions } from "../policy.ts";
+import { checkFile, choiceOption, colourOption, namespaceNamed, numberOption, type PolicyOptions } from "../policy.ts";
 
 export interface UpOptions extends PolicyOptions {
   readonly namespace?: string;
   readonly control?: string;
   readonly optimize: string | number;
+  readonly threads: string | number;
 }
 
 const HOST = "host";
+/** One for each processor is most that helps. */
+const MOST_UP_THREADS = 32;
 
 export async function run(file: string, options: UpOptions): Promise<number> {
   try {
@@ -60,16 +63,18 @@ async function up(file: string, options: UpOptions): Promise<number> {
       else resolve(EXIT.OK);
     });
   });
-  const supervisor = new Supervisor({
-    failed: (error) => ending.abort(error),
-    returned: () => void reload(),
-  });
+  const supervised = { failed: (error: Error) => ending.abort(error), returned: () => void reload() };
+  const supervisor = new Supervisor(supervised, threadsOption(options));
   let reloading: Promise<Answer> | null = null;
-  /** One at a time; who asks meanwhile gets the answer of the one that is under way and of another after it. */
+  let waiting: Promise<Answer> | null = null;
+  /** One at a time; all who ask while one is under way get the answer of the one after it. */
   const reload = (): Promise<Answer> => {
-    const next = (reloading ?? Promise.resolve()).then(() => reloadOnce(native, supervisor, file, options));
-    reloading = next;
-    return next;
+    waiting ??= (reloading ?? Promise.resolve()).then(() => {
+      waiting = null;
+      reloading = reloadOnce(native, supervisor, file, options);
+      return reloading;
+    });
+    return waiting;
   };
 
   const path = options.control ?? controlPath(first.name);
@@ -127,14 +132,16 @@ async function prepare(
   if ("errors" in asWritten) return asWritten;
   const written = chosen(asWritten.model, options.namespace);
   const present = machineDevices(native, wantedDevices(written));
-  if (demanding) requireDevices(written, present);
+  requireDevices(written, present, demanding);
   // Once more, now that the devices have said what the text has not.
   const here = checked(file, { ...options, machine: { namespace: written.name, devices: present } });
   if ("errors" in here) return here;
   const net = here.model.nets[written.index];
-  const network = await networkOf(here.model, net, present, level);
+  const network = await networkOf(here.model, net, present, { level, threads: threadsOption(options) > 1 });
   return { name: net.name, devices: [...present.values()], network };
 }
+
+const threadsOption = ({ threads }: UpOptions): number => numberOption("threads", threads, 1, MOST_UP_THREADS);
 
 function checked(file: string, options: PolicyOptions): { readonly model: Model } | { readonly errors: string } {
   const { source, model, diagnostics } = checkFile(file, options);

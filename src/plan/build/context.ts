@@ -12,6 +12,7 @@ import {
   call,
   type Expr,
   expr,
+  i32,
   load,
   mul,
   type Operand,
@@ -26,7 +27,7 @@ import {
   unary,
   type ValueType,
 } from "../ir.ts";
-import { row, stride } from "./skb.ts";
+import { row, stride, worker } from "./skb.ts";
 
 /** One namespace under construction. */
 export interface Context {
@@ -37,11 +38,24 @@ export interface Context {
   readonly shapes: Layout["shapes"];
   /** Of the hot build, which nobody traces: it may skip what a trace would tell of. */
   readonly fast: boolean;
+  /** Several threads work in the memory at once. */
+  readonly threads: boolean;
+  /** The plan is one that traces are taken of: what only they tell is worth steps. */
+  readonly traced: boolean;
   /** Name of the namespace's own proc for a kernel function. */
   name(kernelFunction: string): string;
 }
 
-export function contextOf(model: Model, layout: Layout, index: number, fast = false): Context {
+export function contextOf(
+  model: Model,
+  layout: Layout,
+  index: number,
+  {
+    threads = false,
+    traced = false,
+    fast = false,
+  }: { readonly threads?: boolean; readonly traced?: boolean; readonly fast?: boolean } = {},
+): Context {
   const own = layout.nets[index];
   return {
     kernel: model.kernel,
@@ -49,9 +63,15 @@ export function contextOf(model: Model, layout: Layout, index: number, fast = fa
     layout: own,
     shapes: layout.shapes,
     fast,
+    threads,
+    traced,
     name: (kernelFunction) => `${kernelFunction}.${index}`,
   };
 }
+
+/** Where this thread's own of what the image has at `address` stands (kernel: this_cpu_ptr). */
+export const thisWorker = ({ threads }: Context, address: number): Expr =>
+  threads ? add(worker, address) : i32(address);
 
 /** Calls the namespace's proc as an expression, or as a step. */
 export const callNet = (context: Context, proc: string, ...args: Operand[]): Expr => call(context.name(proc), args);

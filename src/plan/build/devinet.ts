@@ -1,21 +1,18 @@
 /** Devices and their addresses: by index, by address, and what kind of address it is to a device. */
 
-import { DEVICE, DEVICE_BYTES, NEXT_HOP, RouteTypeCode, TABLE } from "../../../runtime/abi.ts";
+import { DEVICE, NEXT_HOP, RouteTypeCode, TABLE } from "../../../runtime/abi.ts";
 import { RT_TABLE_LOCAL } from "../../../runtime/brand.ts";
 import { LpmKind } from "../../../runtime/lpm/lpm.ts";
 import type { Family } from "../../../runtime/net/ip.ts";
 import type { TableLayout } from "../../layout.ts";
-import { lpmProcName } from "../../lpm/emit.ts";
+import { lpmProcName, lpmSteps } from "../../lpm/emit.ts";
 import {
-  add,
   call,
   type Expr,
   eq,
   i32,
-  load,
   local,
   lt,
-  mul,
   type Operand,
   or,
   type Proc,
@@ -25,7 +22,6 @@ import {
   select,
   set,
   shl,
-  sub,
   when,
 } from "../ir.ts";
 import { type Context, callNet, field, proc } from "./context.ts";
@@ -39,48 +35,45 @@ const device = local("device");
 const table = local("table");
 const entry = local("entry");
 
-/** `dev_get_by_index(ifindex)`: the DEVICE, or 0; by its place where ifindexes have no gaps, else by what the layout has for them. */
-export function devGetByIndex({ layout, name }: Context): Proc {
-  const comment = "dev_get_by_index_rcu (net/core/dev.c)";
-  const find = (): Step[] => {
-    const { devices, ifindexes } = layout;
-    switch (ifindexes.kind) {
-      case "row": {
-        const before = Math.min(...devices.values()) - DEVICE_BYTES;
-        return [ret(select(lt(sub(ifindex, 1), devices.size), add(mul(ifindex, DEVICE_BYTES), before), 0))];
-      }
-      case "array": {
-        const { offset, first, count } = ifindexes;
-        const place = sub(ifindex, first);
-        return [when(lt(place, count), [ret(load("image", 4, shl(place, 2), offset))]), ret(0)];
-      }
-      case "table":
-        return [ret(call(lpmProcName(ifindexes.table.kind, 4), [field(ifindexes.table.offset, TABLE.image), ifindex]))];
-    }
+/** `dev_get_by_index(ifindex)`: the DEVICE, or 0; by its place in the index, or by a balanced tree of compares: the set is fixed. */
+export function devGetByIndex(context: Context): Proc {
+  const devices = [...context.layout.devices].sort(([a], [b]) => a - b);
+  const index = context.layout.deviceIndex;
+  const search = (from: number, to: number): Step[] => {
+    if (to - from === 1) return [ret(select(eq(ifindex, devices[from][0]), devices[from][1], 0))];
+    const middle = (from + to) >>> 1;
+    return [when(lt(ifindex, devices[middle][0]), search(from, middle)), ...search(middle, to)];
   };
-  return proc(name("dev_get_by_index"), { comment, params: [ifindex], result: "i32" }, find());
+  const comment = "dev_get_by_index_rcu (net/core/dev.c)";
+  return proc(
+    context.name("dev_get_by_index"),
+    { comment, params: [ifindex], result: "i32" },
+    index === null
+      ? search(0, devices.length)
+      : [ret(field(shl(select(lt(ifindex, index.length), ifindex, 0), 2), index.offset))],
+  );
 }
 
 /** The value that a table's structure holds for an address (of IPv6 an offset), or 0. */
 const lpmLookup = (kind: LpmKind, family: Family, table: Operand, address: Operand): Expr =>
-  kind === "linear" && family === 4
-    ? call(SMALL_TABLE, [table, address])
+  kind === "linear"
+    ? call(smallTableName(family), [table, address])
     : call(lpmProcName(kind, family), [field(table, TABLE.image), address]);
 
-/** `lpm_small_table_4(table, address)`: of a table that is small, or was when it was compiled; one that grows becomes blocks. */
-export function smallTable(): Proc {
+/** `lpm_small_table_<family>(table, address)`: of a table that is small, or was when it was compiled; one that grows becomes blocks. */
+export function smallTable(family: Family): Proc {
   const image = field(table, TABLE.image);
   const body: Step[] = [
-    when(eq(field(table, TABLE.kind), LpmKind.linear), [ret(call(lpmProcName("linear", 4), [image, address]))]),
-    ret(call(lpmProcName("blocks", 4), [image, address])),
+    when(eq(field(table, TABLE.kind), LpmKind.linear), [ret(call(lpmProcName("linear", family), [image, address]))]),
+    ret(call(lpmProcName("blocks", family), [image, address])),
   ];
   return proc(
-    SMALL_TABLE,
+    smallTableName(family),
     { comment: "fib_table_lookup, longest match only", params: [table, address], result: "i32" },
     body,
   );
 }
-const SMALL_TABLE = "lpm_small_table_4";
+const smallTableName = (family: Family): string => `lpm_small_table_${family}`;
 
 export const tableLookup = (table: TableLayout | undefined, address: Operand, family: Family = 4): Expr =>
   table === undefined ? i32(0) : lpmLookup(table.kind, family, table.offset, address);
@@ -95,7 +88,7 @@ export function ipDevFind(context: Context): Proc {
     set(device, inetLookupIfaddr(context, address)),
     when(device, [ret(device)]),
     set(entry, tableLookup(context.layout.tables.get(RT_TABLE_LOCAL), address)),
-    when(callNet(context, "fib_table_lookup", entry, 0, 0), [ret(0)]),
+    when(callNet(context, "fib_table_lookup", entry, address, 0, 0), [ret(0)]),
     ret(select(eq(resType, RouteTypeCode.local), field(resHop, NEXT_HOP.device), 0)),
   ];
   const comment = "__ip_dev_find (net/ipv4/devinet.c)";
@@ -113,7 +106,7 @@ export function inetAddrType(context: Context): Proc {
       [set(table, field(device, DEVICE.table)), set(entry, 0), when(table, switchKind(context, entry, table, address))],
       [set(entry, tableLookup(context.layout.tables.get(RT_TABLE_LOCAL), address))],
     ),
-    when(callNet(context, "fib_table_lookup", entry, 0, 0), [ret(RouteTypeCode.unicast)]),
+    when(callNet(context, "fib_table_lookup", entry, address, 0, 0), [ret(RouteTypeCode.unicast)]),
     ret(resType),
   ];
   const comment = "inet_addr_type_dev_table (net/ipv4/fib_frontend.c)";
@@ -158,13 +151,15 @@ export function switchKindOf(
 /**
  * Sets `entry` by straight-line code where the module has it for the table's shape, as switchKind elsewhere.
  * @param layouts of the tables that it may be
+ * @param inline the code stands here, and uses this register, and is not called
  */
 export function switchShape(
   context: Context,
   entry: Reg,
   table: Operand,
   layouts: readonly TableLayout[],
-  address: Operand,
+  address: Reg,
+  inline: Reg | null = null,
 ): Step[] {
   const names = new Set(layouts.map(({ kind, shape }) => (shape === null ? null : lpmProcName(kind, 4, shape))));
   const kinds = [...new Set(layouts.map(({ kind }) => kind))];
@@ -175,12 +170,13 @@ export function switchShape(
     return others.length === 0 ? found : [when(eq(field(table, TABLE.kind), LpmKind[kind]), found, any(others))];
   };
   return context.shapes
-    .map((shape, i) => ({ id: i + 1, name: lpmProcName(shape.kind, 4, shape) }))
+    .map((shape, i) => ({ id: i + 1, shape, name: lpmProcName(shape.kind, 4, shape) }))
     .filter(({ name }) => names.has(name))
-    .reduceRight<Step[]>(
-      (otherwise, { id, name }) => [
-        when(eq(field(table, TABLE.shape), id), [set(entry, call(name, [image, address]))], otherwise),
-      ],
-      any(kinds),
-    );
+    .reduceRight<Step[]>((otherwise, { id, shape, name }) => {
+      const look =
+        inline === null
+          ? [set(entry, call(name, [image, address]))]
+          : [set(inline, image), ...lpmSteps(shape.kind, 4, inline, { address, value: entry }, shape)];
+      return [when(eq(field(table, TABLE.shape), id), look, otherwise)];
+    }, any(kinds));
 }

@@ -1,20 +1,27 @@
 /**
- * The short way: an IPv4 frame that is forwarded from one device to another, with nothing on its way that could say otherwise.
+ * The short way: IPv4 frames that are forwarded from one device to another, with nothing on their way that could say otherwise.
  *
- *   fast_forward.N(row, stride) : i32      1: the packet at `row` has got its verdict; 0: nothing has happened to it, and packet.N shall judge it
+ *   fast_forward.N(row, stride, count) : i32     how many of the packets from `row` on it has looked at: up to the first one that `receive`
+ *                                                gives back; with GIVEN_BACK, when others among those have no verdict either
  *
- *     frame        of an interface that is up, for its own address, IPv4, no options, header sums up, TTL above 1
- *     addresses    neither end is multicast, broadcast, zero or loopback
- *     destination  fib_lookup ends at a unicast route that answers every flow (SETTLED), with one next hop, out of another device
- *     source       its way back ends at such a route too, or at none, and the device's rp_filter has no objection
- *     neighbour    known
- *     size         within the route's MTU
+ *   receive      frame        of an interface that is up, for its own address, IPv4, no options, header sums up, TTL above 1
+ *                addresses    neither end is multicast, broadcast, zero or loopback
+ *                source       its way back ends at a unicast route that answers every flow (SETTLED), or at none, and the device's
+ *                             rp_filter has no objection; where rp_filter is off, hardly one has to be looked up (source-filter.ts)
+ *   route        destination  fib_lookup ends at such a route too, with one next hop
+ *   transmit     device       another one, that is up
+ *                neighbour    known
+ *                size         within the route's MTU
  *
- * Whatever fails one of these takes the long way, from its first byte: nothing is written before all have held. So this
+ * A stage does all packets of a group before the next one begins. Its round is short and does not depend on the round before, so that a
+ * processor has several packets in flight, and waits for the cache misses of frames, tables and entries of many at a time. What a
+ * stage leaves to the next stands in columns that have an answer in the end.
+ *
+ * Whatever fails one of these takes the long way, from its first byte: of a packet nothing else is written before all have held. So this
  * proc says nothing of its own about Linux; it is the straight line through receive.ts, ip_input.ts, route_input.ts, source.ts,
- * forward.ts, output.ts and neighbour.ts, its values in registers. Traces are taken on the long way alone (the plan that is
+ * forward.ts, output.ts and neighbour.ts. Traces are taken on the long way alone (the plan that is
  * traced has no fast_forward), and tests hold the two against each other. Where a namespace's rule list asks more of a packet than
- * its VRF, or where a chain or a program looks at IPv4, there is none.
+ * its VRF, or where a chain or a program looks at IPv4, there is none; while programs are attached there, no packet takes it.
  */
 import { type Rule, Scope } from "../../../dsl/model.ts";
 import {
@@ -26,13 +33,17 @@ import {
   FIB_ENTRY_BYTES,
   FibEntryFlag,
   NEIGHBOUR,
+  NEIGHBOUR_BYTES,
+  NEIGHBOUR_TABLE,
+  NET,
   NEXT_HOP,
   RouteTypeCode,
   TABLE,
 } from "../../../runtime/abi.ts";
-import { COLUMN, type Column, RESULT_COLUMNS } from "../../../runtime/batch.ts";
+import { COLUMN, COLUMNS, type Column, RESULT_COLUMNS } from "../../../runtime/batch.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
 import { Entry, Errno, Verdict } from "../../../runtime/verdict.ts";
+import { FILTER_FACTOR } from "../../source-filter.ts";
 import {
   add,
   and,
@@ -57,6 +68,7 @@ import {
   packet,
   put,
   type Reg,
+  repeat,
   ret,
   type Step,
   select,
@@ -69,15 +81,21 @@ import {
   when,
   xor,
 } from "../ir.ts";
-import { type Context, callNet, field, ifindexOf, macHigh, macLow, proc } from "./context.ts";
+import { type Context, callNet, field, ifindexOf, macHigh, macLow, proc, thisWorker } from "./context.ts";
 import { switchShape } from "./devinet.ts";
 import { rtTos2priority } from "./forward.ts";
 import { IPHDR_BYTES } from "./in.ts";
+import { linkedAt } from "./links.ts";
+import { neighbourHash } from "./neighbour.ts";
+
+/** Packets of a group: as many as a processor can be expected to have misses in flight, and no more than a cache holds of headers. */
+export const GROUP = 64;
+export const GIVEN_BACK = 0x100;
 
 const mac = local("mac");
 const device = local("device");
 const flags = local("flags");
-const vrf = local("vrf");
+const master = local("master");
 const table = local("table");
 const entry = local("entry");
 const alias = local("alias");
@@ -86,20 +104,39 @@ const out = local("out");
 const saddr = local("saddr");
 const daddr = local("daddr");
 const size = local("size");
-const sum = local("sum", "i64");
 const mtu = local("mtu");
 const gateway = local("gateway");
+const ifindex = local("ifindex");
+const hash = local("hash");
 const known = local("known");
 const rpFilter = local("rp_filter");
 const check = local("check");
 const cell = local("cell");
+const looked = local("looked");
+const taken = local("taken");
+const image = local("image");
+/** The row of the packet in hand. */
+const at = local("at");
 /** Parameters, not the registers of the same names: those are in memory. */
 const row = local("row");
 const stride = local("stride");
-const readColumn = (column: Column): Expr => load("batch", 4, add(row, mul(stride, COLUMN(column))));
+const count = local("count");
+
+/** How far a column's rows are from the first column's, for all rounds of a stage. */
+const distance = (column: Column): Reg => local(`to_${column}`);
+const distances = (...columns: Column[]): Step[] =>
+  columns.map((column) => set(distance(column), mul(stride, COLUMN(column))));
+const readAt = (column: Column): Expr => load("batch", 4, add(at, distance(column)));
+const writeAt = (column: Column, value: Operand): Step => store("batch", 4, add(at, distance(column)), 0, value);
+
+/** Result columns that hold, between the stages, the DEVICE, the destination, and the FIB_ALIAS (0: given back). */
+const HELD = { device: "skbDevice", destination: "info", alias: "routeType" } as const;
 
 /** Of the IPv4 header behind the Ethernet header. */
 const header = (offset: number, bytes: 1 | 2 | 4): Expr => packet(mac, ETHERNET_HEADER_BYTES + offset, bytes);
+/** As it lies in the packet. */
+const rawHeader = (offset: number, bytes: 2 | 4): Expr =>
+  unary(bytes === 2 ? "bswap16" : "bswap32", header(offset, bytes));
 
 /** Whether the namespace has it. */
 export function hasFastForward({ net }: Context): boolean {
@@ -120,89 +157,115 @@ function asksForVrfAlone(rule: Rule): boolean {
   return rule.action.kind === "lookup" && rule.l3mdev === (rule.action.table === null);
 }
 
-const slow: Step = ret(0);
-const slowIf = (condition: Expr): Step => when(condition, [slow]);
+/** Of a packet that is forwarded, but for xdp, whose programs come before. */
+const HOOKS_PASSED = [
+  ...[["tc ingress", null] as const, ["netdev ingress", null] as const],
+  ...[["prerouting", 4] as const, ["forward", 4] as const, ["postrouting", 4] as const],
+  ...[["netdev egress", null] as const, ["tc egress", null] as const],
+];
 
-export function fastForward(context: Context): Proc {
-  const body: Step[] = [
-    slowIf(ne(readColumn("entry"), Entry.RECEIVE)),
-    ...receive(context),
-    ...ipRcvCore,
-    ...addresses,
-    set(vrf, select(and(flags, DeviceFlag.VRF), device, field(device, DEVICE.master))),
-    ...validateSource(context),
-    ...destination(context),
-    ...neighbour(context),
-    ...forward,
-    ...transmit(context),
-    ret(1),
-  ];
+export function fastForwardProcs(context: Context): Proc[] {
   const comment = "the straight line from netif_receive_skb to dev_queue_xmit";
-  return proc(context.name("fast_forward"), { comment, params: [row, stride], result: "i32" }, body);
+  const body = [
+    when(linkedAt(context, HOOKS_PASSED), [ret(0)]),
+    ...receive(context),
+    ...route(context),
+    ...transmit(context),
+  ];
+  return [
+    proc(context.name("fast_forward"), { comment, params: [row, stride, count], result: "i32" }, body),
+    fastValidateSource(context),
+  ];
 }
 
-/** dev_receive, netif_receive_skb: for this host, IPv4, untagged. */
-const receive = (context: Context): Step[] => [
-  set(mac, readColumn("data")),
-  set(tail, add(mac, readColumn("length"))),
-  set(device, callNet(context, "dev_get_by_index", readColumn("device"))),
-  slowIf(eqz(device)),
-  set(flags, field(device, DEVICE.flags)),
-  // A packet is not for an address of lo or of a VRF device without more ado.
-  slowIf(ne(and(flags, UP | DeviceFlag.LOOPBACK | DeviceFlag.VRF), UP)),
-  guard(mac, ETHERNET_HEADER_BYTES + IPHDR_BYTES, [slow]),
-  slowIf(ne(packet(mac, 12, 2), EtherType.IPV4)),
-  slowIf(ne(packet(mac, 0, 4), macHigh(device))),
-  slowIf(ne(packet(mac, 4, 2), macLow(device))),
-  set(size, sub(tail, mac)),
-  slowIf(gt(size, add(field(device, DEVICE.mtu), ETHERNET_HEADER_BYTES))),
+/** A round for each packet of the group. */
+const stage = (times: Reg, label: string, body: readonly Step[]): Step[] => [
+  set(at, row),
+  repeat(times, label, [...body, set(at, add(at, 4))], "group"),
 ];
+/** What a stage does with a packet that it does not take: it leaves a block, or the stage. */
+const objection =
+  (label: string) =>
+  (condition: Expr): Step =>
+    when(condition, [leave(label)]);
+
+// ---- the first stage: netif_receive_skb, ip_rcv, fib_validate_source
+
+/** dev_receive to ip_rcv_finish: for this host, IPv4, untagged. It ends at the first packet that is not so. */
+function receive(context: Context): Step[] {
+  const stop = objection("received");
+  return [
+    ...distances("device", "data", "length", HELD.device, HELD.destination),
+    set(looked, 0),
+    ...stage(count, "received", [
+      stop(ne(load("batch", 4, at), Entry.RECEIVE)),
+      set(mac, readAt("data")),
+      set(size, readAt("length")),
+      set(tail, add(mac, size)),
+      guard(mac, ETHERNET_HEADER_BYTES + IPHDR_BYTES, [leave("received")]),
+      stop(ne(and(packet(mac, 12, 4), 0xffffff00), (EtherType.IPV4 << 16) | 0x4500)),
+      set(device, callNet(context, "dev_get_by_index", readAt("device"))),
+      stop(eqz(device)),
+      set(flags, field(device, DEVICE.flags)),
+      // A packet is not for an address of lo or of a VRF device without more ado.
+      stop(ne(and(flags, UP | DeviceFlag.LOOPBACK | DeviceFlag.VRF), UP)),
+      stop(ne(packet(mac, 0, 4), macHigh(device))),
+      stop(ne(packet(mac, 4, 2), macLow(device))),
+      stop(gt(size, add(field(device, DEVICE.mtu), ETHERNET_HEADER_BYTES))),
+      stop(not16Sum),
+      stop(lt(sub(size, ETHERNET_HEADER_BYTES), header(2, 2))),
+      stop(lt(header(2, 2), IPHDR_BYTES)),
+      stop(lt(header(8, 1), 2)),
+      set(saddr, header(12, 4)),
+      set(daddr, header(16, 4)),
+      stop(isMartian(saddr)),
+      stop(isMartian(daddr)),
+      when(sourceIsAsked(context), [stop(eqz(callNet(context, "fast_validate_source", device, saddr)))]),
+      writeAt(HELD.device, device),
+      writeAt(HELD.destination, daddr),
+      set(looked, add(looked, 1)),
+    ]),
+  ];
+}
 const UP = DeviceFlag.UP | DeviceFlag.FORWARDING;
 
-const ipRcvCore: Step[] = [
-  slowIf(ne(header(0, 1), 0x45)),
-  set(
-    sum,
-    // Ones' complement sums do not mind the order of the bytes (RFC 1071 section 2 (B)): as they lie.
-    [0, 4, 8, 12, 16].map((at) => unary("extend", unary("bswap32", header(at, 4)))).reduce((a, b) => add(a, b)),
+/**
+ * ip_fast_csum: the header's words do not sum up to 0xffff in ones' complement, which is: their plain sum is no multiple of 0xffff (0 it
+ * cannot be). Their order of bytes does not matter (RFC 1071 section 2 (B)). x is a multiple of an odd d just when x times the inverse of d
+ * modulo 2^64 is at most (2^64-1)/d (Granlund, Montgomery 1994); for d = 0xffff the inverse is minus that bound.
+ */
+const not16Sum: Expr = gt(
+  mul(
+    [0, 4, 8, 12, 16].map((offset) => unary("extend", rawHeader(offset, 4))).reduce((a, b) => add(a, b)),
+    i64(-0x0001_0001_0001_0001n),
   ),
-  set(sum, add(shr(sum, i64(32n)), and(sum, i64(0xffffffffn)))),
-  set(sum, add(shr(sum, i64(16n)), and(sum, i64(0xffffn)))),
-  set(sum, add(shr(sum, i64(16n)), and(sum, i64(0xffffn)))),
-  slowIf(ne(unary("wrap", sum), 0xffff)),
-  slowIf(lt(sub(size, ETHERNET_HEADER_BYTES), header(2, 2))),
-  set(size, header(2, 2)),
-  slowIf(lt(size, IPHDR_BYTES)),
-  slowIf(lt(header(8, 1), 2)),
-];
+  i64(0x0001_0001_0001_0001n),
+);
 
-/** Ordinary unicast at both ends: 1.0.0.0 to 223.255.255.255 without 127/8. */
-const addresses: Step[] = [
-  set(saddr, header(12, 4)),
-  set(daddr, header(16, 4)),
-  ...[saddr, daddr].flatMap((address) => [
-    slowIf(ge(sub(shr(address, 24), 1), 0xdf)),
-    slowIf(eq(shr(address, 24), 127)),
-  ]),
-];
+/** Not ordinary unicast: that is 1.0.0.0 to 223.255.255.255 without 127/8. */
+const isMartian = (address: Reg): Expr =>
+  or(ge(sub(address, 0x01000000), 0xdf000000), lt(xor(address, 0x7f000000), 0x01000000));
 
 /** fib_lookup: `entry` of the first table that has one, in the order of the rules; 0: none. */
-function fibLookup(context: Context, address: Reg): Step[] {
+function fibLookup(context: Context, address: Reg, inline: boolean): Step[] {
   const rules = context.net.rules.filter(({ family }) => family === 4);
   const vrfTables = context.net.devices.flatMap((device) => context.layout.tables.get(device.table) ?? []);
+  const look = inline ? image : null;
   const asked = rules.map(({ action }): Step[] => {
     const id = action.kind === "lookup" ? action.table : null;
     if (id === null)
       return [
-        set(table, select(vrf, field(vrf, DEVICE.table), 0)),
-        when(table, switchShape(context, entry, table, vrfTables, address)),
+        // The device is no VRF itself.
+        set(master, field(device, DEVICE.master)),
+        set(table, select(master, field(master, DEVICE.table), 0)),
+        when(table, switchShape(context, entry, table, vrfTables, address, look)),
         when(entry, [leave("found")]),
       ];
     const found = context.layout.tables.get(id);
     return found === undefined
       ? []
       : [
-          when(canMatch(found.offset, address), switchShape(context, entry, found.offset, [found], address)),
+          when(canMatch(found.offset, address), switchShape(context, entry, found.offset, [found], address, look)),
           when(entry, [leave("found")]),
         ];
   });
@@ -213,65 +276,139 @@ function fibLookup(context: Context, address: Reg): Step[] {
 const canMatch = (table: number, address: Reg): Expr =>
   eqz(and(xor(address, field(table, TABLE.network)), field(table, TABLE.mask)));
 
-/** The route that answers at once: its alias. */
-const settled: Step[] = [
-  slowIf(eqz(and(field(entry, FIB_ENTRY.flags), FibEntryFlag.SETTLED))),
-  set(alias, add(entry, FIB_ENTRY_BYTES)),
-];
+/** Whether the source has to be looked up. */
+function sourceIsAsked({ layout: { sourceFilter } }: Context): Expr {
+  if (sourceFilter === null) return expr(1);
+  const { offset, length } = sourceFilter;
+  const cell = shr(mul(saddr, FILTER_FACTOR | 0), 32 - Math.log2(length));
+  return or(field(device, DEVICE.rpFilter), load("image", 1, cell, offset));
+}
 
-/** fib_validate_source. No way back, or one that refuses, is an objection only to rp_filter. */
-const validateSource = (context: Context): Step[] => [
-  set(rpFilter, field(device, DEVICE.rpFilter)),
-  ...fibLookup(context, saddr),
-  block("valid", [
-    when(entry, [
-      ...settled,
-      when(field(alias, FIB_ALIAS.error), [
-        slowIf(or(rpFilter, eq(field(alias, FIB_ALIAS.error), Errno.EAGAIN))),
-        leave("valid"),
-      ]),
-      slowIf(ne(field(alias, FIB_ALIAS.type), RouteTypeCode.unicast)),
-      when(eqz(rpFilter), [leave("valid")]),
-      slowIf(ne(field(field(alias, FIB_ALIAS.nextHops), NEXT_HOP.device), device)),
-      leave("valid"),
+/** `fast_validate_source(device, saddr)`: fib_validate_source has no objection. No way back, or one that refuses, is one only to rp_filter. */
+function fastValidateSource(context: Context): Proc {
+  const no = objection("objection");
+  const error = field(alias, FIB_ALIAS.error);
+  const body = [
+    set(rpFilter, field(device, DEVICE.rpFilter)),
+    ...fibLookup(context, saddr, false),
+    block("objection", [
+      when(eqz(entry), [ret(eqz(rpFilter))]),
+      no(eqz(isSettled)),
+      set(alias, add(entry, FIB_ENTRY_BYTES)),
+      when(error, [ret(eqz(or(rpFilter, eq(error, Errno.EAGAIN))))]),
+      no(ne(field(alias, FIB_ALIAS.type), RouteTypeCode.unicast)),
+      when(eqz(rpFilter), [ret(1)]),
+      ret(eq(field(field(alias, FIB_ALIAS.nextHops), NEXT_HOP.device), device)),
     ]),
-    slowIf(expr(rpFilter)),
-  ]),
-];
+    ret(0),
+  ];
+  const comment = "fib_validate_source, of plain routes";
+  return proc(context.name("fast_validate_source"), { comment, params: [device, saddr], result: "i32" }, body);
+}
 
-/** ip_route_input_slow, ip_mkroute_input: one next hop, on another device. */
-const destination = (context: Context): Step[] => [
-  ...fibLookup(context, daddr),
-  slowIf(eqz(entry)),
-  ...settled,
-  slowIf(ne(field(alias, FIB_ALIAS.type), RouteTypeCode.unicast)),
-  slowIf(ne(field(alias, FIB_ALIAS.hopCount), 1)),
+/** The route answers at once. */
+const isSettled = and(field(entry, FIB_ENTRY.flags), FibEntryFlag.SETTLED);
+
+// ---- the second stage: ip_route_input_slow
+
+/** One next hop. */
+function route(context: Context): Step[] {
+  const no = objection("unroutable");
+  return [
+    ...distances(HELD.alias),
+    ...stage(looked, "routes", [
+      set(device, readAt(HELD.device)),
+      set(daddr, readAt(HELD.destination)),
+      set(alias, 0),
+      block("unroutable", [
+        ...fibLookup(context, daddr, true),
+        no(eqz(entry)),
+        no(eqz(isSettled)),
+        no(ne(field(entry, FIB_ENTRY_BYTES + FIB_ALIAS.type), RouteTypeCode.unicast)),
+        no(ne(field(entry, FIB_ENTRY_BYTES + FIB_ALIAS.hopCount), 1)),
+        set(alias, add(entry, FIB_ENTRY_BYTES)),
+      ]),
+      writeAt(HELD.alias, alias),
+    ]),
+  ];
+}
+
+// ---- the third stage: ip_mkroute_input, ip_forward, ip_finish_output2
+
+const neighbours = local("neighbours");
+const mask = local("mask");
+
+function transmit(context: Context): Step[] {
+  const no = objection("given back");
+  const { offset } = context.layout;
+  const counters = thisWorker(context, context.layout.counters);
+  const sent = COUNTERS.verdicts + 8 * Verdict.TRANSMIT;
+  return [
+    ...distances("verdict"),
+    set(neighbours, field(offset, NET.neighbours)),
+    set(mask, field(neighbours, NEIGHBOUR_TABLE.mask)),
+    set(neighbours, add(neighbours, NEIGHBOUR_TABLE.slots)),
+    set(taken, 0),
+    ...stage(looked, "transmits", [
+      block("transmitted", [
+        block("given back", [
+          set(alias, readAt(HELD.alias)),
+          no(eqz(alias)),
+          set(mac, readAt("data")),
+          set(tail, add(mac, readAt("length"))),
+          guard(mac, ETHERNET_HEADER_BYTES + IPHDR_BYTES, [leave("given back")]),
+          set(size, header(2, 2)),
+          ...egress(no),
+          ...neighbour(context, no),
+          ...forward,
+          ...answer,
+          set(taken, add(taken, 1)),
+          leave("transmitted"),
+        ]),
+        writeAt("verdict", Verdict.NONE),
+      ]),
+    ]),
+    store("image", 8, counters, sent, add(load("image", 8, counters, sent), unary("extend", taken))),
+    ret(or(looked, select(eq(taken, looked), 0, GIVEN_BACK))),
+  ];
+}
+
+type Objection = (condition: Expr) => Step;
+
+const egress = (no: Objection): Step[] => [
   set(hop, field(alias, FIB_ALIAS.nextHops)),
   set(out, field(hop, NEXT_HOP.device)),
-  slowIf(eq(out, device)),
+  no(eq(out, readAt(HELD.device))),
   // What lo and VRF devices are given to send does not leave.
-  slowIf(ne(and(field(out, DEVICE.flags), DeviceFlag.UP | DeviceFlag.LOOPBACK | DeviceFlag.VRF), DeviceFlag.UP)),
+  no(ne(and(field(out, DEVICE.flags), DeviceFlag.UP | DeviceFlag.LOOPBACK | DeviceFlag.VRF), DeviceFlag.UP)),
   set(mtu, field(alias, FIB_ALIAS.mtu)),
-  set(mtu, select(mtu, mtu, field(out, DEVICE.mtu))),
-  slowIf(gt(size, mtu)),
+  no(gt(size, select(mtu, mtu, field(out, DEVICE.mtu)))),
 ];
 
-/** rt_nexthop, neigh_ha. */
-const neighbour = (context: Context): Step[] => [
-  set(gateway, daddr),
+/** rt_nexthop, neigh_ha: in its first place, or where neighbour_4 finds it. Addresses are as they lie. */
+const neighbour = (context: Context, no: Objection): Step[] => [
+  set(gateway, rawHeader(16, 4)),
   when(and(ne(field(hop, NEXT_HOP.family), 0), eq(field(hop, NEXT_HOP.scope), Scope.LINK)), [
-    slowIf(ne(field(hop, NEXT_HOP.family), 4)),
-    set(gateway, unary("bswap32", field(hop, NEXT_HOP.gateway))),
+    no(ne(field(hop, NEXT_HOP.family), 4)),
+    set(gateway, field(hop, NEXT_HOP.gateway)),
   ]),
-  set(known, callNet(context, "neighbour_4", out, gateway)),
-  slowIf(eqz(known)),
+  set(ifindex, ifindexOf(out)),
+  ...neighbourHash(hash, xor(gateway, ifindex)),
+  set(known, add(neighbours, mul(and(hash, mask), NEIGHBOUR_BYTES))),
+  when(
+    or(
+      or(xor(field(known, NEIGHBOUR.device), ifindex), xor(field(known, NEIGHBOUR.family), 4)),
+      xor(field(known, NEIGHBOUR.address), gateway),
+    ),
+    [set(known, callNet(context, "neighbour_4", out, unary("bswap32", gateway))), no(eqz(known))],
+  ),
 ];
 
 /** ip_forward: from here on the packet is written to. */
 const forward: Step[] = [
-  store("batch", 4, add(row, mul(stride, COLUMN("priority"))), 0, rtTos2priority(header(1, 1))),
-  set(check, add(header(10, 2), 0x100)),
-  put(mac, ETHERNET_HEADER_BYTES + 10, 2, add(check, ge(check, 0xffff))),
+  // ip_decrease_ttl: one less in the high byte of its word, which is one more of the checksum, carried round.
+  set(check, add(rawHeader(10, 2), 1)),
+  put(mac, ETHERNET_HEADER_BYTES + 10, 2, unary("bswap16", add(check, ge(check, 0xffff)))),
   put(mac, ETHERNET_HEADER_BYTES + 8, 1, sub(header(8, 1), 1)),
   put(mac, 0, 4, macHigh(known, NEIGHBOUR.mac)),
   put(mac, 4, 2, macLow(known, NEIGHBOUR.mac)),
@@ -279,23 +416,22 @@ const forward: Step[] = [
   put(mac, 10, 2, macLow(out)),
 ];
 
-function transmit({ layout }: Context): Step[] {
-  const columns: Partial<Record<Column, Operand>> = {
-    verdict: Verdict.TRANSMIT,
-    outDevice: ifindexOf(out),
-    l3: add(mac, ETHERNET_HEADER_BYTES),
-    routeType: field(alias, FIB_ALIAS.type),
-    route: field(alias, FIB_ALIAS.route),
-  };
-  const count = COUNTERS.verdicts + 8 * Verdict.TRANSMIT;
-  return [
-    set(cell, add(row, mul(stride, COLUMN("length")))),
-    store("batch", 4, cell, 0, add(size, ETHERNET_HEADER_BYTES)),
-    set(cell, add(cell, stride)),
-    ...RESULT_COLUMNS.flatMap((column) => [
-      set(cell, add(cell, stride)),
-      store("batch", 4, cell, 0, columns[column] ?? 0),
-    ]),
-    store("image", 8, layout.counters, count, add(load("image", 8, layout.counters, count), i64(1n))),
-  ];
-}
+/** The columns from priority on that have an answer, one after the other. */
+const answers: Partial<Record<Column, Operand>> = {
+  priority: rtTos2priority(header(1, 1)),
+  length: add(size, ETHERNET_HEADER_BYTES),
+  ...Object.fromEntries(RESULT_COLUMNS.map((column) => [column, 0])),
+  verdict: Verdict.TRANSMIT,
+  outDevice: ifindex,
+  l3: add(mac, ETHERNET_HEADER_BYTES),
+  routeType: RouteTypeCode.unicast,
+  route: field(alias, FIB_ALIAS.route),
+};
+const answer: Step[] = [
+  set(cell, add(at, mul(stride, COLUMN("priority")))),
+  ...COLUMNS.slice(COLUMN("priority")).flatMap((column, i): Step[] => {
+    const value = answers[column];
+    const next = i === 0 ? [] : [set(cell, add(cell, stride))];
+    return value === undefined ? next : [...next, store("batch", 4, cell, 0, value)];
+  }),
+];

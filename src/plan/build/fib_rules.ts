@@ -14,7 +14,7 @@
  */
 import type { Range } from "../../../dsl/ast.ts";
 import type { Rule, RuleDevice } from "../../../dsl/model.ts";
-import { FIB_ALIAS, TraceEvent } from "../../../runtime/abi.ts";
+import { TraceEvent } from "../../../runtime/abi.ts";
 import { RT_TABLE_MAIN, type RuleId, type TableId } from "../../../runtime/brand.ts";
 import type { Prefix } from "../../../runtime/net/ip.ts";
 import { LOOKUPS, type LookupKind, SELECTORS, type Selector } from "../../../runtime/trace.ts";
@@ -42,7 +42,7 @@ import {
   when,
   xor,
 } from "../ir.ts";
-import { type Context, field, ifindexOrZero, routeOf } from "./context.ts";
+import { type Context, ifindexOrZero, routeOf } from "./context.ts";
 import {
   FlowFlag,
   flDport,
@@ -93,6 +93,8 @@ export interface FibRulesOps {
   lookUpTable(table: Reg, id: Reg): Step[];
   /** Of the result, the device whose group suppress_ifgroup means. */
   readonly resultGroup: Expr;
+  /** Of the result, RouteId + 1; for traces alone. */
+  readonly resultRoute: Expr;
 }
 
 /** A goto's target closes the block that holds everything before it, so that `break` lands on it. */
@@ -118,15 +120,16 @@ export const traceLookup = (event: TraceEvent, kind: Operand, addresses: readonl
 };
 
 /** What a table said, traced. */
-export const traceFib = (id: Operand): Step => trace(TraceEvent.fib, [id, routeOf(resAlias), err]);
+export const traceFib = (id: Operand, route: Expr = routeOf(resAlias)): Step => trace(TraceEvent.fib, [id, route, err]);
 
 /** End of the walk: `rule` decided (null: none did). An error stops it, EAGAIN does not come here. */
-export const answer = (rule: Rule | null, error: Operand): Step[] => answerOf(rule === null ? 0 : rule.id + 1, error);
+export const answer = (rule: Rule | null, error: Operand, route: Expr = routeOf(resAlias)): Step[] =>
+  answerOf(rule === null ? 0 : rule.id + 1, error, route);
 /** The same without a route. */
 export const refuse = (rule: Rule | null, error: Errno): Step[] => [set(resAlias, 0), ...answer(rule, error)];
 /** @param id of the rule that decided, plus 1 */
-export const answerOf = (id: Operand, error: Operand): Step[] => [
-  trace(TraceEvent.result, [id, routeOf(resAlias), error]),
+export const answerOf = (id: Operand, error: Operand, route: Expr = routeOf(resAlias)): Step[] => [
+  trace(TraceEvent.result, [id, route, error]),
   ret(error),
 ];
 
@@ -219,7 +222,7 @@ function actionSteps(ops: FibRulesOps, rule: Rule): Step[] {
 const lookupSteps = (ops: FibRulesOps, rule: Rule, id: TableId | null): Step[] => [
   ...(id === null ? vrfTable(ops, rule) : ops.lookUp(id)),
   ...suppressSteps(ops, rule),
-  when(ne(err, Errno.EAGAIN), answer(rule, err)),
+  when(ne(err, Errno.EAGAIN), answer(rule, err, ops.resultRoute)),
 ];
 
 /**
@@ -230,16 +233,16 @@ const vrfTable = (ops: FibRulesOps, rule: Rule): Step[] =>
   rule.not ? [when(argTable, ops.lookUpVrf(), ops.lookUp(RT_TABLE_MAIN))] : ops.lookUpVrf();
 
 /** fib_rules_ops.suppress: a route that was found may be too general, or lead to a device of an unwanted group. */
-function suppressSteps({ resultGroup }: FibRulesOps, rule: Rule): Step[] {
-  const suppress = [traceSuppress(rule), nextRule(rule)];
+function suppressSteps({ resultGroup, resultRoute }: FibRulesOps, rule: Rule): Step[] {
+  const suppress = [traceSuppress(rule, resultRoute), nextRule(rule)];
   const steps: Step[] = [];
   if (rule.suppressPrefixLength >= 0) steps.push(when(le(resPrefixLength, rule.suppressPrefixLength), suppress));
   if (rule.suppressIfGroup !== -1) steps.push(when(eq(resultGroup, rule.suppressIfGroup), suppress));
   return steps.length === 0 ? [] : [when(eqz(err), steps)];
 }
 
-const traceSuppress = (rule: Rule): Step =>
-  trace(TraceEvent.suppress, [rule.id, sub(field(resAlias, FIB_ALIAS.route), 1)], `pref ${rule.pref}`);
+const traceSuppress = (rule: Rule, route: Expr): Step =>
+  trace(TraceEvent.suppress, [rule.id, sub(route, 1)], `pref ${rule.pref}`);
 
 /** The device that next hops must leave by. Up to 5.17 a VRF stands in the flow's place, and is not asked of them. */
 export const nextHopOif = ({ kernel }: Context, oif: Operand): Operand =>

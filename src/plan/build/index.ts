@@ -21,16 +21,17 @@
  */
 
 import type { Model } from "../../../dsl/model.ts";
-import type { Layout, NetLayout, TableLayout } from "../../layout.ts";
+import type { Layout, TableLayout } from "../../layout.ts";
 import { lpmProc } from "../../lpm/emit.ts";
 import { lpmFamily } from "../../rules/layout.ts";
 import type { Plan, Proc } from "../ir.ts";
+import { atomicProcs } from "./atomic.ts";
 import { ipFastCsum } from "./checksum.ts";
 import { type Context, contextOf } from "./context.ts";
 import { devGetByIndex, inetAddrType, ipDevFind, smallTable } from "./devinet.ts";
 import { ipDstMtu, rtNexthop, rtSetNexthop, traceRoute } from "./dst.ts";
-import { fastForward, hasFastForward } from "./fast_forward.ts";
-import { fibTableLookup } from "./fib.ts";
+import { fastForwardProcs, hasFastForward } from "./fast_forward.ts";
+import { fibTableLookup, fibTrieLookup, fibTrieRoute } from "./fib.ts";
 import { skbFlowDissect } from "./flow.ts";
 import { ipForward } from "./forward.ts";
 import { ipLocalDeliver, ipLocalDeliverWhole, ipRcv, ipRcvCore, ipRcvFinish } from "./ip_input.ts";
@@ -63,6 +64,7 @@ import {
   vrfProcessV6Outbound,
 } from "./ipv6/vrf.ts";
 import { l3mdevUpdateFlow } from "./l3mdev.ts";
+import { linkProcs } from "./links.ts";
 import { fibSelectMultipath, ipMultipathL3Keys, multipathHash } from "./multipath.ts";
 import { ip6NeighOutput, ipFinishOutput2, neighbour4, neighbour6, neighHa } from "./neighbour.ts";
 import { chainProcs } from "./netfilter/chain.ts";
@@ -108,7 +110,7 @@ import {
 import { ipRouteOutputKey, ipRouteOutputKeyHashRcu, mkrouteOutput } from "./route_output.ts";
 import { inetRtmGetroute } from "./rtm_getroute.ts";
 import { fibLookup } from "./rules.ts";
-import { SKB_REGS } from "./skb.ts";
+import { SKB_REGS, worker } from "./skb.ts";
 import { fibValidateSource, fibValidateSourceFully } from "./source.ts";
 import { devQueueXmit } from "./transmit.ts";
 import {
@@ -125,35 +127,46 @@ import { l3mdevIpOut, l3mdevIpRcv, vrfOutput, vrfXmit } from "./vrf.ts";
 export interface PlanOptions {
   /** With what says nothing to a trace: the short way of fast_forward.ts, the classifier of rule_list.ts. */
   readonly fast?: boolean;
+  /** For several threads in one memory: counters at the thread's own place, what is shared changed indivisibly. */
+  readonly threads?: boolean;
+  /** false: its traces will be taken away; absent: as there is no short way. */
+  readonly traced?: boolean;
 }
 
-export function buildPlan(model: Model, layout: Layout, { fast = false }: PlanOptions = {}): Plan {
-  const contexts = layout.nets.map((_, index) => contextOf(model, layout, index, fast));
+export function buildPlan(
+  model: Model,
+  layout: Layout,
+  { fast = false, threads = false, traced = !fast }: PlanOptions = {},
+): Plan {
+  const contexts = layout.nets.map((_, index) => contextOf(model, layout, index, { threads, traced, fast }));
   return {
     procs: [
       processProc(contexts),
       ...contexts.flatMap((context) => {
         const short = fast && hasFastForward(context);
-        return [processNet(context, short), ...(short ? [fastForward(context)] : []), ...namespaceProcs(context)];
+        return [processNet(context, short), ...(short ? fastForwardProcs(context) : [])];
       }),
-      ...contexts.flatMap((context) => [
-        ...hookProcs(context),
-        ...chainProcs(context),
-        ...programProcs(context),
-        ...rejectProcs(context),
-        ...fib4Procs(context),
-        ...fib6Procs(context),
-        ...routeMeHarderProcs(context),
-        ...dupProcs(context),
-        ...copyProcs(context),
-      ]),
+      ...contexts.flatMap((context) => [...hookProcs(context), ...copyProcs(context), ...namespaceProcs(context)]),
       ...sharedProcs(layout),
+      ...(threads ? atomicProcs() : []),
     ],
-    skb: SKB_REGS,
+    skb: threads ? [...SKB_REGS, worker] : SKB_REGS,
   };
 }
 
-const namespaceProcs = (context: Context): Proc[] =>
+/** What hooks and copies come to, and whatever a program calls. */
+export const namespaceProcs = (context: Context): Proc[] => [
+  ...kernelProcs(context),
+  ...chainProcs(context),
+  ...programProcs(context),
+  ...rejectProcs(context),
+  ...fib4Procs(context),
+  ...fib6Procs(context),
+  ...routeMeHarderProcs(context),
+  ...dupProcs(context),
+];
+
+const kernelProcs = (context: Context): Proc[] =>
   [
     ...[
       packetProc,
@@ -190,19 +203,12 @@ const namespaceProcs = (context: Context): Proc[] =>
     ...[ipFinishOutput2, neighHa, neighbour4, neighbour6, devQueueXmit, devGetByIndex, ipDevFind, inetAddrType],
   ].map((build) => build(context));
 
-/** What is looked up by numbers of 32 bits. */
-const numbersOf = ({ tables, addresses, ifindexes }: NetLayout): TableLayout[] => [
-  ...tables.values(),
-  addresses,
-  ...(ifindexes.kind === "table" ? [ifindexes.table] : []),
-];
-
 export function sharedProcs(layout: Layout): Proc[] {
   const kindsOf = (tables: readonly TableLayout[]) => [...new Set(tables.map(({ kind }) => kind))];
-  const kinds4 = new Set(kindsOf(layout.nets.flatMap(numbersOf)));
-  // What a small table becomes when it grows.
-  if (kinds4.has("linear")) kinds4.add("blocks");
+  const kinds4 = new Set(kindsOf(layout.nets.flatMap(({ tables, addresses }) => [...tables.values(), addresses])));
   const kinds6 = new Set(kindsOf(layout.nets.flatMap(({ tables6 }) => [...tables6.values()])));
+  // What a small table becomes when it grows.
+  for (const kinds of [kinds4, kinds6]) if (kinds.has("linear")) kinds.add("blocks");
   for (const family of lpmFamiliesOf(layout.nets.flatMap(({ netfilter }) => netfilter.sets)))
     (family === 4 ? kinds4 : kinds6).add("blocks");
   for (const { ruleLists } of layout.nets)
@@ -212,15 +218,18 @@ export function sharedProcs(layout: Layout): Proc[] {
   return [
     ...[ethTypeTrans, skbVlanUntag, vlanInner, ipRcvCore, ipFastCsum, refuseHeader, socketPorts, skbFlowDissect],
     ...[rtSetNexthop, rtNexthop, ipDstMtu, traceRoute, multipathHash, ipMultipathL3Keys, fibSelectMultipath],
+    ...[fibTrieLookup, fibTrieRoute],
     ...[isIpv6, fib6SelectPath, traceRoute6, skbFlowDissect6, socketPorts6],
     ...[ip6RcvCore, ipv6ParseHopopts, ipv6NdiscFrame, ipv6ChkMcastAddr, ip6PktDrop],
     ...[icmpv6SendProc, icmpv6SendBesides],
     ...[nftSetPktinfoIpv4, nftSetPktinfoIpv6, nftSetPktinfoNetdev, ipv6FindHdrProc, nftExthdrTcp, nftExthdrIpv4],
     ...[ipv6SkipExthdr, nfRejectVerifyCsum, nfChecksumOk],
     ...[copyBytesProc, nftPayloadInnerOffset, nftCsumReplace, nftPayloadL4csumUpdate],
+    ...linkProcs().map((built) => () => built),
     ...[kfreeSkb, icmpSendProc, icmpSendBesides, leaveProc, writeNextHop],
     ...[...kinds4].map((kind) => () => lpmProc(kind, 4)),
-    ...(kinds4.has("linear") ? [smallTable] : []),
+    ...(kinds4.has("linear") ? [() => smallTable(4)] : []),
+    ...(kinds6.has("linear") ? [() => smallTable(6)] : []),
     ...layout.shapes.map((shape) => () => lpmProc(shape.kind, 4, shape)),
     ...[...kinds6].map((kind) => () => lpmProc(kind, 6)),
   ].map((build) => build());

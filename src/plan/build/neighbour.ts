@@ -28,6 +28,7 @@ import {
   or,
   type Proc,
   put,
+  type Reg,
   repeat,
   ret,
   run,
@@ -68,19 +69,24 @@ export const neighbour6 = (context: Context): Proc => {
   return search(context, "neighbour_6", 6, [], words.map((at) => field(address, at)).reduce(xor), same);
 };
 
+/** Sets `at` to where the search for an address begins, before the mask: neighbourHash of runtime/abi.ts. */
+export const neighbourHash = (at: Reg, folded: Expr): Step[] => [
+  set(at, folded),
+  set(at, mul(xor(at, shr(at, 16)), NEIGHBOUR_HASH_FACTOR)),
+  set(at, xor(at, shr(at, 16))),
+];
+
 function search(context: Context, name: string, family: number, prologue: Step[], folded: Expr, same: Expr): Proc {
   const table = local("table");
   const mask = local("mask");
   const at = local("at");
-  const hash = local("hash");
   const owner = field(slotRecord, NEIGHBOUR.device);
   const body: Step[] = [
     ...prologue,
     set(ifindex, ifindexOf(device)),
     set(table, field(context.layout.offset, NET.neighbours)),
     set(mask, field(table, NEIGHBOUR_TABLE.mask)),
-    set(hash, mul(xor(folded, ifindex), NEIGHBOUR_HASH_FACTOR)),
-    set(at, xor(hash, shr(hash, 16))),
+    ...neighbourHash(at, xor(folded, ifindex)),
     repeat(
       add(mask, 1),
       "slots",

@@ -10,9 +10,9 @@
  */
 
 import { COUNTERS, EXPORTS, RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
-import { BATCH_HEADER, BATCH_HEADER_BYTES, PacketFlag, RESULT_COLUMNS } from "../../../runtime/batch.ts";
+import { BATCH_HEADER, BATCH_HEADER_BYTES, COLUMN, PacketFlag, RESULT_COLUMNS } from "../../../runtime/batch.ts";
 import { DropReason, Entry, Verdict } from "../../../runtime/verdict.ts";
-import { copiesFrames, forwardsFrames, setsMark } from "../../netfilter/reach.ts";
+import { copiesFrames } from "../../netfilter/reach.ts";
 import { MAX_PASSES } from "../../reference/passes.ts";
 import {
   add,
@@ -27,8 +27,11 @@ import {
   leave,
   load,
   local,
+  lt,
   mul,
+  ne,
   type Operand,
+  or,
   type Proc,
   repeat,
   ret,
@@ -37,12 +40,14 @@ import {
   set,
   shl,
   store,
+  sub,
   tail,
   trace,
   unary,
   when,
 } from "../ir.ts";
-import { type Context, callNet, drop, proc, readColumn, runNet, writeColumn } from "./context.ts";
+import { type Context, callNet, drop, proc, readColumn, runNet, thisWorker, writeColumn } from "./context.ts";
+import { GIVEN_BACK, GROUP } from "./fast_forward.ts";
 import { IPHDR_BYTES } from "./in.ts";
 import { refuseHeader6, whenIpv6 } from "./ipv6/af_inet6.ts";
 import { kept } from "./netfilter/fib.ts";
@@ -57,7 +62,6 @@ import {
   skOwner,
 } from "./netfilter/registers.ts";
 import { REFUSE_HEADER } from "./output.ts";
-import { redirects } from "./programs.ts";
 import {
   DstInput,
   dev,
@@ -81,6 +85,7 @@ import {
   SKB_REGS,
   slot,
   stride,
+  worker,
   xmitRecursion,
 } from "./skb.ts";
 
@@ -90,6 +95,10 @@ const net = local("net");
 const index = local("index");
 const slotSize = local("slot_size");
 const entry = local("entry");
+/** Packets of the batch that no group has had yet, of the group, and those of them that fast_forward has looked at. */
+const left = local("left");
+const group = local("group");
+const looked = local("looked");
 const ipv6 = local("ipv6");
 
 /** `process(net, batch, count)`: the one exported proc; `net` without a namespace does nothing. */
@@ -108,7 +117,7 @@ export function processNet(context: Context, fast: boolean): Proc {
     block("judged", [
       when(eq(readColumn("entry"), Entry.JUDGED), [leave("judged")]),
       runNet(context, "packet"),
-      ...(setsMark(context.net.netfilter) ? [writeColumn("mark", mark)] : []),
+      writeColumn("mark", mark),
       writeColumn("priority", priority),
     ]),
     ...countVerdict(context),
@@ -117,28 +126,65 @@ export function processNet(context: Context, fast: boolean): Proc {
   const body: Step[] = [
     // No register is read before it is set, even where only the packet's way tells that it is.
     ...SKB_REGS.map((reg) => set(reg, 0)),
+    ...(context.threads ? [set(worker, load("batch", 4, batch, BATCH_HEADER.worker))] : []),
     set(stride, shl(load("batch", 4, batch, BATCH_HEADER.capacity), 2)),
     set(slotSize, load("batch", 4, batch, BATCH_HEADER.slotSize)),
     set(slot, load("batch", 4, batch, BATCH_HEADER.slots)),
     set(row, add(batch, BATCH_HEADER_BYTES)),
     ...(copies ? [set(batchBase, batch), set(sent, count), store("batch", 4, batch, BATCH_HEADER.count, count)] : []),
-    set(index, 0),
-    repeat(
-      count,
-      "packets",
-      [
-        trace(TraceEvent.packet, [index]),
-        ...(fast ? [when(eqz(callNet(context, "fast_forward", row, stride)), long)] : long),
-        set(index, add(index, 1)),
-        set(row, add(row, 4)),
-        set(slot, add(slot, slotSize)),
-      ],
-      "packets",
-    ),
+    ...(fast
+      ? groups(context, long)
+      : [
+          set(index, 0),
+          repeat(
+            count,
+            "packets",
+            [trace(TraceEvent.packet, [index]), ...long, set(index, add(index, 1)), ...nextPacket(1)],
+            "packets",
+          ),
+        ]),
     ret(),
   ];
   const comment = `namespace ${context.net.name}: each packet of the batch`;
   return proc(context.name("process"), { comment, params: [batch, count] }, body);
+}
+
+const nextPacket = (packets: Operand): Step[] => [
+  set(row, add(row, mul(packets, 4))),
+  set(slot, add(slot, mul(packets, slotSize))),
+];
+
+/** The short way group by group; the long way for the packets that it gives back, and the one that ended a group. */
+function groups(context: Context, long: readonly Step[]): Step[] {
+  const verdict = load("batch", 4, add(row, mul(stride, COLUMN("verdict"))));
+  return [
+    set(left, count),
+    repeat(
+      count,
+      "groups",
+      [
+        when(eqz(left), [leave("groups")]),
+        set(group, select(lt(left, GROUP), left, GROUP)),
+        set(looked, callNet(context, "fast_forward", row, stride, group)),
+        when(eq(looked, group), nextPacket(group), [
+          set(looked, and(looked, GIVEN_BACK - 1)),
+          set(group, select(lt(looked, group), add(looked, 1), group)),
+          repeat(
+            group,
+            "packets",
+            [
+              when(or(eqz(looked), ne(verdict, Verdict.TRANSMIT)), long),
+              set(looked, sub(looked, ne(looked, 0))),
+              ...nextPacket(1),
+            ],
+            "group",
+          ),
+        ]),
+        set(left, sub(left, group)),
+      ],
+      "packets",
+    ),
+  ];
 }
 
 /** Copies that chains have made of the packet, and of such copies: each has a verdict of its own. */
@@ -155,7 +201,7 @@ function sendCopies(context: Context): Step[] {
         set(slot, add(load("batch", 4, batch, BATCH_HEADER.slots), mul(sent, slotSize))),
         trace(TraceEvent.packet, [sent]),
         runNet(context, "copy"),
-        ...(setsMark(context.net.netfilter) ? [writeColumn("mark", mark)] : []),
+        writeColumn("mark", mark),
         writeColumn("priority", priority),
         ...countVerdict(context),
         set(sent, add(sent, 1)),
@@ -208,8 +254,6 @@ export function packetProc(context: Context): Proc {
 
 /** run_passes: until no device hands the packet on. */
 function passes(context: Context): Step[] {
-  const { netfilter } = context.net;
-  const sends = redirects(context) || forwardsFrames(netfilter) || copiesFrames(netfilter);
   const again = (when_: number, step: Step): Step => when(eq(entry, when_), [step, leave("again")]);
   return [
     repeat(
@@ -222,7 +266,7 @@ function passes(context: Context): Step[] {
         block("again", [
           again(Next.NETIF_RX, runNet(context, "netif_rx")),
           again(Next.VRF_XMIT, runNet(context, "vrf_xmit")),
-          ...(sends ? [again(Next.DEV_QUEUE_XMIT, runNet(context, "dev_queue_xmit", dev))] : []),
+          again(Next.DEV_QUEUE_XMIT, runNet(context, "dev_queue_xmit", dev)),
         ]),
       ],
       "passes",
@@ -283,10 +327,11 @@ export function neighUpdate(context: Context): Proc {
 }
 
 /** One more of the packet's verdict, and of its reason when it was dropped. */
-function countVerdict({ layout }: Context): Step[] {
+function countVerdict(context: Context): Step[] {
+  const counters = thisWorker(context, context.layout.counters);
   const one = (base: Operand, offset: number): Step =>
     store("image", 8, base, offset, add(load("image", 8, base, offset), i64(1n)));
-  const cell = (column: "verdict" | "reason") => add(layout.counters, shl(readColumn(column), 3));
+  const cell = (column: "verdict" | "reason") => add(counters, shl(readColumn(column), 3));
   return [
     one(cell("verdict"), COUNTERS.verdicts),
     when(eq(readColumn("verdict"), Verdict.DROP), [one(cell("reason"), COUNTERS.reasons)]),

@@ -8,7 +8,7 @@
  * k:net/core/dev.c bpf_prog_run_generic_xdp, sch_handle_ingress, sch_handle_egress; net/core/filter.c xdp_do_redirect, skb_do_redirect.
  */
 import type { ChainId, Program } from "../../../dsl/chain-model.ts";
-import { DEVICE, TraceEvent } from "../../../runtime/abi.ts";
+import { DEVICE, LinkResult, TraceEvent } from "../../../runtime/abi.ts";
 import { HOOKS, type ProgramHook } from "../../../runtime/hooks.ts";
 import { ETHERNET_HEADER_BYTES } from "../../../runtime/net/ethernet.ts";
 import { type ProgramDecision, RULE_DECISIONS } from "../../../runtime/trace.ts";
@@ -26,22 +26,35 @@ import {
   leave,
   local,
   ne,
+  type Operand,
   or,
   type Proc,
   packet,
   ret,
+  run,
   type Step,
+  select,
   set,
   sub,
   tail,
   trace,
   when,
 } from "../ir.ts";
-import { type Context, callNet, drop, field, hasFlag, ifindexOf, passHook, proc } from "./context.ts";
+import { type Context, callNet, drop, field, hasFlag, ifindexOf, KFREE_SKB, passHook, proc } from "./context.ts";
 import { ethProto, isVlan, VLAN_HLEN } from "./ethernet.ts";
+import { firstLink, linksUpTo } from "./links.ts";
 import { chainContext } from "./netfilter/chain.ts";
 import { setPktinfo } from "./netfilter/pktinfo.ts";
-import { hookData, hookIn, hookOut, macHeader, nfSkipEgress, protocol, redirectDevice } from "./netfilter/registers.ts";
+import {
+  hookData,
+  hookIn,
+  hookOut,
+  link,
+  macHeader,
+  nfSkipEgress,
+  protocol,
+  redirectDevice,
+} from "./netfilter/registers.ts";
 import { ChainResult, PROGRAM_RESULT, ruleSteps } from "./netfilter/rule.ts";
 import { programView } from "./netfilter/view.ts";
 import { dev, l3, mac, Next, next, xmitRecursion } from "./skb.ts";
@@ -58,11 +71,13 @@ const target = local("target");
 const type = local("type");
 
 /** All programs of the namespace. */
-export const programProcs = (context: Context): Proc[] =>
-  context.net.netfilter.programs.flatMap((program) => procsOfProgram(context, program));
+export const programProcs = (context: Context): Proc[] => [
+  ...context.net.netfilter.programs.flatMap((program) => procsOfProgram(context, program)),
+  skbDoRedirect(context),
+];
 
 /** A program's own. */
-export const procsOfProgram = (context: Context, program: Program): Proc[] => [
+const procsOfProgram = (context: Context, program: Program): Proc[] => [
   runProc(context, program),
   rulesProc(context, program),
 ];
@@ -171,38 +186,69 @@ const xdpDoRedirect = (context: Context): Step[] => [
 const optionsAt = (context: Context, program: Program): Step[] =>
   usesIpv4Options([program, ...chainsOfProgram(context, program)]) ? [set(hookData, l3)] : [];
 
-/** Can a tc program send packets by another device? */
-export const redirects = (context: Context): boolean =>
-  programsAt(context, "tc ingress").length + programsAt(context, "tc egress").length > 0;
-
 /** sch_handle_ingress, sch_handle_egress: of the device with this ifindex. */
-export function tcHook(context: Context, hook: Exclude<ProgramHook, "xdp">, ifindex: Expr): Step[] {
+export function tcHook(context: Context, hook: TcHook, ifindex: Expr): Step[] {
   const ingress = hook === "tc ingress";
-  const shot = drop(ingress ? DropReason.TC_INGRESS : DropReason.TC_EGRESS);
-  const judged = onEachDevice(context, hook, ifindex, (programs) => [
-    set(hookIn, ingress ? programs[0].device : 0),
-    set(hookOut, ingress ? 0 : programs[0].device),
-    block(
-      "classified",
-      programs.flatMap((program) => [
-        set(decision, call(programProcName(context, program), [])),
-        when(eq(decision, code("SHOT")), shot),
-        when(eq(decision, code("REDIRECT")), skbDoRedirect(context)),
-        when(ne(decision, code("UNSPEC")), [leave("classified")]),
-      ]),
-    ),
-  ]);
-  return [ingress ? passHook(hook, ifindex, 0) : passHook(hook, 0, ifindex), ...judged];
+  const [input, output]: readonly Operand[] = ingress ? [ifindex, 0] : [0, ifindex];
+  const device = [set(hookIn, input), set(hookOut, output)];
+  const asks = (programs: readonly Program[]): Step[] => [
+    ...programs.flatMap((program) => [
+      when(link, askLinks(program.priority - 1)),
+      set(decision, call(programProcName(context, program), [])),
+      ...tcDecided(context, hook, [ret()]),
+      when(ne(decision, code("UNSPEC")), [leave("classified")]),
+    ]),
+    when(link, askLinks()),
+    leave("classified"),
+  ];
+  const judged = onEachDevice(context, hook, ifindex, asks);
+  const others = when(link, [...(judged.length === 0 ? device : []), ...askLinks()]);
+  return [
+    passHook(hook, input, output),
+    firstLink(context, hook, null),
+    ...(judged.length === 0 ? [] : device),
+    block("classified", [...judged, others]),
+  ];
 }
 
-/** skb_do_redirect: the other device has it to send, in the packet's next pass. */
-const skbDoRedirect = (context: Context): Step[] => [
-  set(target, callNet(context, "dev_get_by_index", redirectDevice)),
-  when(or(eqz(target), eqz(macHeader)), drop(DropReason.NOT_SPECIFIED)),
-  when(gt(xmitRecursion, XMIT_RECURSION_LIMIT), drop(DropReason.RECURSION)),
-  set(xmitRecursion, add(xmitRecursion, 1)),
-  set(dev, target),
-  set(nfSkipEgress, 1),
-  set(next, Next.DEV_QUEUE_XMIT),
-  ret(),
+type TcHook = Exclude<ProgramHook, "xdp">;
+type TcProgram = Program & { readonly hook: TcHook };
+export const isTc = (program: Program): program is TcProgram => program.hook !== "xdp";
+
+/** The links of priorities up to this one. */
+const askLinks = (upto?: number): Step[] => [
+  set(decision, linksUpTo(null, upto)),
+  when(eq(decision, LinkResult.ENDED), [ret()]),
+  when(eq(decision, LinkResult.OK), [leave("classified")]),
 ];
+
+/** What follows when the decision ends the packet's stay; @param ended behind that */
+const tcDecided = (context: Context, hook: TcHook, ended: readonly Step[]): Step[] => [
+  when(eq(decision, code("SHOT")), [
+    run(KFREE_SKB, [hook === "tc ingress" ? DropReason.TC_INGRESS : DropReason.TC_EGRESS]),
+    ...ended,
+  ]),
+  when(eq(decision, code("REDIRECT")), [run(context.name("skb_do_redirect")), ...ended]),
+];
+
+/** The entry of a tc program's module: a LinkResult. */
+export const tcEntry = (context: Context, program: TcProgram): Step[] => [
+  set(decision, call(programProcName(context, program), [])),
+  ...tcDecided(context, program.hook, [ret(LinkResult.ENDED)]),
+  ret(select(eq(decision, code("UNSPEC")), LinkResult.NEXT, LinkResult.OK)),
+];
+
+/** skb_do_redirect: the other device has the packet to send, in the packet's next pass. */
+export function skbDoRedirect(context: Context): Proc {
+  const body: Step[] = [
+    set(target, callNet(context, "dev_get_by_index", redirectDevice)),
+    when(or(eqz(target), eqz(macHeader)), drop(DropReason.NOT_SPECIFIED)),
+    when(gt(xmitRecursion, XMIT_RECURSION_LIMIT), drop(DropReason.RECURSION)),
+    set(xmitRecursion, add(xmitRecursion, 1)),
+    set(dev, target),
+    set(nfSkipEgress, 1),
+    set(next, Next.DEV_QUEUE_XMIT),
+    ret(),
+  ];
+  return proc(context.name("skb_do_redirect"), { comment: "skb_do_redirect (net/core/filter.c)" }, body);
+}

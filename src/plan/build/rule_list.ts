@@ -12,7 +12,6 @@
  */
 import {
   DEVICE,
-  FIB_ALIAS,
   NET,
   RULE,
   RULE_BYTES,
@@ -192,10 +191,10 @@ function mismatch(ops: FibRulesOps, selectors: number, selector: Selector): Expr
 function action(ops: FibRulesOps, layout: RuleListLayout): Step[] {
   const kind = field(rule, RULE.action);
   const argument = field(rule, RULE.argument);
-  const decided = answerOf(add(field(rule, RULE.id), 1), err);
+  const decided = (route?: Expr) => answerOf(add(field(rule, RULE.id), 1), err, route);
   return [
     when(eq(kind, RuleActionCode.goto), [when(argument, [set(earliest, argument)]), nextRule]),
-    when(eq(kind, RuleActionCode.refuse), [set(err, argument), set(resAlias, 0), ...decided]),
+    when(eq(kind, RuleActionCode.refuse), [set(err, argument), set(resAlias, 0), ...decided()]),
     set(table, argument),
     set(id, field(rule, RULE.table)),
     ...((layout.selectors & RuleSelector.l3mdev) === 0
@@ -208,16 +207,13 @@ function action(ops: FibRulesOps, layout: RuleListLayout): Step[] {
         ]),
     ...ops.lookUpTable(table, id),
     ...(layout.suppresses ? suppress(ops) : []),
-    when(ne(err, Errno.EAGAIN), decided),
+    when(ne(err, Errno.EAGAIN), decided(ops.resultRoute)),
   ];
 }
 
 /** fib_rules_ops.suppress */
-function suppress({ resultGroup }: FibRulesOps): Step[] {
-  const suppressed = [
-    trace(TraceEvent.suppress, [field(rule, RULE.id), sub(field(resAlias, FIB_ALIAS.route), 1)]),
-    nextRule,
-  ];
+function suppress({ resultGroup, resultRoute }: FibRulesOps): Step[] {
+  const suppressed = [trace(TraceEvent.suppress, [field(rule, RULE.id), sub(resultRoute, 1)]), nextRule];
   const group = field(rule, RULE.ifgroup);
   return [
     when(eqz(err), [

@@ -6,15 +6,31 @@ import { DEVICE, FIB_ALIAS, NEXT_HOP, RULE, TraceEvent } from "../../../runtime/
 import { mask4 } from "../../../runtime/net/ip.ts";
 import { SELECTORS } from "../../../runtime/trace.ts";
 import { Errno } from "../../../runtime/verdict.ts";
-import { and, expr, i32, local, ne, type Operand, type Proc, type Reg, type Step, set, when, xor } from "../ir.ts";
-import { type Context, callNet, field, proc, runNet } from "./context.ts";
+import {
+  and,
+  type Expr,
+  expr,
+  i32,
+  local,
+  ne,
+  type Operand,
+  type Proc,
+  type Reg,
+  type Step,
+  set,
+  when,
+  xor,
+} from "../ir.ts";
+import { type Context, callNet, field, proc, routeOf, runNet } from "./context.ts";
 import { switchKind, switchKindOf, tableLookup } from "./devinet.ts";
+import { answeringRoute } from "./fib.ts";
 import { argTable, err, type FibRulesOps, nextHopOif, refuse, traceFib, traceLookup } from "./fib_rules.ts";
 import { ruleList } from "./rule_list.ts";
 import { flDaddr, flOif, flSaddr, flTos, resAlias } from "./skb.ts";
 
 const entry = local("entry");
 const table = local("table");
+const route = local("route");
 
 /** The namespace's rule list for IPv4. */
 export function fibLookup(context: Context): Proc {
@@ -29,6 +45,8 @@ export function fibLookup(context: Context): Proc {
   const comment = "__fib_lookup, fib_rules_lookup (net/ipv4/fib_rules.c, net/core/fib_rules.c)";
   return proc(context.name("fib_lookup"), { comment, params: [kind], result: "i32" }, body);
 }
+
+const resultRoute = ({ traced }: Context): Expr => (traced ? expr(route) : routeOf(resAlias));
 
 const fib4RulesOps = (context: Context): FibRulesOps => ({
   selectors: SELECTORS,
@@ -53,11 +71,13 @@ const fib4RulesOps = (context: Context): FibRulesOps => ({
   ],
   // The first next hop's, not the chosen one's.
   resultGroup: field(field(field(resAlias, FIB_ALIAS.nextHops), NEXT_HOP.device), DEVICE.group),
+  resultRoute: resultRoute(context),
 });
 
 const addressOf = (which: "from" | "to"): Reg => (which === "from" ? flSaddr : flDaddr);
 
 const fibTableLookup = (context: Context, entry: Operand, id: Operand): Step[] => [
-  set(err, callNet(context, "fib_table_lookup", entry, nextHopOif(context, flOif), flTos)),
-  traceFib(id),
+  set(err, callNet(context, "fib_table_lookup", entry, flDaddr, nextHopOif(context, flOif), flTos)),
+  ...(context.traced ? [set(route, answeringRoute(flDaddr))] : []),
+  traceFib(id, resultRoute(context)),
 ];

@@ -9,6 +9,9 @@
 import { type Reg, skbReg, tail } from "../ir.ts";
 import { CHAIN_REGS } from "./netfilter/registers.ts";
 
+/** Of a module for several threads: the area of the one that this is (runtime/abi.ts; the kernel's __per_cpu_offset). */
+export const worker = skbReg("worker");
+
 /** Where the batch's row of this packet begins, and the distance between two columns, in bytes. */
 export const row = skbReg("row");
 export const stride = skbReg("stride");

@@ -9,7 +9,7 @@ import { add, eqz, gt, local, type Proc, ret, type Step, set, when } from "../ir
 import { type Context, drop, hasFlag, ifindexOf, proc } from "./context.ts";
 import { nfHook } from "./netfilter/hook.ts";
 import { nfSkipEgress } from "./netfilter/registers.ts";
-import { redirects, tcHook } from "./programs.ts";
+import { tcHook } from "./programs.ts";
 import { dev, Next, next, xmitRecursion } from "./skb.ts";
 import { devHardStartXmit, XMIT_RECURSION_LIMIT } from "./xmit.ts";
 
@@ -20,7 +20,7 @@ export function devQueueXmit(context: Context): Proc {
   const index = ifindexOf(device);
   const netdevEgress = nfHook(context, "netdev egress", null, [0, index]);
   const body: Step[] = [
-    ...(redirects(context) ? [when(eqz(nfSkipEgress), netdevEgress)] : netdevEgress),
+    when(eqz(nfSkipEgress), netdevEgress),
     ...tcHook(context, "tc egress", index),
     set(nfSkipEgress, 0),
     when(eqz(hasFlag(device, "UP")), drop(DropReason.DEVICE_DOWN)),

@@ -1,5 +1,5 @@
 /**
- * An XDP program as a plan of its own, over the memory of the module that its frames go to. The host calls it before that one.
+ * An XDP program's module: the host calls it with a batch before the module that its frames go to.
  *
  *   process(batch, count, device)      frames 0 .. count-1 that the wire delivers (Entry.RECEIVE) to the device
  *   xdp.N()                            one frame: left as it is (PASS), or judged, and its `entry` then Entry.JUDGED
@@ -7,13 +7,10 @@
  * k:net/core/dev.c do_xdp_generic.
  */
 import type { Program } from "../../../dsl/chain-model.ts";
-import type { Model } from "../../../dsl/model.ts";
 import { DEVICE, EXPORTS, TraceEvent } from "../../../runtime/abi.ts";
 import { BATCH_HEADER, BATCH_HEADER_BYTES, RESULT_COLUMNS } from "../../../runtime/batch.ts";
 import { ETHERNET_HEADER_BYTES } from "../../../runtime/net/ethernet.ts";
 import { Entry } from "../../../runtime/verdict.ts";
-import type { Layout } from "../../layout.ts";
-import type { NetfilterLayout } from "../../netfilter/layout.ts";
 import {
   add,
   block,
@@ -24,7 +21,6 @@ import {
   load,
   local,
   ne,
-  type Plan,
   type Proc,
   repeat,
   ret,
@@ -36,11 +32,9 @@ import {
   trace,
   when,
 } from "../ir.ts";
-import { unused } from "../passes/unused.ts";
 import {
   type Context,
   callNet,
-  contextOf,
   field,
   hasFlag,
   ifindexOf,
@@ -50,37 +44,15 @@ import {
   runNet,
   writeColumn,
 } from "./context.ts";
-import { devGetByIndex } from "./devinet.ts";
 import { VLAN_HLEN } from "./ethernet.ts";
-import { sharedProcs } from "./index.ts";
-import { chainProcs } from "./netfilter/chain.ts";
-import { procsOfProgram, xdpRun } from "./programs.ts";
+import { xdpRun } from "./programs.ts";
 import { dev, mac, row, SKB_REGS, slot, stride } from "./skb.ts";
 
-/** @param state where the program's counters, limits and sets are, counted from the start of its own state */
-export function buildXdpPlan(
-  model: Model,
-  layout: Layout,
-  net: number,
-  program: Program,
-  state: NetfilterLayout,
-): Plan {
-  const whole = contextOf(model, layout, net);
-  const context: Context = {
-    ...whole,
-    net: { ...whole.net, netfilter: { ...whole.net.netfilter, hooks: [], programs: [program] } },
-    layout: { ...whole.layout, netfilter: state },
-  };
-  const procs = [
-    processProc(context),
-    frameProc(context, program),
-    ...procsOfProgram(context, program),
-    ...chainProcs(context),
-    devGetByIndex(context),
-    ...sharedProcs(layout),
-  ];
-  return unused({ procs, skb: SKB_REGS });
-}
+/** The host's door, and what a frame meets behind it. */
+export const xdpProcs = (context: Context, program: Program): Proc[] => [
+  processProc(context),
+  frameProc(context, program),
+];
 
 const batch = local("batch");
 const count = local("count");

@@ -6,8 +6,8 @@
  *     set a = c                 set a = c            return 0                  return 0
  *
  * Liveness, backwards. A local lives from its sets to its last reading; at a return none does. Registers of the packet in
- * flight live at every return and call, unless no proc of the plan ever reads them: then they do not live at all, and
- * the plan ends up without them.
+ * flight live at every return and call, unless no proc of the plan, nor of a module that it calls or that calls it, ever reads them:
+ * then they do not live at all, and the plan ends up without them.
  */
 import { type Plan, type Step, tail } from "../ir.ts";
 import { interned } from "../remember.ts";
@@ -36,7 +36,8 @@ function skbRead({ procs }: Plan): Live {
   const required = procs.flatMap(({ requires }) =>
     requires.flatMap(({ cursor }) => (cursor.scope === "skb" ? [regKey(cursor)] : [])),
   );
-  return new Set([regKey(tail), ...required, ...procs.flatMap(({ body }) => [...skbReadIn(body)])]);
+  const shared = procs.flatMap((proc) => (proc.shared?.reads ?? []).map(regKey));
+  return new Set([regKey(tail), ...required, ...shared, ...procs.flatMap(({ body }) => [...skbReadIn(body)])]);
 }
 
 const keysRead: (step: Step) => ReadonlySet<string> = remembered((step) => new Set(readBy(step).map(regKey)));

@@ -15,7 +15,7 @@
  */
 import { calleesOf, callsOf, procsByName, sizeOf } from "../callgraph.ts";
 import type { Expr, Plan, Proc, Reg, Step } from "../ir.ts";
-import { expr, local } from "../ir.ts";
+import { expr, isExtern, local } from "../ir.ts";
 import { allSteps, expressions, hasCall, mapExpr, mapExpressions, mapSteps, operands, procMapper } from "../visit.ts";
 import type { Only } from "./pass.ts";
 
@@ -54,7 +54,10 @@ function candidatesOf(plan: Plan): ReadonlyMap<string, Proc> {
   for (const proc of plan.procs)
     for (const [name, times] of callsOf(proc)) calls.set(name, (calls.get(name) ?? 0) + times);
   const fits = (proc: Proc): boolean =>
-    !proc.exported && sizeOf(proc) <= (calls.get(proc.name) === 1 ? ONCE_STEPS : TINY_STEPS);
+    !proc.exported &&
+    !isExtern(proc) &&
+    proc.atomic === undefined &&
+    sizeOf(proc) <= (calls.get(proc.name) === 1 ? ONCE_STEPS : TINY_STEPS);
   // Leaves first: a proc that calls another candidate waits for the next round, so that no body is copied twice in one.
   const fitting = new Map([...procsByName(plan)].filter(([name, proc]) => calls.has(name) && fits(proc)));
   return new Map([...fitting].filter(([, proc]) => !calleesOf(proc).some((name) => fitting.has(name))));

@@ -193,6 +193,8 @@ function sameHead(a: Expr, b: Expr): boolean {
       return true;
     case "call":
       return b.kind === "call" && a.proc === b.proc;
+    case "vector":
+      return b.kind === "vector" && a.op === b.op && a.offset === b.offset && a.lane === b.lane;
     default:
       return a satisfies never;
   }

@@ -26,11 +26,11 @@ import {
   when,
   xor,
 } from "../../ir.ts";
-import { type Context, callNet, field, proc, runNet } from "../context.ts";
+import { type Context, callNet, field, proc, routeOf, runNet } from "../context.ts";
 import { switchKind, switchKindOf, tableLookup } from "../devinet.ts";
 import { answer, argTable, err, type FibRulesOps, lookupKind, refuse, traceFib, traceLookup } from "../fib_rules.ts";
 import { ruleList } from "../rule_list.ts";
-import { flDaddr, flIif, flOif, flSaddr, flTos, resHop } from "../skb.ts";
+import { flDaddr, flIif, flOif, flSaddr, flTos, resAlias, resHop } from "../skb.ts";
 import { ipv6AddrAny, ipv6PrefixEqual, words6 } from "./in6.ts";
 
 /** fib_rule_match, fib6_rule_match: the destination before the source. */
@@ -125,6 +125,7 @@ const fib6RulesOps = (context: Context, look: RuleLookup6): FibRulesOps => ({
     ...polLookup(look, entry, id),
   ],
   resultGroup: field(field(resHop, NEXT_HOP.device), DEVICE.group),
+  resultRoute: routeOf(resAlias),
 });
 
 const addressOf = (which: "from" | "to"): Reg => (which === "from" ? flSaddr : flDaddr);

@@ -10,7 +10,7 @@
 import type { Chain, ChainId } from "../../../../dsl/chain-model.ts";
 import { leadsTo, reached } from "../../../netfilter/reach.ts";
 import type { Proc } from "../../ir.ts";
-import { type Context, proc } from "../context.ts";
+import { type Context, proc, thisWorker } from "../context.ts";
 import { HEADER } from "../in.ts";
 import { HEADER6 } from "../ipv6/in6.ts";
 import type { ChainContext } from "./code.ts";
@@ -58,6 +58,7 @@ export function chainProcs(context: Context): Proc[] {
     return chainsOf(context, view).map((chain) => chainProc(own, chain));
   });
   const { setProc: nameOf } = chainContext(context, "ip");
-  const sets = context.layout.netfilter.sets.filter(hasProc).map((set) => setProc(nameOf(set.set), set));
+  const probe = thisWorker(context, context.layout.netfilter.probe);
+  const sets = context.layout.netfilter.sets.filter(hasProc).map((set) => setProc(nameOf(set.set), set, probe));
   return [...chains, ...sets];
 }

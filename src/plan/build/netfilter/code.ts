@@ -22,7 +22,7 @@ export class RuleCode {
   readonly steps: Step[] = [];
   /** Ends the rule: the next one follows. */
   readonly breaks: readonly Step[];
-  readonly #next: Record<ValueType, number> = { i32: 0, i64: 0 };
+  readonly #next: Record<ValueType, number> = { i32: 0, i64: 0, v128: 0 };
 
   constructor(chain: ChainContext, label: string) {
     this.chain = chain;

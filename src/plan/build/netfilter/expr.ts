@@ -10,6 +10,7 @@ import { ETHERNET_HEADER_BYTES, EtherType } from "../../../../runtime/net/ethern
 import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
 import {
   add,
+  block,
   call,
   type Expr,
   eq,
@@ -17,6 +18,7 @@ import {
   expr,
   guard,
   i32,
+  leave,
   local,
   ne,
   type Operand,
@@ -147,12 +149,18 @@ function findHeader(code: RuleCode, { op, type, offset, length }: ChainExpr & { 
   const { view } = code.chain;
   switch (op) {
     case "ipv6":
-      if (view !== "ip6") ofEtherType(code, EtherType.IPV6, IPV6_HEADER_BYTES);
-      return ipv6FindHdr(type);
+      if (view === "ip6") return ipv6FindHdr(type);
+      ofEtherType(code, EtherType.IPV6);
+      // Where the IPv6 header is not all there, no other is.
+      code.add(
+        set(found, 0),
+        block("whole", [guard(l3, IPV6_HEADER_BYTES, [leave("whole")]), set(found, ipv6FindHdr(type))]),
+      );
+      return expr(found);
     case "tcp":
       return tcpFindOption(type, offset + length);
     case "ipv4":
-      if (view !== "ip") ofEtherType(code, EtherType.IPV4, IPHDR_BYTES);
+      if (view !== "ip") ofEtherType(code, EtherType.IPV4);
       return ipv4FindOption(type);
   }
 }
@@ -173,11 +181,10 @@ function fib(code: RuleCode, e: Fib & ChainExpr): Expr {
 
 const told = local("told");
 
-/** Breaks for packets of another protocol, and headers that are not all there. */
-function ofEtherType(code: RuleCode, type: number, bytes: number): void {
+/** Breaks for packets of another protocol. */
+function ofEtherType(code: RuleCode, type: number): void {
   if (!isDeviceView(code.chain.view)) code.add(...code.breaks);
   else code.add(when(ne(protocol, type), code.breaks));
-  code.add(guard(l3, bytes, code.breaks));
 }
 
 // ---- meta

@@ -121,7 +121,7 @@ function evalType(context: Context, question: Fib): Step[] {
       [set(table, field(table, DEVICE.table)), set(entry, 0), when(table, switchKind(context, entry, table, address))],
       [set(entry, tableLookup(context.layout.tables.get(RT_TABLE_LOCAL), address))],
     ),
-    set(answer, callNet(context, "fib_table_lookup", entry, 0, 0)),
+    set(answer, callNet(context, "fib_table_lookup", entry, address, 0, 0)),
     set(answer, select(answer, RouteTypeCode.unicast, resType)),
     when(and(ne(asked, 0), ne(answer, RouteTypeCode.unicast)), [when(byOther, [set(answer, RouteTypeCode.unicast)])]),
     ...restore,

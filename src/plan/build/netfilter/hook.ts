@@ -4,7 +4,7 @@
  *
  *   nf_hook.HOOK.VIEW.N(in, out) : i32      1: the packet has got its verdict
  *
- * A hook without chains is passed: only the trace shows it.
+ * A hook without chains is passed: the trace shows it, and programs that are attached (links.ts) are asked.
  */
 import type { ChainHook, ChainId, HookChains } from "../../../../dsl/chain-model.ts";
 import { TraceEvent } from "../../../../runtime/abi.ts";
@@ -21,6 +21,7 @@ import {
   ne,
   type Operand,
   type Proc,
+  type Reg,
   ret,
   run,
   type Step,
@@ -31,20 +32,18 @@ import {
   trace,
   when,
 } from "../../ir.ts";
-import { type Context, callNet, KFREE_SKB, passHook, proc } from "../context.ts";
+import { type Context, callNet, KFREE_SKB, passHook, proc, thisWorker } from "../context.ts";
+import { type Family, firstLink, linksUpTo } from "../links.ts";
 import { l3, mac, mark, pktType } from "../skb.ts";
 import { chainContext, requiresOf } from "./chain.ts";
 import { COPY_BYTES } from "./copy_bytes.ts";
 import { nfFwdNetdevEgress } from "./nf_dup_netdev.ts";
 import { routeTableHook } from "./nft_chain_route.ts";
 import { setPktinfo } from "./pktinfo.ts";
-import { hookData, hookIn, hookNumber, hookOut, priority } from "./registers.ts";
+import { hookData, hookIn, hookNumber, hookOut, link, priority } from "./registers.ts";
 import { nftReject, REJECT, rejects, tellSender } from "./reject.ts";
 import { ChainResult } from "./rule.ts";
 import { isDeviceView, type View, viewOf } from "./view.ts";
-
-/** The hook's packets: of an IP version, or all frames of a device. */
-type Family = 4 | 6 | null;
 
 const attached = ({ net }: Context, hook: ChainHook, family: Family): HookChains[] =>
   net.netfilter.hooks.filter((one) => one.hook === hook && one.family === family && one.chains.length > 0);
@@ -67,21 +66,26 @@ export function nfHook(
   ended: readonly Step[] = [ret()],
 ): Step[] {
   const passed = passHook(hook, input, output);
-  if (attached(context, hook, family).length === 0) return [passed];
+  if (attached(context, hook, family).length === 0)
+    return [
+      passed,
+      firstLink(context, hook, family),
+      when(link, [set(hookIn, input), set(hookOut, output), when(linksUpTo(family), ended)]),
+    ];
   return [passed, when(callNet(context, procName(hook, viewOf({ hook, family })), input, output), ended)];
 }
 
 /** NF_HOOK for a copy of the packet: what chains change of it is put back. Not zero: the copy goes on. */
-export function nfHookClone(context: Context, family: 4 | 6, output: Operand): { steps: Step[]; accepted: Operand } {
-  const hook = "postrouting";
-  const passed = passHook(hook, 0, output);
-  if (attached(context, hook, family).length === 0) return { steps: [passed], accepted: 1 };
+export function nfHookClone(context: Context, family: 4 | 6, output: Operand): { steps: Step[]; accepted: Reg } {
   const accepted = local("copy_goes_on");
-  const cloned = `${procName(hook, viewOf({ hook, family }))}.clone`;
-  return { steps: [passed, set(accepted, callNet(context, cloned, 0, output))], accepted };
+  const runs = callNet(context, cloneName(viewOf({ hook: CLONED, family })), 0, output);
+  return { steps: [passHook(CLONED, 0, output), set(accepted, runs)], accepted };
 }
 
-const result = local("result");
+const CLONED = "postrouting";
+const cloneName = (view: View): string => `${procName(CLONED, view)}.clone`;
+
+export const result = local("result");
 const input = local("in");
 const output = local("out");
 
@@ -89,31 +93,41 @@ const output = local("out");
 export function hookProcs(context: Context): Proc[] {
   const lists = context.net.netfilter.hooks.filter(({ chains }) => chains.length > 0);
   const names = new Set(lists.map((one) => procName(one.hook, viewOf(one))));
-  return [...names].flatMap((name) => {
-    const own = lists.filter((one) => procName(one.hook, viewOf(one)) === name);
-    const cloned = own[0].hook === "postrouting" ? [cloneProc(context, name, own[0])] : [];
-    return [hookProc(context, name, own), ...cloned];
-  });
+  return [
+    ...[...names].map((name) => {
+      const own = lists.filter((one) => procName(one.hook, viewOf(one)) === name);
+      return hookProc(context, name, own);
+    }),
+    ...([4, 6] as const).map((family) => cloneProc(context, family)),
+  ];
 }
 
 function hookProc(context: Context, name: string, lists: readonly HookChains[]): Proc {
-  const [{ hook }] = lists;
+  const [{ hook, family }] = lists;
   const view = viewOf(lists[0]);
   const device = hook === "netdev egress" ? hookOut : hookIn;
   const body = lists.flatMap((list) => {
-    const steps = [...list.chains.flatMap((chain) => judge(context, view, hook, chain)), ret(0)];
+    const steps = list.chains.flatMap((chain) => [
+      when(link, [when(linksUpTo(family, priorityOf(context, chain)), [ret(1)])]),
+      ...judge(context, view, hook, chain),
+    ]);
     return isDeviceView(view) ? [when(eq(device, list.device!), steps)] : steps;
   });
   const comment = `nf_hook: ${hook} (include/linux/netfilter.h)`;
   return proc(context.name(name), { comment, params: [input, output], result: "i32", requires: requiresOf(view) }, [
     set(hookIn, input),
     set(hookOut, output),
+    firstLink(context, hook, family),
     ...body,
+    when(link, [ret(linksUpTo(family))]),
     ret(0),
   ]);
 }
 
-function judge(context: Context, view: View, hook: ChainHook, chain: ChainId): Step[] {
+const priorityOf = ({ net: { netfilter } }: Context, chain: ChainId): number => netfilter.chains[chain].base!.priority;
+
+/** A base chain judges the packet, and ends the proc with 1 when that has got its verdict. */
+export function judge(context: Context, view: View, hook: ChainHook, chain: ChainId): Step[] {
   const { netfilter } = context.net;
   const own = reached(netfilter, [chain]);
   const told = hook === "output" || hook === "postrouting" ? tellSender : [];
@@ -135,8 +149,8 @@ function judge(context: Context, view: View, hook: ChainHook, chain: ChainId): S
   ];
 }
 
-/** nft_do_chain */
-function doChain(context: Context, view: View, chain: ChainId): Step[] {
+/** nft_do_chain: what it says is left in `result`. */
+export function doChain(context: Context, view: View, chain: ChainId): Step[] {
   const { netfilter } = context.net;
   const { name } = netfilter.chains[chain];
   return [
@@ -147,11 +161,12 @@ function doChain(context: Context, view: View, chain: ChainId): Step[] {
 }
 
 /** 1 when all chains accept the copy; nothing else of it is noted. */
-function cloneProc(context: Context, name: string, list: HookChains): Proc {
-  const view = viewOf(list);
+function cloneProc(context: Context, family: 4 | 6): Proc {
+  const view = viewOf({ hook: CLONED, family });
+  const chains = attached(context, CLONED, family).flatMap((one) => one.chains);
   const saved = [mark, priority, pktType].map((reg) => [reg, local(`saved_${reg.name}`)] as const);
-  const { scratch } = context.layout.netfilter;
-  const bytes = writesPayload(reached(context.net.netfilter, list.chains));
+  const scratch = thisWorker(context, context.layout.netfilter.scratch);
+  const bytes = writesPayload(reached(context.net.netfilter, chains));
   // No header stands behind as many bytes as the scratch memory holds.
   const behind = sub(tail, l3);
   const saves = select(lt(behind, SCRATCH_BYTES), behind, SCRATCH_BYTES);
@@ -159,18 +174,22 @@ function cloneProc(context: Context, name: string, list: HookChains): Proc {
     ...saved.map(([reg, before]) => set(reg, before)),
     ...(bytes ? [run(COPY_BYTES, [scratch, l3, saves])] : []),
   ];
-  const body = list.chains.flatMap((chain) => [
+  const refused = [...restore, ret(0)];
+  const body = chains.flatMap((chain) => [
+    when(link, [when(linksUpTo(family, priorityOf(context, chain), 1), refused)]),
     ...doChain(context, view, chain),
-    when(ne(result, ChainResult.ACCEPT), [...restore, ret(0)]),
+    when(ne(result, ChainResult.ACCEPT), refused),
   ]);
   const comment = "nf_hook for the copy of a multicast (ip_mc_output, ip6_finish_output2)";
   const options = { comment, params: [input, output], result: "i32" as const, requires: requiresOf(view) };
-  return proc(context.name(`${name}.clone`), options, [
+  return proc(context.name(cloneName(view)), options, [
     ...saved.map(([reg, before]) => set(before, reg)),
     ...(bytes ? [run(COPY_BYTES, [l3, scratch, saves])] : []),
     set(hookIn, input),
     set(hookOut, output),
+    firstLink(context, CLONED, family),
     ...body,
+    when(link, [when(linksUpTo(family, undefined, 1), refused)]),
     ...restore,
     ret(1),
   ]);

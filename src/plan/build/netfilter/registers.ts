@@ -44,6 +44,9 @@ export const dupRecursion = skbReg("dup_recursion");
 /** The batch that the packet is in, where copies are appended to. Set where a chain makes some. */
 export const batchBase = skbReg("batch_base");
 
+/** The next LINK of the point that the packet passes (../links.ts); 0: no more. */
+export const link = skbReg("link");
+
 export const CHAIN_REGS: readonly Reg[] = [
   ...[
     hookIn,
@@ -60,5 +63,5 @@ export const CHAIN_REGS: readonly Reg[] = [
     redirectDevice,
     nfSkipEgress,
   ],
-  ...[hookData, hookNumber, dupRecursion, batchBase],
+  ...[hookData, hookNumber, dupRecursion, batchBase, link],
 ];

@@ -30,15 +30,16 @@ import {
   eq,
   eqz,
   expr,
-  ge,
   i32,
   i64,
+  le,
   leave,
   load,
   local,
   lt,
   mul,
   type Operand,
+  repeat,
   ret,
   type Space,
   type Step,
@@ -50,7 +51,8 @@ import {
   unary,
   when,
 } from "../../ir.ts";
-import { runNet } from "../context.ts";
+import { atomicAdd, atomicCmpxchg, atomicFetchAdd } from "../atomic.ts";
+import { runNet, thisWorker } from "../context.ts";
 import { mark, PacketType, pktType } from "../skb.ts";
 import { type ChainContext, RuleCode } from "./code.ts";
 import { evaluate, lookUp, skbLength } from "./expr.ts";
@@ -158,24 +160,41 @@ function compare(op: (Test & { kind: "compare" })["op"], left: Wide, right: Wide
   }
 }
 
+/** Whoever lost to other threads so often in a row finds the bucket empty: a loop ends, and no limit is exceeded. */
+const LIMIT_TRIES = 16;
+
 /** nft_limit_eval: 1 when the packet may pass. */
 function limit(code: RuleCode, id: number): Expr {
   const { unit, rate, per, over, max } = code.chain.context.net.netfilter.limits[id];
   const { space, limits } = code.chain.layout;
+  const { threads, layout } = code.chain.context;
   const bucket = limits + id * LIMIT_BYTES;
   const now = local("now", "i64");
-  const tokens = local("tokens", "i64");
+  const full = local("full", "i64");
+  const later = local("later", "i64");
   const cost = local("cost", "i64");
   const enough = local("enough");
   const bytes = unary("extend", skbLength(code));
+  // max - (full - now) nanoseconds are in the bucket; the packet takes `cost` of them.
+  const asked = [
+    set(full, load(space, 8, bucket, LIMIT.full)),
+    set(later, add(select(lt(full, now), now, full), cost)),
+    set(enough, le(sub(later, now), i64(max))),
+  ];
   code.add(
-    set(now, load("image", 8, code.chain.context.layout.offset, NET.clock)),
-    set(tokens, add(load(space, 8, bucket, LIMIT.tokens), sub(now, load(space, 8, bucket, LIMIT.last)))),
-    set(tokens, select(lt(tokens, i64(max)), tokens, i64(max))),
+    set(now, load("image", 8, layout.offset, NET.clock)),
     set(cost, unit === "packets" ? i64(per / rate) : binary("div", mul(i64(per), bytes), i64(rate))),
-    set(enough, ge(tokens, cost)),
-    store(space, 8, bucket, LIMIT.last, now),
-    store(space, 8, bucket, LIMIT.tokens, select(enough, sub(tokens, cost), tokens)),
+    ...(threads && space === "image"
+      ? [
+          set(enough, 0),
+          repeat(LIMIT_TRIES, "tried", [
+            ...asked,
+            when(eqz(enough), [leave("tried")]),
+            when(eq(atomicCmpxchg(bucket + LIMIT.full, full, later), full), [leave("tried")]),
+            set(enough, 0),
+          ]),
+        ]
+      : [...asked, when(enough, [store(space, 8, bucket, LIMIT.full, later)])]),
   );
   return over ? eqz(enough) : expr(enough);
 }
@@ -186,7 +205,8 @@ function effect(code: RuleCode, { list, index }: Place, step: Effect, at: number
   switch (step.kind) {
     case "counter": {
       const { space, counters } = code.chain.layout;
-      countAt(code, space, i32(counters + step.counter * FILTER_COUNTER_BYTES), 0);
+      const at = counters + step.counter * FILTER_COUNTER_BYTES;
+      countAt(code, space, space === "image" ? thisWorker(code.chain.context, at) : i32(at), 0);
       break;
     }
     case "count": {
@@ -194,7 +214,8 @@ function effect(code: RuleCode, { list, index }: Place, step: Effect, at: number
       const place = code.hold(lookUp(code, step.map, step.key));
       code.add(when(eqz(place), code.breaks));
       const [base, offset] = elementPlace(layout, place);
-      countAt(code, layout.space, code.hold(base), offset);
+      if (code.chain.context.threads && layout.space === "image") countAtomically(code, code.hold(add(base, offset)));
+      else countAt(code, layout.space, code.hold(base), offset);
       break;
     }
     case "log":
@@ -221,6 +242,16 @@ function countAt(code: RuleCode, space: Space, base: Expr, at: number): void {
   const more = (field: number, by: Expr): Step =>
     store(space, 8, base, at + field, add(load(space, 8, base, at + field), by));
   code.add(more(FILTER_COUNTER.packets, i64(1n)), more(FILTER_COUNTER.bytes, unary("extend", skbLength(code))));
+}
+
+/** The same of a counter that all threads have: one word after the other, the upper with what the lower carries. */
+function countAtomically(code: RuleCode, base: Expr): void {
+  const before = local("before");
+  const more = (field: number, by: Expr): Step[] => [
+    set(before, atomicFetchAdd(add(base, field), by)),
+    when(lt(add(before, by), by), [atomicAdd(add(base, field + 4), 1)]),
+  ];
+  code.add(...more(FILTER_COUNTER.packets, i32(1)), ...more(FILTER_COUNTER.bytes, code.hold(skbLength(code))));
 }
 
 /** nft_meta_set_eval; a packet's type changes only between those four. */

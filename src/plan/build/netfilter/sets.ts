@@ -8,7 +8,7 @@
  */
 
 import type { KeyRange, SetDef } from "../../../../dsl/chain-model.ts";
-import { MAP, MAP_PROBE } from "../../../../runtime/abi.ts";
+import { MAP } from "../../../../runtime/abi.ts";
 import { SET_HASH_FACTOR, SET_HASH_ROTATE, slotBytes } from "../../../../runtime/maps/hash.ts";
 import { rowBytes } from "../../../../runtime/maps/list.ts";
 import { lpmFamily } from "../../../../runtime/maps/lpm.ts";
@@ -113,7 +113,8 @@ export function within(value: Wide, first: KeyRange["first"], last: KeyRange["la
   return le(sub(value[0], Number(first)), Number(last) - Number(first));
 }
 
-export function setProc(name: string, layout: SetLayout): Proc {
+/** @param probe where a key is put that is looked up as an address */
+export function setProc(name: string, layout: SetLayout, probe: Expr): Proc {
   const { set: def, kind, why, rows } = layout;
   const key = def.key.map(({ bits }, field) =>
     pieceTypes(bits).map((type, piece) => local(`key${field}${piece === 0 ? "" : `_${piece}`}`, type)),
@@ -124,7 +125,7 @@ export function setProc(name: string, layout: SetLayout): Proc {
     interval: () => interval(layout, wides[0]),
     hash: () => hash(layout, wides),
     list: () => list(layout, wides),
-    lpm: () => lpm(layout, wides[0]),
+    lpm: () => lpm(layout, wides[0], probe),
   };
   const title = def.name === null ? "set between braces" : `set ${def.name}`;
   const comment = `${title}: ${kind} (${why}${kind === "hash" ? `, ${rows} slots` : ""})`;
@@ -256,14 +257,13 @@ function list(layout: SetLayout, key: readonly Wide[]): Step[] {
   ];
 }
 
-/** The longest prefix: a key of 32 bits in a register, a wider one where its record has room for it, as an address stands in a packet. */
-function lpm(layout: SetLayout, key: Wide): Step[] {
+/** The longest prefix: a key of 32 bits in a register, a wider one at `probe`, as an address stands in a packet. */
+function lpm(layout: SetLayout, key: Wide, probe: Expr): Step[] {
   const [{ bits }] = layout.set.key;
   const family = lpmFamily(bits);
   const structure = word(layout, "structure", layout.offset);
   const found = (address: Operand): Step => ret(call(lpmProcName("blocks", family), [structure, address]));
   if (family === 4) return [found(bits === 32 ? key[0] : shl(key[0], 32 - bits))];
-  const probe = layout.record + MAP_PROBE;
   const words = wordsOf(shifted(resized(key, bits, 128), 128, "left", 128 - bits), 128);
   return [...words.map((each, i) => store("image", 4, probe, 12 - 4 * i, unary("bswap32", each))), found(probe)];
 }

@@ -2,13 +2,25 @@
  * What a host must know of a program's module: JSON in its custom section "vrfc.program", written by src/program.ts. The first
  * bytes of the program's own state are in the section "vrfc.state".
  */
-import { ABI_VERSION } from "./abi.ts";
+import {
+  ABI_VERSION,
+  EXPORTS,
+  MEMORY_IMPORT,
+  PROGRAM_REGISTERS,
+  programEntry,
+  registerExport,
+  tracedEntry,
+} from "../abi.ts";
+import { HOOKS, type Hook } from "../hooks.ts";
 
 export const PROGRAM_SECTION = "vrfc.program";
 export const STATE_SECTION = "vrfc.state";
-export const PROGRAM_SCHEMA = "vrfc.program/1";
-/** The two things that a program's module imports: the memory it works in, and where in that its state is. */
-export const PROGRAM_IMPORTS = { module: "vrfc", memory: "memory", state: "state" } as const;
+export const PROGRAM_SCHEMA = "vrfc.program/2";
+/**
+ * What a program's module imports: the memory it works in, and where in that its state is; and, of the module that it is attached to, registers
+ * (PROGRAM_REGISTERS), but for XDP.
+ */
+export const PROGRAM_IMPORTS = { ...MEMORY_IMPORT, state: "state" } as const;
 
 export interface ProgramManifest {
   readonly schema: typeof PROGRAM_SCHEMA;
@@ -17,12 +29,17 @@ export interface ProgramManifest {
   /** Version of that compiler. */
   readonly vrfc: string;
   readonly name: string;
-  readonly hook: "xdp";
-  /** The namespace and the ifindex of the device that the text puts it on. */
+  readonly hook: Hook;
+  /** Whose packets it sees: at the hooks of the IP layer of which versions; at those of devices all frames, null. */
+  readonly families: readonly (4 | 6 | null)[];
+  /** Where the text puts it: the namespace, at the hooks of devices ifindexes, and the priority, signed. */
   readonly net: string;
-  readonly device: number;
-  /** What it reads of the module that it is attached to: offsets of the NET record, and of the DEVICE of each ifindex. */
-  readonly image: { readonly net: number; readonly devices: readonly (readonly [number, number])[] };
+  readonly devices: readonly number[];
+  readonly priority: number;
+  /** SHA-256 of the networks that it was compiled for: as Manifest.networks of a module that it fits. */
+  readonly networks: string;
+  /** It makes copies of frames (`dup`), which a module must send. */
+  readonly copies: boolean;
   /** Size of its own state, and where in that its first FILTER_COUNTER is. */
   readonly state: { readonly bytes: number; readonly counters: number };
   readonly counters: readonly { readonly name: string | null }[];
@@ -70,7 +87,7 @@ export async function loadProgram(wasm: Uint8Array<ArrayBuffer>): Promise<Progra
   const [state, second] = WebAssembly.Module.customSections(module, STATE_SECTION);
   if (state?.byteLength !== manifest.state.bytes || second !== undefined)
     throw new ProgramError("malformed-manifest", "the program's state is not as long as its manifest says");
-  checkModule(module);
+  checkModule(module, manifest);
   return { module, manifest, state: new Uint8Array(state) };
 }
 
@@ -92,7 +109,7 @@ function parse(section: ArrayBuffer): ProgramManifest {
 const text = (value: unknown): boolean => typeof value === "string";
 const whole = (value: unknown): value is number =>
   Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0x7fffffff;
-const pair = (value: unknown): boolean => Array.isArray(value) && value.length === 2 && value.every(whole);
+const list = (value: unknown, good: (one: unknown) => boolean): boolean => Array.isArray(value) && value.every(good);
 const fields = (value: unknown): Record<string, unknown> => Object(value);
 
 const CHECKS: Readonly<Record<keyof ProgramManifest, (value: unknown) => boolean>> = {
@@ -100,18 +117,18 @@ const CHECKS: Readonly<Record<keyof ProgramManifest, (value: unknown) => boolean
   abi: whole,
   vrfc: text,
   name: text,
-  hook: (value) => value === "xdp",
+  hook: (value) => (HOOKS as readonly unknown[]).includes(value),
+  families: (value) => list(value, (one) => one === 4 || one === 6 || one === null),
   net: text,
-  device: whole,
-  image: (value) => {
-    const { net, devices } = fields(value);
-    return whole(net) && Array.isArray(devices) && devices.every(pair);
-  },
+  devices: (value) => list(value, whole),
+  priority: (value) => Number.isInteger(value) && value === (Number(value) | 0),
+  networks: (value) => typeof value === "string" && /^[0-9a-f]{64}$/.test(value),
+  copies: (value) => typeof value === "boolean",
   state: (value) => {
     const { bytes, counters } = fields(value);
     return whole(bytes) && whole(counters) && counters <= bytes;
   },
-  counters: (value) => Array.isArray(value) && value.every((one) => [null, "string"].includes(nameType(one))),
+  counters: (value) => list(value, (one) => [null, "string"].includes(nameType(one))),
   cost: (value) => typeof value === "number",
 };
 
@@ -120,17 +137,24 @@ const nameType = (counter: unknown): string | null => {
   return name === null ? null : typeof name;
 };
 
-const IMPORTS: Readonly<Record<string, WebAssembly.ImportExportKind>> = {
-  [PROGRAM_IMPORTS.memory]: "memory",
-  [PROGRAM_IMPORTS.state]: "global",
-};
+const IMPORTS: ReadonlyMap<string, WebAssembly.ImportExportKind> = new Map([
+  [PROGRAM_IMPORTS.memory, "memory"],
+  [PROGRAM_IMPORTS.state, "global"],
+  ...[...PROGRAM_REGISTERS.reads, ...PROGRAM_REGISTERS.sets].map((name) => [registerExport(name), "global"] as const),
+]);
 
-/** Nothing else of the host is given to a program, and it has what the host calls. */
-function checkModule(module: WebAssembly.Module): void {
+/** Names of the functions that a program's module exports, in pairs: that of the entry, and that of the one which traces. */
+export const entriesOf = ({ hook, families }: ProgramManifest): (readonly [string, string])[] =>
+  hook === "xdp"
+    ? [[EXPORTS.process, EXPORTS.trace]]
+    : families.map((family) => [programEntry(family), tracedEntry(programEntry(family))]);
+
+/** Nothing else of the host is given to a program, and it has what is called. */
+function checkModule(module: WebAssembly.Module, manifest: ProgramManifest): void {
   for (const { module: from, name, kind } of WebAssembly.Module.imports(module))
-    if (from !== PROGRAM_IMPORTS.module || IMPORTS[name] !== kind)
+    if (from !== PROGRAM_IMPORTS.module || IMPORTS.get(name) !== kind)
       throw new ProgramError("wrong-imports", `a program imports no ${kind} ${from}.${name}`);
   const exported = WebAssembly.Module.exports(module).filter(({ kind }) => kind === "function");
-  for (const name of ["process", "trace"])
+  for (const name of entriesOf(manifest).flat())
     if (!exported.some((one) => one.name === name)) throw new ProgramError("wrong-exports", `no function ${name}`);
 }

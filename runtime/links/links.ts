@@ -1,0 +1,227 @@
+/**
+ * Links: programs and base chains attached to a loaded module, exchanged and taken off, between batches.
+ *
+ *   attach -> Link -> update, detach
+ *
+ * At xdp the host offers each batch to the program of a device, and then to the module; a device has one. At all other points the module
+ * itself calls what is attached (points.ts), in the order of priorities, chains of its own included. Where nothing is attached a packet
+ * meets nothing more than before.
+ * k:net/core/dev.c dev_xdp_attach; net/netfilter/core.c nf_hook_entries_grow; kernel/bpf/syscall.c link_update, link_detach.
+ */
+import { LINK_POINTS, NET_BYTES } from "../abi.ts";
+import type { RuleCounter } from "../engine.ts";
+import type { Hook } from "../hooks.ts";
+import type { NetManifest } from "../manifest.ts";
+import { type Program, ProgramError, type ProgramManifest } from "./manifest.ts";
+import { LinkLists } from "./points.ts";
+import { type ProgramHost, Runner, type Running } from "./running.ts";
+
+export interface AttachOptions {
+  /** ifindex, at the hooks of devices; else where the program's text puts it. */
+  readonly device?: number;
+  /** Signed 32 bits, lower ones run first; else that of the program's text. At xdp it has no meaning. */
+  readonly priority?: number;
+  /** At xdp: takes the place of a program that is there, which else is an error. */
+  readonly replace?: boolean;
+}
+
+/** Why nothing was attached; `code` as the kernel's errno. */
+export class LinkError extends Error {
+  override readonly name = "LinkError";
+  readonly code: "EBUSY" | "ENODEV" | "EOPNOTSUPP" | "ENOLINK" | "EINVAL" | "E2BIG";
+
+  constructor(code: LinkError["code"], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export interface Link {
+  readonly id: number;
+  readonly hook: Hook;
+  /** ifindexes; none at the hooks of the IP layer. */
+  readonly devices: readonly number[];
+  readonly priority: number;
+  readonly program: ProgramManifest;
+  readonly attached: boolean;
+  /**
+   * The next batch meets the other program, at the same place. Counters with a name that it has too go on.
+   * @returns what the counters of the program that goes have counted, as `readCounters`
+   * @throws ProgramError, LinkError: the old program goes on
+   */
+  update(program: Program): RuleCounter[];
+  /** Once more does nothing. @returns the last counts, as `readCounters` */
+  detach(): RuleCounter[];
+  /** What the counters of the program have counted, by their places in its manifest; of one that is detached nothing. */
+  readCounters(): RuleCounter[];
+}
+
+/** The links of a namespace. */
+export class Links {
+  readonly #net: NetManifest;
+  readonly #networks: string;
+  readonly #runner: Runner;
+  readonly #lists: LinkLists;
+  readonly #links = new Map<number, AttachedLink>();
+  #nextId = 1;
+
+  /** @param networks the module's `Manifest.networks`; @param netsOffset of the first NET record */
+  constructor(host: ProgramHost, nets: readonly NetManifest[], net: number, networks: string, netsOffset: number) {
+    this.#net = nets[net];
+    this.#networks = networks;
+    this.#runner = new Runner(host);
+    this.#lists = new LinkLists(host, netsOffset + net * NET_BYTES);
+  }
+
+  /**
+   * @throws ProgramError when the program was compiled for other networks
+   * @throws LinkError ENODEV; EOPNOTSUPP: the device has no wire (xdp), or the module sends no copies; EBUSY: the device has a program
+   * (xdp); E2BIG: there are MOST_LINKS; EINVAL
+   */
+  attach(
+    program: Program,
+    { device, priority = program.manifest.priority, replace = false }: AttachOptions = {},
+  ): Link {
+    const { manifest } = program;
+    const devices = this.#devicesFor(manifest, device);
+    this.#checkFit(manifest);
+    if (priority !== (priority | 0)) throw new LinkError("EINVAL", `priority ${priority} is no number of 32 bits`);
+    const before = manifest.hook === "xdp" ? this.#xdpAt(devices[0], replace) : null;
+    const places = devices.length === 0 ? [0] : devices;
+    if (manifest.hook !== "xdp" && !this.#lists.hasRoom(manifest, places.length))
+      throw new LinkError("E2BIG", `${manifest.hook} has as many links as it can have`);
+    const running = this.#runner.start(program);
+    before?.detach();
+    const link: AttachedLink = new AttachedLink(this.#nextId++, { devices, priority }, running, {
+      update: (next) => this.#update(link, next),
+      detach: () => this.#detach(link),
+      counters: () => this.#runner.counters(link.running),
+    });
+    this.#links.set(link.id, link);
+    if (manifest.hook !== "xdp") this.#lists.add(link.id, running, places, priority);
+    return link;
+  }
+
+  list(): Link[] {
+    return [...this.#links.values()];
+  }
+
+  /** Offers a batch to every XDP program. */
+  process(batch: number, count: number): void {
+    this.#offer("process", batch, count);
+  }
+
+  trace(batch: number, count: number): void {
+    this.#offer("trace", batch, count);
+  }
+
+  /** @returns what puts the programs' state back as it is now */
+  snapshot(): () => void {
+    return this.#runner.snapshot([...this.#links.values()].map(({ running }) => running));
+  }
+
+  #offer(entry: "process" | "trace", batch: number, count: number): void {
+    for (const { hook, devices, running } of this.#links.values())
+      if (hook === "xdp") (running.exports[entry] as XdpEntry)(batch, count, devices[0]);
+  }
+
+  #checkFit({ name, net, networks, copies }: ProgramManifest): void {
+    if (networks !== this.#networks || net !== this.#net.name)
+      throw new ProgramError("does-not-fit", `program ${name} was compiled for other networks`);
+    if (copies && !this.#net.chains.copies)
+      throw new LinkError(
+        "EOPNOTSUPP",
+        `program ${name} copies frames, and the module has no chain that does: it sends none`,
+      );
+  }
+
+  #devicesFor({ hook, devices }: ProgramManifest, device: number | undefined): readonly number[] {
+    const ofIp = LINK_POINTS.some((point) => point.hook === hook && point.family !== null);
+    if (ofIp && device !== undefined) throw new LinkError("EINVAL", `${hook} is no hook of a device`);
+    const chosen = device === undefined ? devices : [device];
+    for (const one of chosen) {
+      const found = this.#net.devices.find(({ ifindex }) => ifindex === one);
+      if (found === undefined) throw new LinkError("ENODEV", `no device ${one}`);
+      if (hook === "xdp" && found.kind !== "veth" && found.kind !== "dummy")
+        throw new LinkError("EOPNOTSUPP", `device ${one} has no wire: XDP is of veth and dummy devices`);
+    }
+    return chosen;
+  }
+
+  #xdpAt(device: number, replace: boolean): Link | null {
+    const before = [...this.#links.values()].find((link) => link.hook === "xdp" && link.devices[0] === device) ?? null;
+    if (this.#net.chains.xdp.includes(device) || (before !== null && !replace))
+      throw new LinkError("EBUSY", `device ${device} has an XDP program already`);
+    return before;
+  }
+
+  #update(link: AttachedLink, program: Program): RuleCounter[] {
+    const { hook, families } = link.program;
+    const { manifest } = program;
+    this.#checkFit(manifest);
+    if (manifest.hook !== hook || `${manifest.families}` !== `${families}`)
+      throw new LinkError("EINVAL", `program ${manifest.name} does not see the packets that link ${link.id} is for`);
+    const [before, next] = [link.running, this.#runner.start(program)];
+    this.#runner.inherit(before, next);
+    if (hook !== "xdp") this.#lists.exchange(link.id, next);
+    link.running = next;
+    return this.#runner.stop(before);
+  }
+
+  #detach(link: AttachedLink): RuleCounter[] {
+    this.#links.delete(link.id);
+    this.#lists.remove(link.id);
+    return this.#runner.stop(link.running);
+  }
+}
+
+/** `(batch, count, device)` */
+type XdpEntry = (batch: number, count: number, device: number) => void;
+
+interface Owner {
+  update(program: Program): RuleCounter[];
+  detach(): RuleCounter[];
+  counters(): RuleCounter[];
+}
+
+class AttachedLink implements Link {
+  readonly id: number;
+  readonly hook: Hook;
+  readonly devices: readonly number[];
+  readonly priority: number;
+  running: Running;
+  readonly #owner: Owner;
+  #attached = true;
+
+  constructor(id: number, { devices, priority }: Pick<Link, "devices" | "priority">, running: Running, owner: Owner) {
+    this.id = id;
+    this.hook = running.manifest.hook;
+    this.devices = devices;
+    this.priority = priority;
+    this.running = running;
+    this.#owner = owner;
+  }
+
+  get program(): ProgramManifest {
+    return this.running.manifest;
+  }
+
+  get attached(): boolean {
+    return this.#attached;
+  }
+
+  update(program: Program): RuleCounter[] {
+    if (!this.#attached) throw new LinkError("ENOLINK", `link ${this.id} is detached`);
+    return this.#owner.update(program);
+  }
+
+  detach(): RuleCounter[] {
+    if (!this.#attached) return [];
+    this.#attached = false;
+    return this.#owner.detach();
+  }
+
+  readCounters(): RuleCounter[] {
+    return this.#attached ? this.#owner.counters() : [];
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Vectors of plans: 128 bits that wasm's SIMD proposal works on at once, here always as four words of 32. Used where one
+ * computation goes over many addresses (src/lpm/blocks-simd.ts); a plan that has one needs an engine with SIMD.
+ *
+ *   splat(i32)               the word four times
+ *   load(i32) offset         16 bytes of the tables or of a batch, little endian
+ *   add, and, or (v, v)      word by word
+ *   shl, shr (v, i32)        each word, by the same count modulo 32; shr is unsigned
+ *   word(v) lane             word `lane` as an i32
+ *   load1, load2, load4 (i32, v) offset, lane    the vector with one element of so many bytes read from memory: byte 0..15, half 0..7, word 0..3
+ *
+ * In the interpreter a vector is a bigint of 0 .. 2^128 - 1, word 0 the lowest.
+ */
+interface Signature {
+  readonly takes: readonly ("i32" | "v128")[];
+  readonly gives: "i32" | "v128";
+  /** Elements that `lane` counts; 1: the operation has none. */
+  readonly lanes: 1 | 4 | 8 | 16;
+  /** Bytes read from memory at the first operand plus `offset`; 0: none. */
+  readonly reads: 0 | 1 | 2 | 4 | 16;
+}
+
+export const VECTOR_OPS = {
+  splat: { takes: ["i32"], gives: "v128", lanes: 1, reads: 0 },
+  load: { takes: ["i32"], gives: "v128", lanes: 1, reads: 16 },
+  add: { takes: ["v128", "v128"], gives: "v128", lanes: 1, reads: 0 },
+  and: { takes: ["v128", "v128"], gives: "v128", lanes: 1, reads: 0 },
+  or: { takes: ["v128", "v128"], gives: "v128", lanes: 1, reads: 0 },
+  shl: { takes: ["v128", "i32"], gives: "v128", lanes: 1, reads: 0 },
+  shr: { takes: ["v128", "i32"], gives: "v128", lanes: 1, reads: 0 },
+  word: { takes: ["v128"], gives: "i32", lanes: 4, reads: 0 },
+  load1: { takes: ["i32", "v128"], gives: "v128", lanes: 16, reads: 1 },
+  load2: { takes: ["i32", "v128"], gives: "v128", lanes: 8, reads: 2 },
+  load4: { takes: ["i32", "v128"], gives: "v128", lanes: 4, reads: 4 },
+} as const satisfies Readonly<Record<string, Signature>>;
+export type VectorOp = keyof typeof VECTOR_OPS;
+
+/**
+ * @param values of the operands
+ * @param read bytes of memory at an address, little endian
+ */
+export function evalVector(
+  op: VectorOp,
+  values: readonly (number | bigint)[],
+  { lane, offset }: { readonly lane: number; readonly offset: number },
+  read: (address: number, bytes: number) => bigint,
+): number | bigint {
+  const [a, b] = values.map(BigInt);
+  const address = Number(BigInt.asUintN(32, a)) + offset;
+  switch (op) {
+    case "splat":
+      return words(() => a);
+    case "load":
+      return read(address, 16);
+    case "add":
+      return words((i) => wordOf(a, i) + wordOf(b, i));
+    case "and":
+      return a & b;
+    case "or":
+      return a | b;
+    case "shl":
+      return words((i) => wordOf(a, i) << (b & 31n));
+    case "shr":
+      return words((i) => wordOf(a, i) >> (b & 31n));
+    case "word":
+      return Number(BigInt.asIntN(32, a >> BigInt(32 * lane)));
+    case "load1":
+    case "load2":
+    case "load4": {
+      const { reads } = VECTOR_OPS[op];
+      const at = BigInt(8 * reads * lane);
+      const element = (1n << BigInt(8 * reads)) - 1n;
+      return (b & ~(element << at)) | (read(address, reads) << at);
+    }
+    default:
+      return op satisfies never;
+  }
+}
+
+const wordOf = (vector: bigint, i: number): bigint => BigInt.asUintN(32, vector >> BigInt(32 * i));
+
+const words = (of: (i: number) => bigint): bigint =>
+  [3, 2, 1, 0].reduce((vector, i) => (vector << 32n) | BigInt.asUintN(32, of(i)), 0n);

@@ -1,0 +1,84 @@
+/** Headless Chromium by its own protocol (DevTools, over two pipes: JSON, each message ended by a zero byte): opens pages, reads their text. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Readable, Writable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const PROGRAM = "/usr/bin/chromium";
+/** Debian's package. */
+export const isThere = existsSync(PROGRAM);
+
+const FLAGS = [
+  ...["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--remote-debugging-pipe"],
+  ...["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"],
+];
+/** Milliseconds until a page must say what is waited for. */
+const PATIENCE = 30_000;
+
+interface Answer {
+  readonly id?: number;
+  readonly result?: Readonly<Record<string, unknown>>;
+  readonly error?: { readonly message: string };
+}
+
+export class Chromium {
+  readonly #profile = mkdtempSync(join(tmpdir(), "vrfc-chromium-"));
+  readonly #process: ChildProcess;
+  readonly #waiting = new Map<number, (answer: Answer) => void>();
+  #last = 0;
+  #unread = "";
+
+  constructor() {
+    this.#process = spawn(PROGRAM, [...FLAGS, `--user-data-dir=${this.#profile}`], {
+      stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
+    });
+    (this.#process.stdio[4] as Readable).setEncoding("utf8").on("data", (chunk: string) => this.#read(chunk));
+  }
+
+  /**
+   * Opens a page and waits until its text has `words`.
+   * @returns the text, also when they do not come
+   */
+  async textOf(url: string, words: string): Promise<string> {
+    const { targetId } = await this.#ask("Target.createTarget", { url });
+    const { sessionId } = await this.#ask("Target.attachToTarget", { targetId, flatten: true });
+    const end = performance.now() + PATIENCE;
+    let text = "";
+    while (!text.includes(words) && performance.now() < end) {
+      const { result } = await this.#ask("Runtime.evaluate", { expression: "document.body.innerText" }, sessionId);
+      text = `${(result as { value?: unknown }).value ?? ""}`.replace(/\s+/g, " ");
+      await sleep(50);
+    }
+    await this.#ask("Target.closeTarget", { targetId });
+    return text;
+  }
+
+  async close(): Promise<void> {
+    const ended = new Promise((exit) => this.#process.once("exit", exit));
+    this.#process.kill();
+    await ended;
+    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  }
+
+  async #ask(method: string, params: object, sessionId?: unknown): Promise<Readonly<Record<string, unknown>>> {
+    const id = ++this.#last;
+    const answered = new Promise<Answer>((resolve) => this.#waiting.set(id, resolve));
+    (this.#process.stdio[3] as Writable).write(`${JSON.stringify({ id, method, params, sessionId })}\0`);
+    const { result, error } = await answered;
+    if (result === undefined) throw new Error(`${method}: ${error?.message}`);
+    return result;
+  }
+
+  #read(chunk: string): void {
+    const messages = (this.#unread + chunk).split("\0");
+    this.#unread = messages.pop()!;
+    for (const message of messages) {
+      const answer: Answer = JSON.parse(message);
+      if (answer.id === undefined) continue;
+      this.#waiting.get(answer.id)?.(answer);
+      this.#waiting.delete(answer.id);
+    }
+  }
+}

@@ -1,0 +1,117 @@
+/** Batches with SIMD: in the plan interpreter and as wasm, for cells and results of every width, the definition's answers. */
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { buildBlocks } from "../../runtime/lpm/blocks.ts";
+import { columnsOf } from "../../runtime/lpm/columns.ts";
+import type { LpmEntry, LpmImage } from "../../runtime/lpm/lpm.ts";
+import { SIMD_LANES } from "../../src/lpm/blocks-simd.ts";
+import { lpmSimdBatchProc, shapeOf } from "../../src/lpm/emit.ts";
+import { interpret } from "../../src/plan/interpret.ts";
+import type { Plan } from "../../src/plan/ir.ts";
+import { validatePlan } from "../../src/plan/validate.ts";
+import { emitModule } from "../../src/wasm/emit.ts";
+import { address, edges, longestMatch, table } from "./tables.ts";
+
+type Width = 1 | 2 | 4;
+const WIDTHS: readonly Width[] = [1, 2, 4];
+const STRIDES = [[20, 4, 8], [19, 5, 8], [8, 8, 8, 8], [16, 16], [3, 4, 5, 6, 7, 7], null];
+
+/** Values that fit results of `bytes`, and are not all of the width below. */
+const valued = (bytes: Width) =>
+  table(4, 20).map((entries) =>
+    entries.map((entry): LpmEntry => ({ ...entry, value: 1 + (entry.value % (2 ** (8 * bytes - 1) - 1)) })),
+  );
+
+/** image | addresses | results, with as many bytes of 0xa5 around the results as a vector has. */
+class Ground {
+  readonly args: readonly number[];
+  readonly #memory: Uint8Array;
+  readonly #bytes: Width;
+
+  constructor(memory: Uint8Array, image: LpmImage, ips: readonly number[], bytes: Width) {
+    const addresses = image.bytes.length + 61; // nothing need be aligned
+    const out = addresses + 4 * ips.length + 16;
+    memory.fill(0xa5);
+    memory.set(image.bytes);
+    const view = new DataView(memory.buffer);
+    for (const [i, ip] of ips.entries()) view.setUint32(addresses + 4 * i, ip, true);
+    this.args = [0, addresses, out, ips.length];
+    this.#memory = memory;
+    this.#bytes = bytes;
+  }
+
+  static bytes = (image: LpmImage, ips: readonly number[]): number => image.bytes.length + 61 + 8 * ips.length + 64;
+
+  expect(answers: readonly number[]): void {
+    const [, , out, count] = this.args;
+    const view = new DataView(this.#memory.buffer);
+    const read = { 1: view.getUint8, 2: view.getUint16, 4: view.getUint32 }[this.#bytes];
+    const found = Array.from({ length: count }, (_, i) => read.call(view, out + this.#bytes * i, true));
+    expect(found).toEqual(answers);
+    const around = [
+      this.#memory.subarray(out - 16, out),
+      this.#memory.subarray(out + this.#bytes * count, out + this.#bytes * count + 16),
+    ];
+    for (const bytes of around) expect(bytes.every((byte) => byte === 0xa5)).toBe(true);
+  }
+}
+
+const cases = (bytes: Width) =>
+  fc.tuple(
+    valued(bytes),
+    fc.constantFrom(...STRIDES),
+    fc.array(address(4), { minLength: SIMD_LANES, maxLength: SIMD_LANES + 5 }),
+  );
+
+interface Case {
+  readonly image: LpmImage;
+  readonly plan: Plan;
+  readonly name: string;
+  readonly ips: readonly number[];
+  readonly answers: readonly number[];
+}
+
+function caseOf(entries: readonly LpmEntry[], strides: number[] | null, more: readonly unknown[], bytes: Width): Case {
+  const image = buildBlocks(columnsOf(4, entries), { strides });
+  const ips = [...edges(4, entries), ...more].map(Number);
+  const proc = lpmSimdBatchProc(shapeOf(image)!, bytes);
+  const plan: Plan = { procs: [proc], skb: [] };
+  return { image, plan, name: proc.name, ips, answers: ips.map((ip) => longestMatch(entries, ip)) };
+}
+
+test.each(WIDTHS)("interpreted, results of %i bytes", (bytes) => {
+  const property = fc.property(cases(bytes), ([entries, strides, more]) => {
+    const { image, plan, name, ips, answers } = caseOf(entries, strides, more, bytes);
+    expect(validatePlan(plan)).toEqual([]);
+    const memory = new Uint8Array(Ground.bytes(image, ips));
+    const ground = new Ground(memory, image, ips, bytes);
+    interpret(plan, { memory }).call(name, ground.args);
+    ground.expect(answers);
+  });
+  fc.assert(property, { numRuns: 12 });
+});
+
+test.each(WIDTHS)("wasm, results of %i bytes", async (bytes) => {
+  const property = fc.asyncProperty(cases(bytes), async ([entries, strides, more]) => {
+    const { image, plan, name, ips, answers } = caseOf(entries, strides, more, bytes);
+    const pages = Math.ceil(Ground.bytes(image, ips) / 65536);
+    const { wasm } = await emitModule([{ plan, suffix: "" }], {
+      segments: [],
+      initialPages: pages,
+      maximumPages: pages,
+      traceRegion: { cursor: 0, end: 4, lost: 8 },
+      level: 2,
+      simd: true,
+    });
+    const { instance } = await WebAssembly.instantiate(wasm);
+    const { memory, [name]: lookup } = instance.exports as Record<string, unknown>;
+    const ground = new Ground(new Uint8Array((memory as WebAssembly.Memory).buffer), image, ips, bytes);
+    (lookup as (...args: readonly number[]) => void)(...ground.args);
+    ground.expect(answers);
+  });
+  await fc.assert(property, { numRuns: 20 });
+});
+
+test("what has no such code is refused", () => {
+  expect(() => lpmSimdBatchProc({ kind: "linear", rows: 1 })).toThrow(RangeError);
+});
