@@ -125,7 +125,7 @@ export function switchKind(context: Context, entry: Reg, table: Reg, address: Op
   );
 }
 
-export const tablesOf = ({ layout }: Context, family: Family): ReadonlyMap<number, TableLayout> =>
+const tablesOf = ({ layout }: Context, family: Family): ReadonlyMap<number, TableLayout> =>
   family === 4 ? layout.tables : layout.tables6;
 
 /**
