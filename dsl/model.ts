@@ -311,6 +311,14 @@ type AnyExpectation =
 export type ExpectationKind = AnyExpectation["kind"];
 export type Expectation<K extends ExpectationKind = ExpectationKind> = AnyExpectation & { readonly kind: K };
 
-export const deviceOf = (net: Net, ifindex: number): Device | undefined =>
-  net.devices.find((d) => d.ifindex === ifindex);
+const byIndex = new WeakMap<readonly Device[], ReadonlyMap<number, Device>>();
+
+export function deviceOf({ devices }: Net, ifindex: number): Device | undefined {
+  let known = byIndex.get(devices);
+  if (known === undefined) {
+    known = new Map(devices.map((device) => [device.ifindex, device]));
+    byIndex.set(devices, known);
+  }
+  return known.get(ifindex);
+}
 export const deviceNamed = (net: Net, name: string): Device | undefined => net.devices.find((d) => d.name === name);

@@ -236,26 +236,32 @@ function parseManifest(contents: Uint8Array): Manifest {
     throw new ManifestError("wrong-abi", `the module speaks ABI ${abi}, this runtime ABI ${ABI_VERSION}`);
   manifest(found, "manifest");
   const checked = found as Manifest;
-  for (const [i, net] of checked.nets.entries()) checkReferences(checked, net, `manifest.nets[${i}]`);
+  const devices = checked.nets.map((net) => new Set(net.devices.map(({ ifindex }) => ifindex)));
+  for (const i of checked.nets.keys()) checkReferences(checked, devices, i);
   return checked;
 }
 
 /** Numbers that stand for something else in the manifest stand for something that is there. */
-function checkReferences({ nets, memory, source }: Manifest, net: NetManifest, path: string): void {
-  const has = (of: NetManifest | undefined, ifindex: number) => of?.devices.some((d) => d.ifindex === ifindex) ?? false;
+function checkReferences(
+  { nets, memory, source }: Manifest,
+  devices: readonly ReadonlySet<number>[],
+  index: number,
+): void {
+  const [net, path] = [nets[index], `manifest.nets[${index}]`];
+  const has = (of: number, ifindex: number) => devices[of]?.has(ifindex) ?? false;
   const expect = (good: boolean, at: string, expected: string, value: unknown): void => {
     if (!good) refuse(`${path}.${at}`, expected, value);
   };
   for (const [i, { master, peer, addresses }] of net.devices.entries()) {
-    expect(master === 0 || has(net, master), `devices[${i}].master`, "the ifindex of a device", master);
-    if (peer !== null) expect(has(nets[peer.net], peer.ifindex), `devices[${i}].peer`, "a device", peer);
+    expect(master === 0 || has(index, master), `devices[${i}].master`, "the ifindex of a device", master);
+    if (peer !== null) expect(has(peer.net, peer.ifindex), `devices[${i}].peer`, "a device", peer);
     for (const [k, { address, prefixLength }] of addresses.entries()) {
       const bits = bitsOf(familyOf(parseIp(address)!));
       expect(prefixLength <= bits, `devices[${i}].addresses[${k}].prefixLength`, `at most ${bits}`, prefixLength);
     }
   }
   for (const [i, { device }] of net.neighbours.entries())
-    expect(has(net, device), `neighbours[${i}].device`, "the ifindex of a device", device);
+    expect(has(index, device), `neighbours[${i}].device`, "the ifindex of a device", device);
   for (const [name, offset] of Object.entries(net.layout))
     expect(offset < memory.heap, `layout.${name}`, "an offset in the image", offset);
   for (const list of ["rules", "routes"] as const)

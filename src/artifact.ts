@@ -28,6 +28,7 @@ import { copiesFrames } from "./netfilter/reach.ts";
 import { networksDigest, sha256 } from "./networks.ts";
 import type { Plan } from "./plan/ir.ts";
 import { VERSION } from "./version.ts";
+import { concatenate, leb128 } from "./wasm/data.ts";
 
 export interface ManifestInput {
   readonly model: Model;
@@ -49,7 +50,7 @@ export async function buildManifest({
   pages,
 }: ManifestInput): Promise<Manifest> {
   const { source, nets } = model;
-  const files = [...new Set(nets.flatMap(filesOf))];
+  const files = filesOf(nets);
   const costs = costsOf(model, layout, fibs, plan);
   return {
     schema: MANIFEST_SCHEMA,
@@ -63,14 +64,15 @@ export async function buildManifest({
     ],
     memory: { heap: layout.heap, pages },
     networks: await networksDigest(model, layout),
-    source: { name: source.name, sha256: await sha256(new Blob([source.text])), files },
+    source: { name: source.name, sha256: await sha256(new Blob([source.text])), files: [...files.keys()] },
     nets: layout.nets.map((own, index) => netManifest(own, index, { fibs, files, costs, image: layout.image })),
   };
 }
 
 interface Shared {
   readonly fibs: readonly Fib[];
-  readonly files: readonly string[];
+  /** Their places in the manifest's list. */
+  readonly files: ReadonlyMap<string, number>;
   readonly costs: readonly CostManifest[];
   readonly image: Uint8Array;
 }
@@ -108,14 +110,23 @@ function tableManifest({ table, family, entries }: Fib, { net, tables, tables6 }
   return { id: table, name: net.tableNames.get(table) ?? `${table}`, family, structure, prefixes: entries.length };
 }
 
-const filesOf = ({ rules, routes }: Net): string[] =>
-  [...rules, ...routes].flatMap(({ origin }) => (origin.file === undefined ? [] : [origin.file.name]));
+function filesOf(nets: readonly Net[]): Map<string, number> {
+  const files = new Map<string, number>();
+  for (const { rules, routes } of nets)
+    for (const items of [rules, routes])
+      for (const { origin } of items)
+        if (origin.file !== undefined && !files.has(origin.file.name)) files.set(origin.file.name, files.size);
+  return files;
+}
 
-const originOf = ({ span, kernel, file }: Origin, files: readonly string[]): OriginManifest => ({
-  ...(span === undefined ? {} : { span: [span.start, span.end] as const }),
-  ...(kernel === undefined ? {} : { kernel }),
-  ...(file === undefined ? {} : { file: [files.indexOf(file.name), file.line] as const }),
-});
+/** There may be a million of them. */
+function originOf({ span, kernel, file }: Origin, files: ReadonlyMap<string, number>): OriginManifest {
+  const origin: { -readonly [Field in keyof OriginManifest]: OriginManifest[Field] } = {};
+  if (span !== undefined) origin.span = [span.start, span.end];
+  if (kernel !== undefined) origin.kernel = kernel;
+  if (file !== undefined) origin.file = [files.get(file.name)!, file.line];
+  return origin;
+}
 
 /** @param wasm a module without a manifest */
 export const writeArtifact = (wasm: Uint8Array, manifest: Manifest): Uint8Array<ArrayBuffer> =>
@@ -130,20 +141,3 @@ export function customSection(wasm: Uint8Array, name: string, contents: Uint8Arr
 }
 
 const CUSTOM_SECTION = 0;
-
-/** Seven bits a byte, lowest first; the top bit says that more follow. 300 is 0xac 0x02. */
-function leb128(value: number): Uint8Array {
-  const bytes: number[] = [];
-  for (; value > 0x7f; value >>>= 7) bytes.push((value & 0x7f) | 0x80);
-  return Uint8Array.of(...bytes, value);
-}
-
-function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
-}

@@ -14,18 +14,18 @@ import type { Diagnostic } from "../dsl/diagnostic.ts";
 import type { Model } from "../dsl/model.ts";
 import type { Source } from "../dsl/span.ts";
 import { EXPORTS, IMAGE, WORKER } from "../runtime/abi.ts";
-import type { LpmKind } from "../runtime/lpm/lpm.ts";
 import type { Manifest } from "../runtime/manifest.ts";
 import { buildManifest, writeArtifact } from "./artifact.ts";
 import { buildFib } from "./fib/build.ts";
 import type { Fib } from "./fib/fib.ts";
 import { printFibs } from "./fib/print.ts";
-import { type Layout, layout, printLayout } from "./layout.ts";
-import type { ClassifierOptions } from "./netfilter/classifier/layout.ts";
+import { type Layout, type LayoutOptions, layout, printLayout } from "./layout.ts";
+import { adopt } from "./plan/adopt.ts";
 import { buildPlan } from "./plan/build/index.ts";
 import { worker } from "./plan/build/skb.ts";
-import type { Plan } from "./plan/ir.ts";
-import { type Level, optimize, withoutTrace } from "./plan/optimize.ts";
+import { procsByName } from "./plan/callgraph.ts";
+import type { Plan, Proc } from "./plan/ir.ts";
+import { type Level, optimize, optimizeHot, withoutTrace } from "./plan/optimize.ts";
 import { printPlan } from "./plan/print.ts";
 import { validatePlan } from "./plan/validate.ts";
 import { unsupported } from "./supported.ts";
@@ -34,17 +34,15 @@ import { type EmitOptions, emitModule, type Unit } from "./wasm/emit.ts";
 /** The forms that `print` knows, besides those of the language. */
 export type Stage = "fib" | "plan" | "layout" | "wat";
 
-export interface BackEndOptions {
+export interface BackEndOptions extends LayoutOptions {
   /** 0: as built; 1: optimised within procs; 2 (default): and between them, and by binaryen. */
   readonly level?: Level;
-  /** Forces one look-up structure for all tables; absent: chosen by size. */
-  readonly lpm?: LpmKind;
-  /** Which lists of rules become classifiers; absent: by their length. */
-  readonly classifiers?: ClassifierOptions;
   /** false: without the short way (plan/build/fast_forward.ts), to be held against. */
   readonly fast?: boolean;
   /** A module for several threads, whose memory is shared (runtime/threads.ts); absent: one that imports nothing. */
   readonly threads?: boolean;
+  /** Is told of each stage when it has ended, for who measures. */
+  readonly done?: (stage: string) => void;
 }
 
 export interface CompileOptions extends CheckOptions, BackEndOptions {}
@@ -83,19 +81,27 @@ export async function compile(source: Source, options: CompileOptions = {}): Pro
 /** The stages behind the checker. */
 export async function compileModel(
   model: Model,
-  { level = 2, fast = true, threads = false, ...structures }: BackEndOptions = {},
+  { level = 2, fast = true, threads = false, done = () => {}, ...places }: BackEndOptions = {},
 ): Promise<CompiledModel> {
   const fibs = buildFib(model);
-  const image = layout(model, fibs, structures);
-  const built = valid(buildPlan(model, image, { threads }));
+  done("fib");
+  const image = layout(model, fibs, places);
+  done("layout");
+  const { built, builtHot } = adopted(
+    buildPlan(model, image, { threads }),
+    buildPlan(model, image, { fast, threads, traced: false }),
+  );
+  done("plan");
   // Traces are taken of single packets: inlining them would cost more than it ever saves.
   const plan = valid(optimize(built, level === 0 ? 0 : 1));
-  const untraced = withoutTrace(valid(buildPlan(model, image, { fast, threads, traced: false })));
-  const hot = valid(optimize(untraced, level));
+  const hot = valid(optimizeHot(builtHot, { built, optimized: plan }, level));
+  done("optimize");
   const module = await emitModule(units(hot, plan), emitOptions(image, level, threads));
+  done("emit");
   const pages = threads ? pagesOf(image) : null;
-  const manifest = await buildManifest({ model, fibs, layout: image, plan: untraced, pages });
+  const manifest = await buildManifest({ model, fibs, layout: image, plan: withoutTrace(builtHot), pages });
   const artifact = writeArtifact(module.wasm, manifest);
+  done("artifact");
   const print = (stage: Stage): string => {
     switch (stage) {
       case "fib":
@@ -139,14 +145,19 @@ const PAGE_BYTES = 65536;
 /** 2 GiB: offsets stay positive as signed numbers. */
 const MAXIMUM_PAGES = 32768;
 
-/** Plans that are known to be valid: not every stage makes another. */
-const validPlans = new WeakSet<Plan>();
+/** The procs of the last compilation, of its two builds: the next one has most of them, and need not do their work again. */
+let last: { readonly built: ReadonlyMap<string, Proc>; readonly builtHot: ReadonlyMap<string, Proc> } | null = null;
+
+function adopted(traced: Plan, fast: Plan): { built: Plan; builtHot: Plan } {
+  const built = last === null ? traced : adopt(traced, last.built);
+  const builtHot = adopt(last === null ? fast : adopt(fast, last.builtHot), procsByName(built));
+  last = { built: procsByName(built), builtHot: procsByName(builtHot) };
+  return { built, builtHot };
+}
 
 /** @throws Error when the compiler itself has built nonsense */
 function valid(plan: Plan): Plan {
-  if (validPlans.has(plan)) return plan;
   const violations = validatePlan(plan);
   if (violations.length > 0) throw new Error(`internal error: the plan is not valid\n${violations.join("\n")}`);
-  validPlans.add(plan);
   return plan;
 }

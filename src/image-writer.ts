@@ -1,5 +1,5 @@
 /** The image under construction: a buffer that grows, and the regions reserved in it. */
-import { align } from "../runtime/abi.ts";
+import { align, IMAGE_ALIGN } from "../runtime/abi.ts";
 import { addressField } from "../runtime/neighbour.ts";
 import type { Ip } from "../runtime/net/ip.ts";
 
@@ -12,16 +12,21 @@ export interface Region {
 export class ImageWriter {
   readonly regions: Region[] = [];
   #bytes = new Uint8Array(4096);
+  #view = new DataView(this.#bytes.buffer);
   #end = 0;
 
-  /** Reserves zeroed bytes behind everything so far. Nothing is recorded for an empty region. */
-  reserve(name: string, bytes: number): number {
-    const offset = this.end();
+  /**
+   * Reserves zeroed bytes behind everything so far. Nothing is recorded for an empty region.
+   * @param alignment a power of two, at least the image's
+   */
+  reserve(name: string, bytes: number, alignment = IMAGE_ALIGN): number {
+    const offset = (this.#end + alignment - 1) & -alignment;
     this.#end = offset + bytes;
     while (this.#bytes.length < this.#end) {
       const larger = new Uint8Array(this.#bytes.length * 2);
       larger.set(this.#bytes);
       this.#bytes = larger;
+      this.#view = new DataView(larger.buffer);
     }
     if (bytes > 0) this.regions.push({ name, offset, bytes });
     return offset;
@@ -33,8 +38,7 @@ export class ImageWriter {
     fields: Readonly<Record<Field, number>>,
     values: Partial<Record<Field, number>>,
   ): void {
-    const view = new DataView(this.#bytes.buffer);
-    for (const field of Object.keys(values) as Field[]) view.setUint32(offset + fields[field], values[field]!, true);
+    for (const field in values) this.#view.setUint32(offset + fields[field], values[field]!, true);
   }
 
   /** Lets `write` fill the bytes of a reserved place. */

@@ -10,7 +10,9 @@
 import { type Address, type Device, type Model, type Net, type Route, Scope } from "../dsl/model.ts";
 import * as abi from "../runtime/abi.ts";
 import type { IfIndex, TableId } from "../runtime/brand.ts";
+import { commonStrides } from "../runtime/lpm/blocks.ts";
 import { buildLpm, chooseLpm, LPM_STRUCTURES } from "../runtime/lpm/choose.ts";
+import { columnsOf } from "../runtime/lpm/columns.ts";
 import { type LpmImage, LpmKind } from "../runtime/lpm/lpm.ts";
 import { NeighbourTable, neighbourSlots, neighbourTableBytes } from "../runtime/neighbour.ts";
 import * as in6 from "../runtime/net/in6.ts";
@@ -24,6 +26,7 @@ import { type LpmShape, lpmProcName, shapeOf } from "./lpm/emit.ts";
 import { type ClassifierOptions, type Classifiers, layoutClassifiers } from "./netfilter/classifier/layout.ts";
 import { layoutFilterState, layoutSets, type NetfilterLayout, type SetLayout } from "./netfilter/layout.ts";
 import { joined_groups } from "./reference/ipv6/mcast.ts";
+import { isPlain, LONG_LIST, layoutRuleList, type RuleListLayout } from "./rules/layout.ts";
 import { sourceFilter } from "./source-filter.ts";
 
 export interface Layout {
@@ -57,6 +60,8 @@ export interface NetLayout {
   readonly deviceIndex: IndexedBytes | null;
   /** sourceFilter (source-filter.ts); null: each source is looked up. */
   readonly sourceFilter: IndexedBytes | null;
+  /** Of each family; null: its rules are code. */
+  readonly ruleLists: Readonly<Record<Family, RuleListLayout | null>>;
 }
 
 export interface IndexedBytes {
@@ -76,6 +81,8 @@ export interface LayoutOptions {
   readonly lpm?: LpmKind;
   /** Which lists of rules become classifiers; absent: by their length. */
   readonly classifiers?: ClassifierOptions;
+  /** Rule lists from this length on are data, not code; absent: where that is worth it. */
+  readonly longList?: number;
 }
 
 export function layout(model: Model, fibs: readonly Fib[], options: LayoutOptions = {}): Layout {
@@ -92,7 +99,10 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
     layoutClassifiers(image, titleOf(net), net.netfilter, options.classifiers),
   );
   const worker = image.reserve("trace region of a thread", abi.WORKER_BYTES);
-  const nets = fixed.map((net, i) => layoutState(image, net, { sets: sets[i], classifiers: classifiers[i] }));
+  const placed = fixed.map((net, i) => layoutState(image, net, { sets: sets[i], classifiers: classifiers[i] }));
+  const workerBytes = image.end() - worker;
+  // Behind all else, so that nothing moves when a rule changes.
+  const nets = placed.map((net) => ({ ...net, ruleLists: layoutRuleLists(image, model, net, options) }));
   const shapes = commonShapes(image, nets);
   const heap = image.end();
   image.words(0, abi.IMAGE, {
@@ -104,7 +114,7 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
     traceCursor: heap,
     traceEnd: heap,
     worker,
-    workerBytes: heap - worker,
+    workerBytes,
   });
   image.address(abi.IMAGE.loopback, 1n);
   return { image: image.bytes(), heap, worker, networks, nets, shapes, regions: image.regions };
@@ -129,7 +139,7 @@ function commonShapes(image: ImageWriter, nets: readonly Pick<NetLayout, "tables
 }
 
 /** All of a namespace but its chains, and what its packets leave behind. */
-type FixedLayout = Omit<NetLayout, "counters" | "netfilter">;
+type FixedLayout = Omit<NetLayout, "counters" | "netfilter" | "ruleLists">;
 
 const titleOf = (net: Net): string => `net ${net.index} (${net.name})`;
 
@@ -174,7 +184,7 @@ function layoutState(
   image: ImageWriter,
   fixed: FixedLayout,
   lists: { readonly sets: readonly SetLayout[]; readonly classifiers: Classifiers },
-): NetLayout {
+): Omit<NetLayout, "ruleLists"> {
   const name = titleOf(fixed.net);
   const counters = image.reserve(`${name} counters`, abi.COUNTERS_BYTES);
   const state = layoutFilterState(image, name, fixed.net.netfilter);
@@ -208,6 +218,24 @@ function layoutSourceFilter(image: ImageWriter, name: string, fibs: readonly Fib
   return { offset, length: cells.length };
 }
 
+function layoutRuleLists(
+  image: ImageWriter,
+  { kernel }: Model,
+  { net, offset, tables, tables6 }: Omit<NetLayout, "ruleLists">,
+  { longList = LONG_LIST }: LayoutOptions,
+): NetLayout["ruleLists"] {
+  const listOf = (family: Family): RuleListLayout | null => {
+    const rules = net.rules.filter((rule) => rule.family === family);
+    if (rules.length < longList || !isPlain(rules)) return null;
+    const name = `net ${net.index} (${net.name}) IPv${family} rules`;
+    const tableOf = (id: number) => (family === 4 ? tables : tables6).get(id as TableId)?.offset ?? 0;
+    const list = layoutRuleList(image, { name, net, kernel, family, rules, tableOf });
+    image.words(offset, abi.NET, { [family === 4 ? "ruleList" : "ruleList6"]: list.offset });
+    return list.layout;
+  };
+  return { 4: listOf(4), 6: listOf(6) };
+}
+
 const ofFamily = (fibs: readonly Fib[], family: Family): Fib[] => fibs.filter((fib) => fib.family === family);
 
 type Tables = ReadonlyMap<TableId, TableLayout>;
@@ -221,13 +249,36 @@ function layoutTables(
 ): { readonly first: number; readonly byId: Tables } {
   const first = image.reserve(`${name}s`, fibs.length * abi.TABLE_BYTES);
   const byId = new Map<TableId, TableLayout>();
+  const strides = sharedStrides(fibs);
   for (const [i, fib] of fibs.entries()) {
     const forced = lpm !== undefined && LPM_STRUCTURES[lpm].families.includes(fib.family) ? lpm : undefined;
     const offset = first + i * abi.TABLE_BYTES;
     const kind = forced ?? chooseLpm(fib.entries.length);
-    byId.set(fib.table, layoutTable(image, `${name} ${fib.table}`, fib, { offset, kind }, devices));
+    const own = fib.entries.length <= SMALL_TABLE ? strides : null;
+    byId.set(fib.table, layoutTable(image, `${name} ${fib.table}`, fib, { offset, kind, strides: own }, devices));
   }
   return { first, byId };
+}
+
+/** So many tables of a namespace with up to so many prefixes have their strides in common. */
+const MANY_TABLES = 8;
+const SMALL_TABLE = 4096;
+const SAMPLES = 8;
+
+/** One split for all small tables, where there are many: they share the caches, and the code that reads them. */
+function sharedStrides(fibs: readonly Fib[]): number[] | null {
+  const small = fibs.filter(({ entries }) => chooseLpm(entries.length) === "blocks" && entries.length <= SMALL_TABLE);
+  if (small.length < MANY_TABLES) return null;
+  const bits = Math.max(...small.map(({ entries }) => entries.reduce((most, e) => Math.max(most, e.prefix.length), 0)));
+  const samples = Array.from({ length: SAMPLES }, (_, i) => small[Math.floor((i * small.length) / SAMPLES)]);
+  // That entries have offsets of their own is what matters of them.
+  const columns = samples.map(({ family, entries }) =>
+    columnsOf(
+      family,
+      entries.map(({ prefix }, i) => ({ ...prefix, value: i + 1 })),
+    ),
+  );
+  return commonStrides(columns, small.length, bits);
 }
 
 function writeDevice(
@@ -321,12 +372,14 @@ function layoutGroups6(
 type Address6 = Address & { readonly prefix: { readonly address: Ipv6 } };
 const isIpv6 = (address: Address): address is Address6 => typeof address.prefix.address === "bigint";
 
+const CACHE_LINE = 64;
+
 /** Hop lists and entries first, so that the structure can hold the entries' offsets; then the descriptor. */
 function layoutTable(
   image: ImageWriter,
   name: string,
   fib: Fib,
-  { offset, kind }: Omit<TableLayout, "shape">,
+  { offset, kind, strides }: Omit<TableLayout, "shape"> & { readonly strides: readonly number[] | null },
   devices: ReadonlyMap<IfIndex, number>,
 ): TableLayout {
   const lists = layoutHops(image, `${name} next hops`, fib.hopLists, devices);
@@ -343,7 +396,7 @@ function layoutTable(
       writeAlias(image, entries[i] + abi.FIB_ENTRY_BYTES + k * aliasBytes, alias, fib, lists);
   }
   const prefixes = fib.entries.map(({ prefix }, i) => ({ ...prefix, value: entries[i] }));
-  const lpm = buildLpm(fib.family, prefixes, kind);
+  const lpm = buildLpm(fib.family, prefixes, kind, strides);
   image.words(offset, abi.TABLE, {
     ...(fib.family === 4 ? commonPrefix(fib) : {}),
     networks: layoutNetworks(image, `${name} networks`, fib, entries),
@@ -379,7 +432,11 @@ function commonPrefix({ entries }: Fib): { network: number; mask: number } {
 }
 
 function writeTable(image: ImageWriter, name: string, offset: number, id: number, lpm: LpmImage): TableLayout {
-  const structure = image.reserve(`${name} ${lpm.kind}`, lpm.bytes.length);
+  const structure = image.reserve(
+    `${name} ${lpm.kind}`,
+    lpm.bytes.length,
+    lpm.kind === "blocks" ? CACHE_LINE : undefined,
+  );
   image.view(structure, lpm.bytes.length, (bytes) => bytes.set(lpm.bytes));
   image.words(offset, abi.TABLE, { id, kind: LpmKind[lpm.kind], image: structure, prefixes: lpm.prefixes });
   return { offset, kind: lpm.kind, shape: shapeOf(lpm) };
@@ -407,7 +464,8 @@ function layoutAddresses(
 function reserveEntries(image: ImageWriter, name: string, fib: Fib, aliasBytes: number): number[] {
   const bytesOf = (aliases: number) => abi.FIB_ENTRY_BYTES + aliases * aliasBytes;
   const aliases = fib.entries.reduce((sum, entry) => sum + entry.aliases.length, 0);
-  let next = image.reserve(name, fib.entries.length * abi.FIB_ENTRY_BYTES + aliases * aliasBytes);
+  // An IPv4 entry with one alias is a cache line.
+  let next = image.reserve(name, fib.entries.length * abi.FIB_ENTRY_BYTES + aliases * aliasBytes, CACHE_LINE);
   return fib.entries.map((entry) => {
     const offset = next;
     next += bytesOf(entry.aliases.length);

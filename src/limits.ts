@@ -2,7 +2,7 @@
  * limitsOf: what bounds the loops of a plan (Bound of plan/ir.ts), by the tables as they are compiled and for packets to a length. A host
  * that adds routes, neighbours or elements afterwards can make loops longer.
  */
-import { DEVICE, NET, TABLE } from "../runtime/abi.ts";
+import { DEVICE, NET, RULES_OF_PAGE, RULES_OF_WORD, TABLE, WORDS_OF_PAGE } from "../runtime/abi.ts";
 import { DEFAULT_SLOT_SIZE } from "../runtime/batch.ts";
 import { BLOCKS } from "../runtime/lpm/blocks.ts";
 import { MOST_LEVELS } from "../runtime/lpm/blocks-update.ts";
@@ -31,13 +31,14 @@ export function limitsOf(layout: Layout, fibs: readonly Fib[]): Limits {
     nets
       .flatMap(({ tables, tables6, addresses }) => [...tables.values(), ...tables6.values(), addresses])
       .flatMap((table) => (table.kind === kind ? [word(word(table.offset + TABLE.image) + field)] : []));
+  const rules = most(nets.flatMap(({ ruleLists }) => [ruleLists[4]?.rules ?? 0, ruleLists[6]?.rules ?? 0]));
   return {
     hops: most(fibs.flatMap(({ hopLists }) => hopLists.map((list) => list.length))),
     aliases: most(fibs.flatMap(({ entries }) => entries.map(({ aliases }) => aliases.length))),
     // And the round that finds no more.
     covers: most(fibs.map(deepest)) + 1,
     // A map's may be built anew, with other levels.
-    levels: most([...ofTables("blocks", BLOCKS.LEVELS), ...(hasPrefixes(layout) ? [MOST_LEVELS] : [])]),
+    levels: most([...ofTables("blocks", BLOCKS.LEVELS), ...(hasPrefixes(layout) || rules > 0 ? [MOST_LEVELS] : [])]),
     rows: most(ofTables("linear", LINEAR.COUNT)),
     // The outgoing device and its VRF come before them.
     devices: most(nets.map(({ devices }) => devices.size)) + 2,
@@ -49,6 +50,10 @@ export function limitsOf(layout: Layout, fibs: readonly Fib[]): Limits {
     words: LONGEST_PACKET >> 2,
     tags: (LONGEST_PACKET >> 2) + 1,
     bytes: LONGEST_PACKET,
+    rules,
+    rulePages: Math.ceil(rules / RULES_OF_PAGE),
+    ruleWords: Math.min(Math.ceil(rules / RULES_OF_WORD), WORDS_OF_PAGE),
+    ruleBits: Math.min(rules, RULES_OF_WORD),
     passes: MAX_PASSES,
     // What is attached has a cost of its own (ProgramManifest).
     links: 0,

@@ -3,6 +3,7 @@ import type { Device, Net, Route } from "../dsl/model.ts";
 import type { DeviceConfig, NetConfig } from "../runtime/host/config.ts";
 import { formatIp } from "../runtime/net/ip.ts";
 import { formatMac } from "../runtime/net/mac.ts";
+import { kernelAnycast } from "./reference/ipv6/anycast.ts";
 
 export function netConfig(net: Net): NetConfig {
   const { sysctl } = net;
@@ -40,19 +41,11 @@ function deviceConfig(device: Device, net: Net): DeviceConfig {
     ...(other === prefix.address ? {} : { peer: formatIp(other) }),
   }));
   const { forwarding6, bcForwarding: forwardsBroadcasts } = device.conf;
-  const own = { mac: formatMac(device.mac), addresses, forwarding6, forwardsBroadcasts, anycast: anycast(device, net) };
+  const anycast = kernelAnycast(net, device).map(formatIp);
+  const own = { mac: formatMac(device.mac), addresses, forwarding6, forwardsBroadcasts, anycast };
   return { ifindex, name, kind, mtu, up, master, peer, ...own };
 }
 
 /** What ipv6_anycast_destination looks at: not RTF_GATEWAY, and more than a point-to-point link. */
 const isOnLink6 = ({ family, prefix, nexthops }: Route): boolean =>
   family === 6 && prefix.length < 127 && nexthops.length > 0 && nexthops.every(({ gateway }) => gateway === null);
-
-/** The kernel's own anycast routes are those of addresses that it has joined (addrconf_join_anycast). */
-const anycast = ({ ifindex }: Device, { routes }: Net): string[] =>
-  routes
-    .filter(
-      ({ type, origin, nexthops }) =>
-        type === "anycast" && origin.kernel !== undefined && nexthops[0]?.device === ifindex,
-    )
-    .map(({ prefix }) => formatIp(prefix.address));

@@ -13,7 +13,7 @@ import type { DeviceProperty, Interface, Name, Vrf } from "../ast.ts";
 import type { DeviceKind } from "../model.ts";
 import type { Span } from "../span.ts";
 import type { DeviceDraft, NetDraft } from "./draft.ts";
-import { deviceByName, kernelOrigin } from "./draft.ts";
+import { addDevice, deviceByName, kernelOrigin } from "./draft.ts";
 import type { NamespaceItems } from "./gather.ts";
 import { AS_MASTER, definedAt, didYouMean, parseU32, requireTable, requireVrf } from "./names.ts";
 import type { Reporter } from "./report.ts";
@@ -125,7 +125,8 @@ export function createDevices(
   real?: ReadonlyMap<string, MachineDevice>,
 ): void {
   const indexes = fixedIndexes(specs, report);
-  net.devices.push(createLoopback(specs.get(LOOPBACK), report));
+  const taken = new Set(indexes.values());
+  addDevice(net, createLoopback(specs.get(LOOPBACK), report));
   let last: number = LOOPBACK_IFINDEX;
   for (const [name, spec] of specs) {
     if (name === LOOPBACK) continue;
@@ -133,14 +134,14 @@ export function createDevices(
     // Kernel: dev_new_index: the next one that is free.
     if (index === undefined) {
       do last++;
-      while ([...indexes.values()].includes(last));
+      while (taken.has(last));
       index = last;
     }
     const device = createDevice(net, spec, ifIndex(index), macs, report);
     const own = real?.get(name);
     if (own !== undefined && propertyOf(spec, "lladdr") === undefined) device.mac = own.mac;
     if (own !== undefined && propertyOf(spec, "mtu") === undefined) device.mtu = own.mtu;
-    net.devices.push(device);
+    addDevice(net, device);
   }
 }
 

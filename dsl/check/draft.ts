@@ -60,14 +60,18 @@ export interface NetDraft {
   readonly name: string;
   readonly index: number;
   readonly kernel: KernelProfile;
+  /** Filled by addDevice alone. */
   readonly devices: DeviceDraft[];
+  readonly devicesByName: Map<string, DeviceDraft>;
+  readonly devicesByIndex: Map<number, DeviceDraft>;
   readonly fib: Fib;
   readonly rules: { readonly 4: RuleDraft[]; readonly 6: RuleDraft[] };
   readonly tableNames: Map<TableId, string>;
   readonly nexthops: Map<number, NextHopObjectDraft>;
   /** Where the text first defines each nexthop id, above or below the line at hand. */
   readonly nexthopSpans: Map<number, Span>;
-  readonly neighbours: Neighbour[];
+  /** By device and address. */
+  readonly neighbours: Map<string, Neighbour>;
   readonly sysctl: Mutable<NetSysctl>;
   netfilter: Netfilter;
 }
@@ -94,6 +98,8 @@ export function createNet(name: string, index: number, kernel: KernelProfile): N
     index,
     kernel,
     devices: [],
+    devicesByName: new Map(),
+    devicesByIndex: new Map(),
     fib: new Fib(),
     rules: { 4: [], 6: [] },
     tableNames: new Map([
@@ -103,16 +109,21 @@ export function createNet(name: string, index: number, kernel: KernelProfile): N
     ]),
     nexthops: new Map(),
     nexthopSpans: new Map(),
-    neighbours: [],
+    neighbours: new Map(),
     sysctl: defaultSysctl(),
     netfilter: EMPTY_NETFILTER,
   };
 }
 
-export const deviceByName = (net: NetDraft, name: string): DeviceDraft | undefined =>
-  net.devices.find((d) => d.name === name);
+/** Names and ifindexes are the device's for good. */
+export function addDevice(net: NetDraft, device: DeviceDraft): void {
+  net.devices.push(device);
+  net.devicesByName.set(device.name, device);
+  net.devicesByIndex.set(device.ifindex, device);
+}
+export const deviceByName = (net: NetDraft, name: string): DeviceDraft | undefined => net.devicesByName.get(name);
 export const deviceByIndex = (net: NetDraft, ifindex: number): DeviceDraft | undefined =>
-  net.devices.find((d) => d.ifindex === ifindex);
+  net.devicesByIndex.get(ifindex);
 
 /** Kernel: `l3mdev_master_ifindex_rcu`: a VRF device is its own master; 0 outside a VRF. */
 export const l3mdevMaster = (device: DeviceDraft): IfIndex => (device.kind === "vrf" ? device.ifindex : device.master);

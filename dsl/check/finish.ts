@@ -1,6 +1,6 @@
 /** From draft to model: ids given, `goto` targets found, nothing left to change. */
 import { routeId, ruleId } from "../../runtime/brand.ts";
-import { type Net, type NextHop, type Rule, type RuleAction, Scope } from "../model.ts";
+import { type Net, type NextHop, type Route, type Rule, type RuleAction, Scope } from "../model.ts";
 import { type DeviceDraft, deviceByIndex, type NetDraft, type RuleDraft } from "./draft.ts";
 import type { RouteDraft } from "./fib.ts";
 
@@ -9,13 +9,21 @@ export function finishNet(net: NetDraft): Net {
     name: net.name,
     index: net.index,
     devices: net.devices.map(finishDevice),
-    routes: [...net.fib].map((route, i) => ({ id: routeId(i), ...route, nexthops: finishHops(net, route) })),
+    routes: finishRoutes(net),
     rules: finishRules([...net.rules[4], ...net.rules[6]]),
     tableNames: net.tableNames,
-    neighbours: net.neighbours,
+    neighbours: [...net.neighbours.values()],
     sysctl: net.sysctl,
     netfilter: net.netfilter,
   };
+}
+
+/** The drafts become the routes: there may be a million of them. */
+function finishRoutes(net: NetDraft): Route[] {
+  const drafts: { -readonly [Field in keyof Route]?: Route[Field] }[] = [];
+  for (const draft of net.fib) drafts.push(Object.assign(draft, { nexthops: finishHops(net, draft) }));
+  for (const [i, draft] of drafts.entries()) draft.id = routeId(i);
+  return drafts as Route[];
 }
 
 /**
@@ -23,10 +31,9 @@ export function finishNet(net: NetDraft): Net {
  * `rt6_find_match`). Only here: the checks of a gateway look through it (FIB_LOOKUP_IGNORE_LINKSTATE).
  */
 function finishHops(net: NetDraft, route: RouteDraft): readonly NextHop[] {
+  if (!route.nexthops.some((hop) => isLinkdown(net, route, hop))) return route.nexthops;
   const ignored = route.nexthops.map((hop) => isLinkdown(net, route, hop));
-  return ignored.includes(true)
-    ? route.nexthops.map((hop, i) => (ignored[i] ? { ...hop, dead: true } : hop))
-    : route.nexthops;
+  return route.nexthops.map((hop, i) => (ignored[i] ? { ...hop, dead: true } : hop));
 }
 
 /** Host-scope routes (`fib_create_info`), local and anycast ones (`fib6_nh_init`) need no carrier. */

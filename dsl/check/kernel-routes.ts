@@ -24,8 +24,9 @@ const IP6_RT_PRIO_ADDRCONF = 256;
 const MULTICAST6: Prefix = { address: 0xffn << 120n, length: 8 };
 
 export function addKernelRoutes(nets: readonly NetDraft[], net: NetDraft, assigned: readonly AssignedAddress[]): void {
-  for (const device of net.devices) {
-    const own = assigned.filter((a) => a.device === device);
+  const byDevice = new Map<DeviceDraft, AssignedAddress[]>(net.devices.map((device) => [device, []]));
+  for (const address of assigned) byDevice.get(address.device)?.push(address);
+  for (const [device, own] of byDevice) {
     for (const a of own) if (familyOf(a.address.prefix.address) === 4) addIfaddr(net, a);
     addrconf(
       nets,

@@ -1,5 +1,5 @@
 /** Permanent neighbour entries: `neighbour 10.0.0.7 lladdr 02:.. dev veth1` (kernel net/core/neighbour.c `neigh_add`). */
-import { formatIp } from "../../runtime/net/ip.ts";
+import { familyOf, formatIp } from "../../runtime/net/ip.ts";
 import type { Neighbour } from "../ast.ts";
 import type { NetDraft } from "./draft.ts";
 import { definedAt, requireDevice } from "./names.ts";
@@ -9,7 +9,8 @@ export function addNeighbour(net: NetDraft, neighbour: Neighbour, report: Report
   const device = requireDevice(net, neighbour.dev, report);
   if (device === undefined) return;
   const address = neighbour.address.value;
-  const earlier = net.neighbours.find((n) => n.address === address && n.device === device.ifindex);
+  const key = `${device.ifindex} ${address} ${familyOf(address)}`;
+  const earlier = net.neighbours.get(key);
   if (earlier !== undefined) {
     report.error("E0280", neighbour.address.span, `${formatIp(address)} already has an entry on \`${device.name}\``, {
       label: "given again",
@@ -18,7 +19,7 @@ export function addNeighbour(net: NetDraft, neighbour: Neighbour, report: Report
     });
     return;
   }
-  net.neighbours.push({
+  net.neighbours.set(key, {
     address,
     mac: neighbour.lladdr.value,
     device: device.ifindex,

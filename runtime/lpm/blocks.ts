@@ -35,7 +35,7 @@
 import type { Family, Ip } from "../net/ip.ts";
 import { bitsOf, writeIpv6 } from "../net/ip.ts";
 import { columnsOf, type PrefixColumns } from "./columns.ts";
-import { buildDag, census, type Dag, descend, marksOf } from "./dag.ts";
+import { buildDag, census, type Dag, Descent } from "./dag.ts";
 import type { LpmEntry, LpmImage, LpmStructure } from "./lpm.ts";
 import { bytesOfSplit, type CellBytes, cellBytesFor, chooseStrides } from "./strides.ts";
 
@@ -82,6 +82,28 @@ export function buildBlocks(columns: PrefixColumns, options: BlockOptions = {}):
   return { kind: "blocks", family, bytes: assemble(dag, levels, family, indirect), prefixes: columns.lengths.length };
 }
 
+/**
+ * Strides for many tables that are alike, so that one piece of code reads them all: of the average of some of them.
+ * @param samples of one family
+ * @param tables how many there are, which share the caches
+ * @param bits of the longest prefix of them all
+ */
+export function commonStrides(samples: readonly PrefixColumns[], tables: number, bits: number): number[] {
+  const dags = samples.map(buildDag);
+  const counts = dags.map(census);
+  const average = Uint32Array.from({ length: bits + 1 }, (_, depth) => {
+    const sum = counts.reduce((all, own) => all + own[Math.min(depth, own.length - 1)], 0);
+    return Math.max(1, Math.round(sum / counts.length));
+  });
+  const values = Math.max(...dags.map((dag) => dag.values.length));
+  const prefixes = samples.reduce((sum, { lengths }) => sum + lengths.length, 0) / samples.length;
+  const company = { tables, budget: prefixes * BYTES_OF_PREFIX };
+  return chooseStrides(samples[0].family, average, cellBytesFor(values), undefined, company);
+}
+
+/** Of a small table, where there are many. */
+const BYTES_OF_PREFIX = 160;
+
 interface Split {
   readonly strides: readonly number[];
   readonly leafBytes: CellBytes;
@@ -91,8 +113,9 @@ interface Split {
 /** Values in the last level's cells, or their indices when that is smaller, the value table counted. */
 function chooseSplit(family: Family, dag: Dag, { strides: forced = null, budget }: BlockOptions): Split {
   const counts = census(dag);
+  const company = budget === undefined ? undefined : { tables: 1, budget };
   const measured = (leafBytes: CellBytes, indirect: boolean): Split & { bytes: number } => {
-    const strides = forced ?? chooseStrides(family, counts, leafBytes, undefined, budget);
+    const strides = forced ?? chooseStrides(family, counts, leafBytes, undefined, company);
     checkStrides(family, strides, dag.bits);
     const values = indirect ? dag.values.length * 4 : 0;
     return { strides, leafBytes, indirect, bytes: bytesOfSplit(counts, strides, leafBytes) + values };
@@ -116,18 +139,16 @@ interface Level extends BlockLevel {
 }
 
 function collectLevels(family: Family, dag: Dag, strides: readonly number[], leafBytes: CellBytes): Level[] {
-  const seen = marksOf(dag);
-  const levels: Level[] = [];
-  let ids: Int32Array = Int32Array.of(dag.root);
+  const descent = new Descent(dag);
   let depth = 0;
-  strides.forEach((stride, k) => {
-    const next = descend(dag, ids, stride, seen);
-    const cellBytes = k === strides.length - 1 ? leafBytes : cellBytesFor(next.length);
-    levels.push({ ids, stride, cellBytes, ...blockField(family, depth, stride) });
+  return strides.map((stride, k) => {
+    const ids = descent.ids.slice();
+    descent.down(stride);
+    const cellBytes = k === strides.length - 1 ? leafBytes : cellBytesFor(descent.count);
+    const level = { ids, stride, cellBytes, ...blockField(family, depth, stride) };
     depth += stride;
-    ids = next;
+    return level;
   });
-  return levels;
 }
 
 /** Where the bits [depth, depth + stride) of an address are found. */

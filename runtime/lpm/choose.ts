@@ -18,7 +18,8 @@
  * `dir24` is never chosen: it is 16 MB at least. It wins on traffic that stays in few cache lines and can be forced.
  */
 import type { Family } from "../net/ip.ts";
-import { blocks } from "./blocks.ts";
+import { blocks, buildBlocks } from "./blocks.ts";
+import { columnsOf } from "./columns.ts";
 import { dir24 } from "./dir24.ts";
 import { linear } from "./linear.ts";
 import type { LpmEntry, LpmImage, LpmKind, LpmStructure } from "./lpm.ts";
@@ -30,12 +31,17 @@ export const LPM_STRUCTURES: Readonly<Record<LpmKind, LpmStructure>> = { linear,
 /** @param prefixes how many the table holds */
 export const chooseLpm = (prefixes: number): LpmKind => (prefixes <= COMPARES_UP_TO ? "linear" : "blocks");
 
-/** The image of a table in the structure that suits it, or in `kind`. */
+/**
+ * The image of a table in the structure that suits it, or in `kind`.
+ * @param strides of blocks; null: the table's own
+ */
 export function buildLpm(
   family: Family,
   entries: readonly LpmEntry[],
   kind: LpmKind = chooseLpm(entries.length),
+  strides: readonly number[] | null = null,
 ): LpmImage {
+  if (kind === "blocks" && strides !== null) return buildBlocks(columnsOf(family, entries), { strides });
   return LPM_STRUCTURES[kind].build(family, entries);
 }
 

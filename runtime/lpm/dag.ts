@@ -141,45 +141,66 @@ function hash(low: number, high: number): number {
 }
 
 /**
- * The different ids at a depth, from those at a lesser one: each id's descendants after `steps` bits, every one once, in
- * order of first appearance. Leaves stand for themselves at any depth.
- * @param seen scratch for `marksOf(dag)` marks, its content of no matter
+ * The different ids at a depth, each once, in order of first appearance; leaves stand for themselves at any depth. It starts at the
+ * root and goes down bit by bit, in columns that serve all depths: many small tables are built one after the other.
  */
-export function descend(dag: Dag, ids: Int32Array, steps: number, seen: Int32Array): Int32Array {
-  let here = ids;
-  for (let s = 0; s < steps; s++) {
-    const next = new Int32Array(2 * here.length);
-    const leaves = dag.values.length;
-    let count = 0;
-    // An id is marked when seen[id] points at an entry of `next` that holds it: no clearing between levels.
-    const add = (id: number): void => {
-      if (seen[id] < count && next[seen[id]] === id) return;
-      seen[id] = count;
-      next[count++] = id;
-    };
-    for (const id of here) {
-      if (id < leaves) {
-        add(id);
-      } else {
-        add(dag.low[id - leaves]);
-        add(dag.high[id - leaves]);
-      }
-    }
-    here = next.subarray(0, count);
-  }
-  return here;
-}
+export class Descent {
+  readonly #dag: Dag;
+  #here: Int32Array;
+  #next: Int32Array;
+  /** An id is marked when it points at an entry of `next` that holds it: no clearing between depths. */
+  readonly #seen: Int32Array;
+  #count = 1;
 
-export const marksOf = (dag: Dag): Int32Array => new Int32Array(dag.values.length + dag.low.length);
+  constructor(dag: Dag) {
+    const ids = dag.values.length + dag.low.length;
+    this.#dag = dag;
+    this.#here = new Int32Array(ids);
+    this.#next = new Int32Array(ids);
+    this.#seen = new Int32Array(ids);
+    this.#here[0] = dag.root;
+  }
+
+  /** Until the next `down`. */
+  get ids(): Int32Array {
+    return this.#here.subarray(0, this.#count);
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  down(bits: number): void {
+    const { low, high, values } = this.#dag;
+    const leaves = values.length;
+    const seen = this.#seen;
+    for (let bit = 0; bit < bits; bit++) {
+      const [here, next] = [this.#here, this.#next];
+      let count = 0;
+      const add = (id: number): void => {
+        if (seen[id] < count && next[seen[id]] === id) return;
+        seen[id] = count;
+        next[count++] = id;
+      };
+      for (let i = 0; i < this.#count; i++) {
+        const id = here[i];
+        if (id < leaves) add(id);
+        else {
+          add(low[id - leaves]);
+          add(high[id - leaves]);
+        }
+      }
+      this.#count = count;
+      [this.#here, this.#next] = [next, here];
+    }
+  }
+}
 
 /** How many different ids each depth 0 .. bits has. */
 export function census(dag: Dag): Uint32Array {
-  const counts = new Uint32Array(dag.bits + 1);
-  const seen = marksOf(dag);
-  let ids: Int32Array = Int32Array.of(dag.root);
-  for (let depth = 0; depth <= dag.bits; depth++) {
-    counts[depth] = ids.length;
-    if (depth < dag.bits) ids = descend(dag, ids, 1, seen);
-  }
-  return counts;
+  const descent = new Descent(dag);
+  return Uint32Array.from({ length: dag.bits + 1 }, (_, depth) => {
+    if (depth > 0) descent.down(1);
+    return descent.count;
+  });
 }

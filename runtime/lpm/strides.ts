@@ -43,6 +43,8 @@ const NS_PER_MIB = 0.02;
  */
 const BUDGET: Readonly<Record<Family, number>> = { 4: 3_500_000, 6: 8_000_000 };
 const MAX_NS_PER_MIB = 2;
+/** In company a level is dear, and memory must be dearer to outweigh it. */
+const MAX_NS_PER_MIB_IN_COMPANY = 2000;
 
 /**
  * Of a root's cells so many see traffic: the rest is address space that nobody uses. Blocks below exist only where there are routes.
@@ -50,9 +52,28 @@ const MAX_NS_PER_MIB = 2;
  */
 const ROOT_IN_USE = 0.6;
 
-/** @param bytes of a level */
-const levelNs = (family: Family, isRoot: boolean, bytes: number, nsPerMib: number): number =>
-  STEP_NS[family] + missNs(isRoot ? bytes * ROOT_IN_USE : bytes) + (nsPerMib * bytes) / 2 ** 20;
+/** Tables that are alike, and share the caches: packets are looked up in one after the other. */
+export interface Company {
+  /** 1: the table is one of few. */
+  readonly tables: number;
+  /** Bytes that a table should stay within. */
+  readonly budget: number;
+}
+/** A look-up that waits for each of its loads takes so many times as long as one of eight that are interleaved. */
+const ALONE = 12;
+
+/** @param bytes of a level; in company all levels of all tables push each other out of the caches */
+function levelNs(
+  family: Family,
+  isRoot: boolean,
+  bytes: number,
+  nsPerMib: number,
+  { tables, budget }: Company,
+): number {
+  if (tables === 1)
+    return STEP_NS[family] + missNs(isRoot ? bytes * ROOT_IN_USE : bytes) + (nsPerMib * bytes) / 2 ** 20;
+  return STEP_NS[family] + ALONE * missNs(tables * budget) + (nsPerMib * tables * bytes) / 2 ** 20;
+}
 
 function missNs(bytes: number): number {
   const [firstBytes, firstNs] = MISS_NS[0];
@@ -92,7 +113,7 @@ export const cellBytesFor = (n: number): CellBytes => (n <= 0x100 ? 1 : n <= 0x1
  * @param blocks different blocks at each depth 0 .. longest prefix, the DAG's census
  * @param leafBytes bytes of a cell of the last level
  * @param widest less than what is quickest to look up, where changes shall be cheap
- * @param budget bytes to stay within, if there is such a split
+ * @param company who shares the caches, and bytes to stay within if there is such a split; absent: the table is one of few
  * @returns bits of each level, at least one level, as many in sum as the longest prefix has (a table of 0/0: 1)
  */
 export function chooseStrides(
@@ -100,13 +121,14 @@ export function chooseStrides(
   blocks: Uint32Array,
   leafBytes: CellBytes,
   widest: Widest = WIDEST,
-  budget: number = BUDGET[family],
+  company: Company = { tables: 1, budget: BUDGET[family] },
 ): number[] {
-  let strides = cheapestSplit(family, blocks, leafBytes, NS_PER_MIB, widest);
-  const dearest = (MAX_NS_PER_MIB * BUDGET[family]) / budget;
+  let strides = cheapestSplit(family, blocks, leafBytes, NS_PER_MIB, widest, company);
+  const { tables, budget } = company;
+  const dearest = tables > 1 ? MAX_NS_PER_MIB_IN_COMPANY : (MAX_NS_PER_MIB * BUDGET[family]) / budget;
   for (let price = 1.25 * NS_PER_MIB; price < dearest; price *= 1.25) {
     if (bytesOfSplit(blocks, strides, leafBytes) <= budget) break;
-    strides = cheapestSplit(family, blocks, leafBytes, price, widest);
+    strides = cheapestSplit(family, blocks, leafBytes, price, widest, company);
   }
   return strides;
 }
@@ -117,6 +139,7 @@ function cheapestSplit(
   leafBytes: CellBytes,
   nsPerMib: number,
   widest: Widest,
+  company: Company,
 ): number[] {
   const end = Math.max(blocks.length - 1, 1);
   const cost = new Float64Array(end + 1).fill(Number.POSITIVE_INFINITY);
@@ -126,7 +149,7 @@ function cheapestSplit(
     for (let stride = 1; stride <= Math.min(end - depth, MAX_ROOT_STRIDE); stride++) {
       if (!allowed(family, depth, stride, widest)) continue;
       const bytes = levelBytes(blocks, depth, stride, depth + stride === end, leafBytes);
-      const ns = levelNs(family, depth === 0, bytes, nsPerMib);
+      const ns = levelNs(family, depth === 0, bytes, nsPerMib, company);
       if (ns + cost[depth + stride] >= cost[depth]) continue;
       cost[depth] = ns + cost[depth + stride];
       best[depth] = stride;

@@ -9,16 +9,20 @@ import type { Fib, FibAlias, FibEntry, FibHop } from "./fib.ts";
 /** @returns one Fib for each (net, family, table) that holds a route, in the order of nets, families and table ids */
 export function buildFib(model: Model): Fib[] {
   return model.nets.flatMap((net) => {
-    const tables = groupBy(net.routes, (route) => `${route.family} ${String(route.table).padStart(10, "0")}`);
-    return [...tables.keys()].sort().map((key) => buildTable(net.index, tables.get(key)!));
+    return ([4, 6] as const).flatMap((family) => {
+      const tables = groupBy(
+        net.routes.filter((route) => route.family === family),
+        ({ table }) => table,
+      );
+      return [...tables.keys()].sort((a, b) => a - b).map((table) => buildTable(net.index, tables.get(table)!));
+    });
   });
 }
 
 function buildTable(net: number, routes: readonly Route[]): Fib {
   const { family, table } = routes[0];
   const interner = new HopLists();
-  const byPrefix = groupBy(routes, (route) => prefixKey(route.prefix));
-  const groups = [...byPrefix.values()].sort((a, b) => comparePrefix(a[0].prefix, b[0].prefix));
+  const groups = byPrefix(routes);
   const aliases = groups.map((group) => (family === 4 ? buildAliases : buildAliases6)(group, interner));
   const covers = coversOf(groups.map((group) => group[0].prefix));
   const entries = groups.map(
@@ -42,7 +46,7 @@ const buildAliases = (group: readonly Route[], interner: HopLists): FibAlias[] =
 /** IPv6: the bounds are those of all siblings, whatever their routes. */
 function buildAliases6(group: readonly Route[], interner: HopLists): FibAlias[] {
   const boundOf = new Map<NextHop, number>();
-  for (const routes of groupBy(group, ({ metric }) => `${metric}`).values()) {
+  for (const routes of groupBy(group, ({ metric }) => metric).values()) {
     const siblings = routes.flatMap(({ nexthops }) => nexthops).filter(({ gateway }) => gateway !== null);
     const bounds = upperBounds(siblings);
     for (const [i, hop] of siblings.entries()) boundOf.set(hop, bounds[i]);
@@ -86,7 +90,17 @@ const isSettled6 = (group: readonly Route[]): boolean => {
 /** Shorter prefixes before those they contain, so that covers can be found with a stack. */
 const comparePrefix = (a: Prefix, b: Prefix): number => compareIp(a.address, b.address) || a.length - b.length;
 
-const prefixKey = (prefix: Prefix): string => `${prefix.address}/${prefix.length}`;
+/** Routes of each prefix, in their order; from a checked text they come sorted. */
+function byPrefix(routes: readonly Route[]): Route[][] {
+  const groups: Route[][] = [];
+  let last: Prefix | null = null;
+  for (const route of routes.toSorted((a, b) => comparePrefix(a.prefix, b.prefix))) {
+    if (last !== null && comparePrefix(last, route.prefix) === 0) groups[groups.length - 1].push(route);
+    else groups.push([route]);
+    last = route.prefix;
+  }
+  return groups;
+}
 
 /** For each of the sorted prefixes the index of the longest one before it that contains it. */
 function coversOf(prefixes: readonly Prefix[]): (number | null)[] {
@@ -116,12 +130,12 @@ class HopLists {
   }
 }
 
-const hopKey = (hop: NextHop): string =>
-  [hop.device, typeof hop.gateway, hop.gateway, hop.weight, hop.onlink, hop.scope, hop.dead, hop.source].join(",");
+const hopKey = ({ device, gateway, weight, onlink, scope, dead, source }: NextHop): string =>
+  `${device},${typeof gateway === "bigint" ? "6," : ""}${gateway},${weight},${onlink},${scope},${dead},${source}`;
 
 /** Groups in the order of their first members (Map.groupBy is not in Node 20). */
-function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
+function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
   for (const item of items) {
     const key = keyOf(item);
     const group = groups.get(key);

@@ -15,12 +15,28 @@ export function inetSelectAddr(net: Net, device: Device, scope: Scope): Ipv4 {
   if (own !== undefined) return local(own);
   const master = masterOf(device);
   const vrf = master === 0 ? undefined : deviceOf(net, master);
-  const domain = net.devices.filter((other) => masterOf(other) === master);
+  const domain = domainsOf(net).get(master) ?? [];
   for (const other of vrf === undefined ? domain : [vrf, ...domain]) {
     const address = primaries(other).find((a) => a.scope !== Scope.LINK && a.scope <= scope);
     if (address !== undefined) return local(address);
   }
   return 0;
+}
+
+const domains = new WeakMap<Net["devices"], ReadonlyMap<number, readonly Device[]>>();
+
+/** Devices by their VRF, those of none under 0. */
+function domainsOf({ devices }: Net): ReadonlyMap<number, readonly Device[]> {
+  const known = domains.get(devices);
+  if (known !== undefined) return known;
+  const found = new Map<number, Device[]>();
+  for (const device of devices) {
+    const domain = found.get(masterOf(device));
+    if (domain === undefined) found.set(masterOf(device), [device]);
+    else domain.push(device);
+  }
+  domains.set(devices, found);
+  return found;
 }
 
 /** l3mdev_master_ifindex: a VRF device is its own master. */

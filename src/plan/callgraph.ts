@@ -1,5 +1,6 @@
 /** Who calls whom in a plan, and what a call may change in the packet in flight. */
 import { isExtern, type Plan, type Proc } from "./ir.ts";
+import { rememberedOf } from "./remember.ts";
 import { allExpressions, allSteps, regKey, remembered, skbSetIn } from "./visit.ts";
 
 /** What a proc by itself says of these things. */
@@ -26,7 +27,7 @@ const factsOf: (proc: Proc) => ProcFacts = remembered((proc) => {
 
 /** Names that a proc calls, and how often, in order of first appearance. */
 export const callsOf = (proc: Proc): ReadonlyMap<string, number> => factsOf(proc).calls;
-export const calleesOf = (proc: Proc): string[] => [...callsOf(proc).keys()];
+export const calleesOf: (proc: Proc) => readonly string[] = remembered((proc) => [...callsOf(proc).keys()]);
 /** Steps of a proc, those inside steps included. */
 export const sizeOf = (proc: Proc): number => factsOf(proc).size;
 
@@ -78,10 +79,20 @@ export interface Effects {
 export function effectsOf(order: readonly Proc[]): ReadonlyMap<string, Effects> {
   const effects = new Map<string, Effects>();
   for (const proc of order) {
-    const { calls, own } = factsOf(proc);
-    const all = [own, ...[...calls.keys()].flatMap((name) => effects.get(name) ?? [])];
-    const sets = new Set(all.flatMap((effect) => [...effect.sets]));
-    effects.set(proc.name, { sets, writes: all.some(({ writes }) => writes) });
+    const callees = effectsOfCallees(proc, effects);
+    effects.set(
+      proc.name,
+      knownEffects(proc, callees, () => {
+        const all = [factsOf(proc).own, ...callees];
+        const sets = new Set(all.flatMap((effect) => [...effect.sets]));
+        return { sets, writes: all.some(({ writes }) => writes) };
+      }),
+    );
   }
   return effects;
 }
+const knownEffects = rememberedOf<Effects>();
+
+/** Of the procs that it calls: what passes must know of them. */
+export const effectsOfCallees = (proc: Proc, effects: ReadonlyMap<string, Effects>): Effects[] =>
+  calleesOf(proc).flatMap((name) => effects.get(name) ?? []);

@@ -15,7 +15,7 @@ import { callOrder } from "./callgraph.ts";
 import { instructionsOfExpr, instructionsOfStep, NO_ROUND, ROUND } from "./instructions.ts";
 import { type Bound, type Expr, type Plan, type Proc, type Step, typeOf } from "./ir.ts";
 import { possibleBits } from "./passes/simplify.ts";
-import { operands } from "./visit.ts";
+import { allOperands, remembered } from "./visit.ts";
 
 /** A form that allows more rounds than this is no bound that anybody meant. */
 const MOST_ROUNDS = 1024;
@@ -130,10 +130,20 @@ class ProcCost {
   }
 
   #expr(e: Expr): number {
-    const inside = operands(e).reduce((sum, part) => sum + this.#expr(part), instructionsOfExpr(e));
-    return e.kind === "call" ? inside + (this.#costs.get(e.proc) ?? 0) : inside;
+    if (e.kind === "const" || e.kind === "reg") return instructionsOfExpr(e);
+    const { own, calls } = partsOf(e);
+    return calls.reduce((sum, proc) => sum + (this.#costs.get(proc) ?? 0), own);
   }
 }
+
+/** An expression's own instructions, and the procs that it calls. */
+const partsOf: (e: Expr) => { readonly own: number; readonly calls: readonly string[] } = remembered((e) => {
+  const all = allOperands([e]);
+  return {
+    own: all.reduce((sum, part) => sum + instructionsOfExpr(part), 0),
+    calls: all.flatMap((part) => (part.kind === "call" ? [part.proc] : [])),
+  };
+});
 
 const later = (out: ReadonlyMap<string, number>, by: number): ReadonlyMap<string, number> =>
   new Map([...out].map(([label, cost]) => [label, cost + by]));

@@ -137,6 +137,7 @@ export type Step =
  *   devices, addresses, groups   of a namespace; IPv6 addresses and groups of a device
  *   neighbours              slots of the neighbour table that are taken one behind the other
  *   bytes, words, headers, tags   fit into the longest packet: extension headers, VLAN tags
+ *   rules, rulePages, ruleWords, ruleBits   of a long rule list: all; pages; words of a page; rules of a word
  *   passes                  times that a packet comes back from a device without a wire
  *   links                   programs attached at a point of a packet's way: as compiled none
  *   group                   packets that the short way takes at a time
@@ -157,6 +158,10 @@ export type Bound =
   | "bytes"
   | "words"
   | "tags"
+  | "rules"
+  | "rulePages"
+  | "ruleWords"
+  | "ruleBits"
   | "passes"
   | "links"
   | "group"

@@ -2,7 +2,7 @@
  * optimize: the same plan with less to do. Results, memory, registers of the packet in flight that anyone reads, and the
  * trace (its steps, their order and arguments) stay as they are; so does everything that validatePlan asserts.
  */
-import { calleesOf } from "./callgraph.ts";
+import { calleesOf, procsByName } from "./callgraph.ts";
 import type { Plan } from "./ir.ts";
 import { branches } from "./passes/branches.ts";
 import { deadSets } from "./passes/dead-sets.ts";
@@ -11,9 +11,10 @@ import { inline } from "./passes/inline.ts";
 import type { Only, Run } from "./passes/pass.ts";
 import { propagate } from "./passes/propagate.ts";
 import { simplify } from "./passes/simplify.ts";
+import { withoutTrace } from "./passes/trace.ts";
 import { unused } from "./passes/unused.ts";
 
-export { withoutTrace } from "./passes/trace.ts";
+export { withoutTrace };
 
 /** 0: as built; 1: without changing who calls whom; 2: and inlined. */
 export type Level = 0 | 1 | 2;
@@ -62,6 +63,22 @@ export function optimize(plan: Plan, level: Level): Plan {
     plan = next;
   }
   return plan;
+}
+
+/**
+ * The hot build, untraced and optimised, when that with the trace has been optimised already: procs that are the same in both start from
+ * there, as what was done to them holds without trace steps too.
+ * @param built as buildPlan made it, procs in common with `traced.built`
+ */
+export function optimizeHot(
+  built: Plan,
+  traced: { readonly built: Plan; readonly optimized: Plan },
+  level: Level,
+): Plan {
+  const common = new Set(traced.built.procs);
+  const done = procsByName(traced.optimized);
+  const procs = built.procs.map((proc) => (common.has(proc) ? (done.get(proc.name) ?? proc) : proc));
+  return optimize(withoutTrace({ ...built, procs }), level);
 }
 
 /** Names of procs that changed, and of those that call them: arguments and effects show there. */

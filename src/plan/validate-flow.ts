@@ -26,10 +26,11 @@
  * An extern proc needs the shared registers, and may set those of them that it says; the body that it calls, in another module, is entered
  * with them set and with its `requires`, and sets no other of them.
  */
-import { effectsOf } from "./callgraph.ts";
+import { calleesOf, effectsOf } from "./callgraph.ts";
 import type { Expr, Proc, Reg, Step } from "./ir.ts";
 import { isExtern, tail } from "./ir.ts";
 import { type Place, printPlace } from "./print.ts";
+import { rememberedOf } from "./remember.ts";
 import { covers, equalSpans, intersection, type Span, shift, span, union } from "./span.ts";
 import type { Report } from "./validate.ts";
 import { hasCall, operands, regKey } from "./visit.ts";
@@ -56,10 +57,18 @@ export function checkFlow(order: readonly Proc[], reportFor: (proc: string) => R
   const effects = effectsOf(order);
   const summaries = new Map<string, Summary>();
   for (const proc of order) {
-    const changes = effects.get(proc.name)!.sets;
-    summaries.set(proc.name, new ProcFlow(proc, summaries, reportFor(proc.name)).summary(changes));
+    const own = effects.get(proc.name)!;
+    const check = (report: Report): Summary => new ProcFlow(proc, summaries, report).summary(own.sets);
+    const known = sound(proc, [own, ...calleesOf(proc).map((name) => summaries.get(name))], () => {
+      let found = 0;
+      const summary = check(() => found++);
+      return found === 0 ? summary : null;
+    });
+    summaries.set(proc.name, known ?? check(reportFor(proc.name)));
   }
 }
+/** Of procs in which nothing was found. */
+const sound = rememberedOf<Summary | null>();
 
 class ProcFlow {
   readonly #proc: Proc;

@@ -3,6 +3,7 @@
  * other parts. Parts come in order of evaluation. What did not change keeps its identity.
  */
 import { type Expr, type Proc, type Reg, type Step, tail } from "./ir.ts";
+import { rememberedOf } from "./remember.ts";
 
 /** The operands of an expression, in order of evaluation. */
 export function operands(e: Expr): readonly Expr[] {
@@ -204,7 +205,10 @@ export function remembered<K extends object, V extends object>(find: (of: K) => 
   };
 }
 
-export const hasCall = (e: Expr): boolean => e.kind === "call" || operands(e).some(hasCall);
+const callsSome: (e: Expr) => { readonly calls: boolean } = remembered((e) => ({
+  calls: e.kind === "call" || operands(e).some(hasCall),
+}));
+export const hasCall = (e: Expr): boolean => e.kind !== "const" && e.kind !== "reg" && callsSome(e).calls;
 
 /** Registers with equal keys are the same register within a proc. Locals of different procs are different. */
 export const regKey = (reg: Reg): string => (reg.scope === "skb" ? `skb.${reg.name}` : reg.name);
@@ -248,17 +252,26 @@ export const setIn: (body: readonly Step[]) => ReadonlySet<string> = remembered(
   (body) => new Set(allSteps(body).flatMap((s) => (s.kind === "set" ? [regKey(s.reg)] : []))),
 );
 
-/** Maps the bodies of procs: of all, or of those named. */
-export const mapProcs = (
+/**
+ * Maps the bodies of procs, of all or of those named: what a pass does. What it made of a proc is kept.
+ * @param given what, besides the proc, its new body depends on
+ */
+export function procMapper(): (
   procs: readonly Proc[],
   f: (body: readonly Step[], proc: Proc) => readonly Step[],
-  only: ReadonlySet<string> | null = null,
-): readonly Proc[] =>
-  mapAll(procs, (proc) => {
-    if (only !== null && !only.has(proc.name)) return proc;
-    const body = f(proc.body, proc);
-    return body === proc.body ? proc : { ...proc, body };
-  });
+  only?: ReadonlySet<string> | null,
+  given?: (proc: Proc) => readonly unknown[],
+) => readonly Proc[] {
+  const made = rememberedOf<Proc>();
+  return (procs, f, only = null, given = () => []) =>
+    mapAll(procs, (proc) => {
+      if (only !== null && !only.has(proc.name)) return proc;
+      return made(proc, given(proc), () => {
+        const body = f(proc.body, proc);
+        return body === proc.body ? proc : { ...proc, body };
+      });
+    });
+}
 
 function mapAll<T>(list: readonly T[], f: (item: T) => T): readonly T[] {
   const mapped = list.map(f);

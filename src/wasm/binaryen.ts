@@ -8,6 +8,7 @@
 import type Binaryen from "binaryen";
 import type { ValueType } from "../plan/ir.ts";
 import type { VectorOp } from "../plan/vector.ts";
+import type { Segment } from "./data.ts";
 
 declare const node: unique symbol;
 /** An instruction under construction. */
@@ -41,12 +42,6 @@ export type Instruction =
   | "wrap"
   | "extend_u"
   | "extend_s";
-
-export interface Segment {
-  /** Where the bytes stand when the module is instantiated. */
-  readonly offset: number;
-  readonly bytes: Uint8Array;
-}
 
 export interface FunctionType {
   readonly params: readonly ValueType[];

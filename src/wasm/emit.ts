@@ -20,7 +20,7 @@ import { EXPORTS, MEMORY_IMPORT, TRACE_WORD_BYTES, traceHeader } from "../../run
 import type { BinaryOp, Expr, Plan, Proc, Reg, Space, Step, UnaryOp, ValueType } from "../plan/ir.ts";
 import { isExtern, tail, typeOf } from "../plan/ir.ts";
 import { hasCall, regKey } from "../plan/visit.ts";
-import { beginModules, type Instruction, type Node, type Segment, type WasmModule } from "./binaryen.ts";
+import { beginModules, type Instruction, type Node, type WasmModule } from "./binaryen.ts";
 import {
   type ByteContext,
   bswap16,
@@ -31,6 +31,7 @@ import {
   turnedEquality,
   zeroOrNot,
 } from "./bytes.ts";
+import { type Segment, withContents } from "./data.ts";
 
 /** A plan and what is put behind its names, so that several builds of one plan stand in one module. */
 export interface Unit {
@@ -67,17 +68,36 @@ export interface EmittedModule {
 /** @param units of valid plans (validatePlan), no two procs with the same name and suffix */
 export async function emitModule(units: readonly Unit[], options: EmitOptions): Promise<EmittedModule> {
   const begin = await beginModules();
-  const built = <T>(use: (module: WasmModule) => T): T => {
+  const built = <T>(segments: readonly Segment[], use: (module: WasmModule) => T): T => {
     const module = begin({ simd: options.simd ?? false, threads: options.threads !== undefined });
     try {
-      buildModule(module, units, options);
+      buildModule(module, units, { ...options, segments });
       return use(module);
     } finally {
       module.dispose();
     }
   };
-  return { wasm: built((module) => module.binary()), wat: () => built((module) => module.text()) };
+  const wat = (): string => built(options.segments, (module) => module.text());
+  // A memory that threads share is not the module's, and filled once: by code.
+  if (options.threads !== undefined) return { wasm: built(options.segments, (module) => module.binary()), wat };
+  const parts = partsOf(units, options);
+  if (last === null || parts.length !== last.parts.length || !parts.every((part, i) => part === last!.parts[i]))
+    last = { parts, code: built([], (module) => module.binary()) };
+  return { wasm: withContents(last.code, options), wat };
 }
+
+/** What was emitted last, without the memory's contents: where only those change it is the next module's code too. */
+let last: { readonly parts: readonly unknown[]; readonly code: Uint8Array } | null = null;
+
+/** All that the code is made of: procs are compared as objects, which a plan that was adopted (plan/adopt.ts) has in common. */
+const partsOf = (units: readonly Unit[], { segments: _, initialPages: __, ...options }: EmitOptions): unknown[] => [
+  JSON.stringify(options),
+  ...units.flatMap(({ plan, suffix, exports }) => [
+    JSON.stringify([suffix, exports, plan.skb]),
+    plan.procs.length,
+    ...plan.procs,
+  ]),
+];
 
 function buildModule(module: WasmModule, units: readonly Unit[], options: EmitOptions): void {
   const { initialPages, maximumPages, segments, level } = options;
@@ -105,7 +125,7 @@ function buildModule(module: WasmModule, units: readonly Unit[], options: EmitOp
     for (const proc of unit.plan.procs) new ProcEmitter(module, unit, nameOf, results, options).emit(proc);
   }
   if (level === 2) module.optimize();
-  module.pack();
+  if (segments.length > 0) module.pack();
   if (!module.validate()) throw new Error("internal error: the emitted module is not valid WebAssembly");
 }
 

@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import { build } from "./build.ts";
 import { chains } from "./chains.ts";
+import { compile } from "./compile.ts";
 import { forward } from "./forward.ts";
 import { STREAMS, type Stream } from "./generate.ts";
 import { WrongAnswer } from "./harness.ts";
@@ -11,8 +12,10 @@ import { peers } from "./peers.ts";
 import { PlotError, plot } from "./plot.ts";
 import { type BenchOptions, type Report, toJson, toText } from "./report.ts";
 import { RoutesError } from "./routes.ts";
+import { rules } from "./rules.ts";
 import { threads } from "./threads.ts";
 import { updates } from "./updates.ts";
+import { vrfs } from "./vrfs.ts";
 
 const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptions) => Promise<Report> }>> = {
   lookup: { what: "IPv4 look-ups: each structure, 16, 256 and 65536 routes, three kinds of traffic", run: lookup },
@@ -21,6 +24,12 @@ const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptio
   strides: { what: "blocks: the split chosen against others", run: strides },
   build: { what: "a table from its file and from parsed routes to a module that can be asked", run: build },
   packets: { what: "whole packets: 64-byte frames forwarded between the slaves of 4 VRFs, hot and cold", run: packets },
+  rules: { what: "64-byte frames through ip rule lists of 1, 16, 256 and 4,096 entries", run: rules },
+  vrfs: { what: "64-byte frames through 1, 16, 256 and 4,000 VRFs of 100 routes each", run: vrfs },
+  compile: {
+    what: "text to a loaded dataplane: the seed, 4,000 VRFs with 400,000 routes; stages, memory",
+    run: compile,
+  },
   threads: { what: "the same by 1 and by 2 workers over one memory, and by 2 that share nothing", run: threads },
   updates: { what: "route changes on a loaded module, and packets while 100,000 a second arrive", run: updates },
   forward: {

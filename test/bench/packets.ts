@@ -40,7 +40,7 @@ export const BATCH = 256;
 /** Runs until frames are put back; they start with a TTL of 255. */
 export const LIVES = 250;
 /** 64 bytes with the frame check sequence. */
-const PAYLOAD = 60 - 14 - 20;
+export const PAYLOAD = 60 - 14 - 20;
 /** Packets of a batch that the reference judges too. */
 const VERIFIED = 64;
 
@@ -161,11 +161,11 @@ export function framesOf(
   });
 }
 
-function variant(
+/** Forwards all frames, a batch after the other, of the first namespace. @throws WrongAnswer when one of them is not forwarded */
+export function variant(
   name: string,
   dataplane: Dataplane,
   model: Model,
-
   frames: readonly Frame[],
   slotSize: number,
 ): Variant {

@@ -36,6 +36,8 @@ export interface Group {
   readonly baseline: string;
   readonly results: readonly Measurement[];
   readonly remarks?: readonly string[];
+  /** How times are printed; absent: ns, with a rate beside them. */
+  readonly unit?: "ns" | "ms";
 }
 
 export interface Report {
@@ -44,6 +46,8 @@ export interface Report {
   readonly groups: readonly Group[];
   /** What was left out, and why. */
   readonly notes?: readonly string[];
+  /** What there is to say besides times. */
+  readonly said?: readonly string[];
 }
 
 /** Where, when and how a report came about. */
@@ -67,20 +71,23 @@ export function toText(report: Report, { rounds, seed }: BenchOptions): string {
   const { node, cpu, cores, platform } = machine();
   const head = `${report.bench}: ${report.unit}; median of ${rounds} rounds [fastest-slowest]; seed ${seed}\n${node}, ${cpu} (${cores}), ${platform}\n`;
   const notes = (report.notes ?? []).map((note) => `left out: ${note}\n`);
-  return [head, ...report.groups.map(groupText), notes.join("")].join("\n");
+  const said = (report.said ?? []).map((line) => `${line}\n`);
+  return [head, ...report.groups.map(groupText), said.join(""), notes.join("")].join("\n");
 }
 
-function groupText({ table, stream, baseline, results, remarks = [] }: Group): string {
+function groupText({ table, stream, baseline, results, unit = "ns", remarks = [] }: Group): string {
+  const time = (ns: number): string => (unit === "ms" ? (ns / 1e6).toFixed(0) : ns.toFixed(2));
   const rows = results.map(({ variant, ns, millionPerSecond, ratio, bytes, loss }) => [
     `  ${variant}`,
-    millionPerSecond.toFixed(millionPerSecond < 10 ? 2 : 0),
-    ns.median.toFixed(2),
-    `[${ns.min.toFixed(2)}-${ns.max.toFixed(2)}]`,
+    unit === "ms" ? "" : millionPerSecond.toFixed(millionPerSecond < 10 ? 2 : 0),
+    time(ns.median),
+    `[${time(ns.min)}-${time(ns.max)}]`,
     ratio.toFixed(2),
     loss === undefined ? (bytes === null ? "" : size(bytes)) : `${(loss * 100).toFixed(2)} %`,
   ]);
   const last = results.some(({ loss }) => loss !== undefined) ? "lost" : "bytes";
-  const title = [`${table}, ${stream} traffic`, "M/s", "ns", "", "ratio", last];
+  const what = stream === "" ? table : `${table}, ${stream} traffic`;
+  const title = [what, unit === "ms" ? "" : "M/s", unit, "", "ratio", last];
   const widths = title.map((cell, c) => Math.max(cell.length, ...rows.map((row) => row[c].length)));
   const line = (row: readonly string[]) =>
     row.map((cell, c) => (c === 0 ? cell.padEnd(widths[c]) : cell.padStart(widths[c]))).join("  ");

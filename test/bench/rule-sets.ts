@@ -13,7 +13,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { Random, zipf } from "./random.ts";
+import { Random, zipf } from "../../src/bench/random.ts";
 
 export const SHAPES = ["acl", "fw", "ipc"] as const;
 export type RuleShape = (typeof SHAPES)[number];

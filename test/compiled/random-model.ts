@@ -422,8 +422,8 @@ const SYSCTL = {
 
 const anyHashPolicy = fc.constantFrom(0, 1, 2, 3) as fc.Arbitrary<0 | 1 | 2 | 3>;
 
-/** A model of `nets` namespaces, all of one kernel. */
-export const anyModel = (nets = 1): fc.Arbitrary<Model> =>
+/** A model of `nets` namespaces, all of one kernel, with up to so many rules of each family besides the kernel's. */
+export const anyModel = (nets = 1, mostRules = 5): fc.Arbitrary<Model> =>
   fc
     .record({
       kernel: fc.constantFrom(...KERNEL_PROFILES, "6.1" as const),
@@ -437,8 +437,8 @@ export const anyModel = (nets = 1): fc.Arbitrary<Model> =>
               fc.array(anyRoute6, { maxLength: 30, size: "max" }),
             )
             .map((lists) => lists.flat()),
-          rules: fc.array(anyRule(anyPrefix), { maxLength: 5, size: "max" }),
-          rules6: fc.option(fc.array(anyRule(anyPrefix6), { maxLength: 5, size: "max" }), { freq: 8 }),
+          rules: fc.array(anyRule(anyPrefix), { maxLength: mostRules, size: "max" }),
+          rules6: fc.option(fc.array(anyRule(anyPrefix6), { maxLength: mostRules, size: "max" }), { freq: 8 }),
           neighbours: anyNeighbours,
           fibMultipathHashPolicy: anyHashPolicy,
           fibMultipathHashPolicy6: anyHashPolicy,

@@ -3,12 +3,12 @@ import { describe, expect, test } from "vitest";
 import type { Expr } from "../../dsl/chain-model.ts";
 import { buildBlocks } from "../../runtime/lpm/blocks.ts";
 import { lookupLpm } from "../../runtime/lpm/choose.ts";
+import { Random } from "../../src/bench/random.ts";
 import { chooseStructure, type Tree } from "../../src/netfilter/classifier/choose.ts";
 import { classesOfField, firstRules, mergeClasses } from "../../src/netfilter/classifier/classes.ts";
 import type { Ranges } from "../../src/netfilter/classifier/conditions.ts";
 import { prefixesOf } from "../../src/netfilter/classifier/layout.ts";
 import type { Segment } from "../../src/netfilter/classifier/segments.ts";
-import { Random } from "../bench/random.ts";
 
 const BITS = [32, 8, 16, 48];
 const span = { start: 0, end: 0 } as Expr["span"];

@@ -370,8 +370,8 @@ describe("inline", () => {
     const loops = inner("loops", [], null, [repeat(3, "l", [set(a, 1)]), repeat(3, "l~1", [set(local("a~1"), 2)])]);
     expect(passed(inline, [run("loops")], loops)).toBe(
       text(
-        ...["block inline~2 {", "  repeat 3 l~2 {", "    set a~2 = 1", "  }"],
-        ...["  repeat 3 l~1~2 {", "    set a~1~2 = 2", "  }", "}"],
+        ...["block inline~1 {", "  repeat 3 l~1 {", "    set a~1 = 1", "  }"],
+        ...["  repeat 3 l~1~1 {", "    set a~1~1 = 2", "  }", "}"],
       ),
     );
   });

@@ -36,6 +36,8 @@ export interface Context {
   readonly layout: NetLayout;
   /** Layout.shapes */
   readonly shapes: Layout["shapes"];
+  /** Of the hot build, which nobody traces: it may skip what a trace would tell of. */
+  readonly fast: boolean;
   /** Several threads work in the memory at once. */
   readonly threads: boolean;
   /** The plan is one that traces are taken of: what only they tell is worth steps. */
@@ -48,7 +50,11 @@ export function contextOf(
   model: Model,
   layout: Layout,
   index: number,
-  { threads = false, traced = false }: { readonly threads?: boolean; readonly traced?: boolean } = {},
+  {
+    threads = false,
+    traced = false,
+    fast = false,
+  }: { readonly threads?: boolean; readonly traced?: boolean; readonly fast?: boolean } = {},
 ): Context {
   const own = layout.nets[index];
   return {
@@ -56,6 +62,7 @@ export function contextOf(
     net: own.net,
     layout: own,
     shapes: layout.shapes,
+    fast,
     threads,
     traced,
     name: (kernelFunction) => `${kernelFunction}.${index}`,

@@ -113,22 +113,39 @@ export function inetAddrType(context: Context): Proc {
   return proc(context.name("inet_addr_type"), { comment, params: [device, address], result: "i32" }, body);
 }
 
-/** Sets `entry` by the structure that the VRF table `table` says it has: one kind for all, unless their sizes differ much. */
-export function switchKind(
-  { net, layout }: Context,
+/** Sets `entry` by the structure that the VRF table `table` says it has. */
+export function switchKind(context: Context, entry: Reg, table: Reg, address: Operand, family: Family = 4): Step[] {
+  const tables = tablesOf(context, family);
+  return switchKindOf(
+    context.net.devices.flatMap((device) => tables.get(device.table) ?? []),
+    entry,
+    table,
+    address,
+    family,
+  );
+}
+
+const tablesOf = ({ layout }: Context, family: Family): ReadonlyMap<number, TableLayout> =>
+  family === 4 ? layout.tables : layout.tables6;
+
+/**
+ * The same, one kind for all unless their sizes differ much.
+ * @param layouts of the tables that it may be
+ */
+export function switchKindOf(
+  layouts: Iterable<TableLayout>,
   entry: Reg,
   table: Reg,
   address: Operand,
-  family: Family = 4,
+  family: Family,
 ): Step[] {
-  const tables = family === 4 ? layout.tables : layout.tables6;
-  const kinds = new Set(net.devices.map((device) => tables.get(device.table)?.kind));
+  const kinds = new Set([...layouts].map(({ kind }) => kind));
   const look = ([kind, ...others]: readonly LpmKind[]): Step[] => {
     if (kind === undefined) return [];
     const found = [set(entry, lpmLookup(kind, family, table, address))];
     return others.length === 0 ? found : [when(eq(field(table, TABLE.kind), LpmKind[kind]), found, look(others))];
   };
-  return look([...kinds].filter((kind) => kind !== undefined));
+  return look([...kinds]);
 }
 
 /**

@@ -10,15 +10,16 @@
  *     }
  *     block rule_7 { ... }
  *
- * Every selector is tested in the order of the kernel and the first that fails is traced.
+ * Every selector is tested in the order of the kernel and the first that fails is traced. Long lists are data: rule_list.ts.
  */
 import type { Range } from "../../../dsl/ast.ts";
-import { deviceOf, type Rule } from "../../../dsl/model.ts";
+import type { Rule, RuleDevice } from "../../../dsl/model.ts";
 import { TraceEvent } from "../../../runtime/abi.ts";
 import { RT_TABLE_MAIN, type RuleId, type TableId } from "../../../runtime/brand.ts";
 import type { Prefix } from "../../../runtime/net/ip.ts";
 import { LOOKUPS, type LookupKind, SELECTORS, type Selector } from "../../../runtime/trace.ts";
 import { Errno } from "../../../runtime/verdict.ts";
+import { isDomain } from "../../rules/classifier.ts";
 import {
   and,
   block,
@@ -31,7 +32,6 @@ import {
   local,
   ne,
   type Operand,
-  or,
   type Reg,
   ret,
   type Step,
@@ -73,12 +73,24 @@ export interface FibRulesOps {
   readonly selectors: readonly Selector[];
   /** Not zero when the flow's address is not in the prefix. */
   outside(which: "from" | "to", prefix: Prefix): Expr;
+  /** The same for the prefix of a RULE. */
+  outsideOf(which: "from" | "to", rule: Reg): Expr;
+  /** Not zero when the flow has an address to compare. */
+  has(which: "from" | "to"): Expr;
+  /** The flow's address, as tables of the family are asked for it. */
+  address(which: "from" | "to"): Reg;
   /** Not zero when the flow's TOS is not the rule's. */
-  tosDiffers(tos: number): Expr;
+  tosDiffers(tos: Operand): Expr;
+  /** The flow's TOS, as rules compare it. */
+  readonly tos: Expr;
   /** Looks into a table: `err` and the result. */
   lookUp(id: TableId): Step[];
   /** Looks into the table of the VRF `argTable`. */
   lookUpVrf(): Step[];
+  /** The TABLE of a VRF, 0: it has no route. */
+  tableOf(vrf: Reg): Expr;
+  /** Looks into a TABLE, 0: one without routes. */
+  lookUpTable(table: Reg, id: Reg): Step[];
   /** Of the result, the device whose group suppress_ifgroup means. */
   readonly resultGroup: Expr;
   /** Of the result, RouteId + 1; for traces alone. */
@@ -111,12 +123,15 @@ export const traceLookup = (event: TraceEvent, kind: Operand, addresses: readonl
 export const traceFib = (id: Operand, route: Expr = routeOf(resAlias)): Step => trace(TraceEvent.fib, [id, route, err]);
 
 /** End of the walk: `rule` decided (null: none did). An error stops it, EAGAIN does not come here. */
-export const answer = (rule: Rule | null, error: Operand, route: Expr = routeOf(resAlias)): Step[] => [
-  trace(TraceEvent.result, [rule === null ? 0 : rule.id + 1, route, error]),
-  ret(error),
-];
+export const answer = (rule: Rule | null, error: Operand, route: Expr = routeOf(resAlias)): Step[] =>
+  answerOf(rule === null ? 0 : rule.id + 1, error, route);
 /** The same without a route. */
 export const refuse = (rule: Rule | null, error: Errno): Step[] => [set(resAlias, 0), ...answer(rule, error)];
+/** @param id of the rule that decided, plus 1 */
+export const answerOf = (id: Operand, error: Operand, route: Expr = routeOf(resAlias)): Step[] => [
+  trace(TraceEvent.result, [id, route, error]),
+  ret(error),
+];
 
 /** fib_rule_match: afterwards the rule matches, or the walk went on to the next. */
 function matchSteps(context: Context, ops: FibRulesOps, rule: Rule): Step[] {
@@ -147,9 +162,9 @@ function selectors(context: Context, ops: FibRulesOps, rule: Rule, fails: (faile
 function mismatchOf(context: Context, ops: FibRulesOps, rule: Rule, selector: Selector): Expr | null {
   switch (selector) {
     case "iif":
-      return rule.iif && iifMismatch(context, rule.iif.ifindex);
+      return rule.iif && (isDomainOf(context, rule.iif) ? outOfDomain : iifDiffers)(rule.iif.ifindex);
     case "oif":
-      return rule.oif && oifMismatch(context, rule.oif.ifindex);
+      return rule.oif && (isDomainOf(context, rule.oif) ? oifOutOfDomain : oifDiffers)(rule.oif.ifindex);
     case "fwmark":
       return rule.fwmark && and(xor(flMark, rule.fwmark.mark), rule.fwmark.mask);
     case "l3mdev":
@@ -172,18 +187,16 @@ function mismatchOf(context: Context, ops: FibRulesOps, rule: Rule, selector: Se
 }
 
 /** fib_rule_iif_match: since 6.15 a VRF as iif stands for its whole domain, unless the flow is bound by its oif. */
-const iifMismatch = (context: Context, ifindex: number): Expr =>
-  isL3MasterRule(context, ifindex)
-    ? or(and(flFlags, FlowFlag.L3MDEV_OIF), ne(ifindexOrZero(flL3mdev), ifindex))
-    : ne(flIif, ifindex);
+export const outOfDomain = (ifindex: Operand): Expr => ne(iifDomain, ifindex);
+export const oifOutOfDomain = (ifindex: Operand): Expr => ne(oifDomain, ifindex);
+export const iifDiffers = (ifindex: Operand): Expr => ne(flIif, ifindex);
+export const oifDiffers = (ifindex: Operand): Expr => ne(flOif, ifindex);
 
-const oifMismatch = (context: Context, ifindex: number): Expr =>
-  isL3MasterRule(context, ifindex)
-    ? or(eqz(and(flFlags, FlowFlag.L3MDEV_OIF)), ne(ifindexOrZero(flL3mdev), ifindex))
-    : ne(flOif, ifindex);
+/** The VRF whose domain the flow is in, as iif and as oif; 0: none. */
+export const iifDomain: Expr = select(and(flFlags, FlowFlag.L3MDEV_OIF), 0, ifindexOrZero(flL3mdev));
+export const oifDomain: Expr = select(and(flFlags, FlowFlag.L3MDEV_OIF), ifindexOrZero(flL3mdev), 0);
 
-const isL3MasterRule = ({ kernel, net }: Context, ifindex: number): boolean =>
-  kernel === "6.15" && deviceOf(net, ifindex)?.kind === "vrf";
+const isDomainOf = ({ net, kernel }: Context, { ifindex }: RuleDevice): boolean => isDomain(net, kernel, ifindex);
 
 /** One comparison: `value - first` wraps beyond `last - first` for what is below `first`. */
 const outside = (value: Reg, { first, last }: Range): Expr => gt(sub(value, first), last - first);

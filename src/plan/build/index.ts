@@ -9,7 +9,7 @@
  *   forward.ts     ip_forward                   route_output.ts ip_route_output_key
  *   output.ts      raw_sendmsg, ip_local_out, ip_output
  *   vrf.ts         vrf_l3_rcv, vrf_l3_out, vrf_xmit
- *   fib_rules.ts   rule lists                   rules.ts        fib_lookup         fib.ts  fib_table_lookup
+ *   fib_rules.ts   rule lists, rule_list.ts long ones             rules.ts  fib_lookup         fib.ts  fib_table_lookup
  *   multipath.ts   fib_select_multipath         l3mdev.ts, devinet.ts, flow.ts, dst.ts, checksum.ts, in.ts
  *   neighbour.ts   ip_finish_output2            transmit.ts     dev_queue_xmit, xmit.ts
  *   programs.ts    XDP and tc programs          ethernet.ts     headers, VLAN tags
@@ -23,6 +23,7 @@
 import type { Model } from "../../../dsl/model.ts";
 import type { Layout, TableLayout } from "../../layout.ts";
 import { lpmProc } from "../../lpm/emit.ts";
+import { lpmFamily } from "../../rules/layout.ts";
 import type { Plan, Proc } from "../ir.ts";
 import { atomicProcs } from "./atomic.ts";
 import { ipFastCsum } from "./checksum.ts";
@@ -124,7 +125,7 @@ import {
 import { l3mdevIpOut, l3mdevIpRcv, vrfOutput, vrfXmit } from "./vrf.ts";
 
 export interface PlanOptions {
-  /** With the short way of fast_forward.ts, which says nothing to a trace. */
+  /** With what says nothing to a trace: the short way of fast_forward.ts, the classifier of rule_list.ts. */
   readonly fast?: boolean;
   /** For several threads in one memory: counters at the thread's own place, what is shared changed indivisibly. */
   readonly threads?: boolean;
@@ -137,7 +138,7 @@ export function buildPlan(
   layout: Layout,
   { fast = false, threads = false, traced = !fast }: PlanOptions = {},
 ): Plan {
-  const contexts = layout.nets.map((_, index) => contextOf(model, layout, index, { threads, traced }));
+  const contexts = layout.nets.map((_, index) => contextOf(model, layout, index, { threads, traced, fast }));
   return {
     procs: [
       processProc(contexts),
@@ -210,6 +211,10 @@ export function sharedProcs(layout: Layout): Proc[] {
   for (const kinds of [kinds4, kinds6]) if (kinds.has("linear")) kinds.add("blocks");
   for (const family of lpmFamiliesOf(layout.nets.flatMap(({ netfilter }) => netfilter.sets)))
     (family === 4 ? kinds4 : kinds6).add("blocks");
+  for (const { ruleLists } of layout.nets)
+    for (const family of [4, 6] as const)
+      for (const { kind } of ruleLists[family]?.dimensions ?? [])
+        (lpmFamily(kind, family) === 4 ? kinds4 : kinds6).add("blocks");
   return [
     ...[ethTypeTrans, skbVlanUntag, vlanInner, ipRcvCore, ipFastCsum, refuseHeader, socketPorts, skbFlowDissect],
     ...[rtSetNexthop, rtNexthop, ipDstMtu, traceRoute, multipathHash, ipMultipathL3Keys, fibSelectMultipath],

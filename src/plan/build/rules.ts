@@ -2,15 +2,30 @@
  * __fib_lookup: IPv4's rule list as code (fib_rules.ts), the tables as calls.
  * k:net/ipv4/fib_rules.c __fib_lookup, fib4_rule_match, fib4_rule_action, fib4_rule_suppress.
  */
-import { DEVICE, FIB_ALIAS, NEXT_HOP, TraceEvent } from "../../../runtime/abi.ts";
+import { DEVICE, FIB_ALIAS, NEXT_HOP, RULE, TraceEvent } from "../../../runtime/abi.ts";
 import { mask4 } from "../../../runtime/net/ip.ts";
 import { SELECTORS } from "../../../runtime/trace.ts";
 import { Errno } from "../../../runtime/verdict.ts";
-import { and, type Expr, expr, local, ne, type Operand, type Proc, type Step, set, when, xor } from "../ir.ts";
+import {
+  and,
+  type Expr,
+  expr,
+  i32,
+  local,
+  ne,
+  type Operand,
+  type Proc,
+  type Reg,
+  type Step,
+  set,
+  when,
+  xor,
+} from "../ir.ts";
 import { type Context, callNet, field, proc, routeOf, runNet } from "./context.ts";
-import { switchKind, tableLookup } from "./devinet.ts";
+import { switchKind, switchKindOf, tableLookup } from "./devinet.ts";
 import { answeringRoute } from "./fib.ts";
-import { argTable, err, type FibRulesOps, fibRules, nextHopOif, refuse, traceFib, traceLookup } from "./fib_rules.ts";
+import { argTable, err, type FibRulesOps, nextHopOif, refuse, traceFib, traceLookup } from "./fib_rules.ts";
+import { ruleList } from "./rule_list.ts";
 import { flDaddr, flOif, flSaddr, flTos, resAlias } from "./skb.ts";
 
 const entry = local("entry");
@@ -20,12 +35,11 @@ const route = local("route");
 /** The namespace's rule list for IPv4. */
 export function fibLookup(context: Context): Proc {
   const kind = local("kind");
-  const rules = context.net.rules.filter((rule) => rule.family === 4);
   const body: Step[] = [
     runNet(context, "l3mdev_update_flow"),
     set(argTable, 0),
     traceLookup(TraceEvent.lookup, kind, [flSaddr, flDaddr]),
-    ...fibRules(context, fib4RulesOps(context), rules),
+    ...ruleList(context, fib4RulesOps(context), 4),
     ...refuse(null, Errno.ENETUNREACH),
   ];
   const comment = "__fib_lookup, fib_rules_lookup (net/ipv4/fib_rules.c, net/core/fib_rules.c)";
@@ -36,9 +50,12 @@ const resultRoute = ({ traced }: Context): Expr => (traced ? expr(route) : route
 
 const fib4RulesOps = (context: Context): FibRulesOps => ({
   selectors: SELECTORS,
-  outside: (which, { address, length }) =>
-    and(xor(which === "from" ? flSaddr : flDaddr, address as number), mask4(length)),
+  outside: (which, { address, length }) => and(xor(addressOf(which), address as number), mask4(length)),
+  outsideOf: (which, rule) => and(xor(addressOf(which), field(rule, RULE[which])), field(rule, RULE[`${which}Mask`])),
+  has: () => i32(1),
+  address: addressOf,
   tosDiffers: (tos) => ne(flTos, tos),
+  tos: expr(flTos),
   lookUp: (id) => fibTableLookup(context, tableLookup(context.layout.tables.get(id), flDaddr), id),
   lookUpVrf: () => [
     set(table, field(argTable, DEVICE.table)),
@@ -46,10 +63,18 @@ const fib4RulesOps = (context: Context): FibRulesOps => ({
     when(table, switchKind(context, entry, table, flDaddr)),
     ...fibTableLookup(context, entry, field(argTable, DEVICE.tableId)),
   ],
+  tableOf: (vrf) => field(vrf, DEVICE.table),
+  lookUpTable: (table, id) => [
+    set(entry, 0),
+    when(table, switchKindOf(context.layout.tables.values(), entry, table, flDaddr, 4)),
+    ...fibTableLookup(context, entry, id),
+  ],
   // The first next hop's, not the chosen one's.
   resultGroup: field(field(field(resAlias, FIB_ALIAS.nextHops), NEXT_HOP.device), DEVICE.group),
   resultRoute: resultRoute(context),
 });
+
+const addressOf = (which: "from" | "to"): Reg => (which === "from" ? flSaddr : flDaddr);
 
 const fibTableLookup = (context: Context, entry: Operand, id: Operand): Step[] => [
   set(err, callNet(context, "fib_table_lookup", entry, flDaddr, nextHopOif(context, flOif), flTos)),

@@ -11,9 +11,11 @@
  */
 import type { Plan, Step } from "../ir.ts";
 import { eqz } from "../ir.ts";
-import { bodies, hasCall, mapProcs, mapSteps } from "../visit.ts";
+import { bodies, hasCall, mapSteps, procMapper } from "../visit.ts";
 import type { Only } from "./pass.ts";
 import { simplifyExpr } from "./simplify.ts";
+
+const mapProcs = procMapper();
 
 export function branches(plan: Plan, only?: Only): Plan {
   const procs = mapProcs(plan.procs, (body) => reachable(mapSteps(body, (step) => branch(cut(step)))), only);

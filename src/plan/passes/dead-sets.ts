@@ -10,14 +10,22 @@
  * then they do not live at all, and the plan ends up without them.
  */
 import { type Plan, type Step, tail } from "../ir.ts";
-import { expressions, hasCall, mapProcs, readBy, regKey, remembered, skbReadIn, skbSetIn } from "../visit.ts";
+import { interned } from "../remember.ts";
+import { expressions, hasCall, procMapper, readBy, regKey, remembered, skbReadIn, skbSetIn } from "../visit.ts";
 import type { Only } from "./pass.ts";
+
+const mapProcs = procMapper();
 
 type Live = ReadonlySet<string>;
 
 export function deadSets(plan: Plan, only?: Only): Plan {
-  const read = skbRead(plan);
-  const procs = mapProcs(plan.procs, (body) => new Liveness(read).steps(body, read).steps, only);
+  const read = interned(skbRead(plan));
+  const procs = mapProcs(
+    plan.procs,
+    (body) => new Liveness(read).steps(body, read).steps,
+    only,
+    () => [read],
+  );
   const named = new Set([...read, ...procs.flatMap(({ body }) => [...skbSetIn(body)])]);
   const skb = plan.skb.filter((reg) => named.has(regKey(reg)));
   return procs === plan.procs && skb.length === plan.skb.length ? plan : { procs, skb };

@@ -8,13 +8,15 @@
  *
  * What is known is a span around each cursor (span.ts).
  */
-import { callOrder, effectsOf } from "../callgraph.ts";
+import { callOrder, effectsOf, effectsOfCallees } from "../callgraph.ts";
 import type { Expr, Plan } from "../ir.ts";
 import { tail } from "../ir.ts";
 import { covers, intersection, type Span, shift, span, union } from "../span.ts";
-import { hasCall, mapProcs, regKey } from "../visit.ts";
+import { hasCall, procMapper, regKey } from "../visit.ts";
 import { type ForwardPass, forward } from "./flow.ts";
 import type { Only } from "./pass.ts";
+
+const mapProcs = procMapper();
 
 export function guards(plan: Plan, only?: Only): Plan {
   const { order } = callOrder(plan);
@@ -26,6 +28,7 @@ export function guards(plan: Plan, only?: Only): Plan {
       return forward(PASS, effects, new Map(required), body);
     },
     only,
+    (proc) => effectsOfCallees(proc, effects),
   );
   return procs === plan.procs ? plan : { ...plan, procs };
 }
@@ -38,8 +41,9 @@ const PASS: ForwardPass<Span> = {
   afterSet: (facts, reg, value) => {
     const key = regKey(reg);
     if (key === TAIL) return new Map();
-    const after = new Map(facts);
     const known = spanOf(facts, value);
+    if (known === undefined && !facts.has(key)) return facts;
+    const after = new Map(facts);
     if (known === undefined) after.delete(key);
     else after.set(key, known);
     return after;

@@ -11,13 +11,15 @@
  *                                       set skb.l3 = result~1
  *
  * A call deep in an expression is taken out first when what is evaluated before it are constants and locals, which no
- * callee changes. Registers and labels of the body get a number that is new in the plan.
+ * callee changes. Registers and labels of the body get a number that is new in the proc.
  */
 import { calleesOf, callsOf, procsByName, sizeOf } from "../callgraph.ts";
 import type { Expr, Plan, Proc, Reg, Step } from "../ir.ts";
 import { expr, isExtern, local } from "../ir.ts";
-import { allSteps, expressions, hasCall, mapExpr, mapExpressions, mapProcs, mapSteps, operands } from "../visit.ts";
+import { allSteps, expressions, hasCall, mapExpr, mapExpressions, mapSteps, operands, procMapper } from "../visit.ts";
 import type { Only } from "./pass.ts";
+
+const mapProcs = procMapper();
 
 type Call = Expr & { kind: "call" };
 
@@ -29,18 +31,20 @@ const TINY_STEPS = 3;
 export function inline(plan: Plan, only?: Only): Plan {
   const candidates = candidatesOf(plan);
   if (candidates.size === 0) return plan;
-  let number: number | null = null;
   const procs = mapProcs(
     plan.procs,
-    (body) =>
-      mapSteps(body, (step) => {
+    (body) => {
+      let number: number | null = null;
+      return mapSteps(body, (step) => {
         const call = firstCall(step);
         const callee = call && candidates.get(call.proc);
         if (!callee) return [step];
-        number = (number ?? highestNumber(plan)) + 1;
+        number = (number ?? highestNumber(body)) + 1;
         return splice(step, call, callee, number);
-      }),
+      });
+    },
     only,
+    (proc) => calleesOf(proc).map((name) => candidates.get(name)),
   );
   return procs === plan.procs ? plan : { ...plan, procs };
 }
@@ -141,13 +145,12 @@ function renaming(number: number): { reg: (reg: Reg) => Reg; step: (step: Step) 
 const numbered = (name: string, number: number): string => `${name}~${number}`;
 const numberIn = (name: string): number => Number(/~(\d+)$/.exec(name)?.[1] ?? 0);
 
-/** The largest number that a register or label of the plan has. */
-function highestNumber(plan: Plan): number {
+/** The largest number that a register or label of a body has. */
+function highestNumber(body: readonly Step[]): number {
   let highest = 0;
-  for (const { body } of plan.procs)
-    for (const step of allSteps(body)) {
-      if (step.kind === "set") highest = Math.max(highest, numberIn(step.reg.name));
-      if ("label" in step) highest = Math.max(highest, numberIn(step.label));
-    }
+  for (const step of allSteps(body)) {
+    if (step.kind === "set") highest = Math.max(highest, numberIn(step.reg.name));
+    if ("label" in step) highest = Math.max(highest, numberIn(step.label));
+  }
   return highest;
 }

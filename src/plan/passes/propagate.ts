@@ -8,12 +8,15 @@
  * The sets that nobody reads any more are left to dead-sets. A register that a guard, a packet access or a `requires`
  * names is not replaced: what is known of the packet is known by its name.
  */
-import { callOrder, type Effects, effectsOf } from "../callgraph.ts";
+import { callOrder, type Effects, effectsOf, effectsOfCallees } from "../callgraph.ts";
 import type { Expr, Plan, Proc, Reg } from "../ir.ts";
 import { tail } from "../ir.ts";
-import { allExpressions, allSteps, mapExpr, mapExpressions, mapProcs, readBy, regKey, remembered } from "../visit.ts";
+import { interned } from "../remember.ts";
+import { allExpressions, allSteps, mapExpr, mapExpressions, procMapper, readBy, regKey, remembered } from "../visit.ts";
 import { type ForwardPass, forward } from "./flow.ts";
 import type { Only } from "./pass.ts";
+
+const mapProcs = procMapper();
 
 /** What a register holds: a constant or a register. */
 type Value = Expr & { kind: "const" | "reg" };
@@ -21,11 +24,13 @@ type Value = Expr & { kind: "const" | "reg" };
 export function propagate(plan: Plan, only?: Only): Plan {
   const { order } = callOrder(plan);
   const effects: ReadonlyMap<string, Effects> = effectsOf(order ?? []);
-  const shared = new Set(
-    plan.procs.flatMap((proc) =>
-      cursorsOf(proc)
-        .filter((reg) => reg.scope === "skb")
-        .map(regKey),
+  const shared = interned(
+    new Set(
+      plan.procs.flatMap((proc) =>
+        cursorsOf(proc)
+          .filter((reg) => reg.scope === "skb")
+          .map(regKey),
+      ),
     ),
   );
   const procs = mapProcs(
@@ -35,6 +40,7 @@ export function propagate(plan: Plan, only?: Only): Plan {
       return forward(propagation(cursors), effects, new Map(), body);
     },
     only,
+    (proc) => [shared, ...effectsOfCallees(proc, effects)],
   );
   return procs === plan.procs ? plan : { ...plan, procs };
 }
@@ -79,10 +85,13 @@ function replacement(facts: ReadonlyMap<string, Value>): (part: Expr) => Expr {
 
 /** Drops what is known of these registers, and what is said to equal them. */
 function without(facts: ReadonlyMap<string, Value>, changed: ReadonlySet<string>): ReadonlyMap<string, Value> {
-  const stale = ([key, value]: [string, Value]) =>
-    changed.has(key) || (value.kind === "reg" && changed.has(regKey(value.reg)));
-  const fresh = [...facts].filter((fact) => !stale(fact));
-  return fresh.length === facts.size ? facts : new Map(fresh);
+  let fresh: Map<string, Value> | null = null;
+  for (const [key, value] of facts) {
+    if (!changed.has(key) && !(value.kind === "reg" && changed.has(regKey(value.reg)))) continue;
+    fresh ??= new Map(facts);
+    fresh.delete(key);
+  }
+  return fresh ?? facts;
 }
 
 const isSelf = (value: Expr, key: string): boolean => value.kind === "reg" && regKey(value.reg) === key;

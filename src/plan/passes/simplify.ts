@@ -5,7 +5,7 @@
  */
 import type { Expr, Plan, Step } from "../ir.ts";
 import { typeOf } from "../ir.ts";
-import { mapExpressions, mapOperands, mapProcs, mapSteps, operands, remembered } from "../visit.ts";
+import { mapExpressions, mapOperands, mapSteps, operands, procMapper, remembered } from "../visit.ts";
 import type { Only } from "./pass.ts";
 import { type Bindings, constantOf, foldBinary, foldUnary, type Rewrite, rewriterOf } from "./pattern.ts";
 
@@ -117,6 +117,8 @@ export const REWRITES: readonly Rewrite[] = [
 export const CONDITION_REWRITES: readonly Rewrite[] = [
   { rule: "(ne x 0) -> x", where: ({ x }) => (typeOf(x) === "i32" ? {} : null) },
 ];
+
+const mapProcs = procMapper();
 
 export function simplify(plan: Plan, only?: Only): Plan {
   const procs = mapProcs(plan.procs, (body) => mapSteps(body, (step) => [simplifyStep(step)]), only);

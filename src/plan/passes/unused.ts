@@ -1,10 +1,12 @@
 /**
  * unused: procs that no exported proc reaches, and `do` of procs that change nothing.
  */
-import { calleesOf, callOrder, effectsOf, procsByName } from "../callgraph.ts";
+import { calleesOf, callOrder, effectsOf, effectsOfCallees, procsByName } from "../callgraph.ts";
 import type { Plan, Step } from "../ir.ts";
-import { hasCall, mapProcs, mapSteps } from "../visit.ts";
+import { hasCall, mapSteps, procMapper } from "../visit.ts";
 import type { Only } from "./pass.ts";
+
+const mapProcs = procMapper();
 
 export function unused(plan: Plan, only?: Only): Plan {
   const effects = effectsOf(callOrder(plan).order ?? []);
@@ -18,6 +20,7 @@ export function unused(plan: Plan, only?: Only): Plan {
     plan.procs.filter((proc) => kept.has(proc.name)),
     (body) => mapSteps(body, (step) => (idle(step) ? [] : [step])),
     only,
+    (proc) => effectsOfCallees(proc, effects),
   );
   const same = procs.length === plan.procs.length && procs.every((proc, i) => proc === plan.procs[i]);
   return same ? plan : { ...plan, procs };

@@ -5,6 +5,7 @@
 import type { Device, Net } from "../../../dsl/model.ts";
 import { parseIp } from "../../../runtime/net/ip.ts";
 import { type NetNamespace, sendsWithoutArp } from "../net.ts";
+import { kernelAnycast } from "./anycast.ts";
 
 const groups = (...texts: string[]): readonly bigint[] => texts.map((text) => parseIp(text) as bigint);
 /** Interface-local and link-local. */
@@ -30,9 +31,5 @@ export function joined_groups(net: Net, dev: Device): readonly bigint[] {
 /** Unicast and subnet-router anycast addresses of the device. */
 function ownAddresses(net: Net, dev: Device): readonly bigint[] {
   const unicast = dev.addresses.map(({ prefix }) => prefix.address).filter((address) => typeof address === "bigint");
-  const anycast = net.routes
-    .filter(({ type, family, origin }) => type === "anycast" && family === 6 && origin.kernel !== undefined)
-    .filter(({ nexthops }) => nexthops[0]?.device === dev.ifindex)
-    .map(({ prefix }) => prefix.address as bigint);
-  return [...unicast, ...anycast];
+  return [...unicast, ...kernelAnycast(net, dev)];
 }

@@ -3,7 +3,7 @@
  * k:net/ipv6/fib6_rules.c. Without rules but the kernel's own two, table local is asked and then main, whatever rules there are left.
  */
 
-import { DEVICE, NEXT_HOP, TraceEvent } from "../../../../runtime/abi.ts";
+import { DEVICE, NEXT_HOP, RULE, TraceEvent } from "../../../../runtime/abi.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN, type TableId } from "../../../../runtime/brand.ts";
 import type { Selector } from "../../../../runtime/trace.ts";
 import { Errno } from "../../../../runtime/verdict.ts";
@@ -13,29 +13,23 @@ import {
   eq,
   eqz,
   i32,
+  load,
   local,
   ne,
   type Operand,
   or,
   type Proc,
+  type Reg,
   type Step,
   select,
   set,
   when,
+  xor,
 } from "../../ir.ts";
 import { type Context, callNet, field, proc, routeOf, runNet } from "../context.ts";
-import { switchKind, tableLookup } from "../devinet.ts";
-import {
-  answer,
-  argTable,
-  err,
-  type FibRulesOps,
-  fibRules,
-  lookupKind,
-  refuse,
-  traceFib,
-  traceLookup,
-} from "../fib_rules.ts";
+import { switchKind, switchKindOf, tableLookup } from "../devinet.ts";
+import { answer, argTable, err, type FibRulesOps, lookupKind, refuse, traceFib, traceLookup } from "../fib_rules.ts";
+import { ruleList } from "../rule_list.ts";
 import { flDaddr, flIif, flOif, flSaddr, flTos, resAlias, resHop } from "../skb.ts";
 import { ipv6AddrAny, ipv6PrefixEqual, words6 } from "./in6.ts";
 
@@ -84,7 +78,7 @@ export function ruleLookup6(context: Context, look: RuleLookup6): Step[] {
         runNet(context, "l3mdev_update_flow"),
         set(argTable, 0),
         traceLookup6(look.kind),
-        ...fibRules(context, fib6RulesOps(context, look), rules),
+        ...ruleList(context, fib6RulesOps(context, look), 6),
         ...refuse(null, Errno.ENETUNREACH),
       ]
     : [traceLookup6(look.kind), ...localThenMain(context, look), ...refuse(null, Errno.ENETUNREACH)];
@@ -106,12 +100,35 @@ const fib6RulesOps = (context: Context, look: RuleLookup6): FibRulesOps => ({
     if (which === "to") return eqz(ipv6PrefixEqual(flDaddr, prefix));
     return or(eqz(look.hasSaddr), eqz(ipv6PrefixEqual(flSaddr, prefix)));
   },
+  outsideOf: (which, rule) => {
+    const masked = ([0, 8] as const).map((at) => {
+      const [own, asked, mask] = [
+        load("image", 8, addressOf(which), at),
+        load("image", 8, rule, RULE[which] + at),
+        load("image", 8, rule, RULE[`${which}Mask`] + at),
+      ];
+      return and(xor(own, asked), mask);
+    });
+    const differs = eqz(eqz(or(masked[0], masked[1])));
+    return which === "to" ? differs : or(eqz(look.hasSaddr), differs);
+  },
+  has: (which) => (which === "to" ? i32(1) : look.hasSaddr),
+  address: addressOf,
   tosDiffers: (tos) => ne(and(flTos, INET_DSCP_MASK), tos),
+  tos: and(flTos, INET_DSCP_MASK),
   lookUp: (id) => polLookup(look, inTable(context, id), id),
   lookUpVrf: () => [...lookUpIn6(context, entry, argTable), ...polLookup(look, entry, field(argTable, DEVICE.tableId))],
+  tableOf: (vrf) => field(vrf, DEVICE.table6),
+  lookUpTable: (table, id) => [
+    set(entry, 0),
+    when(table, switchKindOf(context.layout.tables6.values(), entry, table, flDaddr, 6)),
+    ...polLookup(look, entry, id),
+  ],
   resultGroup: field(field(resHop, NEXT_HOP.device), DEVICE.group),
   resultRoute: routeOf(resAlias),
 });
+
+const addressOf = (which: "from" | "to"): Reg => (which === "from" ? flSaddr : flDaddr);
 
 const inTable = (context: Context, id: TableId): Expr => tableLookup(context.layout.tables6.get(id), flDaddr, 6);
 

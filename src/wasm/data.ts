@@ -1,0 +1,135 @@
+/**
+ * The size and initial contents of a module's memory, put into a module that has been encoded without: images are tables of many megabytes, and
+ * code of some hundred kilobytes, so that what assembles the code never sees them.
+ *
+ *   module = header, { section }
+ *   section = id, LEB128 length, contents        memory (5); data (11) stands behind code (10), custom sections may stand anywhere
+ *
+ * Zeros are left out where that saves more than it costs: memory has them anyway.
+ */
+export interface Segment {
+  /** Where the bytes stand when the module is instantiated. */
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+
+const HEADER_BYTES = 8;
+const MEMORY = 5;
+const CODE = 10;
+const DATA = 11;
+const I32_CONST = 0x41;
+const END = 0x0b;
+
+/** Engines take 100,000 segments. */
+const MOST_SEGMENTS = 50_000;
+/** Fewer zeros than these between two runs are written: another segment costs about as much. */
+const FEWEST_ZEROS = 16;
+
+export interface Contents {
+  readonly segments: readonly Segment[];
+  /** Pages of 64 KiB that the memory starts with. */
+  readonly initialPages: number;
+}
+
+/** @param wasm a module with a code section and no data section; a memory of its own gets the pages */
+export function withContents(wasm: Uint8Array, { segments, initialPages }: Contents): Uint8Array<ArrayBuffer> {
+  const runs = packed(segments);
+  const parts: ArrayLike<number>[] = [wasm.subarray(0, HEADER_BYTES)];
+  for (const { id, contents, whole } of sectionsOf(wasm)) {
+    if (id === MEMORY) parts.push(...section(MEMORY, [memoryOf(contents, initialPages)]));
+    else parts.push(whole);
+    if (id === CODE && runs.length > 0) parts.push(...section(DATA, dataOf(runs)));
+  }
+  return concatenate(parts);
+}
+
+const section = (id: number, contents: readonly ArrayLike<number>[]): ArrayLike<number>[] => [
+  [id, ...leb128(contents.reduce((sum, { length }) => sum + length, 0))],
+  ...contents,
+];
+
+/** One memory, with a maximum: its limits' first number is another. */
+function memoryOf(contents: Uint8Array, initialPages: number): number[] {
+  const [count, flags, ...limits] = contents;
+  if (count !== 1 || (flags & 1) === 0) throw new RangeError("not the one memory with a maximum that is emitted");
+  return [count, flags, ...leb128(initialPages), ...limits.slice(limits.findIndex((byte) => byte < 0x80) + 1)];
+}
+
+const dataOf = (runs: readonly Segment[]): ArrayLike<number>[] => [
+  leb128(runs.length),
+  ...runs.flatMap(({ offset, bytes }) => [
+    [0, I32_CONST, ...signedLeb128(offset), END, ...leb128(bytes.length)],
+    bytes,
+  ]),
+];
+
+/** Runs without many zeros, in order; with longer ones inside where there would be too many. */
+function packed(segments: readonly Segment[]): Segment[] {
+  for (let gap = FEWEST_ZEROS; ; gap *= 4) {
+    const runs: Segment[] = [];
+    if (segments.every((segment) => addRuns(runs, segment, gap))) return runs;
+  }
+}
+
+/** @returns false when there are too many */
+function addRuns(runs: Segment[], { offset, bytes }: Segment, gap: number): boolean {
+  const { length } = bytes;
+  for (let at = 0; at < length; ) {
+    while (at < length && bytes[at] === 0) at++;
+    const start = at;
+    let end = at;
+    for (; at < length && at - end < gap; at++) if (bytes[at] !== 0) end = at + 1;
+    if (end === start) continue;
+    if (runs.length === MOST_SEGMENTS) return false;
+    runs.push({ offset: offset + start, bytes: bytes.subarray(start, end) });
+  }
+  return true;
+}
+
+interface Section {
+  readonly id: number;
+  readonly contents: Uint8Array;
+  /** Id and length too. */
+  readonly whole: Uint8Array;
+}
+
+function sectionsOf(wasm: Uint8Array): Section[] {
+  const sections: Section[] = [];
+  for (let at = HEADER_BYTES; at < wasm.length; ) {
+    const start = at;
+    const id = wasm[at++];
+    let length = 0;
+    for (let shift = 0, more = true; more; shift += 7) {
+      length |= (wasm[at] & 0x7f) << shift;
+      more = wasm[at++] >= 0x80;
+    }
+    const contents = wasm.subarray(at, at + length);
+    at += length;
+    sections.push({ id, contents, whole: wasm.subarray(start, at) });
+  }
+  return sections;
+}
+
+export function concatenate(parts: readonly ArrayLike<number>[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
+}
+
+/** Seven bits a byte, lowest first; the top bit says that more follow. 300 is 0xac 0x02. */
+export function leb128(value: number): number[] {
+  const bytes: number[] = [];
+  for (; value > 0x7f; value >>>= 7) bytes.push((value & 0x7f) | 0x80);
+  return [...bytes, value];
+}
+
+/** The same for an i32: the last byte's second highest bit is the sign. */
+function signedLeb128(value: number): number[] {
+  const bytes: number[] = [];
+  for (; value > 0x3f || value < -0x40; value >>= 7) bytes.push((value & 0x7f) | 0x80);
+  return [...bytes, value & 0x7f];
+}
