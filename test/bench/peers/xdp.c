@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include <linux/btf.h>
 #include <linux/types.h>
@@ -94,12 +93,10 @@ static double run(const char *name)
 		restore();
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = in, .data_size_in = 60, .data_out = out,
 		    .data_size_out = sizeof out, .repeat = slots);
-	struct timespec a, b;
-	clock_gettime(CLOCK_MONOTONIC, &a);
 	if (bpf_prog_test_run_opts(bpf_program__fd(program), &options) != 0)
 		fail("BPF_PROG_TEST_RUN");
-	clock_gettime(CLOCK_MONOTONIC, &b);
-	return (b.tv_sec - a.tv_sec) * 1e9 + (b.tv_nsec - a.tv_nsec);
+	/* Whole nanoseconds a run; the kernel's clock stands still while it lets other processes run. */
+	return (double)options.duration * slots;
 }
 
 static uint32_t checksum(void)
@@ -161,6 +158,8 @@ int main(int argc, char **argv)
 {
 	if (argc != 5)
 		return 2;
+	/* A map whose values have another size than in its BTF is said to be made without. */
+	libbpf_set_print(NULL);
 	slots = strtoul(argv[3], NULL, 10);
 	slot_bytes = strtoul(argv[4], NULL, 10);
 	object = bpf_object__open_file(argv[1], NULL);
