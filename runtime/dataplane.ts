@@ -160,7 +160,7 @@ export class Dataplane {
   }
 
   /**
-   * The IPv4 routes of a namespace, to be changed between batches.
+   * The routes of a namespace, to be changed between batches.
    * @throws RangeError when there is no such namespace
    * @throws TypeError in a worker
    */

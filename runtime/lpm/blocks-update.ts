@@ -32,7 +32,7 @@ export interface ValueTable {
   at(number: number): number;
 }
 
-const HEADER_BYTES = 128;
+const HEADER_BYTES = 256;
 export const MOST_LEVELS = (HEADER_BYTES - BLOCKS.LEVEL) / BLOCKS.LEVEL_BYTES;
 
 export class UpdatableBlocks<Address = number> {

@@ -12,7 +12,7 @@
 import type { Family } from "../net/ip.ts";
 import type { Memory } from "./block-store.ts";
 import { type BlockShape, blockField } from "./blocks.ts";
-import { Outgrown, UpdatableBlocks, type ValueTable } from "./blocks-update.ts";
+import { MOST_LEVELS, Outgrown, UpdatableBlocks, type ValueTable } from "./blocks-update.ts";
 import { buildLpm, chooseLpm } from "./choose.ts";
 import { type PrefixColumns, wordsOf } from "./columns.ts";
 import { buildDag, census } from "./dag.ts";
@@ -200,9 +200,20 @@ export class UpdatableTable<Address = number> {
 const COMMON_LENGTH = 24;
 
 function changingStrides(family: Family, counts: Uint32Array, leafBytes: CellBytes, widest?: Widest): number[] {
-  if (family !== 4 || counts.length - 1 <= COMMON_LENGTH) return chooseStrides(family, counts, leafBytes, widest);
+  if (family === 6) {
+    const strides = chooseStrides(family, counts, leafBytes, widest);
+    return strides.length <= MOST_LEVELS ? strides : evenStrides(counts.length - 1);
+  }
+  if (counts.length - 1 <= COMMON_LENGTH) return chooseStrides(family, counts, leafBytes, widest);
   const upper = chooseStrides(family, counts.subarray(0, COMMON_LENGTH + 1), leafBytes, widest);
   return [...upper, ...chooseStrides(family, counts.subarray(COMMON_LENGTH), leafBytes, widest)];
+}
+
+/** Bytes of an address that most routes of IPv6 end in, then halves: few blocks a level, as many levels as a header has room for. */
+function evenStrides(bits: number): number[] {
+  const strides = [16];
+  for (let depth = 16; depth < bits; depth += strides.at(-1)!) strides.push(depth < 64 ? 8 : 4);
+  return strides;
 }
 
 /** `linear` (linear.ts) in a place of its own. */

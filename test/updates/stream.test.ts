@@ -227,11 +227,14 @@ test("README: change routes while packets flow", async () => {
   const code = [...section.matchAll(/```js\n(.*?)```/gs)]
     .map(([, block]) => block.replace(/^import .*$/gm, ""))
     .join("");
-  const text = readFileSync(new URL("../../examples/seed.vrf", import.meta.url), "utf8");
-  const { artifact } = await compile({ name: "seed.vrf", text }, { level: 0 });
+  const compiledOf = async (wasm: string): Promise<Uint8Array> => {
+    const name = wasm.replace(".wasm", ".vrf");
+    const text = readFileSync(new URL(`../../examples/${name}`, import.meta.url), "utf8");
+    return (await compile({ name, text }, { level: 0 })).artifact!;
+  };
   const said: unknown[][] = [];
   const run = new Function("load", "RouteError", "readFile", "console", `return (async () => {${code}})()`);
-  await run(load, RouteError, async () => artifact, { log: (...words: unknown[]) => said.push(words) });
+  await run(load, RouteError, compiledOf, { log: (...words: unknown[]) => said.push(words) });
   const shown = [...code.matchAll(/console\.log\(.*\/\/ (.*)$/gm)].map(([, words]) => words);
   expect(said.map((words) => words.join(" "))).toEqual(shown);
 });
