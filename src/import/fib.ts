@@ -324,10 +324,11 @@ const findSame = (request: RouteRequest): FibRoute | undefined =>
 const isSameKey = (other: FibRoute, request: RouteRequest): boolean =>
   other.tos === (request.node.tos?.value ?? 0) && other.metric === metricOf(request);
 
-/** fib_find_info: everything is the same; rt6_duplicate_nexthop: one of the next hops is. */
+/** fib_find_info: everything is the same; rt6_duplicate_nexthop: one of the next hops is. Of IPv6, all that refuse lead to lo. */
 function isSameWay(other: FibRoute, { node, scope, family }: RouteRequest, hops: readonly FibHop[]): boolean {
   if (!(other instanceof Route)) return false;
-  if (family === 6 && hops.length > 0) return other.hops.some((hop) => hops.some((mine) => isSameHop(hop, mine)));
+  if (family === 6 && hops.length === 0) return other.hops.length === 0;
+  if (family === 6) return other.hops.some((hop) => hops.some((mine) => isSameHop(hop, mine)));
   return (
     other.type === (node.type?.value ?? "unicast") &&
     other.scope === scope &&
