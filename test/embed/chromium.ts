@@ -47,12 +47,18 @@ export class Chromium {
     const end = performance.now() + PATIENCE;
     let text = "";
     while (!text.includes(words) && performance.now() < end) {
-      const { result } = await this.#ask("Runtime.evaluate", { expression: "document.body.innerText" }, sessionId);
-      text = `${(result as { value?: unknown }).value ?? ""}`.replace(/\s+/g, " ");
+      text = await this.#text(sessionId);
       await sleep(50);
     }
     await this.#ask("Target.closeTarget", { targetId });
     return text;
+  }
+
+  /** As it is now; nothing while the page is not there yet. */
+  async #text(sessionId: unknown): Promise<string> {
+    const answer = await this.#answer("Runtime.evaluate", { expression: "document.body.innerText" }, sessionId);
+    const found = answer.result?.result as { readonly value?: unknown } | undefined;
+    return `${found?.value ?? ""}`.replace(/\s+/g, " ");
   }
 
   async close(): Promise<void> {
@@ -62,13 +68,17 @@ export class Chromium {
     rmSync(this.#profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 
-  async #ask(method: string, params: object, sessionId?: unknown): Promise<Readonly<Record<string, unknown>>> {
+  async #ask(method: string, params: object): Promise<Readonly<Record<string, unknown>>> {
+    const { result, error } = await this.#answer(method, params);
+    if (result === undefined) throw new Error(`${method}: ${error?.message}`);
+    return result;
+  }
+
+  #answer(method: string, params: object, sessionId?: unknown): Promise<Answer> {
     const id = ++this.#last;
     const answered = new Promise<Answer>((resolve) => this.#waiting.set(id, resolve));
     (this.#process.stdio[3] as Writable).write(`${JSON.stringify({ id, method, params, sessionId })}\0`);
-    const { result, error } = await answered;
-    if (result === undefined) throw new Error(`${method}: ${error?.message}`);
-    return result;
+    return answered;
   }
 
   #read(chunk: string): void {
