@@ -5,7 +5,7 @@
  *                               --vectors-->   several: the sets of their classes are intersected, 64 rules a step
  *
  * Which fields are merged first decides how large the tables are, by orders of magnitude and differently for each list; so the number of
- * classes of every subset of the fields is measured, as far as `MOST_WORK` goes, and the smallest tree taken (dynamic programming over
+ * classes of every subset of the fields is measured, as far as that is cheap, and the smallest tree taken (dynamic programming over
  * subsets). Tables of all fields must stay within a budget that grows with the rules; where they do not, fields are left in several groups.
  */
 import {
@@ -34,7 +34,7 @@ export interface Structure {
 /** Bytes of tables and vectors, for each rule, and for lists that have only a few. */
 const BYTES_A_RULE = 1300;
 const BYTES_ALWAYS = 4096;
-/** Words of sets that are intersected for one merge, to learn what it comes to. */
+/** Words of sets that are intersected for one merge at the most, to learn what it comes to. */
 const MOST_WORK = 1 << 23;
 
 export const cellBytes = (greatest: number): 1 | 2 | 4 => (greatest < 0x100 ? 1 : greatest < 0x10000 ? 2 : 4);
@@ -65,7 +65,7 @@ export function chooseStructure(
   const telling = fields.filter(({ tree }) => tree.classes.count > 1);
   const leaves = telling.length > 0 ? telling : fields.slice(0, 1);
   const final = segment.rules.every(({ shape }) => segment.shapes[shape].final);
-  const search = new Search(leaves, budget);
+  const search = new Search(leaves, budget, segment.rules.length);
   const whole = final ? search.wholeSplit() : null;
   if (whole !== null) {
     const [left, right] = whole.trees;
@@ -98,9 +98,12 @@ class Search {
   readonly #best = new Map<number, Candidate>();
   readonly #all: number;
   readonly #budget: number;
+  /** Of classes, for one merge. */
+  readonly #pairs: number;
 
-  constructor(leaves: readonly Candidate[], budget: number) {
+  constructor(leaves: readonly Candidate[], budget: number, rules: number) {
     this.#budget = budget;
+    this.#pairs = (32 * MOST_WORK) / rules;
     this.#all = (1 << leaves.length) - 1;
     for (const [i, leaf] of leaves.entries()) this.#best.set(1 << i, leaf);
     const subsets = Array.from({ length: this.#all }, (_, i) => i + 1).sort((a, b) => bitsIn(a) - bitsIn(b));
@@ -108,14 +111,14 @@ class Search {
   }
 
   /** The cheapest two halves of a set, in bytes with the table over both; null: none is within reach. */
-  #split(set: number, cell: (left: Classes, right: Classes) => number) {
+  #split(set: number, cell: (left: Classes, right: Classes) => number, pairs = this.#pairs) {
     let found: { trees: readonly [Tree, Tree]; bytes: number; cells: number } | null = null;
     for (let left = (set - 1) & set; left > 0; left = (left - 1) & set) {
       const [a, b] = [this.#best.get(left), this.#best.get(set ^ left)];
       if (a === undefined || b === undefined || left < (set ^ left)) continue;
       const cells = a.tree.classes.count * b.tree.classes.count;
       const bytes = a.bytes + b.bytes + cells * cell(a.tree.classes, b.tree.classes);
-      if (cells * a.tree.classes.words > MOST_WORK || bytes > this.#budget) continue;
+      if (cells > pairs || bytes > this.#budget) continue;
       if (found === null || bytes < found.bytes) found = { trees: [a.tree, b.tree], bytes, cells };
     }
     return found;
@@ -133,7 +136,7 @@ class Search {
 
   /** All leaves in two trees with a table over both. */
   wholeSplit(): { readonly trees: readonly [Tree, Tree]; readonly bytes: number } | null {
-    return this.#split(this.#all, ({ words }) => cellBytes(words * 32));
+    return this.#split(this.#all, ({ words }) => cellBytes(words * 32), Number.POSITIVE_INFINITY);
   }
 
   /** As few trees as the budget allows, with the vectors of their classes; the smallest of those. At the worst the leaves. */

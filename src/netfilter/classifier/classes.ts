@@ -27,7 +27,7 @@ export interface MergedClasses extends Classes {
   readonly table: Uint32Array;
 }
 
-/** Sets that grow in number, each once. */
+/** Sets that grow in number, each once. Most of their words are 0, and are passed over. */
 class Sets {
   readonly words: number;
   count = 0;
@@ -35,43 +35,70 @@ class Sets {
   /** By hash; chained. */
   readonly #first = new Map<number, number>();
   readonly #next: number[] = [];
+  /** How many words of a set are not 0. */
+  readonly #filled: number[] = [];
 
   constructor(words: number, expected: number) {
     this.words = words;
     this.#sets = new Uint32Array(words * Math.max(expected, 16));
   }
 
-  /** @returns the number of the set that stands in `from` from word `at` on */
-  numberOf(from: Uint32Array, at = 0): number {
-    const { words } = this;
+  /**
+   * The number of a set.
+   * @param places of its first `filled` words that are not 0, in ascending order
+   * @param bits these words
+   */
+  numberOf(places: Uint16Array, bits: Uint32Array, filled: number): number {
     let hash = 0;
-    for (let w = 0; w < words; w++) {
-      const word = from[at + w];
-      if (word !== 0) hash = (Math.imul(hash ^ word, 0x9e3779b1) + Math.imul(w + 1, 0x85ebca6b)) | 0;
+    for (let i = 0; i < filled; i++) {
+      hash = Math.imul(hash ^ bits[i], 0x9e3779b1) + Math.imul(places[i] + 1, 0x85ebca6b);
       hash ^= hash >>> 15;
     }
     const head = this.#first.get(hash);
-    for (let n = head; n !== undefined && n >= 0; n = this.#next[n]) if (this.#same(n, from, at)) return n;
-    if ((this.count + 1) * words > this.#sets.length) {
+    for (let n = head; n !== undefined && n >= 0; n = this.#next[n]) if (this.#same(n, places, bits, filled)) return n;
+    if ((this.count + 1) * this.words > this.#sets.length) {
       const larger = new Uint32Array(this.#sets.length * 2);
       larger.set(this.#sets);
       this.#sets = larger;
     }
-    this.#sets.set(from.subarray(at, at + words), this.count * words);
+    for (let i = 0; i < filled; i++) this.#sets[this.count * this.words + places[i]] = bits[i];
     this.#next.push(head ?? -1);
+    this.#filled.push(filled);
     this.#first.set(hash, this.count);
     return this.count++;
   }
 
-  #same(n: number, from: Uint32Array, at: number): boolean {
-    const { words } = this;
-    const own = n * words;
-    for (let w = 0; w < words; w++) if (this.#sets[own + w] !== from[at + w]) return false;
+  #same(n: number, places: Uint16Array, bits: Uint32Array, filled: number): boolean {
+    if (this.#filled[n] !== filled) return false;
+    const own = n * this.words;
+    for (let i = 0; i < filled; i++) if (this.#sets[own + places[i]] !== bits[i]) return false;
     return true;
   }
 
   sets(): Uint32Array {
     return this.#sets.subarray(0, this.count * this.words);
+  }
+}
+
+/** Room for the words of one set. */
+class Scratch {
+  readonly places: Uint16Array;
+  readonly bits: Uint32Array;
+
+  constructor(words: number) {
+    this.places = new Uint16Array(words);
+    this.bits = new Uint32Array(words);
+  }
+
+  /** @returns how many words of `set` are not 0 */
+  fill(set: Uint32Array): number {
+    let filled = 0;
+    for (let w = 0; w < set.length; w++) {
+      if (set[w] === 0) continue;
+      this.places[filled] = w;
+      this.bits[filled++] = set[w];
+    }
+    return filled;
   }
 }
 
@@ -90,11 +117,13 @@ export function classesOfField(conditions: readonly (Ranges | null)[], bits: num
   const end = 1n << BigInt(bits);
   flips.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
   const sets = new Sets(words, 64);
-  sets.numberOf(current);
+  const scratch = new Scratch(words);
+  const numberOf = (): number => sets.numberOf(scratch.places, scratch.bits, scratch.fill(current));
+  numberOf();
   const starts: bigint[] = [];
   const classes: number[] = [];
   const enter = (start: bigint): void => {
-    const number = sets.numberOf(current);
+    const number = numberOf();
     if (classes.at(-1) === number) return;
     starts.push(start);
     classes.push(number);
@@ -114,13 +143,20 @@ export function mergeClasses(left: Classes, right: Classes, most: number): Merge
   const { words } = left;
   const table = new Uint32Array(left.count * right.count);
   const sets = new Sets(words, Math.max(left.count, right.count));
-  const both = new Uint32Array(words);
+  const [mine, both] = [new Scratch(words), new Scratch(words)];
   let cell = 0;
   for (let l = 0; l < left.count; l++) {
-    const from = l * words;
-    for (let r = 0, at = 0; r < right.count; r++, at += words) {
-      for (let w = 0; w < words; w++) both[w] = left.sets[from + w] & right.sets[at + w];
-      table[cell++] = sets.numberOf(both);
+    const filled = mine.fill(left.sets.subarray(l * words, (l + 1) * words));
+    for (let at = 0; at < right.sets.length; at += words) {
+      let kept = 0;
+      for (let i = 0; i < filled; i++) {
+        const place = mine.places[i];
+        const common = mine.bits[i] & right.sets[at + place];
+        if (common === 0) continue;
+        both.places[kept] = place;
+        both.bits[kept++] = common;
+      }
+      table[cell++] = sets.numberOf(both.places, both.bits, kept);
     }
     if (sets.count > most) return null;
   }
@@ -131,14 +167,17 @@ export function mergeClasses(left: Classes, right: Classes, most: number): Merge
 export function firstRules(left: Classes, right: Classes): Uint32Array {
   const { words } = left;
   const table = new Uint32Array(left.count * right.count);
+  const mine = new Scratch(words);
   let cell = 0;
-  for (let l = 0; l < left.count; l++)
-    for (let r = 0; r < right.count; r++, cell++)
-      for (let w = 0; w < words; w++) {
-        const both = left.sets[l * words + w] & right.sets[r * words + w];
+  for (let l = 0; l < left.count; l++) {
+    const filled = mine.fill(left.sets.subarray(l * words, (l + 1) * words));
+    for (let at = 0; at < right.sets.length; at += words, cell++)
+      for (let i = 0; i < filled; i++) {
+        const both = mine.bits[i] & right.sets[at + mine.places[i]];
         if (both === 0) continue;
-        table[cell] = w * 32 + Math.clz32(both) + 1;
+        table[cell] = mine.places[i] * 32 + Math.clz32(both) + 1;
         break;
       }
+  }
   return table;
 }
