@@ -128,7 +128,9 @@ const stepKey = (step: Step, at: number): string =>
 function intersection(a: Ranges, b: Ranges): Ranges {
   return a.flatMap((one) =>
     b.flatMap((other) => {
+      // biome-ignore lint/complexity/useMathMinMax: Math.max takes no bigint
       const first = one.first > other.first ? one.first : other.first;
+      // biome-ignore lint/complexity/useMathMinMax: nor does Math.min
       const last = one.last < other.last ? one.last : other.last;
       return first <= last ? [{ first, last }] : [];
     }),
