@@ -72,7 +72,7 @@ export function layoutFilterState(image: ImageWriter, name: string, netfilter: N
   const cloned = netfilter.hooks.filter(({ hook }) => hook === "postrouting").flatMap(({ chains }) => chains);
   const writes = writesPayload(reached(netfilter, cloned));
   const scratch = image.reserve(`${name} bytes of a copy`, writes ? SCRATCH_BYTES : 0);
-  const looksUp = netfilter.chains.length + netfilter.programs.length > 0;
+  const looksUp = netfilter.sets.length + netfilter.chains.length + netfilter.programs.length > 0;
   const probe = image.reserve(`${name} key of a look-up`, looksUp ? PROBE_BYTES : 0);
   return { counters, limits, stateBytes: limits + limitBytes - counters, scratch: writes ? scratch : 0, probe };
 }
