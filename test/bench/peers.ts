@@ -15,7 +15,7 @@ import { buildDir24 } from "../../runtime/lpm/dir24.ts";
 import { type Racer, race, racerOf } from "./harness.ts";
 import { ADDRESSES, stridesOf } from "./lookup.ts";
 import { buildPeer, checksum, Peer } from "./peer.ts";
-import type { BenchOptions, Group, Report } from "./report.ts";
+import { type BenchOptions, FASTEST_PEER, type Group, type Report } from "./report.ts";
 import { type Contestant, LookupRig } from "./rig.ts";
 import { type Table, tablesOf } from "./tables.ts";
 
@@ -56,7 +56,7 @@ async function compare(
       const theirs = (await peer?.racers(rig.addresses, expected, join(folder, "addresses"))) ?? [];
       const baseline = theirs.length > 0 ? theirs.map((racer) => racer.name) : [racers[0].name];
       const results = await race([...racers, ...theirs], { rounds: options.rounds, baseline });
-      const what = theirs.length > 0 ? "the fastest peer" : racers[0].name;
+      const what = theirs.length > 0 ? FASTEST_PEER : racers[0].name;
       groups.push({ table: name, family, prefixes: columns.lengths.length, stream, baseline: what, results });
     }
     return groups;

@@ -12,7 +12,7 @@ import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Measurement } from "./harness.ts";
-import { type Group, type Report, SCHEMA, type Stamp } from "./report.ts";
+import { FASTEST_PEER, type Group, type Report, SCHEMA, type Stamp } from "./report.ts";
 
 export class PlotError extends Error {}
 
@@ -121,11 +121,15 @@ function scaleOf(results: readonly Measurement[]): Scale {
   return { log, at: (rate) => (Math.log(rate / least) / Math.log(most / least)) * BARS };
 }
 
+/** Grey: what is compared with. */
+const isBaseline = (variant: string, baseline: string): boolean =>
+  variant === baseline || (baseline === FASTEST_PEER && !variant.startsWith("vrfc "));
+
 function row(one: Measurement, baseline: string, { at }: Scale, y: number): string {
   const { variant, millionPerSecond, ratio } = one;
   const [low, middle, high] = [slowest(one), millionPerSecond, fastest(one)].map((rate) => round(LABEL + at(rate)));
   const centre = y + ROW / 2;
-  const kind = variant === baseline ? "baseline" : "bar";
+  const kind = isBaseline(variant, baseline) ? "baseline" : "bar";
   return [
     text(LABEL - 8, y + 13, variant, "", "end"),
     `<rect x="${LABEL}" y="${y + 3}" width="${round(middle - LABEL)}" height="${ROW - 6}" class="${kind}"/>`,

@@ -26,13 +26,16 @@ export interface BenchOptions {
   readonly progress: (what: string) => void;
 }
 
+/** A baseline: of all variants that are not ours ("vrfc ...") the fastest at the median. */
+export const FASTEST_PEER = "the fastest peer";
+
 export interface Group {
   /** "65536 routes, IPv4" */
   readonly table: string;
   readonly family: 4 | 6;
   readonly prefixes: number;
   readonly stream: string;
-  /** The variant that ratios are to. */
+  /** The variant that ratios are to, or FASTEST_PEER. */
   readonly baseline: string;
   readonly results: readonly Measurement[];
   readonly remarks?: readonly string[];
