@@ -3,37 +3,37 @@
  * with its own time, and before the next round all frames are put back as they were, outside of the time.
  *
  *   openBench    frames -> Bench        neighbours that the policy does not know answer, as ARP would; a sample is compared with the reference
- *   Bench.run    seconds -> Measured    of one thread: each thread of several would open one of its own
+ *   Bench.run    seconds -> Measured    of one thread; of several, threads.ts
  */
 import { performance } from "node:perf_hooks";
 import { setImmediate } from "node:timers/promises";
 import type { PacketBatch } from "../../runtime/batch.ts";
-import { HEADROOM, PacketFlag } from "../../runtime/batch.ts";
+import { PacketFlag } from "../../runtime/batch.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import { readIpv4, readIpv6 } from "../../runtime/net/ip.ts";
-import { Entry, nameOf, Verdict } from "../../runtime/verdict.ts";
-import type { Received } from "./traffic.ts";
+import { nameOf, Verdict } from "../../runtime/verdict.ts";
+import { BATCH, Batches, type Frame, fill, quantile, slotSizeOf } from "./batches.ts";
 
-/** Packets of a batch. */
-export const BATCH = 256;
 const LEAST_FRAMES = 4 * BATCH;
 /** Frames that the reference judges too. */
-const SAMPLE = 512;
+export const SAMPLE = 512;
 /** What the two must agree on, besides bytes: values, no places in memory. */
 const COMPARED = ["verdict", "reason", "outDevice", "routeType", "route", "error"] as const;
 /** The answer of a made-up neighbour. */
 const NEIGHBOUR_MAC = 0x0200_0000_0001;
 /** A neighbour's answer can lead to another question, hardly to a third. */
 const MOST_QUESTIONS = 3;
-const WARM_UP_ROUNDS = 12;
+export const WARM_UP_ROUNDS = 12;
 
 export interface Measured {
   readonly packets: number;
-  /** Nanoseconds a packet, of the median round. */
+  /** Nanoseconds a packet, of the median round; with several workers, of the slowest of each round. */
   readonly ns: number;
   readonly millionPerSecond: number;
   /** Microseconds of a batch. */
   readonly latency: { readonly p50: number; readonly p99: number };
+  /** Frames of each, and nanoseconds a packet; null: it has none. */
+  readonly workers: readonly { readonly frames: number; readonly ns: number | null }[];
 }
 
 /** The engine says something else than the reference: which frame, and what. */
@@ -47,38 +47,29 @@ export interface Bench {
 }
 
 /** @param engine to be measured. @throws Disagreement */
-export function openBench(engine: Engine, reference: Engine, frames: readonly Received[]): Bench {
-  const longest = frames.reduce((most, { bytes }) => Math.max(most, bytes.length), 0);
-  const slotSize = Math.ceil((HEADROOM + longest) / 64) * 64;
-  // Few frames are judged again and again, so that a batch is one.
-  const copies = Math.ceil(LEAST_FRAMES / frames.length);
-  const all = Array.from({ length: copies }, () => frames).flat();
-  const slices = Array.from({ length: Math.ceil(all.length / BATCH) }, (_, b) => all.slice(b * BATCH, (b + 1) * BATCH));
-  const batches = slices.map((slice) => engine.createBatch(slice.length, slotSize));
-  const restore = () => {
-    for (const [b, batch] of batches.entries()) fill(batch, slices[b]);
-  };
+export function openBench(engine: Engine, reference: Engine, frames: readonly Frame[]): Bench {
+  const slotSize = slotSizeOf(frames);
+  const batches = new Batches(engine, repeated(frames), slotSize);
   const judge = () => {
-    restore();
-    for (const batch of batches) engine.process(batch);
+    batches.restore();
+    batches.judge();
   };
   for (let question = 0; question < MOST_QUESTIONS; question++) {
     judge();
-    if (batches.reduce((asked, batch) => asked + answerNeighbours(batch, [engine, reference]), 0) === 0) break;
+    if (batches.all.reduce((asked, batch) => asked + answerNeighbours(batch, [engine, reference]), 0) === 0) break;
   }
   const verified = verify(engine, reference, frames.slice(0, SAMPLE), slotSize);
   judge();
   return {
-    verdicts: countVerdicts(batches, frames.length),
+    verdicts: countVerdicts(batches.all, frames.length),
     verified,
-    run: (seconds) => run(engine, batches, restore, seconds, all.length),
+    run: (seconds) => run(batches, seconds),
   };
 }
 
-function fill(batch: PacketBatch, frames: readonly Received[]): void {
-  batch.count = 0;
-  for (const { device, bytes } of frames) batch.put(bytes, { entry: Entry.RECEIVE, device: device.ifindex });
-}
+/** Few frames are judged again and again, so that a batch is one; `workers` share them. */
+export const repeated = (frames: readonly Frame[], workers = 1): readonly Frame[] =>
+  Array.from({ length: Math.ceil((workers * LEAST_FRAMES) / frames.length) }, () => frames).flat();
 
 /** @returns how many packets wait for a neighbour */
 function answerNeighbours(batch: PacketBatch, engines: readonly Engine[]): number {
@@ -94,7 +85,8 @@ function answerNeighbours(batch: PacketBatch, engines: readonly Engine[]): numbe
   return asked;
 }
 
-function verify(engine: Engine, reference: Engine, frames: readonly Received[], slotSize: number): number {
+/** @throws Disagreement */
+export function verify(engine: Engine, reference: Engine, frames: readonly Frame[], slotSize: number): number {
   const [ours, theirs] = [engine, reference].map((each) => {
     const batch = each.createBatch(frames.length, slotSize);
     fill(batch, frames);
@@ -122,29 +114,19 @@ function countVerdicts(batches: readonly PacketBatch[], frames: number): Map<str
   return new Map([...counts].sort(([, a], [, b]) => b - a));
 }
 
-async function run(
-  engine: Engine,
-  batches: readonly PacketBatch[],
-  restore: () => void,
-  seconds: number,
-  packets: number,
-): Promise<Measured> {
+async function run(batches: Batches, seconds: number): Promise<Measured> {
+  const { packets } = batches;
   const times: number[] = [];
   const rounds: number[] = [];
   const end = performance.now() + seconds * 1000;
   for (let round = -WARM_UP_ROUNDS; round < 1 || performance.now() < end; round++) {
-    restore();
-    let sum = 0;
-    for (const batch of batches) {
-      const start = performance.now();
-      engine.process(batch);
-      const time = performance.now() - start;
-      sum += time;
-      if (round >= 0) times.push(time);
+    batches.restore();
+    if (round >= 0) rounds.push(batches.judge((time) => times.push(time)));
+    else {
+      batches.judge();
+      // The compiler's threads hand over what they have optimised.
+      await setImmediate();
     }
-    if (round >= 0) rounds.push(sum);
-    // The compiler's threads hand over what they have optimised.
-    else await setImmediate();
   }
   const ns = (quantile(rounds, 0.5) * 1e6) / packets;
   return {
@@ -152,10 +134,6 @@ async function run(
     ns,
     millionPerSecond: 1000 / ns,
     latency: { p50: 1000 * quantile(times, 0.5), p99: 1000 * quantile(times, 0.99) },
+    workers: [{ frames: packets, ns }],
   };
-}
-
-function quantile(values: readonly number[], q: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
 }

@@ -145,11 +145,14 @@ export function commandLine(): CAC {
     .option("--frames <n>", "How many to draw", { default: 4096 })
     .option("--seed <n>", "Of what is drawn", { default: 1 })
     .option("--seconds <n>", "How long to measure", { default: 2 })
-    .option("--threads <n>", "Threads", { default: 1 })
+    .option("--threads <n>", "Worker threads over one memory, from 1 to 63; each has the flows of its own", {
+      default: 1,
+    })
     .option(...KERNEL)
     .option(...JSON_OUT)
     .option(...COLOUR)
     .example("  vrfc bench examples/seed.vrf --traffic zipf:1")
+    .example("  vrfc bench examples/seed.vrf --threads 2")
     .action(lazy(() => import("./commands/bench.ts")));
 
   cli

@@ -1,5 +1,5 @@
 /** A worker of `bench threads`: forwards its frames as often as it is told, and says when it is done. */
-import { workerData } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import { join, loadSync, type Seat } from "../../runtime/index.ts";
 import { BATCH, type Frame, LIVES, put } from "./packets.ts";
 
@@ -8,14 +8,13 @@ export interface Work {
   readonly place: Seat | WebAssembly.Module;
   readonly frames: readonly Frame[];
   readonly slotSize: number;
-  /** Words, shared: the round, times over its frames in it (0: end), workers that are done. */
+  /** Words, shared: the round, and times over its frames in it. */
   readonly control: Int32Array;
 }
 export const ROUND = 0;
 export const TIMES = 1;
-export const DONE = 2;
 
-/** Until it is told to end. */
+/** Until it is ended. Says when it is ready, and after each round. */
 function run({ place, frames, slotSize, control }: Work): void {
   const engine = (place instanceof WebAssembly.Module ? loadSync(place) : join(place)).net(0);
   const batches = Array.from({ length: Math.ceil(frames.length / BATCH) }, () => engine.createBatch(BATCH, slotSize));
@@ -25,15 +24,13 @@ function run({ place, frames, slotSize, control }: Work): void {
   restore();
   let runs = 0;
   for (let round = 0; ; round++) {
+    parentPort!.postMessage(null);
     Atomics.wait(control, ROUND, round);
     const times = Atomics.load(control, TIMES);
-    if (times === 0) return;
     for (let i = 0; i < times; i++) {
       if (++runs % LIVES === 0) restore();
       for (const batch of batches) engine.process(batch);
     }
-    Atomics.add(control, DONE, 1);
-    Atomics.notify(control, DONE);
   }
 }
 

@@ -7,16 +7,15 @@
  * Answers first: every frame of every worker is forwarded, the first ones of each as the reference forwards them, and the counters of
  * all together are as many as frames were judged.
  */
-import { Worker } from "node:worker_threads";
 import type { Model } from "../../dsl/model.ts";
 import { type Dataplane, join, load, loadSync } from "../../runtime/dataplane.ts";
-import { flowHash } from "../../runtime/flow-hash.ts";
+import { spread, Workers } from "../../src/bench/workers.ts";
 import { compileModel } from "../../src/compile.ts";
 import { referenceEngine } from "../../src/reference/engine.ts";
 import { type Racer, race, WrongAnswer } from "./harness.ts";
 import { BATCH, check, type Frame, framesOf, modelOf, put, tableOf, VRFS } from "./packets.ts";
 import type { BenchOptions, Group, Report } from "./report.ts";
-import { DONE, ROUND, TIMES, type Work } from "./threads-worker.ts";
+import { ROUND, TIMES, type Work } from "./threads-worker.ts";
 
 const SLOTS = 4096;
 const SLOT_SIZE = 128;
@@ -38,12 +37,10 @@ export async function threads(options: BenchOptions): Promise<Report> {
     ];
     for (const stream of options.streams.filter((each) => each !== "uniform")) {
       const frames = framesOf(tables, stream, SLOTS, options.seed);
-      const shares = (count: number) =>
-        Array.from({ length: count }, (_, k) => frames.filter(({ bytes }) => flowHash(bytes) % count === k));
       const teams: Team[] = [];
-      for (const count of [1, 2]) teams.push(await together(await load(shared), model, shares(count)));
-      const alone = shares(2).map((share): Work => workOf(portable, share));
-      for (const [k, share] of shares(2).entries()) verify(`worker ${k}`, loadSync(portable), model, share);
+      for (const count of [1, 2]) teams.push(await together(await load(shared), model, spread(frames, count)));
+      const alone = spread(frames, 2).map((share): Work => workOf(portable, share));
+      for (const [k, { frames: share }] of alone.entries()) verify(`worker ${k}`, loadSync(portable), model, share);
       teams.push(await Team.begin("2 workers that share nothing", alone, null));
       options.progress(`${routes} routes, ${stream}`);
       const results = await race(teams, { rounds: options.rounds, baseline: BASELINE });
@@ -60,7 +57,7 @@ const workOf = (place: Work["place"], frames: readonly Frame[]): Work => ({
   place,
   frames,
   slotSize: SLOT_SIZE,
-  control: new Int32Array(new SharedArrayBuffer(16)),
+  control: new Int32Array(new SharedArrayBuffer(8)),
 });
 
 /** A worker for each share of the frames, all over one memory. */
@@ -76,7 +73,7 @@ async function together(dataplane: Dataplane, model: Model, shares: readonly (re
 /** Workers that start together. */
 class Team implements Racer {
   readonly name: string;
-  readonly #workers: readonly Worker[];
+  readonly #workers: Workers<null>;
   readonly #control: Int32Array;
   readonly #frames: number;
   #times = 1;
@@ -87,7 +84,10 @@ class Team implements Racer {
     this.#control = work[0].control;
     this.#frames = work.reduce((sum, { frames }) => sum + frames.length, 0);
     const file = new URL("./threads-worker.js", import.meta.url);
-    this.#workers = work.map((each) => new Worker(file, { workerData: { ...each, control: this.#control } }));
+    this.#workers = new Workers(
+      file,
+      work.map((each) => ({ ...each, control: this.#control })),
+    );
   }
 
   /** @param counting what their counters are read from */
@@ -95,10 +95,10 @@ class Team implements Racer {
     const forwarded = () => counting?.counters(0).verdicts.TRANSMIT ?? 0n;
     const before = forwarded();
     const team = new Team(name, work);
-    await Promise.all(team.#workers.map((worker) => new Promise((ready) => worker.once("online", ready))));
+    await team.#workers.next();
     // Until the engine has compiled what is run, and a sample is long enough.
     for (let [ms, round] = [0, 0]; round < 4 || ms < SAMPLE_MS; round++) {
-      ms = team.#round();
+      ms = await team.#round();
       if (round > 1 && ms < SAMPLE_MS) team.#times = Math.ceil(team.#times * Math.min(8, SAMPLE_MS / ms + 0.1));
     }
     const counted = forwarded() - before;
@@ -107,32 +107,24 @@ class Team implements Racer {
     return team;
   }
 
-  sample(): number {
-    return (this.#round() * 1e6) / (this.#frames * this.#times);
+  async sample(): Promise<number> {
+    return ((await this.#round()) * 1e6) / (this.#frames * this.#times);
   }
 
   /** @returns milliseconds */
-  #round(): number {
-    const control = this.#control;
-    Atomics.store(control, TIMES, this.#times);
-    Atomics.store(control, DONE, 0);
+  async #round(): Promise<number> {
+    const done = this.#workers.next();
+    Atomics.store(this.#control, TIMES, this.#times);
     const start = performance.now();
-    this.#go();
-    for (let done = 0; done < this.#workers.length; done = Atomics.load(control, DONE))
-      Atomics.wait(control, DONE, done);
+    Atomics.add(this.#control, ROUND, 1);
+    Atomics.notify(this.#control, ROUND);
+    await done;
     this.#judged += this.#times * this.#frames;
     return performance.now() - start;
   }
 
-  async end(): Promise<void> {
-    Atomics.store(this.#control, TIMES, 0);
-    this.#go();
-    await Promise.all(this.#workers.map((worker) => new Promise((ended) => worker.once("exit", ended))));
-  }
-
-  #go(): void {
-    Atomics.add(this.#control, ROUND, 1);
-    Atomics.notify(this.#control, ROUND);
+  end(): Promise<void> {
+    return this.#workers.terminate();
   }
 }
 

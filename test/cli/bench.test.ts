@@ -1,11 +1,14 @@
 /** `vrfc bench`: what it reports, of drawn frames and of captures, and what it refuses. */
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
 import { ipv4Packet } from "../../runtime/net/ipv4.ts";
+import { spread, Workers } from "../../src/bench/workers.ts";
 import { main } from "../../src/cli/cli.ts";
+import { staleBuild } from "../stale-build.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -86,7 +89,8 @@ describe("vrfc bench", () => {
   });
 
   test.each([
-    [["--threads", "2"], "--threads 2: not yet; one thread is measured"],
+    [["--threads", "0"], "--threads 0: expected a number from 1 to 63"],
+    [["--threads", "64"], "--threads 64: expected a number from 1 to 63"],
     [["--traffic", "zipf"], "--traffic zipf: expected uniform, in-prefix or zipf:S, with S from 0 to 10"],
     [["--traffic", "zipf:11"], "expected uniform, in-prefix or zipf:S"],
     [["--device", "eth9"], "namespace host has no device `eth9`; there are lo, "],
@@ -103,5 +107,73 @@ describe("vrfc bench", () => {
     const { status, err } = await bench(SEED, "--pcap", capture(10, [new Uint8Array(60)]));
     expect(status).toBe(2);
     expect(err).toContain("has no frame to receive: 1 of link type 10 (FDDI)");
+  });
+});
+
+/** Worker threads are started from what is built. */
+const stale = staleBuild();
+describe.skipIf(stale !== null)(`vrfc bench --threads${stale === null ? "" : ` (${stale})`}`, () => {
+  const built = (...argv: string[]) => {
+    const words = ["dist/src/cli/main.js", "bench", SEED, "--device", "vethr1", "--seconds", "1", "--threads", "2"];
+    const { status, stdout, stderr } = spawnSync(process.execPath, [...words, ...argv], { encoding: "utf8" });
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    return stdout;
+  };
+
+  test("spreads the flows over two workers, and measures them together", () => {
+    const report = JSON.parse(built("-j", "--frames", "4096"));
+    expect(report).toMatchObject({ frames: 4096, threads: 2, verified: 512 });
+    const { workers, nsPerPacket, millionPerSecond, batchLatencyMicroseconds } = report;
+    expect(workers).toHaveLength(2);
+    expect(workers[0].frames + workers[1].frames).toBe(4096);
+    for (const { frames, nsPerPacket: ns } of workers) {
+      expect(frames).toBeGreaterThan(1024);
+      // All together need at least as long as each worker's share.
+      expect(nsPerPacket * 4096).toBeGreaterThanOrEqual(ns * frames * 0.999);
+    }
+    expect(millionPerSecond).toBeCloseTo(1000 / nsPerPacket);
+    expect(batchLatencyMicroseconds.p99).toBeGreaterThanOrEqual(batchLatencyMicroseconds.p50);
+  });
+
+  test("a single flow is one worker's", () => {
+    const out = built("--pcap", capture(1, [frameTo(0x0a000107)]));
+    expect(out).toMatch(/ns a packet, .* M\/s, 2 threads together, \d+ packets/);
+    expect(out).toMatch(/worker \d: no flow/);
+    expect(out).toMatch(/worker \d: \d+\.\d ns a packet, 2048 frames a round/);
+  });
+});
+
+describe("workers", () => {
+  const running = (script: string, count: number) =>
+    new Workers<number>(
+      new URL(`data:text/javascript,import { parentPort, workerData } from "node:worker_threads"; ${script}`),
+      Array.from({ length: count }, (_, k) => k),
+    );
+  const others = "if (workerData === 0) setInterval(() => {}, 1000); else";
+
+  test("frames of a flow stay with one, in their order", () => {
+    const frames = Array.from({ length: 64 }, (_, i) => ({ bytes: frameTo(0x0a000100 + (i % 16)), i }));
+    const shares = spread(frames, 3);
+    expect(shares.flat().length).toBe(64);
+    for (const share of shares) {
+      expect(share.map(({ i }) => i)).toEqual(share.map(({ i }) => i).sort((a, b) => a - b));
+      for (const { i } of share) expect(share.filter((other) => other.i % 16 === i % 16)).toHaveLength(4);
+    }
+  });
+
+  test.each([
+    [`${others} throw new Error("no more")`, "worker 2: no more"],
+    [`${others} process.exit(3)`, "worker 2 has ended, with status 3"],
+  ])("%s: whoever waits for all is told", async (script, message) => {
+    const team = running(script, 2);
+    await expect(team.next()).rejects.toThrow(message);
+    await team.terminate();
+  });
+
+  test("say something each", async () => {
+    const team = running("parentPort.postMessage(workerData)", 3);
+    expect(await team.next()).toEqual([0, 1, 2]);
+    await team.terminate();
   });
 });

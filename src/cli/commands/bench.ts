@@ -2,8 +2,11 @@
 import type { Device, Model, Net } from "../../../dsl/model.ts";
 import { deviceNamed } from "../../../dsl/model.ts";
 import { writeMac } from "../../../runtime/net/mac.ts";
-import { BATCH, type Bench, Disagreement, type Measured, openBench } from "../../bench/measure.ts";
+import { BATCH } from "../../bench/batches.ts";
+import { type Bench, Disagreement, type Measured, openBench, repeated } from "../../bench/measure.ts";
+import { loadShared, MOST_WORKERS, runThreads } from "../../bench/threads.ts";
 import { drawTraffic, type Received, type Traffic } from "../../bench/traffic.ts";
+import { WorkerDied } from "../../bench/workers.ts";
 import { readCapture } from "../../capture/capture.ts";
 import { asEthernet } from "../../capture/ethernet.ts";
 import { openEngines } from "../../engines.ts";
@@ -28,30 +31,51 @@ const MOST_FRAMES = 65_536;
 const MOST_SLOT_BYTES = 512 * 2 ** 20;
 
 export async function run(file: string, options: BenchOptions): Promise<number> {
-  if (numberOption("threads", options.threads, 1, 1024) > 1)
-    throw new UsageError(`--threads ${options.threads}: not yet; one thread is measured`);
+  const threads = numberOption("threads", options.threads, 1, MOST_WORKERS);
   const seconds = numberOption("seconds", options.seconds, 1, 3600);
   const paint = painter(colourOption(options.color));
   const model = modelOf(file, options);
   if (model === null) return EXIT.FINDINGS;
   const net = namespaceNamed(model, options.namespace);
   const { frames, source, skipped } = framesOf(net, options);
-  let bench: Bench;
+  let result: Result;
   try {
-    bench = openBench(await engineOf(model, net, "compiled"), await engineOf(model, net, "reference"), frames);
+    const [bench, measured] = await measure(model, net, frames, { threads, seconds });
+    result = [net, frames, source, skipped, bench, measured];
   } catch (error) {
-    if (!(error instanceof Disagreement)) throw error;
-    console.error(`vrfc: the compiled program and the reference disagree: ${error.message}`);
+    if (error instanceof WorkerDied) console.error(`vrfc: ${error.message}`);
+    else if (error instanceof Disagreement)
+      console.error(`vrfc: the compiled program and the reference disagree: ${error.message}`);
+    else throw error;
     return EXIT.FINDINGS;
   }
-  const measured = await bench.run(seconds);
-  if (options.json) console.log(JSON.stringify(reportOf(net, frames, source, skipped, bench, measured), null, 2));
-  else for (const line of linesOf(net, frames, source, skipped, bench, measured)) console.log(paint.faint(line));
+  if (options.json) console.log(JSON.stringify(reportOf(...result), null, 2));
+  else for (const line of linesOf(...result)) console.log(paint.faint(line));
   return EXIT.OK;
 }
 
-const engineOf = async (model: Model, net: Net, kind: "compiled" | "reference") =>
-  (await openEngines(model, kind, 2))[net.index];
+/** One thread runs a module as it is embedded usually; several one with a shared memory. */
+async function measure(
+  model: Model,
+  net: Net,
+  frames: readonly Received[],
+  { threads, seconds }: { readonly threads: number; readonly seconds: number },
+): Promise<[Bench, Measured]> {
+  const reference = (await openEngines(model, "reference"))[net.index];
+  if (threads === 1) {
+    const bench = openBench((await openEngines(model, "compiled", 2))[net.index], reference, frames);
+    return [bench, await bench.run(seconds)];
+  }
+  const dataplane = await loadShared(model);
+  const bench = openBench(dataplane.net(net.index), reference, frames);
+  const work = { net: net.index, frames: repeated(frames, threads), workers: threads, seconds };
+  try {
+    return [bench, await runThreads(dataplane, reference, work)];
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(`--threads ${threads}: ${error.message}`);
+    throw error;
+  }
+}
 
 interface Frames {
   readonly frames: readonly Received[];
@@ -147,12 +171,13 @@ function reportOf(...[net, frames, source, skipped, { verdicts, verified }, meas
     skipped: Object.fromEntries(skipped),
     verified,
     verdicts: Object.fromEntries(verdicts),
-    threads: 1,
+    threads: measured.workers.length,
     batch: BATCH,
     packets: measured.packets,
     nsPerPacket: measured.ns,
     millionPerSecond: measured.millionPerSecond,
     batchLatencyMicroseconds: measured.latency,
+    workers: measured.workers.map(({ frames, ns }) => ({ frames, nsPerPacket: ns })),
     node: process.version,
   };
 }
@@ -164,7 +189,11 @@ function* linesOf(...[net, frames, source, skipped, { verdicts, verified }, meas
   yield `  ${verified} of them judged as the reference judges them`;
   for (const [name, count] of verdicts)
     yield `  ${name.padEnd(12)} ${String(count).padStart(8)}  ${((100 * count) / frames.length).toFixed(1)} %`;
-  const { ns, millionPerSecond, latency, packets } = measured;
-  yield `${ns.toFixed(1)} ns a packet, ${millionPerSecond.toFixed(2)} M/s, one thread, ${packets} packets`;
+  const { ns, millionPerSecond, latency, packets, workers } = measured;
+  const threads = workers.length === 1 ? "one thread" : `${workers.length} threads together`;
+  yield `${ns.toFixed(1)} ns a packet, ${millionPerSecond.toFixed(2)} M/s, ${threads}, ${packets} packets`;
+  if (workers.length > 1)
+    for (const [k, { frames, ns }] of workers.entries())
+      yield `  worker ${k + 1}: ${ns === null ? "no flow" : `${ns.toFixed(1)} ns a packet, ${frames} frames a round`}`;
   yield `batches of ${BATCH}: ${latency.p50.toFixed(1)} us (p50), ${latency.p99.toFixed(1)} us (p99)`;
 }
