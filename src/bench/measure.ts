@@ -32,7 +32,7 @@ export interface Measured {
   readonly millionPerSecond: number;
   /** Microseconds of a batch. */
   readonly latency: { readonly p50: number; readonly p99: number };
-  /** Frames of each, and nanoseconds a packet; null: it has none. */
+  /** Frames of each in a round, and nanoseconds a packet of its median one; null: it has no frames. */
   readonly workers: readonly { readonly frames: number; readonly ns: number | null }[];
 }
 

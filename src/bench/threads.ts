@@ -44,11 +44,7 @@ export async function runThreads(
     return { seat, net, frames: share, slotSize, seconds, warmUpRounds: WARM_UP_ROUNDS, workers, words };
   });
   const team = new Workers<Times>(new URL("./threads-worker.js", import.meta.url), work);
-  try {
-    return summary(await team.next(), shares);
-  } finally {
-    await team.terminate();
-  }
+  return summary(await team.next(), shares);
 }
 
 const seatBytes = (frames: number, slotSize: number): number =>

@@ -28,13 +28,20 @@ export class Workers<Said> {
     });
   }
 
-  /** The next message of each; one may end when it has said its last. @throws WorkerDied */
-  next(): Promise<Said[]> {
-    return Promise.all(
-      this.#members.map(({ worker, died }) =>
-        Promise.race([new Promise<Said>((said) => worker.once("message", said)), died]),
-      ),
+  /**
+   * The next message of each; one may end when it has said its last.
+   * @throws WorkerDied for the first that ends without a word; then the others have been ended too
+   */
+  async next(): Promise<Said[]> {
+    const words = this.#members.map(({ worker, died }) =>
+      Promise.race([new Promise<Said>((said) => worker.once("message", said)), died]),
     );
+    try {
+      return await Promise.all(words);
+    } catch (error) {
+      await this.terminate();
+      throw error;
+    }
   }
 
   /** Ends them, whatever they are doing. */

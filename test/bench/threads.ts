@@ -38,15 +38,18 @@ export async function threads(options: BenchOptions): Promise<Report> {
     for (const stream of options.streams.filter((each) => each !== "uniform")) {
       const frames = framesOf(tables, stream, SLOTS, options.seed);
       const teams: Team[] = [];
-      for (const count of [1, 2]) teams.push(await together(await load(shared), model, spread(frames, count)));
-      const alone = spread(frames, 2).map((share): Work => workOf(portable, share));
-      for (const [k, { frames: share }] of alone.entries()) verify(`worker ${k}`, loadSync(portable), model, share);
-      teams.push(await Team.begin("2 workers that share nothing", alone, null));
-      options.progress(`${routes} routes, ${stream}`);
-      const results = await race(teams, { rounds: options.rounds, baseline: BASELINE });
-      for (const team of teams) await team.end();
-      const table = `${VRFS} VRFs of ${routes} routes`;
-      groups.push({ table, family: 4, prefixes: VRFS * routes, stream, baseline: BASELINE, results });
+      try {
+        for (const count of [1, 2]) teams.push(await together(await load(shared), model, spread(frames, count)));
+        const alone = spread(frames, 2).map((share): Work => workOf(portable, share));
+        for (const [k, { frames: share }] of alone.entries()) verify(`worker ${k}`, loadSync(portable), model, share);
+        teams.push(await Team.begin("2 workers that share nothing", alone, null));
+        options.progress(`${routes} routes, ${stream}`);
+        const results = await race(teams, { rounds: options.rounds, baseline: BASELINE });
+        const table = `${VRFS} VRFs of ${routes} routes`;
+        groups.push({ table, family: 4, prefixes: VRFS * routes, stream, baseline: BASELINE, results });
+      } finally {
+        for (const team of teams) await team.end();
+      }
     }
   }
   const notes = ["uniform addresses, as of `packets`"];

@@ -166,14 +166,10 @@ describe("workers", () => {
     [`${others} throw new Error("no more")`, "worker 2: no more"],
     [`${others} process.exit(3)`, "worker 2 has ended, with status 3"],
   ])("%s: whoever waits for all is told", async (script, message) => {
-    const team = running(script, 2);
-    await expect(team.next()).rejects.toThrow(message);
-    await team.terminate();
+    await expect(running(script, 2).next()).rejects.toThrow(message);
   });
 
   test("say something each", async () => {
-    const team = running("parentPort.postMessage(workerData)", 3);
-    expect(await team.next()).toEqual([0, 1, 2]);
-    await team.terminate();
+    expect(await running("parentPort.postMessage(workerData)", 3).next()).toEqual([0, 1, 2]);
   });
 });
