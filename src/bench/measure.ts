@@ -27,7 +27,7 @@ export const WARM_UP_ROUNDS = 12;
 
 export interface Measured {
   readonly packets: number;
-  /** Nanoseconds a packet, of the median round; with several workers, of the slowest of each round. */
+  /** Nanoseconds a packet, of the median round, which with several workers lasts until the last is done. */
   readonly ns: number;
   readonly millionPerSecond: number;
   /** Microseconds of a batch. */

@@ -11,7 +11,7 @@ const ENOUGH = 2;
 export const RENDEZVOUS_BYTES = 3 * 4;
 
 /** Looks at a word before the thread goes to sleep: who is awake goes on with the others, not microseconds later. */
-const SPINS = 20_000;
+const SPINS = 200_000;
 
 /**
  * Waits until as many threads are here. Whoever comes last says whether they meet again, so that all go on equally often.

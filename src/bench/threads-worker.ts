@@ -1,5 +1,4 @@
 /** A worker of `vrfc bench --threads`: judges its frames in rounds that all workers begin together. */
-import { performance } from "node:perf_hooks";
 import { setImmediate } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import { join } from "../../runtime/dataplane.ts";
@@ -19,29 +18,40 @@ export interface Work {
   readonly words: Int32Array;
 }
 
-/** Milliseconds, of each round and of each batch. */
+/** Milliseconds. */
 export interface Times {
+  /** When each round began and ended, by a clock that all threads share. */
+  readonly began: Float64Array;
+  readonly ended: Float64Array;
+  /** What this worker's batches took, of each round and each. */
   readonly rounds: Float64Array;
   readonly batches: Float64Array;
 }
 
+/** `performance.now()` has another origin in each thread. */
+const now = (): number => Number(process.hrtime.bigint()) / 1e6;
+
 async function run({ seat, net, frames, slotSize, seconds, warmUpRounds, workers, words }: Work): Promise<Times> {
   const load = new Batches(join(seat).net(net), frames, slotSize);
-  const rounds: number[] = [];
+  const [began, ended, rounds]: number[][] = [[], [], []];
   const batches: number[] = [];
   let end = Number.POSITIVE_INFINITY;
   for (let round = -warmUpRounds; ; round++) {
     load.restore();
-    if (round === 0) end = performance.now() + seconds * 1000;
-    if (!rendezvous(words, workers, () => round > 0 && performance.now() >= end)) break;
-    if (round >= 0) rounds.push(load.judge((time) => batches.push(time)));
-    else {
+    if (round === 0) end = now() + seconds * 1000;
+    if (!rendezvous(words, workers, () => round > 0 && now() >= end)) break;
+    if (round >= 0) {
+      began.push(now());
+      rounds.push(load.judge((time) => batches.push(time)));
+      ended.push(now());
+    } else {
       load.judge();
       // The compiler's threads hand over what they have optimised.
       await setImmediate();
     }
   }
-  return { rounds: Float64Array.from(rounds), batches: Float64Array.from(batches) };
+  const [b, e, r, all] = [began, ended, rounds, batches].map((times) => Float64Array.from(times));
+  return { began: b, ended: e, rounds: r, batches: all };
 }
 
 parentPort!.postMessage(await run(workerData as Work));

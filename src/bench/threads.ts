@@ -1,7 +1,7 @@
 /**
  * How fast worker threads over one memory judge frames that are spread over them by flow. In each round all put their frames back, wait for
- * each other, and judge at the same time; a round lasts as long as the slowest worker's share, so that one with more of the flows
- * is waited for.
+ * each other, and judge at the same time; a round lasts from the first worker's first batch to the last one's last, so that one with more of
+ * the flows is waited for, and so is one that the machine has no processor for.
  */
 import type { Model } from "../../dsl/model.ts";
 import { batchBytes } from "../../runtime/batch.ts";
@@ -55,7 +55,10 @@ const withoutModel = ({ device: { ifindex }, bytes }: Frame): Frame => ({ device
 
 function summary(times: readonly Times[], shares: readonly (readonly Frame[])[]): Measured {
   const packets = shares.reduce((sum, { length }) => sum + length, 0);
-  const rounds = times[0].rounds.map((_, round) => Math.max(...times.map((worker) => worker.rounds[round])));
+  const rounds = times[0].rounds.map((_, round) => {
+    const began = Math.min(...times.map((worker) => worker.began[round]));
+    return Math.max(...times.map((worker) => worker.ended[round])) - began;
+  });
   const ns = (quantile(rounds, 0.5) * 1e6) / packets;
   const batches = times.flatMap((worker) => [...worker.batches]);
   return {

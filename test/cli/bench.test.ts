@@ -116,8 +116,7 @@ describe.skipIf(stale !== null)(`vrfc bench --threads${stale === null ? "" : ` (
   const built = (...argv: string[]) => {
     const words = ["dist/src/cli/main.js", "bench", SEED, "--device", "vethr1", "--seconds", "1", "--threads", "2"];
     const { status, stdout, stderr } = spawnSync(process.execPath, [...words, ...argv], { encoding: "utf8" });
-    expect(stderr).toBe("");
-    expect(status).toBe(0);
+    expect(status, stderr).toBe(0);
     return stdout;
   };
 
@@ -130,7 +129,7 @@ describe.skipIf(stale !== null)(`vrfc bench --threads${stale === null ? "" : ` (
     for (const { frames, nsPerPacket: ns } of workers) {
       expect(frames).toBeGreaterThan(1024);
       // All together need at least as long as each worker's share.
-      expect(nsPerPacket * 4096).toBeGreaterThanOrEqual(ns * frames * 0.999);
+      expect(nsPerPacket * 4096).toBeGreaterThanOrEqual(ns * frames);
     }
     expect(millionPerSecond).toBeCloseTo(1000 / nsPerPacket);
     expect(batchLatencyMicroseconds.p99).toBeGreaterThanOrEqual(batchLatencyMicroseconds.p50);

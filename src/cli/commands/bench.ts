@@ -1,4 +1,5 @@
 /** `vrfc bench FILE`: how fast the policy judges a capture's frames, or frames that are drawn from its routes. */
+import { availableParallelism } from "node:os";
 import type { Device, Model, Net } from "../../../dsl/model.ts";
 import { deviceNamed } from "../../../dsl/model.ts";
 import { writeMac } from "../../../runtime/net/mac.ts";
@@ -66,6 +67,9 @@ async function measure(
     const bench = openBench((await openEngines(model, "compiled", 2))[net.index], reference, frames);
     return [bench, await bench.run(seconds)];
   }
+  const processors = availableParallelism();
+  if (threads > processors)
+    console.error(`vrfc: ${threads} threads, ${processors} processors: what a thread waits for one counts too`);
   const dataplane = await loadShared(model);
   const bench = openBench(dataplane.net(net.index), reference, frames);
   const work = { net: net.index, frames: repeated(frames, threads), workers: threads, seconds };
