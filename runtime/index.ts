@@ -31,6 +31,7 @@ export { formatMac, type Mac, parseMac } from "./net/mac.ts";
 export { NeighbourError, RouteError } from "./refusal.ts";
 export type { Routes, RouteUpdates, UpdateResult } from "./routes/routes.ts";
 export type { HopSpec, RouteSpec } from "./routes/spec.ts";
+export { type Succession, succeed } from "./succession.ts";
 export { type Seat, type SeatOptions, type Threads, WorkerBusyError } from "./threads.ts";
 export type { Flow, LookupKind, Selector, Trace, TraceStep } from "./trace.ts";
 export { LOOKUPS, SELECTORS } from "./trace.ts";

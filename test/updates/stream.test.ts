@@ -11,6 +11,7 @@ import { formatIp, network, parseIp } from "../../runtime/net/ip.ts";
 import { ipv4Packet } from "../../runtime/net/ipv4.ts";
 import { RouteError } from "../../runtime/refusal.ts";
 import type { RouteUpdates } from "../../runtime/routes/routes.ts";
+import { succeed } from "../../runtime/succession.ts";
 import { Entry } from "../../runtime/verdict.ts";
 import { compile } from "../../src/compile.ts";
 
@@ -233,8 +234,8 @@ test("README: change routes while packets flow", async () => {
     return (await compile({ name, text }, { level: 0 })).artifact!;
   };
   const said: unknown[][] = [];
-  const run = new Function("load", "RouteError", "readFile", "console", `return (async () => {${code}})()`);
-  await run(load, RouteError, compiledOf, { log: (...words: unknown[]) => said.push(words) });
+  const run = new Function("load", "RouteError", "succeed", "readFile", "console", `return (async () => {${code}})()`);
+  await run(load, RouteError, succeed, compiledOf, { log: (...words: unknown[]) => said.push(words) });
   const shown = [...code.matchAll(/console\.log\(.*\/\/ (.*)$/gm)].map(([, words]) => words);
   expect(said.map((words) => words.join(" "))).toEqual(shown);
 });
