@@ -118,12 +118,18 @@ describe.skipIf(why !== null)(`vrfc up${why === null ? "" : ` (${why})`}`, () =>
       namespaces.ip("router", "route del 10.0.0.0/24 dev vrf");
       left.kill();
     });
-    test("`top` says what is counted: by device, hook, verdict, rule and route", async () => {
+    test("`top` says what is counted: by device, hook, verdict, reason of a drop, rule and route", async () => {
+      const dropped = "chain counted { type filter hook forward priority 0; udp dport 4242 drop;";
+      writeFileSync(file, WIDER.replace(/chain counted \{[^;]*;/, dropped));
+      expect(await vrfc("reload")).toEqual({ status: 0, out: "" });
+      const datagram = `const s = require("dgram").createSocket("udp4"); s.send("x", 4242, "10.0.1.7", () => s.close())`;
+      expect(namespaces.run("left", process.execPath, "-e", datagram).status).toBe(0);
       const { status, out } = await vrfc("top", "--count", "1");
       expect(status).toBe(0);
       expect(out).toMatch(/^vethr1 +\d+ +\d+\.\d\d +\d+ +\d+\.\d\d +0$/m);
       expect(out).toMatch(/^forward +\d+ +\d{4,}$/m);
       expect(out).toMatch(/^TRANSMIT +\d+ +\d{4,}$/m);
+      expect(out).toMatch(/^NETFILTER_DROP +\d+ +1$/m);
       expect(out).toMatch(/^echoes +\d+ +\d{4,}$/m);
       expect(out).toMatch(/^10\.0\.1\.0\/24 dev vethr2 table vrf +\d+ +\d{4,}$/m);
       const { out: json } = await vrfc("top", "--json");
