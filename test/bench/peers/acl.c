@@ -28,6 +28,8 @@
 #include <rte_errno.h>
 #include <rte_malloc.h>
 
+#include "peer.h"
+
 #define MOST_BURST 256
 #define FRAME 64
 #define PLACE 128
@@ -67,32 +69,6 @@ static struct rte_acl_ctx *ctx;
 static struct counter *counters;
 static uint8_t *frames;
 static size_t frame_count;
-
-static double now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1e9 + t.tv_nsec;
-}
-
-static void *read_file(const char *path, size_t *size)
-{
-	FILE *f = fopen(path, "rb");
-	if (f == NULL) {
-		perror(path);
-		exit(2);
-	}
-	fseek(f, 0, SEEK_END);
-	*size = ftell(f);
-	rewind(f);
-	void *bytes = malloc(*size + 1);
-	if (bytes == NULL || fread(bytes, 1, *size, f) != *size) {
-		fprintf(stderr, "%s: cannot read\n", path);
-		exit(2);
-	}
-	fclose(f);
-	return bytes;
-}
 
 static size_t heap_bytes(void)
 {

@@ -31,6 +31,8 @@
 #include <rte_lpm.h>
 #include <rte_lpm6.h>
 
+#include "peer.h"
+
 #define BURST 256
 #define LONG_BLOCKS_4 (1 << 14)
 #define LONG_BLOCKS_6 (1 << 19)
@@ -57,32 +59,6 @@ static struct route *routes;
 static size_t route_count;
 static uint8_t *addresses;
 static size_t address_count;
-
-static double now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1e9 + t.tv_nsec;
-}
-
-static void *read_file(const char *path, size_t *size)
-{
-	FILE *f = fopen(path, "rb");
-	if (f == NULL) {
-		perror(path);
-		exit(2);
-	}
-	fseek(f, 0, SEEK_END);
-	*size = ftell(f);
-	rewind(f);
-	void *bytes = aligned_alloc(64, (*size + 127) & ~(size_t)63);
-	if (bytes == NULL || fread(bytes, 1, *size, f) != *size) {
-		fprintf(stderr, "%s: cannot read\n", path);
-		exit(2);
-	}
-	fclose(f);
-	return bytes;
-}
 
 static uint32_t address4(const struct route *r)
 {
