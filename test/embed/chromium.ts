@@ -33,6 +33,8 @@ export class Chromium {
   constructor() {
     this.#process = spawn(PROGRAM, [...FLAGS, `--user-data-dir=${this.#profile}`], {
       stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
+      // A group of its own, to be ended as one: helpers outlive the browser, and write their profile.
+      detached: true,
     });
     (this.#process.stdio[4] as Readable).setEncoding("utf8").on("data", (chunk: string) => this.#read(chunk));
   }
@@ -61,11 +63,12 @@ export class Chromium {
     return `${found?.value ?? ""}`.replace(/\s+/g, " ");
   }
 
+  /** Ends the browser and all its helpers. Nothing of it stays on the disk. */
   async close(): Promise<void> {
     const ended = new Promise((exit) => this.#process.once("exit", exit));
-    this.#process.kill();
+    process.kill(-this.#process.pid!, "SIGKILL");
     await ended;
-    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    await removed(this.#profile);
   }
 
   async #ask(method: string, params: object): Promise<Readonly<Record<string, unknown>>> {
@@ -89,6 +92,18 @@ export class Chromium {
       if (answer.id === undefined) continue;
       this.#waiting.get(answer.id)?.(answer);
       this.#waiting.delete(answer.id);
+    }
+  }
+}
+
+/** The helpers' last files may come while theirs are removed; `rmSync`'s own retries would not look for them. */
+async function removed(folder: string): Promise<void> {
+  for (let tries = 1; existsSync(folder); tries++) {
+    try {
+      rmSync(folder, { recursive: true, force: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOTEMPTY" || tries === 50) throw error;
+      await sleep(100);
     }
   }
 }
