@@ -4,7 +4,6 @@
  */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { check } from "../../dsl/check.ts";
 import type { Model } from "../../dsl/model.ts";
 import {
   DEVICE,
@@ -29,13 +28,12 @@ import { LpmKind } from "../../runtime/lpm/lpm.ts";
 import { type Manifest, readManifest } from "../../runtime/manifest.ts";
 import { formatIp, inPrefix, parseIp, readIpv4 } from "../../runtime/net/ip.ts";
 import { protocolNumber } from "../../runtime/net/rt-protos.ts";
-import { RouteError } from "../../runtime/refusal.ts";
 import { compileModel } from "../../src/compile.ts";
 import { buildFib } from "../../src/fib/build.ts";
 import type { Fib, FibEntry } from "../../src/fib/fib.ts";
-import { importForReplay } from "../../src/import/replay.ts";
 import { referenceEngine } from "../../src/reference/engine.ts";
 import { edges } from "../lpm/tables.ts";
+import { imported, refusal } from "./imported.ts";
 import { judge, packets } from "./packets.ts";
 import { commands, SETUP } from "./script.ts";
 
@@ -43,21 +41,6 @@ const [SELECTIVE, PLAIN] = [true, false].map((isSelective) => {
   const lines = SETUP.trim().split("\n");
   return isSelective ? lines : lines.filter((line) => !line.startsWith("ip rule"));
 });
-
-/** The network after the commands, and what each of them was refused with (null: nothing). */
-function imported(setup: readonly string[], routes: readonly string[]): { model: Model; refusals: (string | null)[] } {
-  const script = [...setup, ...routes.map((words) => `ip route ${words}`)];
-  const replay = importForReplay(script);
-  const lineAt = (offset: number): number => replay.source.text.slice(0, offset).split("\n").length - 1;
-  const refusals = routes.map((): string | null => null);
-  for (const { severity, kernel, message, primary } of replay.diagnostics) {
-    const i = lineAt(primary.span.start) - setup.length;
-    if (i >= 0) refusals[i] = severity === "error" ? (kernel ?? message) : `${severity}: ${message}`;
-  }
-  const { model, diagnostics } = check(replay.ast, replay.source);
-  if (model === null) throw new Error(diagnostics.map(({ message }) => message).join("\n"));
-  return { model, refusals };
-}
 
 interface Loadable {
   readonly module: WebAssembly.Module;
@@ -68,17 +51,6 @@ async function compiled(setup: readonly string[]): Promise<Loadable> {
   const { artifact } = await compileModel(imported(setup, []).model, { level: 0 });
   const module = await WebAssembly.compile(artifact);
   return { module, manifest: readManifest(module) };
-}
-
-/** Null, or what was said. */
-function refusal(change: () => void): string | null {
-  try {
-    change();
-    return null;
-  } catch (error) {
-    if (!(error instanceof RouteError)) throw error;
-    return error.message;
-  }
 }
 
 /** What stands in memory of the entries that an address finds, the longest prefix first. */
@@ -240,7 +212,10 @@ describe("ip route on a loaded module", () => {
       const { module, manifest } = await compiled(setup);
       await fc.assert(
         fc.asyncProperty(commands(25), async (list) => {
-          const { model, refusals } = imported(setup, list);
+          const { model, refusals } = imported(
+            setup,
+            list.map((words) => `ip route ${words}`),
+          );
           const loaded = new Dataplane(await WebAssembly.instantiate(module), manifest);
           const routes = loaded.routes(0);
           const said = list.map((command) => refusal(() => routes.run(command)));

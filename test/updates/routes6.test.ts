@@ -4,7 +4,6 @@
  */
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
-import { check } from "../../dsl/check.ts";
 import type { Model } from "../../dsl/model.ts";
 import {
   DEVICE,
@@ -37,45 +36,20 @@ import { Entry, nameOf, Verdict } from "../../runtime/verdict.ts";
 import { compileModel } from "../../src/compile.ts";
 import { buildFib } from "../../src/fib/build.ts";
 import type { Fib } from "../../src/fib/fib.ts";
-import { importForReplay } from "../../src/import/replay.ts";
 import { edges } from "../lpm/tables.ts";
+import { imported, refusal } from "./imported.ts";
 import { commands6, SETUP6 } from "./script6.ts";
 
 const SETUP = SETUP6.trim().split("\n");
 
-/** The network after the commands, and what each of them was refused with (null: nothing). */
-function imported(routes: readonly string[]): { model: Model; refusals: (string | null)[] } {
-  const replay = importForReplay([...SETUP, ...routes.map((words) => `ip -6 route ${words}`)]);
-  const lineAt = (offset: number): number => replay.source.text.slice(0, offset).split("\n").length - 1;
-  const refusals = routes.map((): string | null => null);
-  for (const { severity, kernel, message, primary } of replay.diagnostics) {
-    const i = lineAt(primary.span.start) - SETUP.length;
-    if (i >= 0) refusals[i] = severity === "error" ? (kernel ?? message) : `${severity}: ${message}`;
-  }
-  const { model, diagnostics } = check(replay.ast, replay.source);
-  if (model === null) throw new Error(diagnostics.map(({ message }) => message).join("\n"));
-  return { model, refusals };
-}
-
 let compiled: WebAssembly.Module;
 let manifest: Manifest;
 beforeAll(async () => {
-  const { artifact } = await compileModel(imported([]).model, { level: 0 });
+  const { artifact } = await compileModel(imported(SETUP, []).model, { level: 0 });
   compiled = await WebAssembly.compile(artifact);
   manifest = readManifest(compiled);
 });
 const dataplane = async (): Promise<Dataplane> => new Dataplane(await WebAssembly.instantiate(compiled), manifest);
-
-/** Null, or what was said. */
-function refusal(change: () => void): string | null {
-  try {
-    change();
-    return null;
-  } catch (error) {
-    if (!(error instanceof RouteError)) throw error;
-    return error.message;
-  }
-}
 
 /** Next hops with what is said of their routes, of a prefix; those of a metric in an order of their own. */
 interface Shown {
@@ -170,10 +144,11 @@ describe("ip -6 route on a loaded module", () => {
   test("refuses what Linux refuses, and leaves in memory what a compilation would", async () => {
     await fc.assert(
       fc.asyncProperty(commands6(25), async (list) => {
-        const { model, refusals } = imported(list);
+        const commands = list.map((words) => `ip -6 route ${words}`);
+        const { model, refusals } = imported(SETUP, commands);
         const loaded = await dataplane();
         const routes = loaded.routes(0);
-        const said = list.map((command) => refusal(() => routes.run(`ip -6 route ${command}`)));
+        const said = commands.map((command) => refusal(() => routes.run(command)));
         expect(list.map((command, i) => [command, said[i]])).toEqual(list.map((command, i) => [command, refusals[i]]));
         expectTables(loaded, model);
       }),

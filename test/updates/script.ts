@@ -80,37 +80,57 @@ const extras = fc.constantFrom(
   " mtu 1400",
   " proto static",
 );
+/** The parts that commands are drawn from; each begins with a space, or is empty. */
+interface Words {
+  readonly verbs: readonly string[];
+  readonly prefix: fc.Arbitrary<string>;
+  readonly table: fc.Arbitrary<string>;
+  readonly hop: fc.Arbitrary<string>;
+  readonly extras: fc.Arbitrary<string>;
+  /** What `del` says of the next hop, and behind the table. */
+  readonly deleted: readonly [fc.Arbitrary<string>, fc.Arbitrary<string>];
+}
+
 const type = fc.constantFrom("blackhole ", "unreachable ", "prohibit ", "throw ");
 
-const insert = fc
-  .tuple(
-    fc.constantFrom("add", "add", "replace", "replace", "append", "prepend", "change"),
-    fc.oneof(
-      { weight: 5, arbitrary: fc.tuple(fc.constant(""), prefix, hop) },
-      { weight: 1, arbitrary: fc.tuple(type, prefix, fc.constant("")) },
-    ),
-    table,
-    extras,
-  )
-  // iproute2 takes nothing behind a list of next hops.
-  .map(([verb, [kind, to, via], where, more]) => `${verb} ${kind}${to}${where}${more}${via}`);
-const remove = fc
-  .tuple(
-    prefix,
+/** @returns lists of up to so many commands: words behind `ip route`. */
+export function drawn({
+  verbs,
+  prefix,
+  table,
+  hop,
+  extras,
+  deleted,
+}: Words): (count: number) => fc.Arbitrary<string[]> {
+  const insert = fc
+    .tuple(
+      fc.constantFrom(...verbs),
+      fc.oneof(
+        { weight: 5, arbitrary: fc.tuple(fc.constant(""), prefix, hop) },
+        { weight: 1, arbitrary: fc.tuple(type, prefix, fc.constant("")) },
+      ),
+      table,
+      extras,
+    )
+    // iproute2 takes nothing behind a list of next hops.
+    .map(([verb, [kind, to, via], where, more]) => `${verb} ${kind}${to}${where}${more}${via}`);
+  const [deletedHop, deletedExtras] = deleted;
+  const remove = fc
+    .tuple(prefix, deletedHop, table, deletedExtras)
+    .map(([to, via, where, more]) => `del ${to}${via}${where}${more}`);
+  const command = fc.oneof({ weight: 3, arbitrary: insert }, { weight: 1, arbitrary: remove });
+  return (count) => fc.array(command, { minLength: 1, maxLength: count, size: "max" });
+}
+
+export const commands = drawn({
+  verbs: ["add", "add", "replace", "replace", "append", "prepend", "change"],
+  ...{ prefix, table, hop, extras },
+  deleted: [
     fc.oneof(
       fc.constant(""),
       fc.constant(""),
       hop.filter((h) => !h.includes("nexthop")),
     ),
-    table,
     fc.constantFrom("", "", " metric 10", " tos 0x10"),
-  )
-  .map(([to, via, where, more]) => `del ${to}${via}${where}${more}`);
-
-/** Words behind `ip route`. */
-export const commands = (count: number): fc.Arbitrary<string[]> =>
-  fc.array(fc.oneof({ weight: 3, arbitrary: insert }, { weight: 1, arbitrary: remove }), {
-    minLength: 1,
-    maxLength: count,
-    size: "max",
-  });
+  ],
+});

@@ -1,5 +1,6 @@
 /** IPv6 route commands drawn at random, as script.ts has them for IPv4. */
 import fc from "fast-check";
+import { drawn } from "./script.ts";
 
 /** A VRF of two interfaces, one interface outside, one that is down, one without IPv6. */
 export const SETUP6 = `
@@ -68,28 +69,9 @@ const hop = fc.constantFrom(
   " via fe80::1 dev lo",
 );
 const extras = fc.constantFrom("", "", "", " metric 10", " metric 20", " tos 0x10");
-const type = fc.constantFrom("blackhole ", "unreachable ", "prohibit ", "throw ");
-
-const insert = fc
-  .tuple(
-    fc.constantFrom("add", "append", "append", "replace", "replace", "prepend", "change"),
-    fc.oneof(
-      { weight: 6, arbitrary: fc.tuple(fc.constant(""), prefix, hop) },
-      { weight: 1, arbitrary: fc.tuple(type, prefix, fc.constant("")) },
-    ),
-    table,
-    extras,
-  )
-  .map(([verb, [kind, to, via], where, more]) => `${verb} ${kind}${to}${where}${more}${via}`);
-/** Not by gateway: the importer holds siblings for one route. */
-const remove = fc
-  .tuple(prefix, fc.constantFrom("", "", " dev r1", " dev m1"), table, fc.constantFrom("", "", " metric 10"))
-  .map(([to, via, where, more]) => `del ${to}${via}${where}${more}`);
-
-/** Words behind `ip -6 route`. */
-export const commands6 = (count: number): fc.Arbitrary<string[]> =>
-  fc.array(fc.oneof({ weight: 3, arbitrary: insert }, { weight: 1, arbitrary: remove }), {
-    minLength: 1,
-    maxLength: count,
-    size: "max",
-  });
+/** Words behind `ip -6 route`. Not deleted by gateway: the importer holds siblings for one route. */
+export const commands6 = drawn({
+  verbs: ["add", "append", "append", "replace", "replace", "prepend", "change"],
+  ...{ prefix, table, hop, extras },
+  deleted: [fc.constantFrom("", "", " dev r1", " dev m1"), fc.constantFrom("", "", " metric 10")],
+});
