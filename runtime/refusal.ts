@@ -21,6 +21,11 @@ export class RouteError extends Refusal {
   override readonly name = "RouteError";
 }
 
+/** @throws RouteError */
+export const refuseRoute = (errno: Errno, message: string): never => {
+  throw new RouteError(errno, message);
+};
+
 /** Of `Neighbours`. */
 export class NeighbourError extends Refusal {
   override readonly name = "NeighbourError";

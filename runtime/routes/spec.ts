@@ -125,6 +125,10 @@ export function familyOfRoute({ family, prefix, via, nexthops }: RouteSpec): Fam
   return family ?? (told?.includes(":") ? 6 : 4);
 }
 
+/** The next hops that are said, one by one; none of a route that refuses. */
+export const hopsOf = (spec: RouteSpec): readonly HopSpec[] =>
+  spec.nexthops ?? (spec.via !== undefined || spec.dev !== undefined ? [spec] : []);
+
 /** Network and length; what an IPv6 prefix says behind its length does not matter (ipv6_addr_prefix). */
 export function prefixOf6(text: string): { address: bigint; length: number } {
   if (text === "default") return { address: 0n, length: 0 };

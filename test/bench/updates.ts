@@ -23,7 +23,7 @@ import { type Family, familyOf, formatIp, type Ip, parseIp, readIpv4, readIpv6 }
 import { ipv4Packet } from "../../runtime/net/ipv4.ts";
 import { ipv6Packet } from "../../runtime/net/ipv6.ts";
 import { formatMac } from "../../runtime/net/mac.ts";
-import type { RouteUpdates } from "../../runtime/routes/routes.ts";
+import type { RouteUpdates } from "../../runtime/routes/updates.ts";
 import { Entry, Verdict } from "../../runtime/verdict.ts";
 import { Random } from "../../src/bench/random.ts";
 import { compileModel } from "../../src/compile.ts";

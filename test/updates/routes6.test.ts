@@ -31,7 +31,7 @@ import { formatIp, inPrefix, network, parseIp, readIpv6 } from "../../runtime/ne
 import { ipv6Packet } from "../../runtime/net/ipv6.ts";
 import { parseMac } from "../../runtime/net/mac.ts";
 import { RouteError } from "../../runtime/refusal.ts";
-import type { RouteUpdates } from "../../runtime/routes/routes.ts";
+import type { RouteUpdates } from "../../runtime/routes/updates.ts";
 import { Entry, nameOf, Verdict } from "../../runtime/verdict.ts";
 import { compileModel } from "../../src/compile.ts";
 import { buildFib } from "../../src/fib/build.ts";

@@ -10,7 +10,7 @@ import { type Manifest, readManifest } from "../../runtime/manifest.ts";
 import { formatIp, network, parseIp } from "../../runtime/net/ip.ts";
 import { ipv4Packet } from "../../runtime/net/ipv4.ts";
 import { RouteError } from "../../runtime/refusal.ts";
-import type { RouteUpdates } from "../../runtime/routes/routes.ts";
+import type { RouteUpdates } from "../../runtime/routes/updates.ts";
 import { succeed } from "../../runtime/succession.ts";
 import { Entry } from "../../runtime/verdict.ts";
 import { compile } from "../../src/compile.ts";

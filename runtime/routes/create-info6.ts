@@ -19,13 +19,15 @@ import type { DeviceConfig } from "../host/config.ts";
 import { key6 } from "../lpm/prefix-trie6.ts";
 import * as in6 from "../net/in6.ts";
 import { parseIp } from "../net/ip.ts";
-import { RouteError } from "../refusal.ts";
+import { refuseRoute } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
+import { DEFAULT_PROTOCOL, typeAndError } from "./create-info.ts";
 import { A } from "./entries.ts";
-import type { FibTable6, Route6 } from "./fib6.ts";
+import type { DeleteMatch6, FibTable6, Route6 } from "./fib6.ts";
 import { type Answer, isHit, l3mdevMaster, type RulesContext, rulesLookup, Scope } from "./gateway.ts";
 import type { Hop } from "./hops.ts";
-import type { HopSpec } from "./spec.ts";
+import { type HopSpec, hopsOf, prefixOf6, protocolOf, type RouteSpec } from "./spec.ts";
+import type { RouteTables } from "./tables.ts";
 
 export interface Context6 extends RulesContext {
   readonly devices: readonly DeviceConfig[];
@@ -34,28 +36,69 @@ export interface Context6 extends RulesContext {
   table(id: number): FibTable6 | null;
 }
 
-const refuse = (errno: Errno, message: string): never => {
-  throw new RouteError(errno, message);
-};
+/** Of routes that do not say one. */
+const IP6_RT_PRIO_USER = 1024;
+
+/** A route of IPv6, each next hop by itself, but for what the prefix makes of it. */
+export function createInfo6(
+  tables: RouteTables,
+  spec: RouteSpec,
+  command: string,
+): { table: number; routes: readonly Route6[] } {
+  prefixOf6(spec.prefix);
+  const { type, error } = typeAndError(spec, command);
+  if (spec.src !== undefined) refuseRoute(Errno.EOPNOTSUPP, "src: not in changes of IPv6 routes");
+  if (spec.nexthops?.some(({ via }) => via === undefined))
+    refuseRoute(Errno.EINVAL, "Error: Device only routes can not be added for IPv6 using the multipath API.");
+  const said = hopsOf(spec);
+  const named = said.map((hop) => ({ ...hop, device: hop.dev === undefined ? 0 : tables.deviceNamed(hop.dev) }));
+  if (spec.tos) refuseRoute(Errno.EINVAL, "Error: Invalid dsfield (tos): option not available for IPv6.");
+  const table = tables.tableOf(spec);
+  tables.requireTable6(table);
+  const hops = error === 0 ? checkHops6(tables.context6, table, named) : [rejectHop(tables.context6)];
+  const common = {
+    type: RouteTypeCode[type as keyof typeof RouteTypeCode],
+    error,
+    metric: spec.metric || IP6_RT_PRIO_USER,
+    mtu: spec.mtu ?? 0,
+    protocol: spec.proto === undefined ? DEFAULT_PROTOCOL : protocolOf(spec.proto),
+    prefsrc: 0n,
+    route: 0,
+    flags: 0,
+  };
+  return { table, routes: hops.map((hop) => ({ ...common, hop })) };
+}
+
+/** What a route to be deleted is like. */
+export function matchOf6(tables: RouteTables, spec: RouteSpec): DeleteMatch6 {
+  if (spec.nexthops !== undefined) refuseRoute(Errno.EOPNOTSUPP, "nexthop: delete IPv6 next hops one by one, by `via`");
+  if (spec.src !== undefined) refuseRoute(Errno.EOPNOTSUPP, "src: not in changes of IPv6 routes");
+  prefixOf6(spec.prefix);
+  const gateway = spec.via === undefined ? null : parseIp(spec.via);
+  if (typeof gateway === "number")
+    refuseRoute(Errno.EINVAL, `Error: inet6 address is expected rather than "${spec.via}".`);
+  return {
+    device: spec.dev === undefined ? null : tables.deviceNamed(spec.dev),
+    gateway: gateway as bigint | null,
+    metric: spec.metric || null,
+    protocol: spec.proto === undefined ? null : protocolOf(spec.proto),
+  };
+}
 
 /** @param said each with the DEVICE that it names, 0: none */
-export function checkHops6(
-  context: Context6,
-  table: number,
-  said: readonly (HopSpec & { readonly device: number })[],
-): Hop[] {
+function checkHops6(context: Context6, table: number, said: readonly (HopSpec & { readonly device: number })[]): Hop[] {
   if (said.length === 0 || said.some(({ via, device }) => via === undefined && device === 0))
-    refuse(Errno.ENODEV, "RTNETLINK answers: No such device");
+    refuseRoute(Errno.ENODEV, "RTNETLINK answers: No such device");
   const hops = said.map((hop) => checkHop(context, table, hop));
   const isTwice = hops.some((hop, i) =>
     hops.slice(0, i).some(({ device, gateway }) => device === hop.device && gateway === hop.gateway),
   );
-  if (isTwice) refuse(Errno.EEXIST, "RTNETLINK answers: File exists");
+  if (isTwice) refuseRoute(Errno.EEXIST, "RTNETLINK answers: File exists");
   return hops;
 }
 
 /** A route that refuses leads to lo (fib6_nh_init). */
-export const rejectHop = (context: Context6): Hop => {
+const rejectHop = (context: Context6): Hop => {
   const lo = context.devices.find(({ kind }) => kind === "loopback")!;
   return hopBy(context.deviceOf(lo.ifindex), 0n, {});
 };
@@ -81,25 +124,26 @@ function checkHop(context: Context6, table: number, hop: HopSpec & { readonly de
   const { words } = context.image;
   const has = (device: number, flag: number): boolean => (words[(device + DEVICE.flags) >>> 2] & flag) !== 0;
   if (!(Number.isInteger(weight) && weight >= 1 && weight <= 256))
-    refuse(Errno.EINVAL, `Error: argument "${weight}" is wrong: "weight" is invalid`);
+    refuseRoute(Errno.EINVAL, `Error: argument "${weight}" is wrong: "weight" is invalid`);
   const gateway = hop.via === undefined ? 0n : parseIp(hop.via);
   if (typeof gateway !== "bigint")
-    return refuse(Errno.EINVAL, `Error: inet6 address is expected rather than "${hop.via}".`);
+    return refuseRoute(Errno.EINVAL, `Error: inet6 address is expected rather than "${hop.via}".`);
   if (oif !== 0 && has(oif, DeviceFlag.DISABLE_IPV6))
-    refuse(Errno.EINVAL, "Error: IPv6 is disabled on nexthop device.");
+    refuseRoute(Errno.EINVAL, "Error: IPv6 is disabled on nexthop device.");
   if (hop.via === undefined) {
-    if (!has(oif, DeviceFlag.UP)) refuse(Errno.ENETDOWN, "Error: Nexthop device is not up.");
+    if (!has(oif, DeviceFlag.UP)) refuseRoute(Errno.ENETDOWN, "Error: Nexthop device is not up.");
     return hopBy(oif, 0n, hop);
   }
-  if (hop.onlink && oif === 0) refuse(Errno.ENODEV, "Error: Nexthop device required for onlink.");
+  if (hop.onlink && oif === 0) refuseRoute(Errno.ENODEV, "Error: Nexthop device required for onlink.");
   if (oif !== 0) refuseLocal(context, gateway, oif);
-  if (gateway === 0n || in6.ipv6_addr_is_multicast(gateway)) refuse(Errno.EINVAL, "Error: Invalid gateway address.");
+  if (gateway === 0n || in6.ipv6_addr_is_multicast(gateway))
+    refuseRoute(Errno.EINVAL, "Error: Invalid gateway address.");
   const isLinkLocal = in6.ipv6_addr_is_linklocal(gateway);
   const egress = hop.onlink || isLinkLocal ? oif : reachedBy(context, gateway, oif, table);
-  if (egress === 0) refuse(Errno.EINVAL, "Error: Egress device not specified.");
-  if (!has(egress, DeviceFlag.UP)) refuse(Errno.ENETDOWN, "Error: Nexthop device is not up.");
+  if (egress === 0) refuseRoute(Errno.EINVAL, "Error: Egress device not specified.");
+  if (!has(egress, DeviceFlag.UP)) refuseRoute(Errno.ENETDOWN, "Error: Nexthop device is not up.");
   if (has(egress, DeviceFlag.LOOPBACK))
-    refuse(Errno.EINVAL, "Error: Egress device can not be loopback device for this route.");
+    refuseRoute(Errno.EINVAL, "Error: Egress device can not be loopback device for this route.");
   if (hop.onlink && !isLinkLocal) checkOnlink(context, gateway, oif);
   if (oif === 0) refuseLocal(context, gateway, egress);
   return hopBy(egress, gateway, hop);
@@ -116,7 +160,7 @@ function refuseLocal({ image: { words }, devices, deviceOf }: Context6, gateway:
       ({ address }) => parseIp(address) === gateway && (other === device || !in6.ipv6_addr_is_linklocal(gateway)),
     );
   });
-  if (isOwn) refuse(Errno.EINVAL, "Error: Gateway can not be a local address.");
+  if (isOwn) refuseRoute(Errno.EINVAL, "Error: Gateway can not be a local address.");
 }
 
 /** ip6_route_check_nh_onlink: nothing more specific than the default route may lead elsewhere. */
@@ -127,7 +171,7 @@ function checkOnlink(context: Context6, gateway: bigint, device: number): void {
   const found = table === null ? null : bestRoute(table, gateway, device);
   if (found === null || found.isDefault || found.route.error !== 0) return;
   if (found.route.type !== RouteTypeCode.unicast || found.route.hop.device !== device)
-    refuse(Errno.EINVAL, "Error: Nexthop has invalid gateway or device mismatch.");
+    refuseRoute(Errno.EINVAL, "Error: Nexthop has invalid gateway or device mismatch.");
 }
 
 /** fib6_table_lookup of a flow that prefers a device: of the lowest metric one by it, else the first. */
@@ -153,7 +197,7 @@ function reachedBy(context: Context6, destination: bigint, oif: number, id: numb
     return oif === 0 || device === oif ? device : 0;
   };
   const device = deviceOf(look(id, oif)) || deviceOf(rulesLookup(context, { destination, oif }, look));
-  return device || refuse(Errno.EHOSTUNREACH, "RTNETLINK answers: No route to host");
+  return device || refuseRoute(Errno.EHOSTUNREACH, "RTNETLINK answers: No route to host");
 }
 
 /** The first next hop that is alive, by the device asked for; longest prefixes and lowest metrics before others. */
