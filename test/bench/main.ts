@@ -56,7 +56,7 @@ ${Object.entries(BENCHES)
   --updates FILE updates: the changes of a file, "A PREFIX NUMBER" or "W PREFIX" a line, gzip or not; may be repeated
   --stream NAME  only these addresses: ${STREAMS.join(", ")}; may be repeated
   --rules DIR    chains: rule sets and traffic of files, not drawn ones (rule-sets.ts has their form)
-  --size N       chains: only lists of so many rules; may be repeated
+  --size N       generated tables of so many routes, beside those of files; chains: only lists of so many rules; may be repeated
   --slow         peers: also those that take minutes to build
   --out FOLDER   plot: where the charts go (default docs)
   --peers        packets: beside XDP programs; needs root, clang, gcc, libbpf-dev, iproute2

@@ -13,9 +13,13 @@ export interface Table {
 
 const NEXT_HOPS = 16;
 
-/** The files' tables of the family, or without files generated ones. */
-export function tablesOf(family: Family, sizes: readonly number[], { seed, routes, progress }: BenchOptions): Table[] {
-  const generated = (routes.length > 0 ? [] : sizes).map((prefixes): Table => {
+/**
+ * The files' tables of the family, and generated ones of the sizes that were asked for.
+ * @param usual sizes where neither was
+ */
+export function tablesOf(family: Family, usual: readonly number[], options: BenchOptions): Table[] {
+  const { seed, sizes, routes, progress } = options;
+  const generated = (sizes.length + routes.length > 0 ? sizes : usual).map((prefixes): Table => {
     progress(`IPv${family}, ${prefixes} routes: generating`);
     const columns = generateTable({ family, prefixes, nextHops: NEXT_HOPS, seed });
     return { name: `${prefixes} ${prefixes === 1 ? "route" : "routes"}, IPv${family}`, columns };
