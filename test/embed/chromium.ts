@@ -33,8 +33,9 @@ export class Chromium {
   constructor() {
     this.#process = spawn(PROGRAM, [...FLAGS, `--user-data-dir=${this.#profile}`], {
       stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
-      // A group of its own, to be ended as one: helpers outlive the browser, and write their profile.
+      // A group of its own, to be ended as one: helpers outlive the browser, and write their profile. What is theirs alone stands there too.
       detached: true,
+      env: { ...process.env, TMPDIR: this.#profile },
     });
     (this.#process.stdio[4] as Readable).setEncoding("utf8").on("data", (chunk: string) => this.#read(chunk));
   }
