@@ -24,7 +24,7 @@ export const DEFAULT_SLOT_SIZE = 2048;
 export const NEXT_HOP_IN_SLOT = 0;
 /** Where in the slot's headroom an engine puts the chosen source address (column `source`), 16 bytes reserved. */
 export const SOURCE_IN_SLOT = 16;
-/** Where in the slot's headroom an engine puts the target of an IPv6 redirect (column `info`), 16 bytes reserved. */
+/** Where in the slot's headroom an engine puts the better next hop that a redirect tells of (column `redirect`), 16 bytes reserved. */
 export const REDIRECT_IN_SLOT = 32;
 
 /** Columns in memory order. Inputs first; the engine may change `data`, `length`, `mark`, `priority` and all result columns. */
@@ -45,13 +45,15 @@ export const COLUMNS = [
   "reason", //     DropReason when DROP
   "outDevice", //  TRANSMIT, UNRESOLVED, FOUND
   "l3", //         offset in the buffer of the IP header
-  "skbDevice", //  LOCAL, ICMP_ERROR: skb->dev at that point (the VRF for a slave)
-  "sdif", //       LOCAL: the slave, 0 when received outside a VRF; ICMP_ERROR: the receiving device
+  "skbDevice", //  LOCAL, ICMP_ERROR, redirect: skb->dev at that point (the VRF for a slave)
+  "sdif", //       LOCAL: the slave, 0 when received outside a VRF; ICMP_ERROR, redirect: the receiving device
   "routeType", //  RouteType of the deciding route (0: none)
   "route", //      RouteId + 1 of the deciding route; 0: none, or one of many alike in an IPv4 table that has changed (traces say which)
-  "error", //      ICMP_ERROR: type << 8 | code; SEND_ERROR: errno; TRANSMIT, UNRESOLVED, FRAGMENT: a redirect to be sent besides, or 0
-  "info", //       ICMP_ERROR, redirect: the error's second word (MTU, gateway, pointer << 24; ICMPv6: MTU, pointer, offset of the target); FRAGMENT: the MTU
+  "error", //      ICMP_ERROR: type << 8 | code; SEND_ERROR: errno
+  "info", //       ICMP_ERROR: the error's second word (MTU, pointer << 24; ICMPv6: MTU, pointer); FRAGMENT: the MTU
   "source", //     FOUND: offset in the buffer of the chosen source address
+  // Whatever the verdict: the sender is to be told first, by a redirect about the packet as it came.
+  "redirect", //   offset in the buffer of its better next hop (of the packet's family, 4 or 16 bytes, network order); 0: no redirect
 ] as const;
 export type Column = (typeof COLUMNS)[number];
 /** What an engine answers: 0 for every packet until it says otherwise. */
@@ -79,9 +81,13 @@ export const PacketFlag = {
   KERNEL_SOCKET: 128,
   /** Set by the engine: a chain ended what a socket sends, and so the call fails with EPERM (NF_DROP_ERR). */
   SEND_EPERM: 256,
+  /** Set by the engine: ICMP_ERROR by a chain that sees packets before their IP options are read; the error echoes none. */
+  OPTIONS_UNREAD: 512,
 } as const;
 
-const RAISED_BY_ENGINES = PacketFlag.LOOP_BACK | PacketFlag.SEND_EPERM | PacketFlag.NEXT_HOP_IPV6;
+/** A copy of a packet starts without them. */
+export const RAISED_BY_ENGINES =
+  PacketFlag.LOOP_BACK | PacketFlag.SEND_EPERM | PacketFlag.NEXT_HOP_IPV6 | PacketFlag.OPTIONS_UNREAD;
 
 const columnIndex = Object.fromEntries(COLUMNS.map((name, i) => [name, i])) as Record<Column, number>;
 /** Index of a column; its bytes start `COLUMN(name) * capacity * 4` after the header. */

@@ -100,11 +100,11 @@ static uint32_t ip_length(const uint8_t *packet, uint32_t present) {
   return said < present ? said : present;
 }
 
-/* A packet went on, but its sender is told a shorter way. Those of IPv6 are not sent. */
-static void redirect(struct forwarder *f, const struct offender *packet, uint32_t error, uint32_t info) {
-  enum { ICMP_REDIRECT = 5 };
-  if (error >> 8 == ICMP_REDIRECT && packet->received_by != 0 && !is_ipv6(packet->packet))
-    icmp_error(f, packet, ICMP_REDIRECT, (uint8_t)error, info);
+/* The sender is told of a better next hop, which stands at an offset of the memory; 0: there is none. Those of IPv6 are not sent. */
+static void redirect(struct forwarder *f, const struct offender *packet, uint32_t next_hop) {
+  enum { ICMP_REDIRECT = 5, HOST = 1 };
+  if (next_hop != 0 && packet->received_by != 0 && !is_ipv6(packet->packet))
+    icmp_error(f, packet, ICMP_REDIRECT, HOST, get32(memory_of(f) + next_hop));
 }
 
 void host_act(struct forwarder *f, uint32_t batch, uint32_t i) {
@@ -127,17 +127,15 @@ void host_act(struct forwarder *f, uint32_t batch, uint32_t i) {
                              .priority = column(f, batch, i, VRFC_COLUMN_PRIORITY),
                              .next_hop_family = column(f, batch, i, VRFC_COLUMN_FLAGS) & VRFC_PACKET_FLAG_NEXT_HOP_IPV6 ? 6 : 4,
                              .next_hop = memory + column(f, batch, i, VRFC_COLUMN_NEXT_HOP)};
+  redirect(f, &packet, column(f, batch, i, VRFC_COLUMN_REDIRECT));
   switch ((enum vrfc_verdict)column(f, batch, i, VRFC_COLUMN_VERDICT)) {
     case VRFC_VERDICT_TRANSMIT:
       host_transmit(f, out, memory + data, length);
-      redirect(f, &packet, error, info);
       break;
     case VRFC_VERDICT_UNRESOLVED:
-      redirect(f, &packet, error, info);
       neighbour_queue(f, &next, &packet);
       break;
     case VRFC_VERDICT_FRAGMENT:
-      redirect(f, &packet, error, info);
       fragment(f, &next, ip, packet.length, info);
       break;
     case VRFC_VERDICT_LOCAL:

@@ -2,7 +2,7 @@
  * What happened, in order: the record that walks, explanations and tests are read from. Bytes are copies.
  */
 import { PacketFlag } from "../batch.ts";
-import type { Ip, Ipv6 } from "../net/ip.ts";
+import type { Ip } from "../net/ip.ts";
 import type { Trace } from "../trace.ts";
 import { type Entry, Errno, Verdict } from "../verdict.ts";
 
@@ -27,8 +27,8 @@ export interface Judgement {
   readonly priority: number;
   readonly nextHop: Ip | null;
   readonly source: Ip | null;
-  /** Of an IPv6 redirect that is to be sent besides. */
-  readonly redirectTarget: Ipv6 | null;
+  /** The better next hop that the sender is to be told of besides, and before an error. */
+  readonly redirect: Ip | null;
   /** From the batch's `data` column on. */
   readonly packet: Uint8Array;
   /** From the IP header on (column `l3`), cut to the IP total length; empty when the engine found no IP header. */

@@ -22,10 +22,9 @@ import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag } from "../batch.ts";
 import type { Engine, RuleCounter } from "../engine.ts";
 import { describe, describeFrame } from "../net/describe.ts";
 import { EthernetView, EtherType, withoutPriorityTags } from "../net/ethernet.ts";
-import { IcmpType, Unreachable } from "../net/icmp.ts";
-import { Icmp6Type } from "../net/icmp6.ts";
+import { IcmpType, REDIRECT_HOST, Unreachable } from "../net/icmp.ts";
 import { type Ip, type Ipv4, type Ipv6, parseIp, readIpv4, readIpv6, writeIpv4, writeIpv6 } from "../net/ip.ts";
-import { decrementTtl, IPV4_HEADER_BYTES, IPV4_MAX_BYTES, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
+import { decrementTtl, IPV4_HEADER_BYTES, IPV4_MAX_BYTES, Ipv4View, ipv4Packet, isSummed } from "../net/ipv4.ts";
 import { IPV6_HEADER_BYTES, Ipv6View, isMulticast6, NextHeader } from "../net/ipv6.ts";
 import { isGroup, type Mac, parseMac } from "../net/mac.ts";
 import type { Trace } from "../trace.ts";
@@ -36,7 +35,7 @@ import { deliver } from "./deliver.ts";
 import { AddressScope, Devices, type HostDevice } from "./devices.ts";
 import type { Clock, Judgement, PacketEvent } from "./events.ts";
 import { fragment } from "./fragment.ts";
-import { icmpSend, specificDestination } from "./icmp-send.ts";
+import { type IcmpCause, icmpSend, specificDestination } from "./icmp-send.ts";
 import { isOwnAddress } from "./ipv6/addresses.ts";
 import { fragment6 } from "./ipv6/fragment.ts";
 import { Host6 } from "./ipv6/host6.ts";
@@ -199,6 +198,10 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     const flags =
       problem !== null ? PacketFlag.OPTIONS_INVALID : sourceRoute !== 0 ? PacketFlag.OPTIONS_SOURCE_ROUTE : 0;
     const judged = this.#judge(frame, { entry: Entry.RECEIVE, device, flags });
+    if ((judged.flags & PacketFlag.OPTIONS_UNREAD) !== 0) {
+      this.#act(judged, frame, device, { groupFrame, received: packet, options: null });
+      return;
+    }
     const domain = this.devices.l3mdevMaster(device);
     const { routeType } = judged;
     const entries = {
@@ -217,6 +220,10 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     const ip = judged.ip.slice();
     if (ip.length < header.length) return judged;
     ip.set(header.subarray(IPV4_HEADER_BYTES), IPV4_HEADER_BYTES);
+    // nf_ip_checksum sums up the header too, whose own checksum is not made anew until the packet leaves.
+    const { protocol, payload } = new Ipv4View(ip);
+    if (judged.reason === DropReason.NETFILTER_DROP && options.changed && isSummed(protocol, payload))
+      return { ...judged, verdict: Verdict.DROP };
     const info = options.problem === null ? judged.info : options.problem * 2 ** 24;
     if (judged.verdict === Verdict.LOCAL || judged.verdict === Verdict.ICMP_ERROR) return { ...judged, ip, info };
     forwardOptions(ip, options, () => this.#forwardSource(judged, new Ipv4View(ip)));
@@ -362,9 +369,10 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
   }
 
   #actOn(judged: Judgement, packet: Uint8Array, device: number, arrival: Arrival): void {
+    if (judged.redirect !== null && arrival.received !== null)
+      this.#redirect(judged, judged.redirect, arrival, ipPacket(arrival.received));
     switch (judged.verdict) {
       case Verdict.TRANSMIT:
-        this.#redirect(judged, arrival);
         this.transmit(judged.outDevice, judged.packet);
         break;
       case Verdict.LOCAL:
@@ -375,26 +383,21 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
         break;
       case Verdict.ICMP_ERROR:
         if (isIpv6(judged.ip)) this.ipv6.icmpError(judged, arrival.groupFrame);
-        else this.#icmpError(judged, judged.ip, arrival);
+        else this.#icmpError(judged, arrival);
         break;
       case Verdict.UNRESOLVED:
-        this.#redirect(judged, arrival);
         this.#unresolved(judged, arrival.received === null ? 0 : device);
         break;
       case Verdict.FRAGMENT:
-        this.#redirect(judged, arrival);
         this.#fragment(judged);
         break;
       case Verdict.TCP_RESET:
-        this.#redirect(judged, arrival);
         sendReset(this, judged.ip, judged.outDevice);
         break;
       case Verdict.PASS:
         this.#pass(packet, device);
         break;
       case Verdict.DROP:
-        this.#redirect(judged, arrival);
-        break;
       case Verdict.SEND_ERROR:
       case Verdict.FOUND:
       case Verdict.NONE:
@@ -433,32 +436,43 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     icmpSend(this, { ...error, packet, device, routeType, groupFrame, options, received: true });
   }
 
-  #icmpError(judged: Judgement, packet: Uint8Array, { groupFrame, options }: Arrival): void {
-    const { error, info, skbDevice: device, routeType } = judged;
-    const received = judged.sdif !== 0;
-    const [type, code] = [error >>> 8, error & 0xff];
-    // The route of a directed broadcast that is forwarded (bc_forwarding) has no RTCF_BROADCAST: __mkroute_input.
-    const mayForward = this.devices.get(device)?.forwardsBroadcasts === true;
-    const isDirected = new Ipv4View(packet).destination !== INADDR_BROADCAST;
-    const isForwarded = received && routeType === RouteTypeCode.broadcast && isDirected && mayForward;
+  #icmpError(judged: Judgement, arrival: Arrival): void {
+    const { error, info, ip: packet } = judged;
     const rejected = judged.reason === DropReason.NETFILTER_DROP;
-    const cause = { packet, type, code, info, device, groupFrame, received, rejected, options };
-    icmpSend(this, { ...cause, routeType: isForwarded ? RouteTypeCode.unicast : routeType });
+    this.#tell({ type: error >>> 8, code: error & 0xff, info, rejected, packet }, judged, arrival);
   }
 
-  /** A packet that went on, but whose sender is told a shorter way: ip_rt_send_redirect, after ip_decrease_ttl. */
-  #redirect(judged: Judgement, arrival: Arrival): void {
-    if (judged.error === 0 || arrival.received === null) return;
-    if (judged.redirectTarget !== null) {
-      this.ipv6.redirect(judged, ipPacket(arrival.received));
+  /** ip_rt_send_redirect, after ip_decrease_ttl: a shorter way than by this host. @param received as it came */
+  #redirect(judged: Judgement, target: Ip, arrival: Arrival, received: Uint8Array): void {
+    if (typeof target === "bigint") {
+      this.ipv6.redirect(received, target, judged.sdif);
       return;
     }
-    const packet = decrementTtl(ipPacket(arrival.received));
+    const packet = decrementTtl(received);
     const { source } = new Ipv4View(packet);
     const domain = this.devices.l3mdevMaster(judged.sdif);
     if (!this.errorLimit.allowRedirect(source, domain)) return;
-    this.#icmpError(judged, packet, arrival);
+    this.#tell(
+      { type: IcmpType.REDIRECT, code: REDIRECT_HOST, info: target, rejected: false, packet },
+      judged,
+      arrival,
+    );
     this.errorLimit.sentRedirect(source, domain);
+  }
+
+  /** icmp_send about a packet that went the way of `judged`. */
+  #tell(
+    message: Pick<IcmpCause, "packet" | "type" | "code" | "info" | "rejected">,
+    { skbDevice: device, sdif, routeType }: Judgement,
+    { groupFrame, options }: Arrival,
+  ): void {
+    const received = sdif !== 0;
+    // The route of a directed broadcast that is forwarded (bc_forwarding) has no RTCF_BROADCAST: __mkroute_input.
+    const mayForward = this.devices.get(device)?.forwardsBroadcasts === true;
+    const isDirected = new Ipv4View(message.packet).destination !== INADDR_BROADCAST;
+    const isForwarded = received && routeType === RouteTypeCode.broadcast && isDirected && mayForward;
+    const type = isForwarded ? RouteTypeCode.unicast : routeType;
+    icmpSend(this, { ...message, device, groupFrame, received, options, routeType: type });
   }
 
   /** @param receivedBy the device that the packet came in by, 0: a socket's */
@@ -556,9 +570,9 @@ function resultOf(batch: PacketBatch, trace: Trace, index: number): Judgement {
     offset === 0 ? null : six ? readIpv6(batch.bytes, offset) : readIpv4(batch.bytes, offset);
   const end = column("data") + column("length");
   const packet = batch.packet(index);
+  const ip = column("l3") === 0 ? new Uint8Array() : ipPacket(batch.bytes.slice(column("l3"), end));
   // A next hop may be of the other family; a source never is.
   const sourceIsIpv6 = column("source") !== 0 && isIpv6(packet);
-  const redirects = column("error") >>> 8 === Icmp6Type.REDIRECT && column("info") !== 0;
   return {
     trace,
     verdict: column("verdict") as Verdict,
@@ -575,9 +589,9 @@ function resultOf(batch: PacketBatch, trace: Trace, index: number): Judgement {
     priority: column("priority"),
     nextHop: address(column("nextHop"), (column("flags") & PacketFlag.NEXT_HOP_IPV6) !== 0),
     source: address(column("source"), sourceIsIpv6),
-    redirectTarget: redirects ? readIpv6(batch.bytes, column("info")) : null,
+    redirect: address(column("redirect"), isIpv6(ip)),
     packet,
-    ip: column("l3") === 0 ? new Uint8Array() : ipPacket(batch.bytes.slice(column("l3"), end)),
+    ip,
   };
 }
 

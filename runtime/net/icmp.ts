@@ -41,6 +41,9 @@ export const IcmpType = {
 /** Codes of DEST_UNREACH. */
 export const Unreachable = { NET: 0, HOST: 1, PROTOCOL: 2, PORT: 3, FRAG_NEEDED: 4, PKT_FILTERED: 13 } as const;
 
+/** Of REDIRECT, the one code that Linux sends (ICMP_REDIR_HOST). */
+export const REDIRECT_HOST = 1;
+
 /** Types above this are "a mystery" to icmp_rcv, and count as errors to __icmp_send (k: NR_ICMP_TYPES). */
 const NR_ICMP_TYPES = 18;
 const errorTypes: ReadonlySet<number> = new Set([

@@ -41,7 +41,31 @@ const MORE_FRAGMENTS = 0x2000;
 const OFFSET_MASK = 0x1fff;
 
 /** Protocol numbers (IANA "Assigned Internet Protocol Numbers") that this runtime names. */
-export const IpProtocol = { ICMP: 1, IGMP: 2, TCP: 6, UDP: 17, ESP: 50, AH: 51, ICMPV6: 58, UDPLITE: 136 } as const;
+export const IpProtocol = {
+  ICMP: 1,
+  IGMP: 2,
+  TCP: 6,
+  UDP: 17,
+  DCCP: 33,
+  GRE: 47,
+  ESP: 50,
+  AH: 51,
+  ICMPV6: 58,
+  SCTP: 132,
+  UDPLITE: 136,
+} as const;
+
+const { DCCP, GRE, ESP, AH, SCTP, UDPLITE } = IpProtocol;
+/** Their checksum is none, optional, or no sum over all of the payload. */
+const UNSUMMED: ReadonlySet<number> = new Set([DCCP, GRE, ESP, AH, SCTP, UDPLITE]);
+const UDP_CHECKSUM = 6;
+const UDP_HEADER_BYTES = 8;
+
+/** Whether a checksum is looked at before a packet is rejected: nf_reject_verify_csum (k:include/net/netfilter/nf_reject.h). */
+export const isSummed = (protocol: number, payload: Uint8Array): boolean =>
+  protocol === IpProtocol.UDP
+    ? payload.length < UDP_HEADER_BYTES || readU16(payload, UDP_CHECKSUM) !== 0
+    : !UNSUMMED.has(protocol);
 
 export interface Ipv4Header {
   readonly tos: number;

@@ -171,15 +171,19 @@ export class Lane {
   #sendOn(batch: PacketBatch): number[] {
     const rest: number[] = [];
     const { counts } = this;
-    const [verdict, outDevice, error] = [batch.column("verdict"), batch.column("outDevice"), batch.column("error")];
+    const [verdict, outDevice, redirect] = [
+      batch.column("verdict"),
+      batch.column("outDevice"),
+      batch.column("redirect"),
+    ];
     const [entry, data, length] = [batch.column("entry"), batch.column("data"), batch.column("length")];
     const route = batch.column("route");
     const address = this.#address(batch);
     for (let i = 0; i < batch.count; i++) {
       if (route[i] !== 0) counts.routed(route[i]);
       if (PASSED.has(verdict[i])) counts.passed(entry[i], verdict[i]);
-      if (verdict[i] !== Verdict.TRANSMIT || error[i] !== 0) {
-        if (verdict[i] !== Verdict.DROP || error[i] !== 0) rest.push(i);
+      if (verdict[i] !== Verdict.TRANSMIT || redirect[i] !== 0) {
+        if (verdict[i] !== Verdict.DROP || redirect[i] !== 0) rest.push(i);
         continue;
       }
       const wire = this.#network.wire(outDevice[i]);

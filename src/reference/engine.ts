@@ -140,14 +140,14 @@
  *
  * COLUMNS, besides `verdict`; those not named are 0 (`nextHop` and `flags` then keep what they held).
  *
- *   TRANSMIT     data, length: the frame. outDevice. The redirect, if any
+ *   TRANSMIT     data, length: the frame. outDevice
  *   LOCAL        data = l3, length = tot_len. skbDevice, sdif (LOCAL_IN: length as given, sdif 0; the host knows it)
- *   DROP         reason. The redirect, if any. The bytes, data and length are unspecified
+ *   DROP         reason. The bytes, data and length are unspecified
  *   ICMP_ERROR   data = l3, length; error, info, skbDevice (skb->dev), sdif (the receiving device, 0: a socket's packet)
- *   UNRESOLVED   data = l3, length; outDevice, nextHop (NEXT_HOP_IN_SLOT; flag NEXT_HOP_IPV6). The redirect, if any
- *   FRAGMENT     as UNRESOLVED, but info = MTU (a redirect's gateway is the next hop, or the destination when that is IPv6)
- *   the redirect: error, info (gateway), skbDevice, sdif as ICMP_ERROR, at the time of ip_forward
- *   flags        LOOP_BACK, whatever the verdict then is
+ *   UNRESOLVED   data = l3, length; outDevice, nextHop (NEXT_HOP_IN_SLOT; flag NEXT_HOP_IPV6)
+ *   FRAGMENT     as UNRESOLVED, and info = MTU
+ *   redirect     besides, whatever the verdict: the gateway, or the destination (REDIRECT_IN_SLOT); skbDevice, sdif as ICMP_ERROR
+ *   flags        LOOP_BACK, whatever the verdict then is; OPTIONS_UNREAD of an IPv4 packet that prerouting rejects
  *   SEND_ERROR   data, length as given; error = errno
  *   FOUND        data, length as given; outDevice, nextHop (gateway, or the destination); LOOKUP: source (SOURCE_IN_SLOT)
  *   PASS         data, length as given

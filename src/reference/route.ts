@@ -10,6 +10,7 @@
  */
 import { type Device, ROUTE_TYPES, type RouteType, Scope } from "../../dsl/model.ts";
 import { LOOPBACK_IFINDEX } from "../../runtime/brand.ts";
+import { IcmpType, REDIRECT_HOST } from "../../runtime/net/icmp.ts";
 import { DropReason, Errno, type Verdict } from "../../runtime/verdict.ts";
 import { inet_select_addr, ip_check_mc, ip_dev_find } from "./devinet.ts";
 import { fib_validate_source } from "./fib_frontend.ts";
@@ -23,7 +24,7 @@ import { l3mdev_master_dev } from "./l3mdev.ts";
 import { skb_multipath_hash } from "./multipath_hash.ts";
 import { isLoopback, type NetNamespace, netif_is_l3_master } from "./net.ts";
 import { type Rtable, rt_nexthop } from "./rtable.ts";
-import { icmp_send, icmp_send_besides, kfree_skb, type SkBuff } from "./skb.ts";
+import { icmp_send, kfree_skb, type SkBuff } from "./skb.ts";
 
 // ---- in ------------------------------------------------------------------------------------------------------------------
 
@@ -159,12 +160,11 @@ const ICMP_NET_UNREACH = 0;
 const ICMP_HOST_UNREACH = 1;
 export const ICMP_FRAG_NEEDED = 4;
 const ICMP_PKT_FILTERED = 13;
-const ICMP_REDIRECT = 5;
-const ICMP_REDIR_HOST = 1;
 
 /** Tells the sender of the better gateway. The kernel's rate limit is the host's part. */
 export function ip_rt_send_redirect(net: NetNamespace, skb: SkBuff): void {
-  icmp_send_besides(net, skb, ICMP_REDIRECT, ICMP_REDIR_HOST, rt_nexthop(skb.dst!, skb.iphdr.daddr));
+  skb.writeRedirect(rt_nexthop(skb.dst!, skb.iphdr.daddr));
+  net.record({ step: "icmp_send", type: IcmpType.REDIRECT, code: REDIRECT_HOST });
 }
 
 // ---- out -----------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import {
   SOURCE_IN_SLOT,
 } from "../../runtime/batch.ts";
 import { EtherType } from "../../runtime/net/ethernet.ts";
-import { type Ip, type Ipv6, writeIpv4, writeIpv6 } from "../../runtime/net/ip.ts";
+import { type Ip, writeIpv4, writeIpv6 } from "../../runtime/net/ip.ts";
 import { type DropReason, type Errno, Verdict } from "../../runtime/verdict.ts";
 import { Iphdr } from "./iphdr.ts";
 import type { Rt6Info } from "./ipv6/route.ts";
@@ -154,11 +154,26 @@ export class SkBuff {
     this.set("source", at);
   }
 
-  /** @returns where it stands in the buffer */
-  writeRedirectTarget(address: Ipv6): number {
+  /** The sender's better next hop. */
+  writeRedirect(address: Ip): void {
     const at = this.batch.slot(this.index) + REDIRECT_IN_SLOT;
-    writeIpv6(this.bytes, at, address);
-    return at;
+    if (typeof address === "number") writeIpv4(this.bytes, at, address);
+    else writeIpv6(this.bytes, at, address);
+    this.set("redirect", at);
+    this.#writeDevices();
+  }
+
+  /** An ICMP error, for the host to write. */
+  writeError(type: number, code: number, info: number): void {
+    this.set("error", (type << 8) | code);
+    this.set("info", info);
+    this.#writeDevices();
+    this.writeExtent();
+  }
+
+  #writeDevices(): void {
+    this.set("skbDevice", this.dev?.ifindex ?? 0);
+    this.set("sdif", this.iif);
   }
 }
 
@@ -185,35 +200,16 @@ export function kfree_skb(net: NetNamespace, skb: SkBuff, reason: DropReason): V
 
 /** icmp_send: the host writes the error, about the packet as it now is. */
 export function icmp_send(net: NetNamespace, skb: SkBuff, type: number, code: number, info: number): Verdict {
-  icmp_send_besides(net, skb, type, code, info);
-  skb.writeExtent();
+  skb.writeError(type, code, info);
+  net.record({ step: "icmp_send", type, code });
   return Verdict.ICMP_ERROR;
 }
 
 /** icmpv6_send, icmpv6_param_prob: the host writes the error, about the packet as it now is. */
 export function icmpv6_send(net: NetNamespace, skb: SkBuff, type: number, code: number, info: number): Verdict {
-  icmpv6_send_besides(net, skb, type, code, info);
-  skb.writeExtent();
-  return Verdict.ICMP_ERROR;
-}
-
-/** A redirect: the packet itself goes on. */
-export function icmpv6_send_besides(net: NetNamespace, skb: SkBuff, type: number, code: number, info: number): void {
-  setIcmp(skb, type, code, info);
+  skb.writeError(type, code, info);
   net.record({ step: "icmpv6_send", type, code });
-}
-
-/** icmp_send of a redirect: the packet itself goes on, and ends with a verdict of its own. */
-export function icmp_send_besides(net: NetNamespace, skb: SkBuff, type: number, code: number, info: number): void {
-  setIcmp(skb, type, code, info);
-  net.record({ step: "icmp_send", type, code });
-}
-
-function setIcmp(skb: SkBuff, type: number, code: number, info: number): void {
-  skb.set("error", (type << 8) | code);
-  skb.set("info", info);
-  skb.set("skbDevice", skb.dev?.ifindex ?? 0);
-  skb.set("sdif", skb.iif);
+  return Verdict.ICMP_ERROR;
 }
 
 /** Verdict LOCAL: for a socket that is bound to skb->dev, to the device that received it, or to none. */

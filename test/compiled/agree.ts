@@ -2,7 +2,6 @@
 import { deepStrictEqual } from "node:assert/strict";
 import { COLUMNS, NEXT_HOP_IN_SLOT, type PacketBatch } from "../../runtime/batch.ts";
 import type { Engine } from "../../runtime/engine.ts";
-import { Icmp6Type } from "../../runtime/net/icmp6.ts";
 import type { Entry, Verdict } from "../../runtime/verdict.ts";
 import { Verdict as Verdicts } from "../../runtime/verdict.ts";
 import type { DrawnPacket } from "./random-packets.ts";
@@ -10,7 +9,7 @@ import type { DrawnPacket } from "./random-packets.ts";
 export const SLOT_SIZE = 512;
 
 /** Columns that hold offsets in the buffer: compared by their distance from the slot. */
-const OFFSETS: readonly string[] = ["data", "l3", "nextHop", "source"];
+const OFFSETS: readonly string[] = ["data", "l3", "nextHop", "source", "redirect"];
 
 export interface Judged {
   readonly columns: Record<string, number>;
@@ -34,9 +33,7 @@ export function judged(batch: PacketBatch): Judged[] {
     const columns = COLUMNS.filter((name) => !dropped || (name !== "data" && name !== "length"));
     const read = (name: (typeof COLUMNS)[number]): number => {
       const value = batch.column(name)[i];
-      // The target of an IPv6 redirect stands in the slot.
-      const isTarget = name === "info" && batch.column("error")[i] >>> 8 === Icmp6Type.REDIRECT;
-      return isTarget || (OFFSETS.includes(name) && value !== 0) ? value - batch.slot(i) : value;
+      return OFFSETS.includes(name) && value !== 0 ? value - batch.slot(i) : value;
     };
     return {
       columns: Object.fromEntries(columns.map((name) => [name, read(name)])),

@@ -213,8 +213,7 @@ describe("forwarding (ip6_forward)", () => {
     const got = host.receive("eth0", { from: "fe80::7", to: "2001:db8:9::1" });
     expect(got.verdict).toBe("TRANSMIT");
     expect(got.story).toContain("ip6_forward hop limit 64 | icmpv6_send 137/0 | FORWARD in=red out=eth0");
-    expect(got.batch.column("error")[0]).toBe(137 << 8);
-    expect(readIpv6(got.batch.bytes, got.batch.column("info")[0])).toBe(0x20010db8000000000000000000000009n);
+    expect(readIpv6(got.batch.bytes, got.batch.column("redirect")[0])).toBe(0x20010db8000000000000000000000009n);
   });
 
   test("net.ipv6.conf.all.forwarding alone decides; a device's own joins groups", () => {

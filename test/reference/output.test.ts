@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { PacketFlag } from "../../runtime/batch.ts";
 import { checksum } from "../../runtime/net/checksum.ts";
+import { readIpv4 } from "../../runtime/net/ip.ts";
 import { Ipv4View } from "../../runtime/net/ipv4.ts";
 import { Entry } from "../../runtime/verdict.ts";
 import { addressAt, hostOf, ipPacketOf, type PacketWords, PEER_MAC } from "./support.ts";
@@ -85,21 +86,20 @@ describe("redirects: back out of the device it came from, to a neighbour of the 
     neighbour 10.0.0.9 lladdr 02:00:00:00:00:09 dev eth0
     route 9.0.0.0/8 via 10.0.0.9
     route 172.16.0.0/16 via 10.0.0.8`;
+  const off = "sysctl net.ipv4.conf.all.send_redirects = 0\nsysctl net.ipv4.conf.eth0.send_redirects = 0";
+  const REJECT =
+    "chain f { type filter hook forward priority 0; policy accept; icmp type echo-request reject with icmp host-prohibited }";
   test.each([
-    ["10.0.0.7", "9.9.9.9", "", "5/1"],
-    ["172.16.0.1", "9.9.9.9", "", ""], // the sender is behind a gateway
-    [
-      "10.0.0.7",
-      "9.9.9.9",
-      "sysctl net.ipv4.conf.all.send_redirects = 0\nsysctl net.ipv4.conf.eth0.send_redirects = 0",
-      "",
-    ],
-  ])("%s > %s %s", (from, to, sysctl, why) => {
-    const got = hostOf(`${base}\n${sysctl}`).receive("eth0", { from, to });
-    expect([got.verdict, got.why]).toEqual(["TRANSMIT", why]);
-    if (why === "") return;
-    expect(got.batch.column("info")[0]).toBe(0x0a000009);
-    expect(got.story).toContain("ip_forward ttl 64 | icmp_send 5/1 | FORWARD in=eth0 out=eth0");
+    ["10.0.0.7", "", 0x0a000009, "TRANSMIT"],
+    ["172.16.0.1", "", null, "TRANSMIT"], // the sender is behind a gateway
+    ["10.0.0.7", off, null, "TRANSMIT"],
+    ["10.0.0.7", REJECT, 0x0a000009, "ICMP_ERROR"], // it is told of the gateway first
+  ])("%s, %s", (from, more, gateway, verdict) => {
+    const got = hostOf(`${base}\n${more}`).receive("eth0", { from, to: "9.9.9.9" });
+    const redirect = got.batch.column("redirect")[0];
+    expect([got.verdict, redirect === 0 ? null : readIpv4(got.batch.bytes, redirect)]).toEqual([verdict, gateway]);
+    const told = gateway === null ? "" : "icmp_send 5/1 | ";
+    expect(got.story).toContain(`ip_forward ttl 64 | ${told}FORWARD in=eth0 out=eth0`);
   });
 });
 

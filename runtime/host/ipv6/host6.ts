@@ -50,9 +50,9 @@ export class Host6 {
     icmp6Send(this.#stack, { packet, type: error >>> 8, code: error & 0xff, info, device, receivedBy, groupFrame });
   }
 
-  /** A packet that went on, but whose sender is told a shorter way. @param packet as it was received */
-  redirect({ redirectTarget, sdif: device }: Judgement, packet: Uint8Array): void {
-    if (redirectTarget !== null) ndiscRedirect(this.#stack, { packet, target: redirectTarget, device });
+  /** The sender is told of a shorter way. @param packet as it was received */
+  redirect(packet: Uint8Array, target: Ipv6, device: number): void {
+    ndiscRedirect(this.#stack, { packet, target, device });
   }
 
   /** ip6_link_failure: skb->dev is the device that the packet was to leave by. */

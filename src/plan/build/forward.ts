@@ -1,6 +1,8 @@
 /** Forwarding. TTL and MTU are tested, and their errors sent, before the FORWARD hook sees the packet. k:net/ipv4/ip_forward.c */
 
 import { TraceEvent } from "../../../runtime/abi.ts";
+import { REDIRECT_IN_SLOT } from "../../../runtime/batch.ts";
+import { IcmpType, REDIRECT_HOST } from "../../../runtime/net/icmp.ts";
 import { DropReason } from "../../../runtime/verdict.ts";
 import {
   and,
@@ -21,6 +23,7 @@ import {
   select,
   set,
   shl,
+  store,
   sub,
   tail,
   trace,
@@ -33,11 +36,9 @@ import { IP_DST_MTU, RT_NEXTHOP } from "./dst.ts";
 import { HEADER, ICMP_DEST_UNREACH, IP_DF, iphdr } from "./in.ts";
 import { nfHook } from "./netfilter/hook.ts";
 import { priority } from "./netfilter/registers.ts";
-import { dev, doredirect, dstDev, l3, nhAddress, nhFamily, PacketType, pktType } from "./skb.ts";
-import { ICMP_SEND_BESIDES } from "./verdict.ts";
+import { dev, doredirect, dstDev, l3, nhAddress, nhFamily, PacketType, pktType, slot } from "./skb.ts";
+import { writeRedirect } from "./verdict.ts";
 
-const ICMP_REDIRECT = 5;
-const ICMP_REDIR_HOST = 1;
 const ICMP_TIME_EXCEEDED = 11;
 const ICMP_EXC_TTL = 0;
 
@@ -63,7 +64,9 @@ export function ipForward(context: Context): Proc {
 /** ip_rt_send_redirect: the sender is told of the better gateway; an IPv6 one counts for nothing here. */
 const sendRedirect: Step[] = [
   run(RT_NEXTHOP, [iphdr.daddr]),
-  run(ICMP_SEND_BESIDES, [ICMP_REDIRECT, ICMP_REDIR_HOST, select(eq(nhFamily, 4), nhAddress, iphdr.daddr)]),
+  store("batch", 4, slot, REDIRECT_IN_SLOT, unary("bswap32", select(eq(nhFamily, 4), nhAddress, iphdr.daddr))),
+  ...writeRedirect,
+  trace(TraceEvent.icmp_send, [IcmpType.REDIRECT, REDIRECT_HOST]),
 ];
 
 /** TC_PRIO_* by the four TOS bits (k:net/ipv4/route.c ip_tos2prio), a digit each: best effort 0, filler 1, bulk 2, interactive 6, 4. */

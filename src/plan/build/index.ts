@@ -113,15 +113,7 @@ import { fibLookup } from "./rules.ts";
 import { SKB_REGS, worker } from "./skb.ts";
 import { fibValidateSource, fibValidateSourceFully } from "./source.ts";
 import { devQueueXmit } from "./transmit.ts";
-import {
-  icmpSendBesides,
-  icmpSendProc,
-  icmpv6SendBesides,
-  icmpv6SendProc,
-  kfreeSkb,
-  leaveProc,
-  writeNextHop,
-} from "./verdict.ts";
+import { icmpSendProc, icmpv6SendProc, kfreeSkb, leaveProc, writeNextHop } from "./verdict.ts";
 import { l3mdevIpOut, l3mdevIpRcv, vrfOutput, vrfXmit } from "./vrf.ts";
 
 export interface PlanOptions {
@@ -221,12 +213,12 @@ export function sharedProcs(layout: Layout): Proc[] {
     ...[fibTrieLookup, fibTrieRoute],
     ...[isIpv6, fib6SelectPath, traceRoute6, skbFlowDissect6, socketPorts6],
     ...[ip6RcvCore, ipv6ParseHopopts, ipv6NdiscFrame, ipv6ChkMcastAddr, ip6PktDrop],
-    ...[icmpv6SendProc, icmpv6SendBesides],
+    icmpv6SendProc,
     ...[nftSetPktinfoIpv4, nftSetPktinfoIpv6, nftSetPktinfoNetdev, ipv6FindHdrProc, nftExthdrTcp, nftExthdrIpv4],
     ...[ipv6SkipExthdr, nfRejectVerifyCsum, nfChecksumOk],
     ...[copyBytesProc, nftPayloadInnerOffset, nftCsumReplace, nftPayloadL4csumUpdate],
     ...linkProcs().map((built) => () => built),
-    ...[kfreeSkb, icmpSendProc, icmpSendBesides, leaveProc, writeNextHop],
+    ...[kfreeSkb, icmpSendProc, leaveProc, writeNextHop],
     ...[...kinds4].map((kind) => () => lpmProc(kind, 4)),
     ...(kinds4.has("linear") ? [() => smallTable(4)] : []),
     ...(kinds6.has("linear") ? [() => smallTable(6)] : []),

@@ -1,7 +1,7 @@
 /** How a packet leaves the program: the columns of each verdict, and the step that ends its trace. */
 
 import { TraceEvent } from "../../../runtime/abi.ts";
-import { NEXT_HOP_IN_SLOT, PacketFlag } from "../../../runtime/batch.ts";
+import { NEXT_HOP_IN_SLOT, PacketFlag, REDIRECT_IN_SLOT } from "../../../runtime/batch.ts";
 import { Verdict } from "../../../runtime/verdict.ts";
 import {
   add,
@@ -62,48 +62,31 @@ export const kfreeSkb = (): Proc =>
     ret(),
   ]);
 
-/** `icmp_send(type, code, info)`: the host writes the error, about the packet as it now is. */
-export const icmpSendProc = (): Proc =>
-  error(ICMP_SEND, "icmp_send (net/ipv4/icmp.c)", [
+const error = (name: string, comment: string, event: number): Proc =>
+  proc(name, { comment, params: [type, code, info] }, [
     writeColumn("verdict", Verdict.ICMP_ERROR),
     ...writeExtent(l3),
-    run(ICMP_SEND_BESIDES, [type, code, info]),
+    writeColumn("error", or(shl(type, 8), code)),
+    writeColumn("info", info),
+    ...writeDevices,
+    trace(event, [type, code]),
+    ret(),
   ]);
 
-export const ICMP_SEND_BESIDES = "icmp_send_besides";
-
-/** `icmp_send_besides(type, code, info)`: of a redirect; the packet itself goes on, and ends with a verdict of its own. */
-export const icmpSendBesides = (): Proc =>
-  error(ICMP_SEND_BESIDES, "icmp_send (net/ipv4/icmp.c), of a redirect", [
-    ...errorColumns,
-    trace(TraceEvent.icmp_send, [type, code]),
-  ]);
-
-/** `icmpv6_send(type, code, info)`: of IPv6, likewise. */
-export const icmpv6SendProc = (): Proc =>
-  error(ICMPV6_SEND, "icmpv6_send (include/linux/icmpv6.h)", [
-    writeColumn("verdict", Verdict.ICMP_ERROR),
-    ...writeExtent(l3),
-    run(ICMPV6_SEND_BESIDES, [type, code, info]),
-  ]);
-
-export const ICMPV6_SEND_BESIDES = "icmpv6_send_besides";
-
-export const icmpv6SendBesides = (): Proc =>
-  error(ICMPV6_SEND_BESIDES, "ndisc_send_redirect (net/ipv6/ndisc.c)", [
-    ...errorColumns,
-    trace(TraceEvent.icmpv6_send, [type, code]),
-  ]);
-
-const error = (name: string, comment: string, body: readonly Step[]): Proc =>
-  proc(name, { comment, params: [type, code, info] }, [...body, ret()]);
-
-const errorColumns: readonly Step[] = [
-  writeColumn("error", or(shl(type, 8), code)),
-  writeColumn("info", info),
+const writeDevices: readonly Step[] = [
   writeColumn("skbDevice", ifindexOrZero(dev)),
   writeColumn("sdif", ifindexOrZero(iif)),
 ];
+
+/** `icmp_send(type, code, info)`: the host writes the error, about the packet as it now is. */
+export const icmpSendProc = (): Proc => error(ICMP_SEND, "icmp_send (net/ipv4/icmp.c)", TraceEvent.icmp_send);
+
+/** `icmpv6_send(type, code, info)`: of IPv6, likewise. */
+export const icmpv6SendProc = (): Proc =>
+  error(ICMPV6_SEND, "icmpv6_send (include/linux/icmpv6.h)", TraceEvent.icmpv6_send);
+
+/** A redirect whose target stands in the slot. The packet itself goes on, and ends with a verdict of its own. */
+export const writeRedirect: readonly Step[] = [writeColumn("redirect", add(slot, REDIRECT_IN_SLOT)), ...writeDevices];
 
 export const LEAVE = "leave";
 

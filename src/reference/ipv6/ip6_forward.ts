@@ -6,7 +6,7 @@ import { IPV6_MIN_MTU } from "../../../runtime/net/ipv6.ts";
 import { DropReason, type Verdict } from "../../../runtime/verdict.ts";
 import type { NetNamespace } from "../net.ts";
 import { nf_hook } from "../netfilter/nf_hook.ts";
-import { icmpv6_send, icmpv6_send_besides, kfree_skb, type SkBuff } from "../skb.ts";
+import { icmpv6_send, kfree_skb, type SkBuff } from "../skb.ts";
 import { dst_output6, icmpv6_too_big } from "./ip6_output.ts";
 import { ipv6_hdr } from "./ipv6hdr.ts";
 
@@ -32,8 +32,8 @@ export function ip6_forward(net: NetNamespace, skb: SkBuff): Verdict {
 
 /** The target is the better next hop: the gateway, or the destination itself. */
 function ndisc_send_redirect(net: NetNamespace, skb: SkBuff): void {
-  const target = skb.writeRedirectTarget(skb.dst6!.gateway ?? ipv6_hdr(skb).daddr);
-  icmpv6_send_besides(net, skb, Icmp6Type.REDIRECT, 0, target);
+  skb.writeRedirect(skb.dst6!.gateway ?? ipv6_hdr(skb).daddr);
+  net.record({ step: "icmpv6_send", type: Icmp6Type.REDIRECT, code: 0 });
 }
 
 /** What is from nobody, or from one link alone, stays on its link. */

@@ -8,11 +8,12 @@
  */
 
 import type { Reject } from "../../../dsl/chain-model.ts";
+import { PacketFlag } from "../../../runtime/batch.ts";
 import { checksum, foldChecksum, pseudoHeaderSum, wordSum } from "../../../runtime/net/checksum.ts";
 import { Icmp6Type } from "../../../runtime/net/icmp6.ts";
 import { ipv6_addr_is_unicast } from "../../../runtime/net/in6.ts";
+import { isSummed } from "../../../runtime/net/ipv4.ts";
 import { NextHeader, skipExtensionHeaders } from "../../../runtime/net/ipv6.ts";
-import { readU16 } from "../../../runtime/net/wire.ts";
 import { DropReason, Verdict } from "../../../runtime/verdict.ts";
 import { flowi4, flowi6 } from "../flow.ts";
 import * as inaddr from "../in.ts";
@@ -26,7 +27,6 @@ import { tell_sender } from "./nf_hook.ts";
 import { packet_end } from "./nft_expr.ts";
 import { NfProto, type PktInfo } from "./pktinfo.ts";
 
-const IPPROTO_GRE = 47;
 const TCPHDR_BYTES = 20;
 const TCP_FLAGS = 13;
 const TCP_RST = 4;
@@ -47,7 +47,11 @@ function nf_send_unreach(pkt: PktInfo, code: number): Verdict | null {
   const { net, skb } = pkt;
   const { frag_off, ihl, protocol } = skb.iphdr;
   if ((frag_off & IP_OFFSET) !== 0) return null;
-  if (skb.dst === null && !nf_reject_fill_skb_dst(pkt)) return null;
+  if (skb.dst === null) {
+    if (!nf_reject_fill_skb_dst(pkt)) return null;
+    // ip_rcv_options comes behind PREROUTING: IPCB(skb)->opt is still empty.
+    skb.raiseFlag(PacketFlag.OPTIONS_UNREAD);
+  }
   const dataoff = skb.network_header + ihl * 4;
   if (nf_reject_verify_csum(skb, dataoff, protocol) && !nf_ip_checksum(skb, dataoff, protocol)) return null;
   return icmp_send(net, skb, ICMP_DEST_UNREACH, code, 0);
@@ -150,19 +154,6 @@ function reset({ net, skb }: PktInfo, oif: number): Verdict {
   return Verdict.TCP_RESET;
 }
 
-/** Protocols whose checksum is no sum over all of the payload, or optional, are not looked at (include/net/netfilter/nf_reject.h). */
 function nf_reject_verify_csum(skb: SkBuff, dataoff: number, protocol: number): boolean {
-  switch (protocol) {
-    case inaddr.IPPROTO_UDP:
-      return dataoff + 8 > packet_end(skb) || readU16(skb.bytes, dataoff + 6) !== 0;
-    case IPPROTO_GRE:
-    case inaddr.IPPROTO_AH:
-    case inaddr.IPPROTO_ESP:
-    case inaddr.IPPROTO_SCTP:
-    case inaddr.IPPROTO_UDPLITE:
-    case inaddr.IPPROTO_DCCP:
-      return false;
-    default:
-      return true;
-  }
+  return isSummed(protocol, skb.bytes.subarray(dataoff, packet_end(skb)));
 }

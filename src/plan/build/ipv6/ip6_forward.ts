@@ -9,7 +9,6 @@ import { Icmp6Type, TimeExceeded6, Unreachable6 } from "../../../../runtime/net/
 import { IPV6_MIN_MTU } from "../../../../runtime/net/ipv6.ts";
 import { DropReason, Errno } from "../../../../runtime/verdict.ts";
 import {
-  add,
   eq,
   gt,
   le,
@@ -20,7 +19,6 @@ import {
   type Proc,
   put,
   ret,
-  run,
   type Step,
   select,
   set,
@@ -32,7 +30,7 @@ import {
 import { type Context, drop, field, icmpv6Send, ifindexOf, proc, runNet } from "../context.ts";
 import { nfHook } from "../netfilter/hook.ts";
 import { dev, dstDev, dstError, iif, l3, nhAddress, PacketType, pktType, slot } from "../skb.ts";
-import { ICMPV6_SEND_BESIDES } from "../verdict.ts";
+import { writeRedirect } from "../verdict.ts";
 import {
   HEADER6,
   ipv6AddrAny,
@@ -76,7 +74,8 @@ const packetTooBig: Step[] = [set(dev, dstDev), ...icmpv6Send(Icmp6Type.PKT_TOOB
 const redirect: Step[] = [
   ...setNextHop6,
   ...storeAddress(slot, REDIRECT_IN_SLOT, nhAddress),
-  run(ICMPV6_SEND_BESIDES, [Icmp6Type.REDIRECT, 0, add(slot, REDIRECT_IN_SLOT)]),
+  ...writeRedirect,
+  trace(TraceEvent.icmpv6_send, [Icmp6Type.REDIRECT, 0]),
 ];
 
 /** `ip6_pkt_drop`: the end of a packet whose route refuses, or that has none. */

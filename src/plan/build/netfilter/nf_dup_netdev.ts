@@ -17,7 +17,7 @@ import {
   BATCH_HEADER_BYTES,
   COLUMN,
   type Column,
-  PacketFlag,
+  RAISED_BY_ENGINES,
   RESULT_COLUMNS,
 } from "../../../../runtime/batch.ts";
 import { EtherType } from "../../../../runtime/net/ethernet.ts";
@@ -147,7 +147,6 @@ function nfDupNetdevEgress(context: Context): Proc {
   const write = (column: Column, value: Reg | Expr): Step =>
     store("batch", 4, add(copyRow, mul(stride, COLUMN(column))), 0, value);
   const same = (column: Column): Step => write(column, readColumn(column));
-  const raisedHere = PacketFlag.LOOP_BACK | PacketFlag.SEND_EPERM | PacketFlag.NEXT_HOP_IPV6;
   const body: Step[] = [
     set(target, callNet(context, "dev_get_by_index", ifindex)),
     when(eqz(target), [ret()]),
@@ -160,7 +159,7 @@ function nfDupNetdevEgress(context: Context): Proc {
     set(start, frame),
     run(COPY_BYTES, [start, add(start, moved), sub(tail, start)]),
     ...(["entry", "device", "uid"] as const).map(same),
-    write("flags", and(readColumn("flags"), ~raisedHere)),
+    write("flags", and(readColumn("flags"), ~RAISED_BY_ENGINES)),
     write("mark", mark),
     write("priority", priority),
     write("data", add(start, moved)),

@@ -117,10 +117,12 @@ function rejectProc(context: Context, view: "ip" | "ip6"): Proc {
   return proc(context.name(`nft_reject.${view}`), options, body);
 }
 
+function raise(flag: number): Step {
+  return writeColumn("flags", or(readColumn("flags"), flag));
+}
+
 /** NF_DROP_ERR(-EPERM): what nf_hook returns is what the socket's call to send returns. */
-export const tellSender: readonly Step[] = [
-  when(sending, [writeColumn("flags", or(readColumn("flags"), PacketFlag.SEND_EPERM))]),
-];
+export const tellSender: readonly Step[] = [when(sending, [raise(PacketFlag.SEND_EPERM)])];
 
 const at = local("at");
 const code = local("code");
@@ -133,7 +135,7 @@ const told: Step[] = [writeColumn("reason", DropReason.NETFILTER_DROP), ret(1)];
 function nfSendUnreach(context: Context): Proc {
   const body: Step[] = [
     when(and(iphdr.fragment, IP_OFFSET), silent),
-    when(noDst, [when(eqz(callNet(context, "nf_reject_fill_skb_dst")), silent)]),
+    when(noDst, [when(eqz(callNet(context, "nf_reject_fill_skb_dst")), silent), raise(PacketFlag.OPTIONS_UNREAD)]),
     set(at, add(l3, iphdr.length)),
     when(call(VERIFY_CSUM, [at, iphdr.protocol]), [when(eqz(checksumOk4(at)), silent)]),
     run(ICMP_SEND, [ICMP_DEST_UNREACH, code, 0]),
