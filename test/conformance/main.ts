@@ -21,8 +21,6 @@ Replays the recordings under test/ and the files named, on every engine, and pri
                   c: the module translated by wasm2c; slow, needs wabt and a C compiler
   --least N       percent that every row must reach (default 99.5), but for the known differences
                   of test/conformance/known.ts; else the status is 1
-  --counters N    the same of the counters of chains (default: as --least): the kernel's own multicast reports, which it sends
-                  at random times, are counted too, and make a network's counters differ all together
   --verbose N     differences to print (default 0)
   --json          print JSON
 
@@ -48,7 +46,6 @@ function options(args: string[]) {
         only: { type: "boolean", default: false },
         engine: { type: "string", multiple: true, default: ["reference", "compiled-O0"] },
         least: { type: "string", default: "99.5" },
-        counters: { type: "string" },
         verbose: { type: "string", default: "0" },
         json: { type: "boolean", default: false },
         kernel: { type: "boolean", default: false },
@@ -122,17 +119,12 @@ async function main(args: string[]): Promise<number> {
   }
   const engines = Object.fromEntries(values.engine.map((name) => [name, ENGINES[name]]));
   const least = percent(values.least);
-  const leastCounters = values.counters === undefined ? least : percent(values.counters);
   const files = positionals.map(read);
   const recordings = values.kernel ? [await fresh(values)] : [...(values.only ? [] : ownRecordings()), ...files];
   const results: Conformance[] = [];
   for (const recording of recordings) results.push(await conformance(recording, engines));
   print(results, values);
-  return results.every(({ rows }) =>
-    rows.every((row) => row.percent >= (row.kind === "counters" ? leastCounters : least) || isKnown(row)),
-  )
-    ? 0
-    : 1;
+  return results.every(({ rows }) => rows.every((row) => row.percent >= least || isKnown(row))) ? 0 : 1;
 }
 
 /** No more differences than are known of this recording. */
