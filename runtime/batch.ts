@@ -208,12 +208,15 @@ export class PacketBatch {
 
   #current(): Views {
     const buffer = this.#buffer();
-    if (this.#views?.buffer !== buffer) {
-      const first = this.base + BATCH_HEADER_BYTES;
-      const columns = COLUMNS.map((_, k) => new Uint32Array(buffer, first + k * this.capacity * 4, this.capacity));
-      const header = new Uint32Array(buffer, this.base, BATCH_HEADER_BYTES / 4);
-      this.#views = { buffer, bytes: new Uint8Array(buffer), header, columns };
-    }
+    if (this.#views?.buffer !== buffer) this.#views = this.#viewsOf(buffer);
     return this.#views;
+  }
+
+  /** Apart from `#current`: a call of what functions capture variables of allocates, whether it makes the functions or not. */
+  #viewsOf(buffer: ArrayBufferLike): Views {
+    const first = this.base + BATCH_HEADER_BYTES;
+    const columns = COLUMNS.map((_, k) => new Uint32Array(buffer, first + k * this.capacity * 4, this.capacity));
+    const header = new Uint32Array(buffer, this.base, BATCH_HEADER_BYTES / 4);
+    return { buffer, bytes: new Uint8Array(buffer), header, columns };
   }
 }

@@ -325,16 +325,22 @@ class NetEngine implements Engine {
     return batch;
   }
 
-  /** @throws TypeError when the batch lives elsewhere than in this module's memory */
+  /**
+   * Leaves nothing to the garbage collector.
+   * @throws TypeError when the batch lives elsewhere than in this module's memory
+   */
   process(batch: PacketBatch): void {
     this.#own(batch);
     const { links, process, share } = this.#programs;
-    share.inBatch(() => {
+    share.enter();
+    try {
       links.process(batch.base, batch.count);
       batch.writeCount();
       process(this.#index, batch.base, batch.count);
       batch.readCount();
-    });
+    } finally {
+      share.leave();
+    }
   }
 
   /**

@@ -29,14 +29,13 @@ export class Share {
     return areas.reduce((total, area) => total + view.getBigUint64(area + offset - this.area.image, true), 0n);
   }
 
-  /** `run`, while nothing changes that threads share. */
-  inBatch(run: () => void): void {
+  /** Until `leave` nothing changes that threads share. Two calls, not one with a function: that would be garbage of every batch. */
+  enter(): void {
     this.threads?.enter();
-    try {
-      run();
-    } finally {
-      this.threads?.leave();
-    }
+  }
+
+  leave(): void {
+    this.threads?.leave();
   }
 
   /** `run`, while no other thread is inside of a batch. */

@@ -63,6 +63,8 @@ export class Links {
   readonly #runner: Runner;
   readonly #lists: LinkLists;
   readonly #links = new Map<number, AttachedLink>();
+  /** Those of them that are offered whole batches. */
+  #xdp: readonly AttachedLink[] = [];
   #nextId = 1;
 
   /** @param networks the module's `Manifest.networks`; @param netsOffset of the first NET record */
@@ -98,6 +100,7 @@ export class Links {
       counters: () => this.#runner.counters(link.running),
     });
     this.#links.set(link.id, link);
+    this.#listXdp();
     if (manifest.hook !== "xdp") this.#lists.add(link.id, running, places, priority);
     return link;
   }
@@ -121,8 +124,15 @@ export class Links {
   }
 
   #offer(entry: "process" | "trace", batch: number, count: number): void {
-    for (const { hook, devices, running } of this.#links.values())
-      if (hook === "xdp") (running.exports[entry] as XdpEntry)(batch, count, devices[0]);
+    // An iterator would be garbage of every batch.
+    for (let i = 0; i < this.#xdp.length; i++) {
+      const { devices, running } = this.#xdp[i];
+      (running.exports[entry] as XdpEntry)(batch, count, devices[0]);
+    }
+  }
+
+  #listXdp(): void {
+    this.#xdp = [...this.#links.values()].filter(({ hook }) => hook === "xdp");
   }
 
   #checkFit({ name, net, networks, copies }: ProgramManifest): void {
@@ -170,6 +180,7 @@ export class Links {
 
   #detach(link: AttachedLink): RuleCounter[] {
     this.#links.delete(link.id);
+    this.#listXdp();
     this.#lists.remove(link.id);
     return this.#runner.stop(link.running);
   }
