@@ -181,6 +181,14 @@ export const MAP = {
 } as const;
 export const MAP_BYTES = 32;
 
+/**
+ * What a program's module has of its own (links/), in a region that the host gives it: `self` is where that region is. Offsets of its MAP
+ * records, counters and limits count from there, what the records say counts from the start of memory.
+ */
+export const STATE = { self: 0 } as const;
+/** Structures are addressed from a little before their start, so nothing else stands here. */
+export const STATE_BYTES = 64;
+
 /** A token bucket, u64: the clock, in nanoseconds, when it will be full again if nothing is taken from it. 0: it is full. */
 export const LIMIT = { full: 0 } as const;
 export const LIMIT_BYTES = 8;

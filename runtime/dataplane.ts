@@ -16,7 +16,6 @@ import {
   FILTER_COUNTER_BYTES,
   IMAGE,
   IMAGE_ALIGN,
-  MAP,
   MEMORY_IMPORT,
   NET,
   NET_BYTES,
@@ -25,9 +24,10 @@ import {
 import { BATCH_HEADER, batchBytes, DEFAULT_SLOT_SIZE, PacketBatch } from "./batch.ts";
 import { imageOffset } from "./brand.ts";
 import type { Engine, RuleCounter } from "./engine.ts";
-import { COUNTER_TYPE, type Hook } from "./hooks.ts";
+import type { Hook } from "./hooks.ts";
 import { type AttachOptions, type Link, LinkError, Links } from "./links/links.ts";
 import { type Program, ProgramError } from "./links/manifest.ts";
+import { counterPlaces } from "./links/maps.ts";
 import { type Manifest, ManifestError, readManifest } from "./manifest.ts";
 import type { NamedMap } from "./maps/map.ts";
 import { openMap } from "./maps/open.ts";
@@ -37,6 +37,7 @@ import type { Ip } from "./net/ip.ts";
 import { Image } from "./routes/image.ts";
 import { Routes } from "./routes/routes.ts";
 import { advance, Share } from "./share.ts";
+import { type Place, snapshot } from "./snapshot.ts";
 import { GATE_BYTES, type Seat, Threads } from "./threads.ts";
 import type { Trace } from "./trace.ts";
 import { decodeTraces } from "./trace-decode.ts";
@@ -105,7 +106,7 @@ export class Dataplane {
   readonly #routes: Routes[] = [];
   readonly #links: readonly Links[];
   readonly #maps = new Map<string, NamedMap>();
-  #mapMemory: Image | null = null;
+  readonly #mapMemory: Image;
   #heap: number;
   /** First byte behind an arena that does not grow. */
   readonly #end: number;
@@ -132,9 +133,10 @@ export class Dataplane {
     const place = shared && (seat ?? { ...shared, worker: 0, gate: this.allocate(GATE_BYTES) });
     const threads = place && new Threads(place, bytes, (size) => this.allocate(size));
     this.#share = new Share(this.memory, threads, { image, bytes, offset: seat?.area ?? image });
+    this.#mapMemory = new Image(this);
     const programs = { process: process as ProcessExport, trace: trace as ProcessExport, share: this.#share };
     this.#links = manifest.nets.map(
-      (_, index) => new Links(this, manifest.nets, index, manifest.networks, this.word(IMAGE.netsOffset)),
+      (_, index) => new Links(this, this.#mapMemory, manifest, index, this.word(IMAGE.netsOffset)),
     );
     this.nets = manifest.nets.map(
       (net, index) => new NetEngine(this, index, net.name, { ...programs, links: this.#links[index] }),
@@ -229,7 +231,6 @@ export class Dataplane {
     const key = `${net} ${name}`;
     const known = this.#maps.get(key);
     if (known !== undefined) return known;
-    this.#mapMemory ??= new Image(this);
     const opened = this.#share.changing("maps are changed", openMap(name, map, this.#mapMemory, devices));
     this.#maps.set(key, opened);
     return opened;
@@ -354,13 +355,11 @@ class NetEngine implements Engine {
   }
 
   #traceAlone(batch: PacketBatch): Trace[] {
-    const restore = this.#save(batch);
-    const restoreCounters = this.#saveMapCounters();
+    const restore = snapshot(this.#dataplane.memory, this.#changed(batch));
     const restoreLinks = this.#programs.links.snapshot();
     let region = this.#traceRegion ?? this.#reserveTrace(TRACE_BYTES);
     while (!this.#runTrace(batch, region)) {
       restore();
-      restoreCounters();
       restoreLinks();
       region = this.#reserveTrace(region.bytes * 2);
     }
@@ -413,33 +412,19 @@ class NetEngine implements Engine {
     return this.#dataplane.word(IMAGE.netsOffset) + this.#index * NET_BYTES;
   }
 
-  /** What the program changes, but for the trace region: the batch, this thread's area, and the image's own, which has the limits. */
-  #save(batch: PacketBatch): () => void {
-    const plane = this.#dataplane;
+  /**
+   * What the program changes, but for the trace region: the batch, this thread's area, and the image's own, which has the limits; and the
+   * counters that maps hold.
+   */
+  #changed(batch: PacketBatch): Place[] {
     const { area } = this.#programs.share;
-    const places = [
-      { offset: batch.base as number, bytes: batchBytes(batch.capacity, batch.slotSize) },
+    const maps = this.#dataplane.manifest.nets[this.#index].chains.sets.flatMap(({ map }) => map ?? []);
+    return [
+      { offset: batch.base, bytes: batchBytes(batch.capacity, batch.slotSize) },
       area,
       ...(area.offset === area.image ? [] : [{ offset: area.image, bytes: area.bytes }]),
+      ...counterPlaces(maps, (offset) => this.#dataplane.word(offset)),
     ];
-    const saved = places.map(({ offset, bytes }) => ({ offset, copy: plane.bytes.slice(offset, offset + bytes) }));
-    return () => {
-      for (const { offset, copy } of saved) plane.bytes.set(copy, offset);
-    };
-  }
-
-  /** The counters that maps hold. @returns what puts them back as they are now */
-  #saveMapCounters(): () => void {
-    const plane = this.#dataplane;
-    const { sets } = plane.manifest.nets[this.#index].chains;
-    const saved = sets.flatMap(({ map }) => {
-      if (map === null || typeof map.value !== "object" || map.value?.type !== COUNTER_TYPE) return [];
-      const at = plane.word(map.record + MAP.values);
-      return [{ at, bytes: plane.bytes.slice(at, at + plane.word(map.record + MAP.valueBytes)) }];
-    });
-    return () => {
-      for (const { at, bytes } of saved) plane.bytes.set(bytes, at);
-    };
   }
 
   #reserveTrace(bytes: number): { readonly start: number; readonly bytes: number } {

@@ -416,6 +416,25 @@ const device = record<DeviceConfig>({
 
 const mapField = record<MapField>({ type: text, bits: whole(1, 128) });
 
+const map = record<MapManifest>({
+  record: u32,
+  key: list(mapField),
+  value: nullOr((value, path) => (value === "verdict" ? undefined : mapField(value, path))),
+  interval: flag,
+  storage: nullOr(oneOf(...MAP_KINDS)),
+  size: nullOr(u32),
+  decisions: list(text),
+});
+
+export function isMapManifest(value: unknown): boolean {
+  try {
+    map(value, "map");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const origin = record<OriginManifest>({ span: optional(pair), kernel: optional(text), file: optional(pair) });
 
 const gatewayRule = record<GatewayRule>({
@@ -466,17 +485,7 @@ const net = record<NetManifest>({
         name: nullOr(text),
         structure: text,
         elements: u32,
-        map: nullOr(
-          record<MapManifest>({
-            record: u32,
-            key: list(mapField),
-            value: nullOr((value, path) => (value === "verdict" ? undefined : mapField(value, path))),
-            interval: flag,
-            storage: nullOr(oneOf(...MAP_KINDS)),
-            size: nullOr(u32),
-            decisions: list(text),
-          }),
-        ),
+        map: nullOr(map),
       }),
     ),
     copies: flag,

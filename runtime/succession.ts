@@ -16,7 +16,8 @@
  */
 import { COUNTERS, FILTER_COUNTER, FILTER_COUNTER_BYTES, NET } from "./abi.ts";
 import type { Dataplane } from "./dataplane.ts";
-import type { MapManifest, NetManifest } from "./manifest.ts";
+import type { NetManifest } from "./manifest.ts";
+import { inherit, isAlike } from "./maps/inherit.ts";
 import { parseIp } from "./net/ip.ts";
 import { DropReason, Verdict } from "./verdict.ts";
 
@@ -117,8 +118,7 @@ class Heir {
         continue;
       }
       try {
-        const contents = [...this.#before.map(name, this.#oldIndex).entries()];
-        this.#next.map(name, this.#index).replace(contents.map(([key, value]) => [key, value ?? undefined] as const));
+        inherit(this.#next.map(name, this.#index), this.#before.map(name, this.#oldIndex));
         kept.push(name);
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
@@ -128,7 +128,3 @@ class Heir {
     return { kept, refused };
   }
 }
-
-const isAlike = (a: MapManifest, b: MapManifest): boolean => shapeOf(a) === shapeOf(b);
-const shapeOf = ({ key, value, interval, storage, decisions }: MapManifest): string =>
-  JSON.stringify([key, value, interval, storage, decisions]);

@@ -12,7 +12,7 @@
  */
 import type { Chain, HookChains, Netfilter, Program, SetDef } from "../dsl/chain-model.ts";
 import type { Model } from "../dsl/model.ts";
-import { ABI_VERSION, EXPORTS, IMAGE, programEntry, tracedEntry } from "../runtime/abi.ts";
+import { ABI_VERSION, EXPORTS, IMAGE, programEntry, STATE_BYTES, tracedEntry } from "../runtime/abi.ts";
 import {
   PROGRAM_IMPORTS,
   PROGRAM_SCHEMA,
@@ -28,6 +28,7 @@ import { layout } from "./layout.ts";
 import { limitsOf } from "./limits.ts";
 import { type ClassifierOptions, LANES, layoutClassifiers } from "./netfilter/classifier/layout.ts";
 import { layoutFilterState, layoutSets, type NetfilterLayout } from "./netfilter/layout.ts";
+import { describeMap } from "./netfilter/maps.ts";
 import { expressionsOfStep, leadsTo, reached, stepsOf } from "./netfilter/reach.ts";
 import { networksDigest } from "./networks.ts";
 import { LOOK_AHEAD } from "./plan/build/netfilter/look_ahead.ts";
@@ -68,14 +69,15 @@ export async function compileProgram(
   const { net, what } = find(model, which);
   const { netfilter } = model.nets[net];
   const list = what.kind === "chain" ? what.chain : what.program;
-  const steps = stepsOf([list, ...reached(netfilter, leadsTo(netfilter, list.rules))]);
+  const chains = reached(netfilter, leadsTo(netfilter, list.rules));
+  const steps = stepsOf([list, ...chains]);
   const at = placeOf(what);
   if (at.hook === "postrouting" && steps.some(({ kind }) => kind === "write payload"))
     throw new RangeError(`chain ${which} changes packets at postrouting, where copies must be put back: compile it in`);
   const state = new ImageWriter();
   // Structures are addressed from a little before their start.
-  state.reserve("before", STATE_MARGIN);
-  const used = usedOnly(netfilter, steps);
+  state.reserve("self", STATE_BYTES);
+  const used = usedOnly(netfilter, [list, ...chains], steps);
   const own: NetfilterLayout = {
     space: "state",
     ...layoutFilterState(state, which, used),
@@ -122,6 +124,9 @@ export async function compileProgram(
     copies: steps.some(({ kind }) => kind === "dup"),
     state: { bytes: bytes.length, counters: own.counters },
     counters: netfilter.counters.map(({ name }) => ({ name })),
+    sets: own.sets.flatMap(({ set, record, decisions }) =>
+      set.name === null ? [] : [{ name: set.name, map: { record, ...describeMap(used, set, decisions) } }],
+    ),
     cost: Math.max(...(entries ?? [`xdp.${net}`]).map((entry) => costs.get(entry)!)) + aheadShare(costs, net),
   };
   const json = new TextEncoder().encode(JSON.stringify(manifest));
@@ -133,7 +138,6 @@ export async function compileProgram(
 const aheadShare = (costs: ReadonlyMap<string, number>, net: number): number =>
   Math.ceil((costs.get(`${LOOK_AHEAD}.${net}`) ?? 0) / LANES);
 
-const STATE_MARGIN = 64;
 /** As the main module's (src/compile.ts). */
 const MAXIMUM_PAGES = 32768;
 
@@ -165,14 +169,22 @@ function placeOf(what: Attachable): Pick<ProgramManifest, "hook" | "families" | 
   return { hook, families: what.hooks.map(({ family }) => family), devices, priority };
 }
 
-/** The same ids, with nothing in the sets that the program does not ask. */
-function usedOnly(netfilter: Netfilter, steps: ReturnType<typeof stepsOf>): Netfilter {
+/** The same ids, with nothing in the chains that the program does not lead to, and in the sets that it does not ask. */
+function usedOnly(
+  netfilter: Netfilter,
+  lists: readonly (Chain | Program)[],
+  steps: ReturnType<typeof stepsOf>,
+): Netfilter {
   const used = new Set(
     steps.flatMap((step) => [
       ...(step.kind === "lookup" ? [step.set] : step.kind === "vmap" || step.kind === "count" ? [step.map] : []),
       ...[...expressionsOfStep(step)].flatMap((e) => (e.kind === "map" ? [e.map] : [])),
     ]),
   );
-  const sets = netfilter.sets.map((set): SetDef => (used.has(set.id) ? set : { ...set, elements: [] }));
-  return { ...netfilter, hooks: [], sets };
+  const sets = netfilter.sets.map(
+    (set): SetDef => (used.has(set.id) ? set : { ...set, name: null, storage: null, elements: [] }),
+  );
+  const chains = netfilter.chains.map((chain) => (lists.includes(chain) ? chain : { ...chain, rules: [] }));
+  const programs = netfilter.programs.filter((program) => lists.includes(program));
+  return { ...netfilter, hooks: [], sets, chains, programs };
 }

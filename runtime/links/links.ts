@@ -11,7 +11,9 @@
 import { LINK_POINTS, NET_BYTES } from "../abi.ts";
 import type { RuleCounter } from "../engine.ts";
 import type { Hook } from "../hooks.ts";
-import type { NetManifest } from "../manifest.ts";
+import type { Manifest, NetManifest } from "../manifest.ts";
+import type { NamedMap } from "../maps/map.ts";
+import type { MapMemory } from "../maps/store.ts";
 import { type Program, ProgramError, type ProgramManifest } from "./manifest.ts";
 import { LinkLists } from "./points.ts";
 import { type ProgramHost, Runner, type Running } from "./running.ts";
@@ -45,15 +47,23 @@ export interface Link {
   readonly program: ProgramManifest;
   readonly attached: boolean;
   /**
-   * The next batch meets the other program, at the same place. Counters with a name that it has too go on.
+   * The next batch meets the other program, at the same place. Counters with a name that it has too go on; named sets and maps with the same key,
+   * value and kind keep their contents.
    * @returns what the counters of the program that goes have counted, as `readCounters`
-   * @throws ProgramError, LinkError: the old program goes on
+   * @throws ProgramError, LinkError: the old program goes on. E2BIG: a map's contents are more than the new `size`
    */
   update(program: Program): RuleCounter[];
   /** Once more does nothing. @returns the last counts, as `readCounters` */
   detach(): RuleCounter[];
   /** What the counters of the program have counted, by their places in its manifest; of one that is detached nothing. */
   readCounters(): RuleCounter[];
+  /**
+   * A named set or map that the program asks, to be read and changed between batches. It is that of the program which the link has when it is asked,
+   * and after `detach` every call throws ENOLINK.
+   * @throws RangeError when the program asks none of this name
+   * @throws LinkError ENOLINK
+   */
+  map(name: string): NamedMap;
 }
 
 /** The links of a namespace. */
@@ -67,11 +77,21 @@ export class Links {
   #xdp: readonly AttachedLink[] = [];
   #nextId = 1;
 
-  /** @param networks the module's `Manifest.networks`; @param netsOffset of the first NET record */
-  constructor(host: ProgramHost, nets: readonly NetManifest[], net: number, networks: string, netsOffset: number) {
+  /**
+   * @param memory where programs and their maps have theirs
+   * @param net which of the namespaces
+   * @param netsOffset of the first NET record
+   */
+  constructor(
+    host: ProgramHost,
+    memory: MapMemory,
+    { nets, networks }: Pick<Manifest, "nets" | "networks">,
+    net: number,
+    netsOffset: number,
+  ) {
     this.#net = nets[net];
     this.#networks = networks;
-    this.#runner = new Runner(host);
+    this.#runner = new Runner(host, memory, this.#net.devices);
     this.#lists = new LinkLists(host, netsOffset + net * NET_BYTES);
   }
 
@@ -98,6 +118,7 @@ export class Links {
       update: (next) => this.#update(link, next),
       detach: () => this.#detach(link),
       counters: () => this.#runner.counters(link.running),
+      map: (name) => link.running.maps.open(name),
     });
     this.#links.set(link.id, link);
     this.#listXdp();
@@ -172,7 +193,13 @@ export class Links {
     if (manifest.hook !== hook || `${manifest.families}` !== `${families}`)
       throw new LinkError("EINVAL", `program ${manifest.name} does not see the packets that link ${link.id} is for`);
     const [before, next] = [link.running, this.#runner.start(program)];
-    this.#runner.inherit(before, next);
+    try {
+      this.#runner.inherit(before, next);
+    } catch (error) {
+      this.#runner.stop(next);
+      if (!(error instanceof RangeError)) throw error;
+      throw new LinkError("E2BIG", error.message);
+    }
     if (hook !== "xdp") this.#lists.exchange(link.id, next);
     link.running = next;
     return this.#runner.stop(before);
@@ -193,6 +220,7 @@ interface Owner {
   update(program: Program): RuleCounter[];
   detach(): RuleCounter[];
   counters(): RuleCounter[];
+  map(name: string): NamedMap;
 }
 
 class AttachedLink implements Link {
@@ -222,7 +250,7 @@ class AttachedLink implements Link {
   }
 
   update(program: Program): RuleCounter[] {
-    if (!this.#attached) throw new LinkError("ENOLINK", `link ${this.id} is detached`);
+    this.#checkAttached();
     return this.#owner.update(program);
   }
 
@@ -234,5 +262,23 @@ class AttachedLink implements Link {
 
   readCounters(): RuleCounter[] {
     return this.#attached ? this.#owner.counters() : [];
+  }
+
+  map(name: string): NamedMap {
+    const current = (): NamedMap => {
+      this.#checkAttached();
+      return this.#owner.map(name);
+    };
+    return new Proxy(current(), {
+      get: (_, member) => {
+        const map = current();
+        const value: unknown = Reflect.get(map, member, map);
+        return typeof value === "function" ? value.bind(map) : value;
+      },
+    });
+  }
+
+  #checkAttached(): void {
+    if (!this.#attached) throw new LinkError("ENOLINK", `link ${this.id} is detached`);
   }
 }

@@ -5,6 +5,7 @@
 import {
   ABI_VERSION,
   EXPORTS,
+  MAP_BYTES,
   MEMORY_IMPORT,
   PROGRAM_REGISTERS,
   programEntry,
@@ -12,10 +13,12 @@ import {
   tracedEntry,
 } from "../abi.ts";
 import { HOOKS, type Hook } from "../hooks.ts";
+import { isMapManifest } from "../manifest.ts";
+import type { LinkedSet } from "./maps.ts";
 
 export const PROGRAM_SECTION = "vrfc.program";
 export const STATE_SECTION = "vrfc.state";
-export const PROGRAM_SCHEMA = "vrfc.program/2";
+export const PROGRAM_SCHEMA = "vrfc.program/3";
 /**
  * What a program's module imports: the memory it works in, and where in that its state is; and, of the module that it is attached to, registers
  * (PROGRAM_REGISTERS), but for XDP.
@@ -43,6 +46,8 @@ export interface ProgramManifest {
   /** Size of its own state, and where in that its first FILTER_COUNTER is. */
   readonly state: { readonly bytes: number; readonly counters: number };
   readonly counters: readonly { readonly name: string | null }[];
+  /** Those with a name that it asks. */
+  readonly sets: readonly LinkedSet[];
   /** Most wasm instructions that it takes for a frame (CostManifest says of which length). */
   readonly cost: number;
 }
@@ -87,6 +92,9 @@ export async function loadProgram(wasm: Uint8Array<ArrayBuffer>): Promise<Progra
   const [state, second] = WebAssembly.Module.customSections(module, STATE_SECTION);
   if (state?.byteLength !== manifest.state.bytes || second !== undefined)
     throw new ProgramError("malformed-manifest", "the program's state is not as long as its manifest says");
+  const isInside = ({ map: { record } }: LinkedSet) => record % 4 === 0 && record + MAP_BYTES <= manifest.state.bytes;
+  if (!manifest.sets.every(isInside))
+    throw new ProgramError("malformed-manifest", "the record of a map is not in the program's state");
   checkModule(module, manifest);
   return { module, manifest, state: new Uint8Array(state) };
 }
@@ -129,6 +137,7 @@ const CHECKS: Readonly<Record<keyof ProgramManifest, (value: unknown) => boolean
     return whole(bytes) && whole(counters) && counters <= bytes;
   },
   counters: (value) => list(value, (one) => [null, "string"].includes(nameType(one))),
+  sets: (value) => list(value, (one) => text(fields(one).name) && isMapManifest(fields(one).map)),
   cost: (value) => typeof value === "number",
 };
 

@@ -6,6 +6,9 @@ import { EXPORTS, LINK, LINK_BYTES, LINK_POINTS, linkPoint, MOST_LINKS, NET } fr
 import { entriesOf, type ProgramManifest } from "./manifest.ts";
 import type { ProgramHost, Running } from "./running.ts";
 
+/** What of a program that runs is put into lists. */
+type Attachable = Pick<Running, "exports" | "manifest">;
+
 /** A program's entry at a point. */
 interface Entry {
   readonly link: number;
@@ -37,7 +40,7 @@ export class LinkLists {
   }
 
   /** @param devices ifindexes; 0 at the hooks of the IP layer */
-  add(link: number, running: Running, devices: readonly number[], priority: number): void {
+  add(link: number, running: Attachable, devices: readonly number[], priority: number): void {
     const { hook, families } = running.manifest;
     for (const [i, family] of families.entries()) {
       const point = linkPoint(hook, family);
@@ -52,7 +55,7 @@ export class LinkLists {
   }
 
   /** The link's entries are another program's from now on, which sees the same packets. */
-  exchange(link: number, running: Running): void {
+  exchange(link: number, running: Attachable): void {
     for (const [i, family] of running.manifest.families.entries())
       for (const { place } of this.#lists[linkPoint(running.manifest.hook, family)].filter((one) => one.link === link))
         this.#fill(place, running, i);
@@ -81,7 +84,7 @@ export class LinkLists {
     list.splice(before < 0 ? list.length : before, 0, entry);
   }
 
-  #fill(place: number, { exports, manifest }: Running, entry: number): void {
+  #fill(place: number, { exports, manifest }: Attachable, entry: number): void {
     const [hot, traced] = entriesOf(manifest)[entry];
     this.#table.set(place, exports[hot]);
     this.#table.set(place + 1, exports[traced]);

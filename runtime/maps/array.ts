@@ -6,7 +6,7 @@
  * Of a `devmap` 0 is no device: such an element is not there.
  */
 import { type Element, type Key, readWords, type SetShape, type Value, valueWordsOf, writeWords } from "./shape.ts";
-import type { Built, MapRecord, MapStore } from "./store.ts";
+import type { Built, MapRecord, MemoryStore } from "./store.ts";
 
 export function arrayOf(set: SetShape, elements: readonly Element[]): Built {
   const rows = set.size ?? 0;
@@ -21,7 +21,7 @@ export function arrayOf(set: SetShape, elements: readonly Element[]): Built {
 const isThere = ({ storage }: Pick<SetShape, "storage">, value: Value): boolean => storage !== "devmap" || value !== 0;
 
 /** Values in the image that change in place. */
-export class ArrayStore implements MapStore {
+export class ArrayStore implements MemoryStore {
   readonly #set: SetShape;
   readonly #record: MapRecord;
   readonly #width: number;
@@ -68,6 +68,9 @@ export class ArrayStore implements MapStore {
       if (isThere(this.#set, value)) yield { key: [{ first: i, last: i }], value };
     }
   }
+
+  /** It changes where it stands. */
+  release(): void {}
 
   #at = (i: number): number => (this.#record.get("values") >>> 2) + i * this.#width;
   #read = (i: number): Value => readWords(this.#record.memory.words, this.#at(i), this.#width);

@@ -22,7 +22,7 @@ import {
   valueWordsOf,
   writeWords,
 } from "./shape.ts";
-import { type Built, checkRoom, type MapRecord, type MapStore } from "./store.ts";
+import { type Built, checkRoom, type MapRecord, type MemoryStore } from "./store.ts";
 
 /** Knuth's multiplicative constant, 2^32 / golden ratio. */
 export const SET_HASH_FACTOR = 0x9e3779b1;
@@ -172,7 +172,7 @@ class Slots {
 }
 
 /** A hash in the image or heap that changes in place. */
-export class HashStore implements MapStore {
+export class HashStore implements MemoryStore {
   readonly #set: SetShape;
   readonly #record: MapRecord;
   readonly #slots: Slots;
@@ -222,6 +222,10 @@ export class HashStore implements MapStore {
 
   entries(): Iterable<Element> {
     return this.#slots.entries(this.#record.memory.words, this.#base, this.#record.get("rows"));
+  }
+
+  release(): void {
+    this.#record.release();
   }
 
   get #base(): number {

@@ -19,7 +19,7 @@ import {
   valueWordsOf,
   writeWords,
 } from "./shape.ts";
-import { type Built, checkRoom, type MapRecord, type MapStore } from "./store.ts";
+import { type Built, checkRoom, type MapRecord, type MemoryStore } from "./store.ts";
 
 /** Disjoint ranges in ascending order, each with the number of the element that decides there. */
 export interface Interval {
@@ -136,7 +136,7 @@ class Ranges {
 }
 
 /** Ranges in the image or heap that change in place. */
-export class IntervalStore implements MapStore {
+export class IntervalStore implements MemoryStore {
   readonly #set: SetShape;
   readonly #record: MapRecord;
   readonly #ranges: Ranges;
@@ -202,6 +202,10 @@ export class IntervalStore implements MapStore {
       this.#look();
       yield { key: [{ first: this.#ranges.first(i), last: this.#ranges.last(i) }], value: this.#ranges.value(i) };
     }
+  }
+
+  release(): void {
+    this.#record.release();
   }
 
   /** Old and new elements, of those with the same range the last one. */

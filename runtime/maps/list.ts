@@ -17,7 +17,7 @@ import {
   valueWordsOf,
   writeWords,
 } from "./shape.ts";
-import { type Built, checkRoom, type MapRecord, type MapStore } from "./store.ts";
+import { type Built, checkRoom, type MapRecord, type MemoryStore } from "./store.ts";
 
 const rowWords = ({ key }: Pick<SetShape, "key">): number =>
   key.reduce((sum, { bits }) => sum + 2 * pieceWords(bits), 0);
@@ -48,7 +48,7 @@ function writeRow(words: Uint32Array, at: number, { key: fields }: SetShape, key
 }
 
 /** A list in the image or heap that changes in place. */
-export class ListStore implements MapStore {
+export class ListStore implements MemoryStore {
   readonly #set: SetShape;
   readonly #record: MapRecord;
   readonly #row: number;
@@ -108,6 +108,10 @@ export class ListStore implements MapStore {
   *entries(): Iterable<Element> {
     for (let i = 0; i < this.size; i++)
       yield { key: this.#keyAt(i), value: readWords(this.#words, this.#valueAt(i), this.#value) };
+  }
+
+  release(): void {
+    this.#record.release();
   }
 
   get #words(): Uint32Array {

@@ -32,7 +32,7 @@ import {
   valueWordsOf,
   writeWords,
 } from "./shape.ts";
-import { type Built, checkRoom, type MapRecord, type MapStore } from "./store.ts";
+import { type Built, checkRoom, type MapRecord, type MemoryStore } from "./store.ts";
 
 /** Which of the look-ups is asked for keys of this width. */
 export const lpmFamily = (bits: number): Family => (bits <= 32 ? 4 : 6);
@@ -142,7 +142,7 @@ class Places {
 }
 
 /** Prefixes in the image or heap that change in place. */
-export class LpmStore implements MapStore {
+export class LpmStore implements MemoryStore {
   readonly #set: SetShape;
   readonly #record: MapRecord;
   readonly #bits: number;
@@ -201,11 +201,7 @@ export class LpmStore implements MapStore {
     const built = lpmOf(this.#set, elements.toReversed()); // of equal keys the last one counts
     checkRoom(this.#set, built.count);
     this.#record.publish(built);
-    this.#table?.dispose();
-    if (this.#region !== null) this.#record.memory.free(this.#region.offset, this.#region.bytes);
-    this.#trie = null;
-    this.#table = null;
-    this.#region = null;
+    this.#leaveChanged();
   }
 
   update(elements: readonly Element[]): void {
@@ -230,6 +226,20 @@ export class LpmStore implements MapStore {
       trie.writeKey(node, words, 0);
       yield { key: [rangeOf(words, 0, trie.lengthOf(node), this.#bits)], value: this.#read(trie.valueOf(node)) };
     }
+  }
+
+  release(): void {
+    this.#record.release();
+    this.#leaveChanged();
+  }
+
+  /** Gives back the form that can change: the record says something else. */
+  #leaveChanged(): void {
+    this.#table?.dispose();
+    if (this.#region !== null) this.#record.memory.free(this.#region.offset, this.#region.bytes);
+    this.#trie = null;
+    this.#table = null;
+    this.#region = null;
   }
 
   #find = (range: KeyRange): Node =>

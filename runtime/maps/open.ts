@@ -8,7 +8,7 @@ import { ListStore } from "./list.ts";
 import { LpmStore } from "./lpm.ts";
 import { type MapDevice, NamedMap } from "./map.ts";
 import type { Key, SetShape } from "./shape.ts";
-import { type MapMemory, MapRecord, type MapStore } from "./store.ts";
+import { type MapMemory, MapRecord, type MemoryStore } from "./store.ts";
 import { kindOfNamed } from "./structure.ts";
 
 /** @param memory shared by all maps of a module */
@@ -18,10 +18,13 @@ export function openMap(
   memory: MapMemory,
   devices: readonly MapDevice[],
 ): NamedMap {
-  return new NamedMap(name, manifest, storeOf({ ...manifest, name }, manifest, memory), devices);
+  return new NamedMap(name, manifest, openStore(name, manifest, memory), devices);
 }
 
-function storeOf(shape: SetShape, { key, record }: MapManifest, memory: MapMemory): MapStore {
+/** The elements of such a map. */
+export function openStore(name: string, manifest: MapManifest, memory: MapMemory): MemoryStore {
+  const { key, record } = manifest;
+  const shape: SetShape = { ...manifest, name };
   const own = new MapRecord(memory, record);
   switch (kindOfNamed(shape)) {
     case "array":

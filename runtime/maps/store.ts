@@ -19,6 +19,12 @@ export interface MapStore {
   entries(): Iterable<Element>;
 }
 
+/** One whose elements are in linear memory. */
+export interface MemoryStore extends MapStore {
+  /** Gives back the memory that changes have taken; nothing may be asked of it afterwards. */
+  release(): void;
+}
+
 /** Memory for structures: words of all of it, good until the next `allocate`. */
 export interface MapMemory extends Memory {
   readonly words: Uint32Array;

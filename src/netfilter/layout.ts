@@ -45,7 +45,7 @@ export interface SetLayout extends Omit<SetStructure, "words"> {
   readonly longest: number;
   /** What the offsets count in. */
   readonly space: "image" | "state";
-  /** Of a named set, which may change: its MAP record, where the program reads the rest of this from. 0: the set does not change. */
+  /** Of a named set, which may change: its MAP record, which says where in memory the rest is. 0: the set does not change. */
   readonly record: number;
   /** Its elements, by place where they are compared one by one. */
   readonly elements: readonly Element[];
@@ -95,16 +95,14 @@ function layoutSet(
   set: SetDef,
   space: SetLayout["space"],
 ): SetLayout {
-  // Those of an attached program are its own, and stay as they are.
-  const changes = set.name !== null && space === "image";
   const decisions = decisionsOf(netfilter, set);
   const elements = elementsOf(set, decisions);
-  const built = setStructure(changes ? set : { ...set, name: null }, elements);
+  const built = setStructure(set, elements);
   const { words, ...structure } = built;
   const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
   const offset = image.reserve(`${name} ${structure.kind}`, bytes.length);
   image.view(offset, bytes.length, (view) => view.set(bytes));
-  const record = !changes ? 0 : image.reserve(`${name} record`, MAP_BYTES);
+  const record = set.name === null ? 0 : image.reserve(`${name} record`, MAP_BYTES);
   if (record !== 0) image.words(record, MAP, recordOf(built, offset));
   const longest = structure.kind === "hash" ? longestSearch(words, slotBytes(set) / 4) : 0;
   return { ...structure, longest, record, elements, set, space, offset, values: offset + structure.values, decisions };

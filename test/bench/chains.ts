@@ -21,6 +21,7 @@ import { EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
 import { formatIp } from "../../runtime/net/ip.ts";
 import { ipv4Packet } from "../../runtime/net/ipv4.ts";
 import { writeU16 } from "../../runtime/net/wire.ts";
+import { Image } from "../../runtime/routes/image.ts";
 import { Entry } from "../../runtime/verdict.ts";
 import { compileModel } from "../../src/compile.ts";
 import { ImageWriter } from "../../src/image-writer.ts";
@@ -161,7 +162,7 @@ class ChainRig {
   }
 
   private constructor(dataplane: Dataplane, program: Program, bytes: number, built: string) {
-    const { manifest, exports, state } = new Runner(dataplane).start(program);
+    const { manifest, exports, state } = new Runner(dataplane, new Image(dataplane), []).start(program);
     this.#dataplane = dataplane;
     this.#process = exports[EXPORTS.process] as XdpExport;
     this.#device = manifest.devices[0];

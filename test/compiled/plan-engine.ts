@@ -6,7 +6,7 @@ import { imageOffset } from "../../runtime/brand.ts";
 import type { Engine, RuleCounter } from "../../runtime/engine.ts";
 import { entriesOf } from "../../runtime/links/manifest.ts";
 import { LinkLists } from "../../runtime/links/points.ts";
-import type { Running } from "../../runtime/links/running.ts";
+import { placeState, type Running } from "../../runtime/links/running.ts";
 import { openMap } from "../../runtime/maps/open.ts";
 import type { MapMemory } from "../../runtime/maps/store.ts";
 import { NeighbourTable } from "../../runtime/neighbour.ts";
@@ -88,9 +88,9 @@ function enginesOf(
   const process = interpret(hot, { memory, registers, table });
   const trace = interpret(traced, { memory, registers, table: (place, args) => table(place + 1, args), onTrace });
   const record = (index: number): number => view.getUint32(IMAGE.netsOffset, true) + index * NET_BYTES;
-  const running = programs.map((program): Running => {
+  const running = programs.map((program): Omit<Running, "maps"> => {
     const state = allocate(program.state.length);
-    memory.set(program.state, state);
+    placeState(new Uint32Array(memory.buffer, 0, memory.length >>> 2), state, program.manifest, program.state);
     const entry = (plan: Plan, name: string): Entry => {
       const interpreted = interpret(plan, { memory, state, registers, onTrace });
       return (args) => interpreted.call(name, args);

@@ -217,6 +217,18 @@ describe("links", () => {
     renamed[at] = "x".charCodeAt(0);
     return customSection(renamed, "vrfc.program", json);
   };
+  const mapAt = (record: number) => ({
+    name: "s",
+    map: {
+      record,
+      key: [{ type: "mark", bits: 32 }],
+      value: null,
+      interval: false,
+      storage: null,
+      size: null,
+      decisions: [],
+    },
+  });
   const EMPTY = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
   test.each([
     ["no module", () => Uint8Array.of(1, 2, 3), "not-wasm"],
@@ -233,6 +245,14 @@ describe("links", () => {
       () => rewritten((m) => ({ ...m, state: { bytes: 1 << 20, counters: 0 } })),
       "malformed-manifest",
     ],
+    ["no sets", () => rewritten(({ sets: _, ...rest }) => rest), "malformed-manifest"],
+    ["a set that cannot be", () => rewritten((m) => ({ ...m, sets: [{ name: "s", map: {} }] })), "malformed-manifest"],
+    [
+      "a map outside of its state",
+      () => rewritten((m) => ({ ...m, sets: [mapAt(dropping.manifest.state.bytes - 16)] })),
+      "malformed-manifest",
+    ],
+    ["a map between words", () => rewritten((m) => ({ ...m, sets: [mapAt(2)] })), "malformed-manifest"],
     ["a hook that there is not", () => rewritten((m) => ({ ...m, hook: "tc" })), "malformed-manifest"],
     ["a program of another hook", () => rewritten((m) => ({ ...m, hook: "tc ingress" })), "wrong-exports"],
     [

@@ -1,7 +1,7 @@
 /** What every part of the builder needs: the namespace, its layout, and short words for records, columns and traces. */
 
 import type { KernelProfile, Model, Net } from "../../../dsl/model.ts";
-import { DEVICE, DeviceFlag, FIB_ALIAS, TraceEvent } from "../../../runtime/abi.ts";
+import { DEVICE, DeviceFlag, FIB_ALIAS, STATE, TraceEvent } from "../../../runtime/abi.ts";
 import { COLUMN, type Column } from "../../../runtime/batch.ts";
 import { HOOKS, type Hook } from "../../../runtime/hooks.ts";
 import type { DropReason } from "../../../runtime/verdict.ts";
@@ -72,6 +72,12 @@ export function contextOf(
 /** Where this thread's own of what the image has at `address` stands (kernel: this_cpu_ptr). */
 export const thisWorker = ({ threads }: Context, address: number): Expr =>
   threads ? add(worker, address) : i32(address);
+
+/** Where a thread's own of what chains work with is, from the start of memory. */
+export const inMemory = (context: Context, address: number): Expr =>
+  context.layout.netfilter.space === "image"
+    ? thisWorker(context, address)
+    : add(load("state", 4, STATE.self), address);
 
 /** Calls the namespace's proc as an expression, or as a step. */
 export const callNet = (context: Context, proc: string, ...args: Operand[]): Expr => call(context.name(proc), args);

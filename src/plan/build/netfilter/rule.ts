@@ -59,7 +59,7 @@ import { evaluate, lookUp, skbLength } from "./expr.ts";
 import { writePayload } from "./payload_set.ts";
 import { priority, redirectDevice } from "./registers.ts";
 import { rejectResult } from "./reject.ts";
-import { elementPlace, elementValue, within } from "./sets.ts";
+import { elementPlace, elementValue, spaceOf, within } from "./sets.ts";
 import { below, constantOf, equal, type Wide } from "./wide.ts";
 
 /** What a chain's proc returns. */
@@ -231,7 +231,7 @@ function effect(code: RuleCode, { list, index }: Place, step: Effect, at: number
       code.add(when(eqz(place), code.breaks));
       const [base, offset] = elementPlace(layout, place);
       if (code.chain.context.threads && layout.space === "image") countAtomically(code, code.hold(add(base, offset)));
-      else countAt(code, layout.space, code.hold(base), offset);
+      else countAt(code, spaceOf(layout), code.hold(base), offset);
       break;
     }
     case "log":

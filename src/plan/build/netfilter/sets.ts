@@ -77,13 +77,16 @@ export const hasProc = ({ set: def, kind }: SetLayout): boolean =>
   kind !== "array" && !(kind === "compares" && def.value === null);
 
 /** A word of the set: as the record says of one that may change. */
-const word = ({ record }: SetLayout, field: keyof typeof MAP, otherwise: number): Expr =>
-  record === 0 ? i32(otherwise) : load("image", 4, record, MAP[field]);
+const word = ({ record, space }: SetLayout, field: keyof typeof MAP, otherwise: number): Expr =>
+  record === 0 ? i32(otherwise) : load(space, 4, record, MAP[field]);
+
+/** What offsets of the structure count in: a record tells them from the start of memory. */
+export const spaceOf = ({ record, space }: SetLayout): Space => (record === 0 ? space : "image");
 
 /** The value of an element by its place, which is not 0. */
 export function elementValue(layout: SetLayout, place: Expr, bits: number): Wide {
   const [at, first] = elementPlace(layout, place);
-  return bound(layout.space, at, first, bits);
+  return bound(spaceOf(layout), at, first, bits);
 }
 
 /** Where the value of an element stands: a base and an offset. */
@@ -139,7 +142,7 @@ const compares = (def: SetDef, key: readonly Wide[]): Step[] => [
 ];
 
 /** A bound or key piece in memory. */
-function bound(space: SetLayout["space"], base: Operand, offset: number, bits: number): Wide {
+function bound(space: Space, base: Operand, offset: number, bits: number): Wide {
   const size = boundBytes(bits);
   if (size === 4) return [load(space, 4, base, offset)];
   return size === 8 ? [load(space, 8, base, offset)] : [load(space, 8, base, offset), load(space, 8, base, offset + 8)];
@@ -203,7 +206,8 @@ const halvings = (room: number): number => Math.log2(Math.max(room, 1)) + 1;
 
 /** Open addressing: slots from the key's hash on, until it is found or a slot is free. */
 function hash(layout: SetLayout, key: readonly Wide[]): Step[] {
-  const { set: def, space } = layout;
+  const { set: def } = layout;
+  const space = spaceOf(layout);
   const rows = word(layout, "rows", layout.rows);
   const offset = word(layout, "structure", layout.offset);
   const size = slotBytes(def);
@@ -235,7 +239,8 @@ function hash(layout: SetLayout, key: readonly Wide[]): Step[] {
 
 /** One element after the other, in their order. */
 function list(layout: SetLayout, key: readonly Wide[]): Step[] {
-  const { set: def, space } = layout;
+  const { set: def } = layout;
+  const space = spaceOf(layout);
   const row = local("row");
   const number = local("number");
   let at = 0;
