@@ -277,9 +277,9 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     this.neighbours6.confirm();
   }
 
-  output(packet: Uint8Array, meta: OutputMeta): Judgement {
+  output(packet: Uint8Array, { byIcmp = false, ...meta }: OutputMeta): Judgement {
     const judged = this.#judge(packet, { ...meta, entry: Entry.OUTPUT });
-    this.#act(judged, packet, meta.device, FROM_SOCKET);
+    if (judged.verdict !== Verdict.ICMP_ERROR || !byIcmp) this.#act(judged, packet, meta.device, FROM_SOCKET);
     return judged;
   }
 

@@ -11,6 +11,8 @@ export interface OutputMeta {
   readonly mark?: number;
   /** PacketFlag bits. */
   readonly flags?: number;
+  /** By the kernel's ICMP or ICMPv6 socket, which is busy meanwhile: nobody can be sent an error about the packet (icmp_xmit_lock). */
+  readonly byIcmp?: boolean;
 }
 
 export interface Stack {
