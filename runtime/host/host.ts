@@ -18,22 +18,20 @@
  * Not here: source routes.
  */
 import { RouteTypeCode } from "../abi.ts";
-import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag } from "../batch.ts";
+import { type PacketBatch, PacketFlag } from "../batch.ts";
 import type { Engine, RuleCounter } from "../engine.ts";
-import { describe, describeFrame } from "../net/describe.ts";
 import { EthernetView, EtherType, withoutPriorityTags } from "../net/ethernet.ts";
 import { IcmpType, REDIRECT_HOST, Unreachable } from "../net/icmp.ts";
-import { type Ip, type Ipv4, type Ipv6, parseIp, readIpv4, readIpv6, writeIpv4, writeIpv6 } from "../net/ip.ts";
-import { decrementTtl, IPV4_HEADER_BYTES, IPV4_MAX_BYTES, Ipv4View, ipv4Packet, isSummed } from "../net/ipv4.ts";
-import { IPV6_HEADER_BYTES, Ipv6View, isMulticast6, NextHeader } from "../net/ipv6.ts";
+import { type Ip, type Ipv4, type Ipv6, parseIp } from "../net/ip.ts";
+import { decrementTtl, IPV4_HEADER_BYTES, Ipv4View, ipv4Packet, isSummed } from "../net/ipv4.ts";
+import { isMulticast6 } from "../net/ipv6.ts";
 import { isGroup, type Mac, parseMac } from "../net/mac.ts";
-import type { Trace } from "../trace.ts";
 import { DropReason, Entry, Verdict } from "../verdict.ts";
 import { type ArpStack, arpReceive, arpSolicit } from "./arp.ts";
 import type { NetConfig } from "./config.ts";
 import { deliver } from "./deliver.ts";
 import { AddressScope, Devices, type HostDevice } from "./devices.ts";
-import type { Clock, Judgement, PacketEvent } from "./events.ts";
+import type { Clock, Judgement } from "./events.ts";
 import { fragment } from "./fragment.ts";
 import { type IcmpCause, icmpSend, specificDestination } from "./icmp-send.ts";
 import { isOwnAddress } from "./ipv6/addresses.ts";
@@ -43,6 +41,7 @@ import { ndiscSolicit } from "./ipv6/ndisc.ts";
 import { PeerLimit } from "./ipv6/peer-limit.ts";
 import { Ping6 } from "./ipv6/ping6.ts";
 import type { Stack6 } from "./ipv6/stack.ts";
+import { type EntryMeta, ipPacket, isIpv6, Judge, type JudgeOptions, resultOf } from "./judge.ts";
 import { Neighbours, type Waiting } from "./neighbours.ts";
 import { compileOptions, forwardOptions, hasOptions, type IpOptions, scanOptions } from "./options.ts";
 import { Ping } from "./ping.ts";
@@ -54,16 +53,10 @@ import { Sockets } from "./sockets/sockets.ts";
 import type { OutputMeta } from "./stack.ts";
 import { sendReset } from "./tcp-reset.ts";
 
-export interface HostOptions {
-  readonly engine: Engine;
+export interface HostOptions extends JudgeOptions {
   readonly config: NetConfig;
-  /** Index of the namespace in the lab; `PacketEvent.net`. */
-  readonly net: number;
-  readonly clock: Clock;
   /** Puts a frame on the wire of a device. */
   readonly transmit: (device: number, frame: Uint8Array) => void;
-  /** Is told each packet's way; without it no trace is taken. */
-  readonly record?: (event: PacketEvent) => void;
   /**
    * Sockets that are not this host's: offered every packet for it, by `skbDevice` (the VRF) and `sdif` (the slave).
    * @returns whether they take it
@@ -71,22 +64,7 @@ export interface HostOptions {
   readonly sockets?: (packet: Judgement) => boolean;
 }
 
-/** In a microsecond of the clock. */
-const NANOSECONDS = 1000;
-
 const INADDR_BROADCAST: Ipv4 = 0xffffffff;
-
-/** Room for the largest IP packet, an Ethernet header and the headroom, in whole cache lines. */
-const SLOT_SIZE = 64 + IPV4_MAX_BYTES + 1 + 64;
-/** Copies of one packet that chains may make (`dup`); more are lost. */
-const MOST_COPIES = 3;
-
-interface EntryMeta extends OutputMeta {
-  readonly entry: Entry;
-  readonly priority?: number;
-  /** NEIGHBOUR: where to. */
-  readonly nextHop?: Ip;
-}
 
 /** What the host must remember of a packet that the verdict does not say. */
 interface Arrival {
@@ -124,9 +102,9 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
   /** Frames that are neither IP nor ARP. */
   passed = 0;
   readonly #engine: Engine;
+  readonly #verdicts: Judge;
   readonly #config: NetConfig;
   readonly #options: HostOptions;
-  readonly #batch: PacketBatch;
   readonly #reassembly: Reassembly<ReceivedFragment>;
   readonly sockets: Sockets;
   #identification = 0;
@@ -136,7 +114,7 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     this.#engine = options.engine;
     this.#config = options.config;
     this.#options = options;
-    this.#batch = options.engine.createBatch(1 + MOST_COPIES, SLOT_SIZE);
+    this.#verdicts = new Judge(options);
     this.clock = options.clock;
     this.devices = new Devices(options.config);
     this.sockets = new Sockets(this);
@@ -289,18 +267,18 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
   }
 
   route(packet: Uint8Array, meta: OutputMeta): Judgement {
-    return this.#ask(packet, { ...meta, entry: Entry.LOOKUP });
+    return this.#verdicts.ask(packet, { ...meta, entry: Entry.LOOKUP });
   }
 
   /** Asks the engine with a made-up packet: only the route counts, and for that no bytes but the addresses matter. */
   routeInput(device: number, source: Ipv4, destination: Ipv4): number {
     const header = { tos: 0, identification: 0, dontFragment: false, ttl: 64, protocol: 0, source, destination };
-    const judged = this.#ask(ipv4Packet(header, new Uint8Array()), { entry: Entry.ROUTE_INPUT, device });
+    const judged = this.#verdicts.ask(ipv4Packet(header, new Uint8Array()), { entry: Entry.ROUTE_INPUT, device });
     return judged.verdict === Verdict.FOUND ? judged.routeType : 0;
   }
 
   routeReceived(packet: Uint8Array, device: number): Judgement {
-    return this.#ask(packet, { entry: Entry.ROUTE_INPUT, device });
+    return this.#verdicts.ask(packet, { entry: Entry.ROUTE_INPUT, device });
   }
 
   sendNdisc(packet: Uint8Array, device: number, mark = 0): Judgement {
@@ -429,7 +407,7 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
 
   /** ip_expire: only if the fragment would still be accepted. */
   #reassemblyExpired({ bytes: packet, arrival }: ReceivedFragment, device: number): void {
-    const { verdict, routeType } = this.#ask(packet, { entry: Entry.ROUTE_INPUT, device });
+    const { verdict, routeType } = this.#verdicts.ask(packet, { entry: Entry.ROUTE_INPUT, device });
     if (verdict !== Verdict.FOUND) return;
     const { groupFrame, options } = arrival;
     const error = { type: IcmpType.TIME_EXCEEDED, code: FRAGMENT_TIME, info: 0 };
@@ -520,79 +498,12 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
       else icmpSend(this, { ...error, packet: waiting.packet, received: false });
   }
 
-  /** Lets the engine decide, on the record. */
+  /** Lets the engine decide; copies that chains make of the packet go their ways first. */
   #judge(packet: Uint8Array, meta: EntryMeta): Judgement {
-    this.#put(packet, meta);
-    const { record } = this.#options;
-    const [judged, ...copies] = record === undefined ? this.#processed() : this.#traced(packet, meta, record);
+    const [judged, ...copies] = this.#verdicts.judge(packet, meta);
     for (const copy of copies) this.#actOn(copy, packet, meta.device, FROM_SOCKET);
     return judged;
   }
-
-  #processed(): Judgement[] {
-    this.#engine.process(this.#batch);
-    return Array.from({ length: this.#batch.count }, (_, i) => resultOf(this.#batch, [], i));
-  }
-
-  #traced(packet: Uint8Array, { entry, device }: EntryMeta, record: (event: PacketEvent) => void): Judgement[] {
-    const judged = this.#engine.trace(this.#batch).map((trace, i) => resultOf(this.#batch, trace, i));
-    const description = entry === Entry.RECEIVE ? describeFrame(packet) : describe(packet);
-    const event = { kind: "packet", time: this.clock.now, net: this.#options.net, entry, device } as const;
-    for (const one of judged) record({ ...event, before: packet.slice(), description, ...one });
-    return judged;
-  }
-
-  /** Lets the engine decide, off the record. */
-  #ask(packet: Uint8Array, meta: EntryMeta): Judgement {
-    this.#put(packet, meta);
-    this.#engine.process(this.#batch);
-    return resultOf(this.#batch, [], 0);
-  }
-
-  #put(packet: Uint8Array, { entry, device, mark = 0, priority = 0, flags = 0, nextHop }: EntryMeta): void {
-    const batch = this.#batch;
-    this.#engine.setTime(BigInt(Math.round(this.clock.now * NANOSECONDS)));
-    batch.count = 0;
-    const nextHopFlag = typeof nextHop === "bigint" ? PacketFlag.NEXT_HOP_IPV6 : 0;
-    const i = batch.put(packet, { entry, device, mark, priority, flags: flags | nextHopFlag });
-    if (nextHop === undefined) return;
-    const offset = batch.slot(i) + NEXT_HOP_IN_SLOT;
-    if (typeof nextHop === "bigint") writeIpv6(batch.bytes, offset, nextHop);
-    else writeIpv4(batch.bytes, offset, nextHop);
-    batch.column("nextHop")[i] = offset;
-  }
-}
-
-/** What the engine says of a packet. */
-function resultOf(batch: PacketBatch, trace: Trace, index: number): Judgement {
-  const column = (name: Parameters<PacketBatch["column"]>[0]) => batch.column(name)[index];
-  const address = (offset: number, six: boolean): Ip | null =>
-    offset === 0 ? null : six ? readIpv6(batch.bytes, offset) : readIpv4(batch.bytes, offset);
-  const end = column("data") + column("length");
-  const packet = batch.packet(index);
-  const ip = column("l3") === 0 ? new Uint8Array() : ipPacket(batch.bytes.slice(column("l3"), end));
-  // A next hop may be of the other family; a source never is.
-  const sourceIsIpv6 = column("source") !== 0 && isIpv6(packet);
-  return {
-    trace,
-    verdict: column("verdict") as Verdict,
-    reason: column("reason"),
-    outDevice: column("outDevice"),
-    skbDevice: column("skbDevice"),
-    sdif: column("sdif"),
-    routeType: column("routeType"),
-    route: column("route"),
-    error: column("error"),
-    info: column("info"),
-    flags: column("flags"),
-    mark: column("mark"),
-    priority: column("priority"),
-    nextHop: address(column("nextHop"), (column("flags") & PacketFlag.NEXT_HOP_IPV6) !== 0),
-    source: address(column("source"), sourceIsIpv6),
-    redirect: address(column("redirect"), isIpv6(ip)),
-    packet,
-    ip,
-  };
 }
 
 const addressesOf = ({ addresses, addresses6 }: HostDevice): Ip[] =>
@@ -600,15 +511,3 @@ const addressesOf = ({ addresses, addresses6 }: HostDevice): Ip[] =>
 
 /** ICMP_EXC_FRAGTIME */
 const FRAGMENT_TIME = 1;
-
-const isIpv6 = (packet: Uint8Array): boolean => packet.length > 0 && packet[0] >>> 4 === 6;
-
-/** Without what follows the length that the header says (link-layer padding). */
-const ipPacket = (bytes: Uint8Array): Uint8Array =>
-  bytes.subarray(0, Math.min(isIpv6(bytes) ? ipv6Length(bytes) : new Ipv4View(bytes).totalLength, bytes.length));
-
-/** A jumbogram's payload length is 0, and its real one among the hop-by-hop options. */
-function ipv6Length(bytes: Uint8Array): number {
-  const { payloadLength, nextHeader } = new Ipv6View(bytes);
-  return payloadLength === 0 && nextHeader === NextHeader.HOP ? bytes.length : IPV6_HEADER_BYTES + payloadLength;
-}
