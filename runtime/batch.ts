@@ -56,6 +56,8 @@ export const COLUMNS = [
   "redirect", //   offset in the buffer of its better next hop (of the packet's family, 4 or 16 bytes, network order); 0: no redirect
 ] as const;
 export type Column = (typeof COLUMNS)[number];
+/** Columns that hold offsets in the buffer; 0: of nothing. */
+export const OFFSET_COLUMNS: readonly Column[] = ["data", "l3", "nextHop", "source", "redirect"];
 /** What an engine answers: 0 for every packet until it says otherwise. */
 export const RESULT_COLUMNS: readonly Column[] = COLUMNS.slice(COLUMNS.indexOf("verdict"));
 

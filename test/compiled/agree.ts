@@ -1,6 +1,6 @@
 /** Two engines, one batch: verdict columns, packet bytes and traces must be the same. */
 import { deepStrictEqual } from "node:assert/strict";
-import { COLUMNS, NEXT_HOP_IN_SLOT, type PacketBatch } from "../../runtime/batch.ts";
+import { COLUMNS, NEXT_HOP_IN_SLOT, OFFSET_COLUMNS, type PacketBatch } from "../../runtime/batch.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import type { Entry, Verdict } from "../../runtime/verdict.ts";
 import { Verdict as Verdicts } from "../../runtime/verdict.ts";
@@ -8,13 +8,12 @@ import type { DrawnPacket } from "./random-packets.ts";
 
 export const SLOT_SIZE = 512;
 
-/** Columns that hold offsets in the buffer: compared by their distance from the slot. */
-const OFFSETS: readonly string[] = ["data", "l3", "nextHop", "source", "redirect"];
-
 export interface Judged {
   readonly columns: Record<string, number>;
   /** `length` bytes from `data`; of a dropped packet nothing, as its bytes are unspecified. */
   readonly packet: Uint8Array | null;
+  /** Where a redirect points, if there is one. */
+  readonly redirect: Uint8Array | null;
 }
 
 export function fill(batch: PacketBatch, packets: readonly DrawnPacket[]): void {
@@ -27,19 +26,26 @@ export function fill(batch: PacketBatch, packets: readonly DrawnPacket[]): void 
   }
 }
 
+/** Offsets in the buffer count from the slot. */
 export function judged(batch: PacketBatch): Judged[] {
   return Array.from({ length: batch.count }, (_, i) => {
     const dropped = (batch.column("verdict")[i] as Verdict) === Verdicts.DROP;
     const columns = COLUMNS.filter((name) => !dropped || (name !== "data" && name !== "length"));
     const read = (name: (typeof COLUMNS)[number]): number => {
       const value = batch.column(name)[i];
-      return OFFSETS.includes(name) && value !== 0 ? value - batch.slot(i) : value;
+      return OFFSET_COLUMNS.includes(name) && value !== 0 ? value - batch.slot(i) : value;
     };
     return {
       columns: Object.fromEntries(columns.map((name) => [name, read(name)])),
       packet: dropped ? null : batch.packet(i),
+      redirect: redirectOf(batch, i),
     };
   });
+}
+
+function redirectOf(batch: PacketBatch, i: number): Uint8Array | null {
+  const [at, l3] = [batch.column("redirect")[i], batch.column("l3")[i]];
+  return at === 0 ? null : batch.bytes.slice(at, at + (batch.bytes[l3] >>> 4 === 6 ? 16 : 4));
 }
 
 /** Not vitest's `expect`, for the fuzzer runs without it. */

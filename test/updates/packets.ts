@@ -1,6 +1,6 @@
 /** Packets for the network of script.ts, and what an engine makes of them, but for the numbers of routes. */
 import fc from "fast-check";
-import { COLUMNS, type PacketBatch } from "../../runtime/batch.ts";
+import { COLUMNS, OFFSET_COLUMNS, type PacketBatch } from "../../runtime/batch.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import { EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
 import { parseIp } from "../../runtime/net/ip.ts";
@@ -50,8 +50,6 @@ export function judge(engine: Engine, drawn: readonly Drawn[], macs: ReadonlyMap
 }
 
 /** Offsets in the buffer count from the slot. */
-const OFFSETS: readonly string[] = ["data", "l3", "nextHop", "source"];
-
 function judged(batch: PacketBatch, i: number): unknown {
   const verdict = batch.column("verdict")[i];
   const shown = COLUMNS.filter(
@@ -59,7 +57,7 @@ function judged(batch: PacketBatch, i: number): unknown {
   );
   const columns = shown.map((name) => {
     const value = batch.column(name)[i];
-    return [name, OFFSETS.includes(name) && value !== 0 ? value - batch.slot(i) : value];
+    return [name, OFFSET_COLUMNS.includes(name) && value !== 0 ? value - batch.slot(i) : value];
   });
   const next = batch.column("nextHop")[i];
   return {
