@@ -8,9 +8,9 @@ import { EtherType } from "../../runtime/net/ethernet.ts";
 
 /**
  * `ip` and `ip6`: at the hooks of the IP layer; the others at the hooks of a device, where frames pass. `ingress`: what is seen starts
- * at the network header; `egress`, and XDP: at the Ethernet header; `tc`, at ingress: there too, a tag held aside left out.
+ * at the network header; the others: at the Ethernet header, `tc`, which is at ingress, and `egress` with a VLAN tag held aside.
  */
-export const VIEWS = ["ip", "ip6", "ingress", "tc", "egress"] as const;
+export const VIEWS = ["ip", "ip6", "ingress", "tc", "egress", "xdp"] as const;
 export type View = (typeof VIEWS)[number];
 
 export const isDeviceView = (view: View): boolean => view !== "ip" && view !== "ip6";
@@ -21,10 +21,11 @@ export function viewOf({ hook, family }: Pick<HookChains, "hook" | "family">): V
 
 const deviceView = (hook: ChainHook): View => (hook === "netdev egress" ? "egress" : "ingress");
 
-export const programView = (hook: ProgramHook): View => (hook === "tc ingress" ? "tc" : "egress");
+const PROGRAM_VIEWS: Readonly<Record<ProgramHook, View>> = { xdp: "xdp", "tc ingress": "tc", "tc egress": "egress" };
+export const programView = (hook: ProgramHook): View => PROGRAM_VIEWS[hook];
 
 /** NFPROTO_* */
-const NfProto: Readonly<Record<View, number>> = { ip: 2, ip6: 10, ingress: 5, tc: 5, egress: 5 };
+const NfProto: Readonly<Record<View, number>> = { ip: 2, ip6: 10, ingress: 5, tc: 5, egress: 5, xdp: 5 };
 
 /** What is the same for all packets of a view; null: it is not. */
 export function settledMeta(view: View, key: MetaKey): number | null {

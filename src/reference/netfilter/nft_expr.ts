@@ -206,9 +206,12 @@ function nft_meta_get_eval(key: MetaKey, pkt: PktInfo): bigint | null {
   }
 }
 
-/** skb->len; at tc ingress, where cls_bpf_classify pushes the Ethernet header, without a VLAN tag that is held aside. */
+/** Where the Ethernet header counts: on the way out, and at tc ingress, where cls_bpf_classify pushes it. */
+const WITH_ETHERNET: ReadonlySet<PktInfo["hook"]> = new Set(["tc ingress", "tc egress", "netdev egress"]);
+
+/** skb->len: without a VLAN tag, which skb_vlan_untag holds aside until the wire has the frame. */
 export function meta_length({ hook, skb }: PktInfo): number {
-  if (hook !== "tc ingress") return skb.len;
+  if (!WITH_ETHERNET.has(hook)) return skb.len;
   return network_length(skb) + (skb.mac_len === 0 ? 0 : ETHERNET_HEADER_BYTES);
 }
 

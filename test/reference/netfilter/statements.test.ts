@@ -207,6 +207,16 @@ describe("devices' hooks", () => {
     expect(host.engine.readCounters()[0]).toEqual({ packets: 1n, bytes: 54n });
   });
 
+  test("egress does not count a VLAN tag, which is held aside (skb_vlan_untag)", () => {
+    const out = netdev("egress", "eth1", "counter").replace("table netdev n", "table netdev m");
+    const host = routerWith(`${netdev("ingress", "eth0", 'fwd to "eth1"')}\n${out}`);
+    const plain = copyOf(host);
+    const tagged = new Uint8Array([...plain.subarray(0, 12), 0x81, 0, 0, 5, ...plain.subarray(12)]);
+    const { packet } = host.receiveFrame("eth0", tagged);
+    expect(host.engine.readCounters()[0]).toEqual({ packets: 1n, bytes: BigInt(plain.length) });
+    expect(packet).toEqual(tagged);
+  });
+
   test("fwd sends the frame as it is (nf_fwd_netdev_egress)", () => {
     const host = routerWith(netdev("ingress", "eth0", 'fwd to "eth1"'));
     const { verdict, packet, batch, steps } = host.receive("eth0", { ...echo, ttl: 1 });

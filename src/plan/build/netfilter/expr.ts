@@ -189,11 +189,19 @@ function ofEtherType(code: RuleCode, type: number): void {
 /** ARPHRD_* */
 const ArpHrd = { ETHER: 1, LOOPBACK: 772 } as const;
 
-/** skb->len: at `netdev egress` the Ethernet header counts, in programs too. */
+/** skb->len: at `netdev egress` the Ethernet header counts, in programs too; a VLAN tag only before it is held aside. */
 export function skbLength({ chain: { view } }: RuleCode): Expr {
   const behind = sub(tail, l3);
-  if (view === "tc") return add(behind, select(macHeader, ETHERNET_HEADER_BYTES, 0));
-  return view === "egress" ? sub(tail, mac) : behind;
+  switch (view) {
+    case "xdp":
+      return sub(tail, mac);
+    case "egress":
+      return add(behind, select(eq(mac, l3), 0, ETHERNET_HEADER_BYTES));
+    case "tc":
+      return add(behind, select(macHeader, ETHERNET_HEADER_BYTES, 0));
+    default:
+      return behind;
+  }
 }
 
 function meta(code: RuleCode, key: MetaKey): Expr {

@@ -50,7 +50,7 @@ export function setPktinfo(view: View): Step[] {
   const set_ = run(view === "ip" ? SET_IPV4 : view === "ip6" ? SET_IPV6 : SET_NETDEV);
   // Of fragments but the first ipv6_find_hdr finds no header, and leaves the offset at the start of what the hook sees.
   const start = [set(thoffAny, mac)];
-  if (view === "egress") return [set_, when(eq(thoffAny, l3), start)];
+  if (view === "egress" || view === "xdp") return [set_, when(eq(thoffAny, l3), start)];
   return view === "tc" ? [set_, when(and(eq(thoffAny, l3), macHeader), start)] : [set_];
 }
 
