@@ -50,6 +50,8 @@ export function hookWalk(events: readonly LabEvent[], nets: readonly NetConfig[]
     if (isLinkChatter(packet)) continue;
     const { hooks, redirectAt } = packetHooks(event, packet, nets[event.net]);
     const answersCause = held.length > 0 && isRedirect(event, packet);
+    // Copies that a device's chains have made stand behind their packet, and before what the host then sends.
+    if (hooks.length === 0 && !answersCause) continue;
     if (answersCause) {
       const { sent, received } = ownRedirect(hooks, packet.family === 6 ? cause : null);
       records.push(...sent, ...held, ...received);

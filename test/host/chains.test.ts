@@ -1,6 +1,7 @@
 /** What the host does for chains: resets, what senders are told, copies. */
 import { expect, test } from "vitest";
 import { checkText } from "../../dsl/index.ts";
+import { hookWalk } from "../../runtime/lab/hook-walk.ts";
 import { describeFrame } from "../../runtime/net/describe.ts";
 import { parseIp } from "../../runtime/net/ip.ts";
 import { openLab } from "../../src/lab.ts";
@@ -52,4 +53,15 @@ test("dup: the copy leaves by another device", async () => {
   const eth0 = lab.nets[net("host")].devices.find((d) => d.name === "eth0")!.ifindex;
   expect(sent[0]).toBe(eth0);
   expect(events.some((e) => e.kind === "frame" && describeFrame(e.frame).includes("reply"))).toBe(true);
+});
+
+test("a redirect's hooks stand where it was sent, also when the packet was copied before", async () => {
+  const { lab, net } = await labWith(`
+    route 10.9.0.0/16 via 10.0.0.9
+    table netdev n { chain c { type filter hook ingress device eth0 priority 0; policy accept; ip daddr 10.9.0.1 dup to "eth1" } }`);
+  const { events } = lab.ping(net("a"), { destination: parseIp("10.9.0.1")! });
+  const walk = hookWalk(events, lab.nets).flatMap(({ ns, hook, icmp_type }) =>
+    ns === "host" ? `${hook} ${icmp_type}` : [],
+  );
+  expect(walk.slice(0, 5)).toEqual(["prerouting 8", "output 5", "postrouting 5", "forward 8", "postrouting 8"]);
 });
