@@ -2,12 +2,12 @@
  * Frames of a scenario: each is sent out of a port of the root namespace, so arrives at the other end of that wire; the
  * answer is what then comes out of every port, and the netfilter hooks passed on the way. Address resolution does not count.
  */
-import { deviceNamed, type Model } from "../dsl/model.ts";
+import { type Device, deviceNamed, type Model } from "../dsl/model.ts";
 import { type LabEvent, SECOND } from "../runtime/host/events.ts";
 import { CHATTER_TYPES, hookWalk } from "../runtime/lab/hook-walk.ts";
 import type { Lab } from "../runtime/lab/lab.ts";
 import { foldChecksum, pseudoHeaderSum } from "../runtime/net/checksum.ts";
-import { EthernetView, EtherType } from "../runtime/net/ethernet.ts";
+import { ETHERNET_HEADER_BYTES, EthernetView, EtherType } from "../runtime/net/ethernet.ts";
 import type { Ip } from "../runtime/net/ip.ts";
 import { IpProtocol, Ipv4View } from "../runtime/net/ipv4.ts";
 import { IPV6_HEADER_BYTES, Ipv6View, skipExtensionHeaders } from "../runtime/net/ipv6.ts";
@@ -25,11 +25,13 @@ const BETWEEN_FRAMES = 0.0025;
 /** @param at when the frame is sent, in microseconds since the lab began; undefined: when the one before is done with */
 export function answerFrame(lab: Lab, model: Model, frame: Frame, scenario: Scenario, at?: number): FrameAnswer {
   const root = model.nets[lab.netNamed(ROOT)];
-  const peer = deviceNamed(root, frame.port)?.peer ?? null;
-  if (peer === null) return { unsupported: `${frame.port} is no wire of the root namespace` };
+  const port = deviceNamed(root, frame.port);
+  const peer = port?.peer ?? null;
+  if (port === undefined || peer === null) return { unsupported: `${frame.port} is no wire of the root namespace` };
   const bytes = fromHex(frame.hex);
   if (bytes === null) return { unsupported: "a frame that is not hexadecimal" };
   lab.idle(at === undefined ? BETWEEN_FRAMES : Math.max(0, at - lab.now) / SECOND);
+  if (bytes.length > mostBytes(port, bytes)) return { refused: "EMSGSIZE" };
   const events = [...lab.inject(peer.net, peer.ifindex, bytes), ...lab.idle(scenario.wait ?? 0)];
   const logged = new Set(scenario.hooks_in ?? []);
   const ports = new Set(scenario.ports ?? []);
@@ -39,6 +41,11 @@ export function answerFrame(lab: Lab, model: Model, frame: Frame, scenario: Scen
   const frames = events.flatMap((event) => arrival(event, root.index, lab, ports));
   return { frames: frames.map((sent) => withPartialChecksum(sent, events)), hooks };
 }
+
+/** packet_snd: a whole packet behind the Ethernet header; behind an 802.1Q tag too (packet_extra_vlan_len_allowed). */
+const mostBytes = ({ mtu }: Device, frame: Uint8Array): number =>
+  mtu + ETHERNET_HEADER_BYTES + (new EthernetView(frame).type === EtherType.VLAN ? VLAN_TAG_BYTES : 0);
+const VLAN_TAG_BYTES = 4;
 
 /** A frame that arrived at a port of the root namespace. */
 function arrival(event: LabEvent, root: number, lab: Lab, ports: ReadonlySet<string>): Frame[] {

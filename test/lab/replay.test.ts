@@ -61,6 +61,17 @@ describe.each(["reference", "compiled"] as const)("frames, %s", (engine) => {
     expect(outputs?.[1].hooks?.length).toBeGreaterThan(100);
   });
 
+  test.each([
+    ["0800", 1514, undefined],
+    ["0800", 1515, "EMSGSIZE"],
+    ["8100", 1518, undefined],
+    ["8100", 1519, "EMSGSIZE"],
+  ])("the port sends no more than its MTU: type %s, %i bytes", async (type, bytes, refused) => {
+    const hex = `02000000001002000000000a${type}`.padEnd(2 * bytes, "0");
+    const [{ outputs }] = await replay([{ name: "s", setup, frames: [{ port: "w0", hex }] }], { engine });
+    expect(outputs?.[0].refused).toBe(refused);
+  });
+
   const addresses = `20010db8ff000000000000000000001420010db80001000000000000000000d7`;
   const later = (next: string) => `${next}000800cc98880f`;
   test.each<[string, string, string, string | null]>([
