@@ -123,7 +123,8 @@ describe("a structure finds what a linear search finds", () => {
   test.each(cases)("$rules rules, final $final, budget $budget", ({ rules, final, budget }) => {
     const random = new Random(rules);
     const segment = segmentOf(random, rules, final);
-    const { kind, trees, first } = chooseStructure(segment, budget);
+    const { kind, trees, first, order } = chooseStructure(segment, budget);
+    expect(order !== null).toBe(final && first === null);
     if (!final || budget === 0) expect(kind).toBe("vectors");
     for (let i = 0; i < 300; i++) {
       const values = valuesOf(random);
@@ -132,7 +133,10 @@ describe("a structure finds what a linear search finds", () => {
       if (first !== null) expect(first[classes[0] * trees[1].classes.count + classes[1]]).toBe(expected[0] ?? 0);
       else {
         const sets = trees.map((tree, t) => members(tree, classes[t]));
-        expect(sets.reduce((some, set) => some.filter((rule) => set.includes(rule)))).toEqual(expected);
+        const places = sets.reduce((some, set) => some.filter((place) => set.includes(place)));
+        expect(places.map((place) => (order === null ? place : order[place - 1] + 1)).sort((a, b) => a - b)).toEqual(
+          expected,
+        );
       }
     }
   });

@@ -8,6 +8,8 @@
  * classes of every subset of the fields is measured, as far as that is cheap, and the smallest tree taken (dynamic programming over
  * subsets). Tables of all fields must stay within a budget that grows with the rules; where they do not, fields are left in several groups.
  */
+
+import { arranged } from "./arrange.ts";
 import {
   type Classes,
   classesOfField,
@@ -17,6 +19,7 @@ import {
   mergeClasses,
 } from "./classes.ts";
 import type { Segment } from "./segments.ts";
+import { filledWords, rowBytes, sumsOf } from "./vectors.ts";
 
 export type Tree =
   | { readonly kind: "field"; readonly field: number; readonly classes: FieldClasses }
@@ -28,6 +31,8 @@ export interface Structure {
   readonly trees: readonly Tree[];
   /** Of `first`: the table over two trees. */
   readonly first: Uint32Array | null;
+  /** Of `vectors`, the sets being of places: the rule at each. Rules that go on are at places by their number. */
+  readonly order: readonly number[] | null;
   readonly why: string;
 }
 
@@ -38,13 +43,6 @@ const BYTES_ALWAYS = 4096;
 const MOST_WORK = 1 << 23;
 
 export const cellBytes = (greatest: number): 1 | 2 | 4 => (greatest < 0x100 ? 1 : greatest < 0x10000 ? 2 : 4);
-
-/** 64 rules a word; above so many words a bit for each says which have any. */
-export const SUMMED_WORDS = 4;
-export const vectorWords = (rules: number): { readonly words: number; readonly sums: number } => {
-  const words = Math.ceil(rules / 64);
-  return { words, sums: words > SUMMED_WORDS ? Math.ceil(words / 64) : 0 };
-};
 
 /** A tree with what it costs: bytes of its tables. */
 interface Candidate {
@@ -57,11 +55,7 @@ export function chooseStructure(
   segment: Segment,
   budget = BYTES_ALWAYS + BYTES_A_RULE * segment.rules.length,
 ): Structure {
-  const fields = segment.fields.map(({ bits }, field): Candidate => {
-    const conditions = segment.rules.map((rule) => rule.conditions[field]);
-    const classes = classesOfField(conditions, bits);
-    return { tree: { kind: "field", field, classes }, bytes: 0 };
-  });
+  const fields = segment.fields.map((_, field): Candidate => ({ tree: fieldTree(segment, field), bytes: 0 }));
   const telling = fields.filter(({ tree }) => tree.classes.count > 1);
   const leaves = telling.length > 0 ? telling : fields.slice(0, 1);
   const final = segment.rules.every(({ shape }) => segment.shapes[shape].final);
@@ -73,23 +67,31 @@ export function chooseStructure(
       kind: "first",
       trees: whole.trees,
       first: firstRules(left.classes, right.classes),
+      order: null,
       why: `${segment.rules.length} rules, ${segment.fields.length} fields: tables of ${whole.bytes} bytes`,
     };
   }
-  const trees = search.groups(vectorBytes(segment.rules.length));
+  const trees = search.groups();
   const reason = final ? `tables of all would be more than ${budget} bytes` : "rules that go on to the next";
-  return {
-    kind: "vectors",
-    trees,
-    first: null,
-    why: `${segment.rules.length} rules, ${segment.fields.length} fields: ${trees.length} vectors, ${reason}`,
-  };
+  const why = `${segment.rules.length} rules, ${segment.fields.length} fields: ${trees.length} vectors, ${reason}`;
+  if (!final) return { kind: "vectors", trees, first: null, order: null, why };
+  const counts = fields.map(({ tree }) => tree.classes.count);
+  const order = arranged(segment, counts);
+  const placed = { ...segment, rules: order.map((rule) => segment.rules[rule]) };
+  return { kind: "vectors", trees: trees.map((tree) => treeOver(placed, tree)), first: null, order, why };
 }
 
-const vectorBytes = (rules: number): number => {
-  const { words, sums } = vectorWords(rules);
-  return 8 * (words + sums);
-};
+function fieldTree({ rules, fields }: Segment, field: number): Tree {
+  const conditions = rules.map((rule) => rule.conditions[field]);
+  return { kind: "field", field, classes: classesOfField(conditions, fields[field].bits) };
+}
+
+/** The same tree over the same rules in another order. */
+function treeOver(segment: Segment, tree: Tree): Tree {
+  if (tree.kind === "field") return fieldTree(segment, tree.field);
+  const [left, right] = [treeOver(segment, tree.left), treeOver(segment, tree.right)];
+  return { kind: "merge", left, right, classes: mergeClasses(left.classes, right.classes, tree.classes.count)! };
+}
 
 const bitsIn = (set: number): number => (set === 0 ? 0 : 1 + bitsIn(set & (set - 1)));
 
@@ -98,11 +100,13 @@ class Search {
   readonly #best = new Map<number, Candidate>();
   readonly #all: number;
   readonly #budget: number;
+  readonly #rules: number;
   /** Of classes, for one merge. */
   readonly #pairs: number;
 
   constructor(leaves: readonly Candidate[], budget: number, rules: number) {
     this.#budget = budget;
+    this.#rules = rules;
     this.#pairs = (32 * MOST_WORK) / rules;
     this.#all = (1 << leaves.length) - 1;
     for (const [i, leaf] of leaves.entries()) this.#best.set(1 << i, leaf);
@@ -140,7 +144,8 @@ class Search {
   }
 
   /** As few trees as the budget allows, with the vectors of their classes; the smallest of those. At the worst the leaves. */
-  groups(vector: number): Tree[] {
+  groups(): Tree[] {
+    const vectors = new Map([...this.#best].map(([set, { tree }]) => [set, this.#vectorBytes(tree)]));
     let best: { trees: Tree[]; bytes: number } | null = null;
     const leaves = bitsIn(this.#all);
     const visit = (rest: number, trees: Tree[], bytes: number): void => {
@@ -154,7 +159,7 @@ class Search {
       for (let set = rest; set > 0; set = (set - 1) & rest) {
         const candidate = (set & lowest) === 0 ? undefined : this.#best.get(set);
         if (candidate === undefined) continue;
-        const more = bytes + candidate.bytes + candidate.tree.classes.count * vector;
+        const more = bytes + candidate.bytes + vectors.get(set)!;
         if (more <= this.#budget || bitsIn(set) === 1) visit(rest ^ set, [...trees, candidate.tree], more);
       }
     };
@@ -163,5 +168,9 @@ class Search {
       (best as { trees: Tree[] } | null)?.trees ??
       Array.from({ length: leaves }, (_, i) => this.#best.get(1 << i)!.tree)
     );
+  }
+
+  #vectorBytes({ classes }: Tree): number {
+    return classes.count * rowBytes(sumsOf(this.#rules)) + 8 * filledWords(classes, this.#rules);
   }
 }

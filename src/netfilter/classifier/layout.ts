@@ -3,8 +3,8 @@
  *
  *   field      blocks (runtime/lpm/blocks.ts) over the values, left-aligned in 32 or 128 bits -> class
  *   merge      cells of 1, 2 or 4 bytes: class left * (classes right) + right -> class, or the rule's number
- *   vectors    a class each: u64 { sums }, u64 { words }: rule n (from 1) is bit 63 - (n-1) % 64 of word (n-1) / 64; a sum has a bit for each word
- *              that is not 0
+ *   vectors    vectors.ts
+ *   order      u32 for each bit of each word of vectors, and for none: the rule's number, and more than any
  *   columns    u32 for each rule: its counter, from the first one, its shape, its index; none where they can be computed
  */
 import type { Expr, Netfilter } from "../../../dsl/chain-model.ts";
@@ -15,9 +15,10 @@ import type { ImageWriter } from "../../image-writer.ts";
 import { type PlacedBlocks, placedBlocks } from "../../lpm/blocks.ts";
 import { listsOf } from "../reach.ts";
 import type { View } from "../view.ts";
-import { cellBytes, chooseStructure, type Structure, type Tree, vectorWords } from "./choose.ts";
+import { cellBytes, chooseStructure, type Structure, type Tree } from "./choose.ts";
 import type { FieldClasses } from "./classes.ts";
 import { MOST_FIELDS, type RuleList, type Segment, segmentsOf } from "./segments.ts";
+import { layoutVectors, sumsOf, type VectorsLayout } from "./vectors.ts";
 
 /** Rules that a segment has at least: fewer are quicker tested one by one. */
 const CLASSIFIED_FROM = 8;
@@ -58,17 +59,24 @@ export type Column =
   | { readonly kind: "computed"; readonly first: number; readonly step: number }
   | { readonly kind: "column"; readonly offset: number };
 
+export interface RuleOrder {
+  readonly offset: number;
+  /** What stands there for no rule. */
+  readonly none: number;
+}
+
 export interface SegmentLayout {
   readonly segment: Segment;
   readonly why: string;
-  /** `first`: one table whose cells are rules' numbers, 0: none. `vectors`: classes with the offsets of their first vector. */
+  /** `first`: one table whose cells are rules' numbers, 0: none. `vectors`: classes with their vectors. */
   readonly lookup:
     | { readonly kind: "first"; readonly table: ClassLookup }
     | {
         readonly kind: "vectors";
-        readonly words: number;
         readonly sums: number;
-        readonly vectors: readonly { readonly lookup: ClassLookup; readonly offset: number }[];
+        readonly vectors: readonly ({ readonly lookup: ClassLookup } & VectorsLayout)[];
+        /** Where the rules at the places of the vectors are said, if these are not in the rules' order. */
+        readonly order: RuleOrder | null;
       };
   readonly counters: Column;
   readonly shapes: Column;
@@ -140,7 +148,6 @@ function layoutSegment(
           tree.right.classes.count,
         );
   const lookups = structure.trees.map(treeOf);
-  const { words, sums } = vectorWords(rules.length);
   const lookup: SegmentLayout["lookup"] =
     structure.first !== null
       ? {
@@ -155,12 +162,12 @@ function layoutSegment(
         }
       : {
           kind: "vectors",
-          words,
-          sums,
+          sums: sumsOf(rules.length),
           vectors: lookups.map((one, i) => ({
             lookup: one,
-            offset: layoutVectors(image, `${name}: vectors`, structure.trees[i], rules.length),
+            ...layoutVectors(image, `${name}: vectors`, structure.trees[i].classes, rules.length),
           })),
+          order: structure.order === null ? null : layoutOrder(image, `${name}: order`, structure.order),
         };
   const column = (what: string, numbers: readonly number[]): Column => layoutColumn(image, `${name}: ${what}`, numbers);
   return {
@@ -263,22 +270,16 @@ function layoutTable(
   return { kind: "merge", left, right, columns, offset, cellBytes: bytes };
 }
 
-function layoutVectors(image: ImageWriter, name: string, { classes }: Tree, rules: number): number {
-  const { words, sums } = vectorWords(rules);
-  const size = words + sums;
-  const halves = new Uint32Array(classes.count * size * 2);
-  for (let c = 0; c < classes.count; c++) {
-    const at = c * size * 2;
-    for (let w = 0; w < classes.words; w++) {
-      const word = classes.sets[c * classes.words + w];
-      // The upper half of a u64 stands behind the lower one.
-      halves[at + 2 * sums + (w ^ 1)] = word;
-      if (sums > 0 && word !== 0) halves[at + ((w >> 6) ^ 1)] |= 1 << (31 - ((w >> 1) & 31));
-    }
-  }
-  const offset = image.reserve(name, halves.byteLength);
-  image.view(offset, halves.byteLength, (view) => view.set(new Uint8Array(halves.buffer)));
-  return offset;
+/** Numbers of the rules of a word stand side by side, and behind them what a word without any comes to. */
+export const ORDER_WORD = 65;
+
+function layoutOrder(image: ImageWriter, name: string, order: readonly number[]): RuleOrder {
+  const none = order.length + 1;
+  const numbers = new Uint32Array(ORDER_WORD * Math.ceil(order.length / 64)).fill(none);
+  for (const [place, rule] of order.entries()) numbers[ORDER_WORD * (place >> 6) + (place & 63)] = rule + 1;
+  const offset = image.reserve(name, numbers.byteLength);
+  image.view(offset, numbers.byteLength, (view) => view.set(new Uint8Array(numbers.buffer)));
+  return { offset, none };
 }
 
 function layoutColumn(image: ImageWriter, name: string, numbers: readonly number[]): Column {

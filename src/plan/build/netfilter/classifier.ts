@@ -11,17 +11,15 @@
  *     }
  * An XDP program of its own may have looked ahead (look_ahead.ts): what is then loaded instead.
  *
- * With `vectors` the bits that are 1 in the sets of all classes are rules that match, in their order (T. Lakshman, D. Stiliadis, "High-Speed
- * Policy-based Packet Forwarding", 1998), words without any passed over by sums (F. Baboescu, G. Varghese, "Scalable Packet Classification", 2001).
+ * With `vectors` the sets of all classes are intersected (vectors.ts).
  */
 
 import { placedLookup } from "../../../lpm/blocks.ts";
 import type { ClassLookup, Column, SegmentLayout } from "../../../netfilter/classifier/layout.ts";
 import type { RuleList } from "../../../netfilter/classifier/segments.ts";
+import { rowBytes } from "../../../netfilter/classifier/vectors.ts";
 import {
   add,
-  and,
-  binary,
   block,
   type Expr,
   eq,
@@ -29,23 +27,17 @@ import {
   expr,
   ge,
   i32,
-  i64,
   leave,
   load,
   local,
   mul,
-  ne,
-  type Operand,
   type Reg,
-  repeat,
   type Space,
   type Step,
   select,
   set,
   shl,
-  unary,
   when,
-  xor,
 } from "../../ir.ts";
 import { thisWorker } from "../context.ts";
 import { type ChainContext, RuleCode } from "./code.ts";
@@ -53,6 +45,7 @@ import { evaluate, payloadCursor } from "./expr.ts";
 import { lookedUp } from "./registers.ts";
 import { actionSteps } from "./rule.ts";
 import { laidOut } from "./sets.ts";
+import { allMatches, firstMatch } from "./vectors.ts";
 
 const match = local("match");
 
@@ -72,11 +65,12 @@ export function segmentSteps(chains: ChainContext, list: RuleList, laid: Segment
         ]
       : lookups.steps;
   const actions = actionsOf(chains, list, laid);
-  if (lookup.kind === "first")
+  if (lookup.kind === "first" || lookup.order !== null)
     return block(label, [...steps, set(match, roots[0]), when(eqz(match), [leave(label)]), ...actions]);
-  const rows = lookup.vectors.map(({ offset }, i) => ({ row: roots[i], offset }));
-  const final = segment.shapes.every((shape) => shape.final);
-  return block(label, [...steps, ...matches(chains, lookup, rows, actions, final)]);
+  return block(label, [
+    ...steps,
+    ...allMatches({ space: chains.layout.space, vectors: lookup, rows: roots, suffix: "" }, match, actions),
+  ]);
 }
 
 /** Where a thread's own of what chains remember is: it is written to. */
@@ -101,14 +95,18 @@ export class LookupSteps {
     this.#read = read;
   }
 
-  /** The number of the rule; or where the row of each vector starts, behind the first. */
+  /** The number of the rule; or, if rules go on, where the row of each vector starts, behind the first. */
   rootsOf({ lookup }: SegmentLayout): Reg[] {
     if (lookup.kind === "first") return [this.#classOf(lookup.table)];
-    return lookup.vectors.map(({ lookup: one }, i) => {
+    const rows = lookup.vectors.map(({ lookup: one }, i) => {
       const row = local(`row${i}${this.#suffix}`);
-      this.steps.push(set(row, mul(this.#classOf(one), 8 * (lookup.sums + lookup.words))));
+      this.steps.push(set(row, mul(this.#classOf(one), rowBytes(lookup.sums))));
       return row;
     });
+    if (lookup.order === null) return rows;
+    const first = local(`first${this.#suffix}`);
+    this.steps.push(...firstMatch({ space: this.#space, vectors: lookup, rows, suffix: this.#suffix }, first));
+    return [first];
   }
 
   #classOf(lookup: ClassLookup): Reg {
@@ -185,55 +183,5 @@ function actionsOf(
     ...(actions.length === 1
       ? actions
       : [set(shape, of(shapes)), ...actions.map((action, i) => when(eq(shape, i), [action]))]),
-  ];
-}
-
-const word = local("word", "i64");
-const sum = local("sum", "i64");
-const top = i64(-(2n ** 63n));
-const leading = (bits: Reg): Expr => unary("wrap", unary("clz", bits));
-const without = (bits: Reg, place: Operand): Expr => xor(bits, binary("shr", top, unary("extend", place)));
-
-/** The rules that are in the sets of all rows, the first ones first. */
-function matches(
-  chains: ChainContext,
-  { words, sums }: { readonly words: number; readonly sums: number },
-  rows: readonly { readonly row: Reg; readonly offset: number }[],
-  actions: readonly Step[],
-  final: boolean,
-): Step[] {
-  const { space } = chains.layout;
-  const [at, bit, group] = [local("word_at"), local("bit"), local("group")];
-  /** The intersection of one word of each row. */
-  const both = (place: Reg, skipped: number): Expr =>
-    rows.map(({ row, offset }) => load(space, 8, add(row, shl(place, 3)), offset + 8 * skipped)).reduce(and);
-  const found: Step[] = [set(bit, leading(word)), set(match, add(add(shl(at, 6), bit), 1)), ...actions];
-  const ofWord: Step[] = final
-    ? [when(ne(word, i64(0n)), found)]
-    : [
-        repeat(64, "bits", [
-          when(eqz(word), [leave("bits")]),
-          ...found.slice(0, 1),
-          set(word, without(word, bit)),
-          ...found.slice(1),
-        ]),
-      ];
-  if (sums === 0) {
-    return [set(at, 0), repeat(words, "words", [set(word, both(at, 0)), ...ofWord, set(at, add(at, 1))])];
-  }
-  return [
-    set(group, 0),
-    repeat(sums, "groups", [
-      set(sum, both(group, 0)),
-      repeat(Math.min(64, words), "words", [
-        when(eqz(sum), [leave("words")]),
-        set(at, leading(sum)),
-        set(sum, without(sum, at)),
-        set(at, add(shl(group, 6), at)),
-        set(word, both(at, sums)),
-        ...ofWord,
-      ]),
-      set(group, add(group, 1)),
-    ]),
   ];
 }
