@@ -26,6 +26,7 @@ import {
   guard,
   leave,
   local,
+  lt,
   ne,
   type Operand,
   or,
@@ -43,15 +44,18 @@ import {
 } from "../ir.ts";
 import { type Context, callNet, drop, field, hasFlag, ifindexOf, KFREE_SKB, passHook, proc } from "./context.ts";
 import { ethProto, isVlan, VLAN_HLEN } from "./ethernet.ts";
+import { IPHDR_BYTES } from "./in.ts";
 import { firstLink, linksUpTo } from "./links.ts";
 import { chainContext } from "./netfilter/chain.ts";
 import { listComment, listSteps } from "./netfilter/list.ts";
-import { setPktinfo } from "./netfilter/pktinfo.ts";
+import { aheadOf } from "./netfilter/look_ahead.ts";
+import { setPktinfo, setPktinfoPlain } from "./netfilter/pktinfo.ts";
 import {
   hookData,
   hookIn,
   hookOut,
   link,
+  lookedUp,
   macHeader,
   nfSkipEgress,
   protocol,
@@ -114,17 +118,27 @@ function runProc(context: Context, program: Program): Proc {
   const asks = usesTransport([program, ...chainsOfProgram(context, program)]);
   const body: Step[] = [
     trace(TraceEvent.program, [HOOKS.indexOf(hook), hook === "tc egress" ? hookOut : hookIn, id], name),
-    ...(asks ? setPktinfo(programView(hook)) : []),
+    ...(asks ? pktinfoOf(context, program) : []),
     ...optionsAt(context, program),
     set(result, call(`${programProcName(context, program)}.rules`, [])),
     set(decision, sub(result, PROGRAM_RESULT)),
-    when(eq(result, ChainResult.CONTINUE), [set(decision, silent)]),
-    when(eq(result, ChainResult.ACCEPT), [set(decision, accept)]),
-    when(eq(result, ChainResult.DROP), [set(decision, refuse)]),
+    when(lt(result, PROGRAM_RESULT), [
+      set(decision, silent),
+      when(eq(result, ChainResult.ACCEPT), [set(decision, accept)]),
+      when(eq(result, ChainResult.DROP), [set(decision, refuse)]),
+    ]),
     trace(TraceEvent.program_end, [id, decision]),
     ret(decision),
   ];
   return proc(programProcName(context, program), { comment: `program ${name} on ${hook}`, result: "i32" }, body);
+}
+
+/** A frame that was looked up ahead is plain (netfilter/look_ahead.ts). */
+function pktinfoOf(context: Context, program: Program): Step[] {
+  const steps = setPktinfo(programView(program.hook));
+  if (aheadOf(context, program) === null) return steps;
+  const short: Step[] = [guard(l3, IPHDR_BYTES, [leave("pktinfo")]), ...setPktinfoPlain, leave("pktinfo")];
+  return [block("pktinfo", [when(lookedUp, short), ...steps])];
 }
 
 const programsAt = ({ net }: Context, hook: ProgramHook): Program[] =>
@@ -145,9 +159,26 @@ function onEachDevice(
 
 /** do_xdp: the frame at `mac`, with a guard of its Ethernet header, that `dev` has received from the wire. */
 export function xdpHook(context: Context): Step[] {
-  const judged = onEachDevice(context, "xdp", ifindexOf(dev), ([program]) => xdpRun(context, program));
+  const judged = onEachDevice(context, "xdp", ifindexOf(dev), ([program]) => [
+    ...ethernetHeader(),
+    ...xdpRun(context, program),
+  ]);
   return [passHook("xdp", ifindexOf(dev), 0), ...judged];
 }
+
+/** Of the frame at `mac` its protocol and where that header starts. */
+export const ethernetHeader = (): Step[] => [
+  set(l3, add(mac, ETHERNET_HEADER_BYTES)),
+  set(type, packet(mac, 12, 2)),
+  block("untagged", [
+    when(eqz(isVlan(type)), [leave("untagged")]),
+    guard(mac, ETHERNET_HEADER_BYTES + VLAN_HLEN + 2, [leave("untagged")]),
+    set(type, packet(mac, 16, 2)),
+    set(l3, add(mac, ETHERNET_HEADER_BYTES + VLAN_HLEN)),
+  ]),
+  set(protocol, type),
+  ...ethProto,
+];
 
 /** @param otherwise first, when the program does not let the frame pass */
 export function xdpRun(context: Context, program: Program, otherwise: readonly Step[] = []): Step[] {
@@ -155,22 +186,14 @@ export function xdpRun(context: Context, program: Program, otherwise: readonly S
     set(hookIn, ifindexOf(dev)),
     set(hookOut, 0),
     set(macHeader, 1),
-    set(l3, add(mac, ETHERNET_HEADER_BYTES)),
-    set(type, packet(mac, 12, 2)),
-    block("untagged", [
-      when(eqz(isVlan(type)), [leave("untagged")]),
-      guard(mac, ETHERNET_HEADER_BYTES + VLAN_HLEN + 2, [leave("untagged")]),
-      set(type, packet(mac, 16, 2)),
-      set(l3, add(mac, ETHERNET_HEADER_BYTES + VLAN_HLEN)),
-    ]),
-    set(protocol, type),
-    ...ethProto,
     set(decision, call(programProcName(context, program), [])),
-    ...(otherwise.length === 0 ? [] : [when(ne(decision, code("PASS")), otherwise)]),
-    when(eq(decision, code("TX")), devHardStartXmit(dev)),
-    when(eq(decision, code("REDIRECT")), xdpDoRedirect(context)),
-    when(eq(decision, code("ABORTED")), drop(DropReason.XDP_ABORTED)),
-    when(ne(decision, code("PASS")), drop(DropReason.XDP)),
+    when(ne(decision, code("PASS")), [
+      ...otherwise,
+      when(eq(decision, code("TX")), devHardStartXmit(dev)),
+      when(eq(decision, code("REDIRECT")), xdpDoRedirect(context)),
+      when(eq(decision, code("ABORTED")), drop(DropReason.XDP_ABORTED)),
+      ...drop(DropReason.XDP),
+    ]),
   ];
 }
 

@@ -3,14 +3,15 @@
  *
  *   process(batch, count, device)      frames 0 .. count-1 that the wire delivers (Entry.RECEIVE) to the device
  *   look_ahead.N(device)               of several frames what long lists of rules come to (netfilter/look_ahead.ts)
- *   xdp.N()                            one frame: left as it is (PASS), or judged, and its `entry` then Entry.JUDGED
+ *   xdp.N()                            one frame: left as it is (PASS), or judged, and its `entry` then Entry.JUDGED; of one that was looked up
+ *                                      ahead all is known that its headers are asked for
  *
  * k:net/core/dev.c do_xdp_generic.
  */
 import type { Program } from "../../../dsl/chain-model.ts";
 import { DEVICE, EXPORTS, TraceEvent } from "../../../runtime/abi.ts";
 import { BATCH_HEADER, BATCH_HEADER_BYTES, RESULT_COLUMNS } from "../../../runtime/batch.ts";
-import { ETHERNET_HEADER_BYTES } from "../../../runtime/net/ethernet.ts";
+import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
 import { Entry } from "../../../runtime/verdict.ts";
 import { AHEAD_BYTES, LANES, type SegmentLayout } from "../../netfilter/classifier/layout.ts";
 import {
@@ -52,9 +53,9 @@ import {
 } from "./context.ts";
 import { VLAN_HLEN } from "./ethernet.ts";
 import { aheadOf, LOOK_AHEAD, lookAheadProc } from "./netfilter/look_ahead.ts";
-import { lookedUp } from "./netfilter/registers.ts";
-import { xdpRun } from "./programs.ts";
-import { dev, mac, row, SKB_REGS, slot, stride } from "./skb.ts";
+import { lookedUp, protocol } from "./netfilter/registers.ts";
+import { ethernetHeader, xdpRun } from "./programs.ts";
+import { dev, l3, mac, row, SKB_REGS, slot, stride } from "./skb.ts";
 
 /** The host's door, and what a frame meets behind it. */
 export function xdpProcs(context: Context, program: Program): Proc[] {
@@ -62,7 +63,7 @@ export function xdpProcs(context: Context, program: Program): Proc[] {
   return [
     processProc(context, ahead),
     ...(ahead === null ? [] : [lookAheadProc(context, ahead)]),
-    frameProc(context, program),
+    frameProc(context, program, ahead),
   ];
 }
 
@@ -73,6 +74,10 @@ const index = local("index");
 const slotSize = local("slot_size");
 
 function processProc(context: Context, ahead: SegmentLayout | null): Proc {
+  const others = [
+    when(ne(readColumn("entry"), Entry.RECEIVE), [leave("frame")]),
+    when(ne(readColumn("device"), device), [leave("frame")]),
+  ];
   const body: Step[] = [
     ...SKB_REGS.map((reg) => set(reg, 0)),
     set(stride, shl(load("batch", 4, batch, BATCH_HEADER.capacity), 2)),
@@ -81,14 +86,15 @@ function processProc(context: Context, ahead: SegmentLayout | null): Proc {
     set(row, add(batch, BATCH_HEADER_BYTES)),
     set(index, 0),
     set(records, 0),
+    set(dev, callNet(context, "dev_get_by_index", device)),
+    when(dev, [when(eqz(hasFlag(dev, "UP")), [set(dev, 0)])]),
     repeat(
       count,
       "packets",
       [
         ...(ahead === null ? [] : lookAhead(context, ahead)),
         block("frame", [
-          when(ne(readColumn("entry"), Entry.RECEIVE), [leave("frame")]),
-          when(ne(readColumn("device"), device), [leave("frame")]),
+          ...(ahead === null ? others : [when(eqz(lookedUp), others)]),
           trace(TraceEvent.packet, [index]),
           runNet(context, "xdp"),
         ]),
@@ -116,17 +122,17 @@ const lookAhead = (context: Context, { ahead }: SegmentLayout): Step[] => [
 ];
 
 /** What the device would not take is the packet path's to drop (receive.ts). */
-function frameProc(context: Context, program: Program): Proc {
+function frameProc(context: Context, program: Program, ahead: SegmentLayout | null): Proc {
   const limit = add(field(dev, DEVICE.mtu), ETHERNET_HEADER_BYTES + VLAN_HLEN);
   const untaken = [ret()];
+  const header = [when(hasFlag(dev, "VETH"), [when(gt(sub(tail, mac), limit), untaken)]), ...ethernetHeader()];
+  const plain = [set(l3, add(mac, ETHERNET_HEADER_BYTES)), set(protocol, EtherType.IPV4)];
   const body: Step[] = [
-    set(dev, callNet(context, "dev_get_by_index", readColumn("device"))),
     when(eqz(dev), untaken),
-    when(eqz(hasFlag(dev, "UP")), untaken),
     set(mac, readColumn("data")),
     set(tail, add(mac, readColumn("length"))),
     guard(mac, ETHERNET_HEADER_BYTES, untaken),
-    when(hasFlag(dev, "VETH"), [when(gt(sub(tail, mac), limit), untaken)]),
+    ...(ahead === null ? header : [when(lookedUp, plain, header)]),
     passHook("xdp", ifindexOf(dev), 0),
     ...xdpRun(context, program, [
       ...RESULT_COLUMNS.map((column) => writeColumn(column, 0)),

@@ -33,14 +33,15 @@ import {
   ret,
   type Step,
   set,
+  shr,
   store,
   sub,
   tail,
   when,
 } from "../../ir.ts";
-import { type Context, proc } from "../context.ts";
+import { type Context, hasFlag, proc } from "../context.ts";
 import { IPHDR_BYTES } from "../in.ts";
-import { row, stride } from "../skb.ts";
+import { dev, row, stride } from "../skb.ts";
 import { classOfNumber, LookupSteps } from "./classifier.ts";
 import { constantOf, shifted, wideAnd, wideXor } from "./wide.ts";
 
@@ -64,6 +65,8 @@ export function lookAheadProc(context: Context, laid: SegmentLayout): Proc {
   });
   const body: Step[] = [
     block("other", [
+      // Such a device may refuse a frame for its length.
+      when(hasFlag(dev, "VETH"), [leave("other")]),
       ...lanes.flatMap(({ steps }) => steps),
       // Step by step over all lanes, not lane by lane: independent loads stand side by side.
       ...lookups[0].steps.flatMap((_, i) => lookups.map(({ steps }) => steps[i])),
@@ -95,12 +98,14 @@ class Lane {
     const column = (name: Column): Expr => load("batch", 4, add(row, mul(stride, COLUMN(name))), 4 * lane);
     const other = [leave("other")];
     const total = packet(mac, ETHERNET_HEADER_BYTES + 2, 2);
+    /** EtherType, version and length of the IPv4 header. */
+    const kind = shr(packet(mac, 12, 4), 8);
     this.steps = [
       when(or(ne(column("entry"), Entry.RECEIVE), ne(column("device"), device)), other),
       set(mac, column("data")),
       set(tail, add(mac, column("length"))),
       guard(mac, Math.max(L4, ...fields.map(endOf)), other),
-      when(or(ne(packet(mac, 12, 2), EtherType.IPV4), ne(packet(mac, ETHERNET_HEADER_BYTES, 1), 0x45)), other),
+      when(ne(kind, (EtherType.IPV4 << 8) | 0x45), other),
       when(or(lt(total, IPHDR_BYTES), lt(sub(sub(tail, mac), ETHERNET_HEADER_BYTES), total)), other),
       ...fields.map((field, i) => {
         const value = local(`value${i}${this.suffix}`);

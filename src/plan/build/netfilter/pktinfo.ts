@@ -54,6 +54,13 @@ export function setPktinfo(view: View): Step[] {
   return view === "tc" ? [set_, when(and(eq(thoffAny, l3), macHeader), start)] : [set_];
 }
 
+/** The same of a packet that is known to have an IPv4 header without options. */
+export const setPktinfoPlain: readonly Step[] = [
+  set(tprot, iphdr.protocol),
+  set(thoffAny, add(l3, IPHDR_BYTES)),
+  set(thoff, select(and(iphdr.fragment, IP_OFFSET), NOWHERE, thoffAny)),
+];
+
 /** nft_set_pktinfo_unspec */
 const unspec: Step[] = [set(tprot, NO_L4PROTO), set(thoff, NOWHERE), set(thoffAny, NOWHERE)];
 
