@@ -37,7 +37,7 @@ import { bitsOf, writeIpv6 } from "../net/ip.ts";
 import { columnsOf, type PrefixColumns } from "./columns.ts";
 import { buildDag, census, type Dag, Descent } from "./dag.ts";
 import type { LpmEntry, LpmImage, LpmStructure } from "./lpm.ts";
-import { bytesOfSplit, type CellBytes, cellBytesFor, chooseStrides } from "./strides.ts";
+import { bytesOfSplit, type CellBytes, cellBytesFor, chooseStrides, fewestLevels } from "./strides.ts";
 
 export const BLOCKS = {
   LEVELS: 0,
@@ -70,7 +70,7 @@ export interface BlockShape {
 export interface BlockOptions {
   /** Bits of each level, the longest prefix's length in sum at least; null or absent: the cheapest by chooseStrides. */
   readonly strides?: readonly number[] | null;
-  /** Bytes to stay within, if there is such a split; absent: a full table's (strides.ts). */
+  /** With as few levels as can be had in so many bytes; absent: the quickest by chooseStrides. */
   readonly budget?: number;
 }
 
@@ -113,9 +113,12 @@ interface Split {
 /** Values in the last level's cells, or their indices when that is smaller, the value table counted. */
 function chooseSplit(family: Family, dag: Dag, { strides: forced = null, budget }: BlockOptions): Split {
   const counts = census(dag);
-  const company = budget === undefined ? undefined : { tables: 1, budget };
   const measured = (leafBytes: CellBytes, indirect: boolean): Split & { bytes: number } => {
-    const strides = forced ?? chooseStrides(family, counts, leafBytes, undefined, company);
+    const strides =
+      forced ??
+      (budget === undefined
+        ? chooseStrides(family, counts, leafBytes)
+        : fewestLevels(family, counts, leafBytes, budget));
     checkStrides(family, strides, dag.bits);
     const values = indirect ? dag.values.length * 4 : 0;
     return { strides, leafBytes, indirect, bytes: bytesOfSplit(counts, strides, leafBytes) + values };

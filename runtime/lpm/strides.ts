@@ -160,6 +160,46 @@ function cheapestSplit(
   return strides;
 }
 
+/**
+ * As few levels as a budget allows, and of these splits the smallest: for many little tables, where each level is some instructions of every
+ * packet's, and all of them are in the cache. Dynamic programming over depth and levels; no cost is weighed, so it takes microseconds.
+ * @param budget bytes; where no split stays within, the smallest is taken
+ */
+export function fewestLevels(family: Family, blocks: Uint32Array, leafBytes: CellBytes, budget: number): number[] {
+  const end = Math.max(blocks.length - 1, 1);
+  /** By levels left: bytes from each depth on, and the first stride. */
+  let below = new Float64Array(end + 1).fill(Number.POSITIVE_INFINITY);
+  below[end] = 0;
+  const firsts: Uint8Array[] = [];
+  let fewest: Uint8Array[] = [];
+  let least = Number.POSITIVE_INFINITY;
+  while (least > budget && firsts.length < end) {
+    const bytes = new Float64Array(end + 1).fill(Number.POSITIVE_INFINITY);
+    const first = new Uint8Array(end + 1);
+    for (let depth = 0; depth < end; depth++) {
+      for (let stride = 1; stride <= Math.min(end - depth, MAX_ROOT_STRIDE); stride++) {
+        if (below[depth + stride] === Number.POSITIVE_INFINITY || !allowed(family, depth, stride, WIDEST)) continue;
+        const sum = below[depth + stride] + levelBytes(blocks, depth, stride, depth + stride === end, leafBytes);
+        if (sum >= bytes[depth]) continue;
+        bytes[depth] = sum;
+        first[depth] = stride;
+      }
+    }
+    below = bytes;
+    firsts.unshift(first);
+    if (bytes[0] >= least) continue;
+    least = bytes[0];
+    fewest = firsts.slice();
+  }
+  const strides: number[] = [];
+  let depth = 0;
+  for (const first of fewest) {
+    strides.push(first[depth]);
+    depth += first[depth];
+  }
+  return strides;
+}
+
 /** Bytes of all levels of a split. */
 export function bytesOfSplit(blocks: Uint32Array, strides: readonly number[], leafBytes: CellBytes): number {
   let bytes = 0;

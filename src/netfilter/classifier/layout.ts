@@ -206,7 +206,7 @@ function isPlain(e: Expr): boolean {
 /** More intervals are looked up. */
 const MOST_COMPARED = 4;
 /** Bytes of a field's look-up, for each rule, and for lists that have only a few. */
-const FIELD_BYTES_A_RULE = 60;
+const FIELD_BYTES_A_RULE = 200;
 const FIELD_BYTES_ALWAYS = 4096;
 
 function layoutField(
