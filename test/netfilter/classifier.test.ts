@@ -4,11 +4,12 @@ import type { Expr } from "../../dsl/chain-model.ts";
 import { buildBlocks } from "../../runtime/lpm/blocks.ts";
 import { lookupLpm } from "../../runtime/lpm/choose.ts";
 import { Random } from "../../src/bench/random.ts";
-import { chooseStructure, type Tree } from "../../src/netfilter/classifier/choose.ts";
-import { classesOfField, firstRules, mergeClasses } from "../../src/netfilter/classifier/classes.ts";
+import { chooseTables, type Tables, type Tree } from "../../src/netfilter/classifier/choose.ts";
+import { classesOfField, classOfValue, firstRules, mergeClasses } from "../../src/netfilter/classifier/classes.ts";
 import type { Ranges } from "../../src/netfilter/classifier/conditions.ts";
 import { prefixesOf } from "../../src/netfilter/classifier/layout.ts";
 import type { Segment } from "../../src/netfilter/classifier/segments.ts";
+import { chooseStructure } from "../../src/netfilter/classifier/split.ts";
 
 const BITS = [32, 8, 16, 48];
 const span = { start: 0, end: 0 } as Expr["span"];
@@ -69,7 +70,7 @@ function classOf(tree: Tree, values: Values): number {
   }
   const value = values[tree.field];
   if (value === null) return 0;
-  return tree.classes.classes[tree.classes.starts.findLastIndex((start) => start <= value)];
+  return classOfValue(tree.classes, value);
 }
 
 const members = ({ classes }: Tree, number: number): number[] =>
@@ -123,21 +124,48 @@ describe("a structure finds what a linear search finds", () => {
   test.each(cases)("$rules rules, final $final, budget $budget", ({ rules, final, budget }) => {
     const random = new Random(rules);
     const segment = segmentOf(random, rules, final);
-    const { kind, trees, first, order } = chooseStructure(segment, budget);
-    expect(order !== null).toBe(final && first === null);
-    if (!final || budget === 0) expect(kind).toBe("vectors");
+    const tables = chooseTables(segment, budget);
+    if (!final || budget === 0) expect(tables.kind).toBe("vectors");
+    if (tables.kind === "vectors") expect(tables.order !== null).toBe(final);
     for (let i = 0; i < 300; i++) {
       const values = valuesOf(random);
       const expected = linear(segment, values);
-      const classes = trees.map((tree) => classOf(tree, values));
-      if (first !== null) expect(first[classes[0] * trees[1].classes.count + classes[1]]).toBe(expected[0] ?? 0);
-      else {
-        const sets = trees.map((tree, t) => members(tree, classes[t]));
-        const places = sets.reduce((some, set) => some.filter((place) => set.includes(place)));
-        expect(places.map((place) => (order === null ? place : order[place - 1] + 1)).sort((a, b) => a - b)).toEqual(
-          expected,
-        );
-      }
+      expect(found(tables, values)).toEqual(tables.kind === "first" ? expected.slice(0, 1) : expected);
+    }
+  });
+
+  test.each([9, 33, 200])("%i rules for frames of several protocols", (rules) => {
+    const random = new Random(rules);
+    const segment = segmentOf(random, rules, true);
+    const kinds = [0x0800n, 0x0800n, 0x86ddn].map((kind) => [{ first: kind, last: kind }]);
+    const split = {
+      ...segment,
+      fields: segment.fields.with(2, { span, bits: 16, kind: "meta", key: "protocol" }),
+      rules: segment.rules.map((rule, i) => ({
+        ...rule,
+        conditions: rule.conditions.with(2, i % 10 === 3 ? null : kinds[random.below(3)]),
+      })),
+    };
+    const structure = chooseStructure(split);
+    if (structure.kind !== "split") throw new Error("it is not split");
+    expect(structure.parts.length).toBe(3);
+    for (let i = 0; i < 300; i++) {
+      const values = valuesOf(random).with(2, [0x0800n, 0x86ddn, 0x0806n][random.below(3)]);
+      const part = structure.parts[classOfValue(structure.classes, values[2]!)];
+      expect(found(part, values)[0]).toBe(linear(split, values)[0]);
     }
   });
 });
+
+/** Numbers of rules in their order; of tables whose cells are rules the first one. */
+function found(tables: Tables, values: Values): number[] {
+  const classes = tables.trees.map((tree) => classOf(tree, values));
+  if (tables.kind === "first") {
+    const columns = tables.trees[1]?.classes.count ?? 1;
+    const rule = tables.first[classes[0] * columns + (classes[1] ?? 0)];
+    return rule === 0 ? [] : [rule];
+  }
+  const sets = tables.trees.map((tree, t) => members(tree, classes[t]));
+  const places = sets.reduce((some, set) => some.filter((place) => set.includes(place)));
+  return places.map((place) => (tables.order === null ? place : tables.order[place - 1] + 1)).sort((a, b) => a - b);
+}

@@ -1,5 +1,5 @@
 /**
- * chooseStructure: how the classes of a segment's fields become the rule that a packet matches first.
+ * chooseTables: how the classes of a segment's fields become the rule that a packet matches first.
  *
  *   fields  --merge-->  groups  --first-->     one group: its last table says the rule       two loads a merge, however many rules
  *                               --vectors-->   several: the sets of their classes are intersected, 64 rules a step
@@ -14,6 +14,7 @@ import {
   type Classes,
   classesOfField,
   type FieldClasses,
+  firstMembers,
   firstRules,
   type MergedClasses,
   mergeClasses,
@@ -25,16 +26,22 @@ export type Tree =
   | { readonly kind: "field"; readonly field: number; readonly classes: FieldClasses }
   | { readonly kind: "merge"; readonly left: Tree; readonly right: Tree; readonly classes: MergedClasses };
 
-export interface Structure {
-  /** `first`: the cells of the root's table are rules, counted from 1. `vectors`: classes of several trees, or of one, with their sets. */
-  readonly kind: "first" | "vectors";
-  readonly trees: readonly Tree[];
-  /** Of `first`: the table over two trees. */
-  readonly first: Uint32Array | null;
-  /** Of `vectors`, the sets being of places: the rule at each. Rules that go on are at places by their number. */
-  readonly order: readonly number[] | null;
-  readonly why: string;
-}
+export type Tables =
+  | {
+      /** The cells of a table over one or two trees are rules, counted from 1. */
+      readonly kind: "first";
+      readonly trees: readonly [Tree] | readonly [Tree, Tree];
+      readonly first: Uint32Array;
+      readonly why: string;
+    }
+  | {
+      /** The sets of the classes of several trees, or of one, are intersected. */
+      readonly kind: "vectors";
+      readonly trees: readonly Tree[];
+      /** The sets being of places: the rule at each. Null: rules, some of which go on, are at the places of their numbers. */
+      readonly order: readonly number[] | null;
+      readonly why: string;
+    };
 
 /** Bytes of tables and vectors, for each rule, and for lists that have only a few. */
 const BYTES_A_RULE = 1300;
@@ -51,34 +58,28 @@ interface Candidate {
 }
 
 /** @param budget bytes; absent: by the number of rules */
-export function chooseStructure(
-  segment: Segment,
-  budget = BYTES_ALWAYS + BYTES_A_RULE * segment.rules.length,
-): Structure {
+export function chooseTables(segment: Segment, budget = BYTES_ALWAYS + BYTES_A_RULE * segment.rules.length): Tables {
+  const { rules, shapes } = segment;
   const fields = segment.fields.map((_, field): Candidate => ({ tree: fieldTree(segment, field), bytes: 0 }));
   const telling = fields.filter(({ tree }) => tree.classes.count > 1);
   const leaves = telling.length > 0 ? telling : fields.slice(0, 1);
-  const final = segment.rules.every(({ shape }) => segment.shapes[shape].final);
-  const search = new Search(leaves, budget, segment.rules.length);
-  const whole = final ? search.wholeSplit() : null;
+  const asked = `${rules.length} rules, ${telling.length} fields`;
+  const final = rules.every(({ shape }) => shapes[shape].final);
+  const search = new Search(leaves, budget, rules.length);
+  const whole = final ? search.whole() : null;
   if (whole !== null) {
-    const [left, right] = whole.trees;
-    return {
-      kind: "first",
-      trees: whole.trees,
-      first: firstRules(left.classes, right.classes),
-      order: null,
-      why: `${segment.rules.length} rules, ${segment.fields.length} fields: tables of ${whole.bytes} bytes`,
-    };
+    const [{ classes }, right] = whole.trees;
+    const first = right === undefined ? firstMembers(classes) : firstRules(classes, right.classes);
+    return { kind: "first", trees: whole.trees, first, why: `${asked}: tables of ${whole.bytes} bytes` };
   }
   const trees = search.groups();
   const reason = final ? `tables of all would be more than ${budget} bytes` : "rules that go on to the next";
-  const why = `${segment.rules.length} rules, ${segment.fields.length} fields: ${trees.length} vectors, ${reason}`;
-  if (!final) return { kind: "vectors", trees, first: null, order: null, why };
+  const why = `${asked}: ${trees.length} vectors, ${reason}`;
+  if (!final) return { kind: "vectors", trees, order: null, why };
   const counts = fields.map(({ tree }) => tree.classes.count);
   const order = arranged(segment, counts);
-  const placed = { ...segment, rules: order.map((rule) => segment.rules[rule]) };
-  return { kind: "vectors", trees: trees.map((tree) => treeOver(placed, tree)), first: null, order, why };
+  const placed = { ...segment, rules: order.map((rule) => rules[rule]) };
+  return { kind: "vectors", trees: trees.map((tree) => treeOver(placed, tree)), order, why };
 }
 
 function fieldTree({ rules, fields }: Segment, field: number): Tree {
@@ -138,9 +139,13 @@ class Search {
     if (bytes <= this.#budget) this.#best.set(set, { tree: { kind: "merge", left, right, classes }, bytes });
   }
 
-  /** All leaves in two trees with a table over both. */
-  wholeSplit(): { readonly trees: readonly [Tree, Tree]; readonly bytes: number } | null {
-    return this.#split(this.#all, ({ words }) => cellBytes(words * 32), Number.POSITIVE_INFINITY);
+  /** All leaves in two trees with a table over both, or the one that there is with a table over it. */
+  whole(): { readonly trees: readonly [Tree] | readonly [Tree, Tree]; readonly bytes: number } | null {
+    const single = bitsIn(this.#all) === 1 ? this.#best.get(this.#all)! : null;
+    if (single === null) return this.#split(this.#all, ({ words }) => cellBytes(words * 32), Number.POSITIVE_INFINITY);
+    const { count, words } = single.tree.classes;
+    const bytes = count * cellBytes(words * 32);
+    return bytes <= this.#budget ? { trees: [single.tree], bytes } : null;
   }
 
   /** As few trees as the budget allows, with the vectors of their classes; the smallest of those. At the worst the leaves. */

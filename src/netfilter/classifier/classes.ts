@@ -138,6 +138,9 @@ export function classesOfField(conditions: readonly (Ranges | null)[], bits: num
   return { count: sets.count, words, sets: sets.sets(), starts, classes };
 }
 
+export const classOfValue = ({ starts, classes }: FieldClasses, value: bigint): number =>
+  classes[starts.findLastIndex((start) => start <= value)];
+
 /** @param most classes; more: null */
 export function mergeClasses(left: Classes, right: Classes, most: number): MergedClasses | null {
   const { words } = left;
@@ -161,6 +164,14 @@ export function mergeClasses(left: Classes, right: Classes, most: number): Merge
     if (sets.count > most) return null;
   }
   return { count: sets.count, words, sets: sets.sets(), table };
+}
+
+/** The first rule of each class, counted from 1; 0: none. */
+export function firstMembers({ count, words, sets }: Classes): Uint32Array {
+  return Uint32Array.from({ length: count }, (_, c) => {
+    for (let w = 0; w < words; w++) if (sets[c * words + w] !== 0) return 32 * w + Math.clz32(sets[c * words + w]) + 1;
+    return 0;
+  });
 }
 
 /** The table of all pairs' first rules, counted from 1; 0: none. */

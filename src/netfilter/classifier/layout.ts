@@ -15,9 +15,10 @@ import type { ImageWriter } from "../../image-writer.ts";
 import { type PlacedBlocks, placedBlocks } from "../../lpm/blocks.ts";
 import { listsOf } from "../reach.ts";
 import type { View } from "../view.ts";
-import { cellBytes, chooseStructure, type Structure, type Tree } from "./choose.ts";
+import { cellBytes, type Tree } from "./choose.ts";
 import type { FieldClasses } from "./classes.ts";
 import { MOST_FIELDS, type RuleList, type Segment, segmentsOf } from "./segments.ts";
+import { chooseStructure, type Structure } from "./split.ts";
 import { layoutVectors, sumsOf, type VectorsLayout } from "./vectors.ts";
 
 /** Rules that a segment has at least: fewer are quicker tested one by one. */
@@ -45,10 +46,14 @@ export type ClassLookup =
     }
   | ClassTable;
 
+/** Where a field's class is found. */
+export type FieldLookup = Exclude<ClassLookup, ClassTable>;
+
 export interface ClassTable {
   readonly kind: "merge";
   readonly left: ClassLookup;
-  readonly right: ClassLookup;
+  /** Null: a table over one. */
+  readonly right: ClassLookup | null;
   readonly columns: number;
   readonly offset: number;
   readonly cellBytes: 1 | 2 | 4;
@@ -65,19 +70,29 @@ export interface RuleOrder {
   readonly none: number;
 }
 
+/** Where the rule is found that matches first: its number from 1, 0: none. */
+export type FirstLookup =
+  | { readonly kind: "first"; readonly table: ClassLookup }
+  | ({ readonly kind: "vectors"; readonly order: RuleOrder } & Vectors)
+  | {
+      readonly kind: "split";
+      readonly by: FieldLookup;
+      readonly classes: FieldClasses;
+      /** By class. */
+      readonly parts: readonly FirstLookup[];
+    };
+/** With vectors whose places are the rules' numbers: where all are found, for rules that go on. */
+export type RuleLookup = FirstLookup | ({ readonly kind: "vectors"; readonly order: null } & Vectors);
+
+export interface Vectors {
+  readonly sums: number;
+  readonly vectors: readonly ({ readonly lookup: ClassLookup } & VectorsLayout)[];
+}
+
 export interface SegmentLayout {
   readonly segment: Segment;
   readonly why: string;
-  /** `first`: one table whose cells are rules' numbers, 0: none. `vectors`: classes with their vectors. */
-  readonly lookup:
-    | { readonly kind: "first"; readonly table: ClassLookup }
-    | {
-        readonly kind: "vectors";
-        readonly sums: number;
-        readonly vectors: readonly ({ readonly lookup: ClassLookup } & VectorsLayout)[];
-        /** Where the rules at the places of the vectors are said, if these are not in the rules' order. */
-        readonly order: RuleOrder | null;
-      };
+  readonly lookup: RuleLookup;
   readonly counters: Column;
   readonly shapes: Column;
   readonly indexes: Column;
@@ -134,46 +149,11 @@ function layoutSegment(
 ): SegmentLayout {
   const before = image.end();
   const { rules } = segment;
-  const treeOf = (tree: Tree): ClassLookup =>
-    tree.kind === "field"
-      ? layoutField(image, `${name}: field ${tree.field}`, segment.fields[tree.field], {
-          classes: tree.classes,
-          rules: rules.length,
-        })
-      : layoutTable(
-          image,
-          `${name}: table`,
-          [treeOf(tree.left), treeOf(tree.right)],
-          tree.classes.table,
-          tree.right.classes.count,
-        );
-  const lookups = structure.trees.map(treeOf);
-  const lookup: SegmentLayout["lookup"] =
-    structure.first !== null
-      ? {
-          kind: "first",
-          table: layoutTable(
-            image,
-            `${name}: first rules`,
-            [lookups[0], lookups[1]],
-            structure.first,
-            structure.trees[1].classes.count,
-          ),
-        }
-      : {
-          kind: "vectors",
-          sums: sumsOf(rules.length),
-          vectors: lookups.map((one, i) => ({
-            lookup: one,
-            ...layoutVectors(image, `${name}: vectors`, structure.trees[i].classes, rules.length),
-          })),
-          order: structure.order === null ? null : layoutOrder(image, `${name}: order`, structure.order),
-        };
   const column = (what: string, numbers: readonly number[]): Column => layoutColumn(image, `${name}: ${what}`, numbers);
   return {
     segment,
     why: structure.why,
-    lookup,
+    lookup: layoutStructure(image, name, segment, structure),
     counters: column(
       "counters",
       rules.map(({ counter }) => (counter === null ? 0 : counter * FILTER_COUNTER_BYTES)),
@@ -189,6 +169,44 @@ function layoutSegment(
     ahead: ahead ? image.reserve(`${name}: looked up ahead`, LANES * AHEAD_BYTES) : 0,
     bytes: image.end() - before,
   };
+}
+
+function layoutStructure(image: ImageWriter, name: string, segment: Segment, structure: Structure): RuleLookup {
+  const rules = segment.rules.length;
+  const fieldOf = (field: number, classes: FieldClasses): FieldLookup =>
+    layoutField(image, `${name}: field ${field}`, segment.fields[field], { classes, rules });
+  const treeOf = (tree: Tree): ClassLookup =>
+    tree.kind === "field"
+      ? fieldOf(tree.field, tree.classes)
+      : layoutTable(
+          image,
+          `${name}: table`,
+          [treeOf(tree.left), treeOf(tree.right)],
+          tree.classes.table,
+          tree.right.classes.count,
+        );
+  if (structure.kind === "split") {
+    const parts = structure.parts.map(
+      (part, i) => layoutStructure(image, `${name}, part ${i}`, segment, part) as FirstLookup,
+    );
+    const { field, classes } = structure;
+    return { kind: "split", by: fieldOf(field, classes), classes, parts };
+  }
+  const [left, right = null, ...others] = structure.trees.map(treeOf);
+  if (structure.kind === "first") {
+    const columns = structure.trees[1]?.classes.count ?? 1;
+    const table = layoutTable(image, `${name}: first rules`, [left, right], structure.first, columns);
+    return { kind: "first", table };
+  }
+  const { order, trees } = structure;
+  const vectors = [left, ...(right === null ? [] : [right, ...others])].map((lookup, i) => ({
+    lookup,
+    ...layoutVectors(image, `${name}: vectors`, trees[i].classes, order?.length ?? rules),
+  }));
+  const sums = sumsOf(order?.length ?? rules);
+  return order === null
+    ? { kind: "vectors", sums, vectors, order }
+    : { kind: "vectors", sums, vectors, order: layoutOrder(image, `${name}: order`, order, rules) };
 }
 
 /** Is it at the same place in every plain IPv4 frame, and read of fragments too? */
@@ -214,7 +232,7 @@ function layoutField(
   name: string,
   field: Expr,
   { classes: fieldClasses, rules }: { classes: FieldClasses; rules: number },
-): ClassLookup {
+): FieldLookup {
   const { starts, classes } = fieldClasses;
   if (starts.length <= MOST_COMPARED && field.bits <= 32)
     return { kind: "compares", field, starts: starts.map(Number), classes };
@@ -257,7 +275,7 @@ export function prefixesOf({ starts, classes }: FieldClasses, bits: number): Pre
 function layoutTable(
   image: ImageWriter,
   name: string,
-  [left, right]: readonly [ClassLookup, ClassLookup],
+  [left, right]: readonly [ClassLookup, ClassLookup | null],
   cells: Uint32Array,
   columns: number,
 ): ClassTable {
@@ -273,8 +291,8 @@ function layoutTable(
 /** Numbers of the rules of a word stand side by side, and behind them what a word without any comes to. */
 export const ORDER_WORD = 65;
 
-function layoutOrder(image: ImageWriter, name: string, order: readonly number[]): RuleOrder {
-  const none = order.length + 1;
+function layoutOrder(image: ImageWriter, name: string, order: readonly number[], rules: number): RuleOrder {
+  const none = rules + 1;
   const numbers = new Uint32Array(ORDER_WORD * Math.ceil(order.length / 64)).fill(none);
   for (const [place, rule] of order.entries()) numbers[ORDER_WORD * (place >> 6) + (place & 63)] = rule + 1;
   const offset = image.reserve(name, numbers.byteLength);

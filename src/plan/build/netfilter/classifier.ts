@@ -15,7 +15,16 @@
  */
 
 import { placedLookup } from "../../../lpm/blocks.ts";
-import type { ClassLookup, Column, SegmentLayout } from "../../../netfilter/classifier/layout.ts";
+import { classOfValue } from "../../../netfilter/classifier/classes.ts";
+import type {
+  ClassLookup,
+  Column,
+  FieldLookup,
+  FirstLookup,
+  RuleLookup,
+  SegmentLayout,
+  Vectors,
+} from "../../../netfilter/classifier/layout.ts";
 import type { RuleList } from "../../../netfilter/classifier/segments.ts";
 import { rowBytes } from "../../../netfilter/classifier/vectors.ts";
 import {
@@ -52,73 +61,104 @@ const match = local("match");
 export function segmentSteps(chains: ChainContext, list: RuleList, laid: SegmentLayout): Step {
   const { segment, lookup, ahead } = laid;
   const label = `segment_${segment.first}`;
-  const lookups = new LookupSteps(chains.layout.space, "", (one, found) => readField(chains, one, found));
-  const roots = lookups.rootsOf(laid);
+  const { space } = chains.layout;
+  const lookups = new LookupSteps({ space, suffix: "", read: (one, found) => readField(chains, one, found) });
+  const roots = lookups.rootsOf(lookup);
   const steps =
     ahead !== 0
       ? [
           when(
             lookedUp,
-            roots.map((root, i) => set(root, load(chains.layout.space, 4, lookedUp, 4 * i))),
+            roots.map((root, i) => set(root, load(space, 4, lookedUp, 4 * i))),
             lookups.steps,
           ),
         ]
       : lookups.steps;
   const actions = actionsOf(chains, list, laid);
-  if (lookup.kind === "first" || lookup.order !== null)
+  if (lookup.kind !== "vectors" || lookup.order !== null)
     return block(label, [...steps, set(match, roots[0]), when(eqz(match), [leave(label)]), ...actions]);
-  return block(label, [
-    ...steps,
-    ...allMatches({ space: chains.layout.space, vectors: lookup, rows: roots, suffix: "" }, match, actions),
-  ]);
+  return block(label, [...steps, ...allMatches({ ...lookup, ...{ space, suffix: "", rows: roots } }, match, actions)]);
 }
 
 /** Where a thread's own of what chains remember is: it is written to. */
 const own = ({ context, layout: { space } }: ChainContext, at: number): Expr =>
   space === "image" ? thisWorker(context, at) : i32(at);
 
-type FieldLookup = Exclude<ClassLookup, { kind: "merge" }>;
+export interface LookupCode {
+  readonly space: Space;
+  /** Of registers and labels. */
+  readonly suffix: string;
+  /** Sets a register to the class of a field. */
+  readonly read: (lookup: FieldLookup, found: Reg) => readonly Step[];
+  /** The kind of all packets, where it is known to whoever builds the code: the value that lists are split by. */
+  readonly known?: number;
+}
 
-/** Classes of fields and of tables, each in a register: straight-line, but for what reading a field takes. */
+/** Classes of fields and of tables, each in a register: straight-line, but for what reading a field takes, and for vectors. */
 export class LookupSteps {
   readonly steps: Step[] = [];
-  readonly #space: Space;
-  readonly #suffix: string;
-  readonly #read: (lookup: FieldLookup, found: Reg) => Step[];
+  readonly #code: LookupCode;
   #fields = 0;
   #tables = 0;
 
-  /** @param read sets a register to the class of a field */
-  constructor(space: Space, suffix: string, read: (lookup: FieldLookup, found: Reg) => Step[]) {
-    this.#space = space;
-    this.#suffix = suffix;
-    this.#read = read;
+  constructor(code: LookupCode) {
+    this.#code = code;
   }
 
-  /** The number of the rule; or, if rules go on, where the row of each vector starts, behind the first. */
-  rootsOf({ lookup }: SegmentLayout): Reg[] {
-    if (lookup.kind === "first") return [this.#classOf(lookup.table)];
-    const rows = lookup.vectors.map(({ lookup: one }, i) => {
-      const row = local(`row${i}${this.#suffix}`);
-      this.steps.push(set(row, mul(this.#classOf(one), rowBytes(lookup.sums))));
+  /** The number of the rule, from 1, 0: none; or, if rules go on, where the row of each vector starts, behind the first. */
+  rootsOf(lookup: RuleLookup): Reg[] {
+    return lookup.kind === "vectors" && lookup.order === null ? this.#rowsOf(lookup) : [this.#firstOf(lookup)];
+  }
+
+  #firstOf(lookup: FirstLookup): Reg {
+    const { space, suffix } = this.#code;
+    if (lookup.kind === "first") return this.#classOf(lookup.table);
+    const first = local(`first${suffix}`);
+    if (lookup.kind === "vectors")
+      this.steps.push(...firstMatch({ ...{ space, suffix }, ...lookup, rows: this.#rowsOf(lookup) }, first));
+    else this.steps.push(...this.#partOf(lookup, first));
+    return first;
+  }
+
+  #partOf({ by, classes, parts }: FirstLookup & { kind: "split" }, first: Reg): Step[] {
+    const { suffix, known } = this.#code;
+    const stepsOf = (part: FirstLookup, i: number): Step[] => {
+      const own = new LookupSteps({ ...this.#code, suffix: `${suffix}_${i}` });
+      const [root] = own.rootsOf(part);
+      return [...own.steps, set(first, root)];
+    };
+    if (known !== undefined) {
+      const part = classOfValue(classes, BigInt(known));
+      return stepsOf(parts[part], part);
+    }
+    const kind = this.#classOf(by);
+    return parts.reduceRight<Step[]>(
+      (others, part, i) => (i === parts.length - 1 ? stepsOf(part, i) : [when(eq(kind, i), stepsOf(part, i), others)]),
+      [],
+    );
+  }
+
+  #rowsOf({ sums, vectors }: Vectors): Reg[] {
+    return vectors.map(({ lookup }, i) => {
+      const row = local(`row${i}${this.#code.suffix}`);
+      this.steps.push(set(row, mul(this.#classOf(lookup), rowBytes(sums))));
       return row;
     });
-    if (lookup.order === null) return rows;
-    const first = local(`first${this.#suffix}`);
-    this.steps.push(...firstMatch({ space: this.#space, vectors: lookup, rows, suffix: this.#suffix }, first));
-    return [first];
   }
 
   #classOf(lookup: ClassLookup): Reg {
+    const { space, suffix, read } = this.#code;
     if (lookup.kind !== "merge") {
-      const found = local(`field${this.#fields++}${this.#suffix}`);
-      this.steps.push(...this.#read(lookup, found));
+      const found = local(`field${this.#fields++}${suffix}`);
+      this.steps.push(...read(lookup, found));
       return found;
     }
-    const cell = add(mul(this.#classOf(lookup.left), lookup.columns), this.#classOf(lookup.right));
+    const { left, right, columns } = lookup;
+    const row = this.#classOf(left);
+    const cell = right === null ? expr(row) : add(mul(row, columns), this.#classOf(right));
     const scaled = lookup.cellBytes === 1 ? cell : shl(cell, Math.log2(lookup.cellBytes));
-    const found = local(`table${this.#tables++}${this.#suffix}`);
-    this.steps.push(set(found, load(this.#space, lookup.cellBytes, scaled, lookup.offset)));
+    const found = local(`table${this.#tables++}${suffix}`);
+    this.steps.push(set(found, load(space, lookup.cellBytes, scaled, lookup.offset)));
     return found;
   }
 }

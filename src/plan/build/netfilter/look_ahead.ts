@@ -58,10 +58,11 @@ export function lookAheadProc(context: Context, laid: SegmentLayout): Proc {
   const { space } = context.layout.netfilter;
   const lanes = Array.from({ length: LANES }, (_, lane) => new Lane(laid, lane));
   const lookups = lanes.map(({ values, suffix }) => {
-    const steps = new LookupSteps(space, suffix, (lookup, found) =>
-      classOfNumber(space, lookup, values.get(lookup.field)!, found),
-    );
-    return { roots: steps.rootsOf(laid), steps: steps.steps };
+    const steps = new LookupSteps({
+      ...{ space, suffix, known: EtherType.IPV4 },
+      read: (lookup, found) => classOfNumber(space, lookup, values.get(lookup.field)!, found),
+    });
+    return { roots: steps.rootsOf(laid.lookup), steps: steps.steps };
   });
   const body: Step[] = [
     block("other", [

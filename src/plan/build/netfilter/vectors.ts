@@ -7,7 +7,7 @@
  *         word = the rows' words, intersected
  *         the rule at its first bit                 the least of all, where places are not in the rules' order
  */
-import { ORDER_WORD, type SegmentLayout } from "../../../netfilter/classifier/layout.ts";
+import { ORDER_WORD, type RuleOrder, type Vectors } from "../../../netfilter/classifier/layout.ts";
 import {
   add,
   and,
@@ -33,11 +33,8 @@ import {
   xor,
 } from "../../ir.ts";
 
-type Vectors = SegmentLayout["lookup"] & { kind: "vectors" };
-
-interface Place {
+interface Rows extends Vectors {
   readonly space: Space;
-  readonly vectors: Vectors;
   /** Where they start, behind the first of each vector. */
   readonly rows: readonly Reg[];
   /** Of registers and labels. */
@@ -45,21 +42,21 @@ interface Place {
 }
 
 /** Finds the rule with the least number, from 1; 0: none matches. Of rules in an order of their own. */
-export function firstMatch(place: Place, first: Reg): Step[] {
-  const { space, vectors, suffix } = place;
-  const { none, offset } = vectors.order!;
+export function firstMatch(rows: Rows & { readonly order: RuleOrder }, first: Reg): Step[] {
+  const { space, suffix } = rows;
+  const { none, offset } = rows.order;
   const rule = local(`rule${suffix}`);
   const step = (word: Reg, number: Reg): Step[] => [
     set(rule, load(space, 4, shl(add(mul(number, ORDER_WORD), leading(word)), 2), offset)),
     set(first, select(lt(rule, first), rule, first)),
   ];
-  return [set(first, none), ...eachWord(place, step), set(first, select(lt(first, none), first, 0))];
+  return [set(first, none), ...eachWord(rows, step), set(first, select(lt(first, none), first, 0))];
 }
 
 /** Does `steps` for each rule that matches, its number in `match`, in their order. */
-export function allMatches(place: Place, match: Reg, steps: readonly Step[]): Step[] {
+export function allMatches(rows: Rows, match: Reg, steps: readonly Step[]): Step[] {
   const bit = local("bit");
-  return eachWord(place, (word, number) => [
+  return eachWord(rows, (word, number) => [
     repeat(64, "bits", [
       when(eqz(word), [leave("bits")]),
       set(bit, leading(word)),
@@ -74,19 +71,22 @@ const leading = (bits: Reg): Expr => unary("wrap", unary("clz", bits));
 const counted = (bits: Expr | Reg): Expr => unary("wrap", unary("popcnt", bits));
 
 /** @param step what is done with a word of the intersection, which may be 0, and its number */
-function eachWord({ space, vectors, rows, suffix }: Place, step: (word: Reg, number: Reg) => readonly Step[]): Step[] {
+function eachWord(
+  { space, sums, vectors, rows, suffix }: Rows,
+  step: (word: Reg, number: Reg) => readonly Step[],
+): Step[] {
   const long = (name: string): Reg => local(`${name}${suffix}`, "i64");
   const [group, number] = [local(`group${suffix}`), local(`number${suffix}`)];
   const [sum, below, word] = [long("sum"), long("below"), long("word")];
-  const sides = vectors.vectors.map(({ rows: heads, words }, i) => ({
+  const sides = vectors.map(({ rows: heads, words }, i) => ({
     ...{ row: rows[i], heads, words },
     ...{ sum: long(`sum${i}`), at: local(`words${i}${suffix}`) },
   }));
   const [groups, bits] = [`groups${suffix}`, `words${suffix}`];
   return [
-    ...sides.map(({ row, heads, at }) => set(at, load(space, 4, row, heads + 8 * vectors.sums))),
+    ...sides.map(({ row, heads, at }) => set(at, load(space, 4, row, heads + 8 * sums))),
     set(group, 0),
-    repeat(vectors.sums, groups, [
+    repeat(sums, groups, [
       ...sides.map((side) => set(side.sum, load(space, 8, add(side.row, shl(group, 3)), side.heads))),
       set(sum, sides.map((side): Expr => ({ kind: "reg", reg: side.sum })).reduce(and)),
       repeat(64, bits, [
