@@ -96,7 +96,7 @@ async function compare(
 }
 
 /** The same packets over and over, where there are few of them. */
-export function late(traffic: Traffic, rules: number): Traffic {
+function late(traffic: Traffic, rules: number): Traffic {
   const from = Math.floor(0.9 * rules);
   const chosen = [...traffic.expected.keys()].filter((i) => traffic.expected[i] >= from);
   const pick = <T extends Uint8Array | Uint16Array | Uint32Array>(column: T): T =>
@@ -135,7 +135,7 @@ const withoutPrograms = (model: Model): Model => ({
 
 type XdpExport = (batch: number, count: number, device: number) => void;
 
-export class ChainRig {
+class ChainRig {
   readonly #dataplane: Dataplane;
   readonly #process: XdpExport;
   readonly #device: number;
@@ -203,7 +203,7 @@ export class ChainRig {
 }
 
 /** UDP's ports stand where every other protocol's bytes do. */
-export function framesOf({ src, dst, sport, dport, protocol }: Traffic): Uint8Array {
+function framesOf({ src, dst, sport, dport, protocol }: Traffic): Uint8Array {
   const frames = new Uint8Array(FRAME * src.length);
   const payload = new Uint8Array(FRAME - 34);
   for (let i = 0; i < src.length; i++) {

@@ -176,6 +176,6 @@ class Search {
   }
 
   #vectorBytes({ classes }: Tree): number {
-    return classes.count * rowBytes(sumsOf(this.#rules)) + 8 * filledWords(classes, this.#rules);
+    return classes.count * rowBytes(sumsOf(this.#rules)) + 8 * filledWords(classes);
   }
 }

@@ -27,20 +27,25 @@ export interface MergedClasses extends Classes {
   readonly table: Uint32Array;
 }
 
-/** Sets that grow in number, each once. Most of their words are 0, and are passed over. */
+/** Sets that grow in number, each once: a hash table, open addressing. Most of their words are 0, and are passed over. */
 class Sets {
   readonly words: number;
   count = 0;
   #sets: Uint32Array;
-  /** By hash; chained. */
-  readonly #first = new Map<number, number>();
-  readonly #next: number[] = [];
+  /** Numbers plus 1, 0 when free; at most half of them are in use. */
+  #slots: Int32Array;
+  /** By number. */
+  #hashes: Int32Array;
   /** How many words of a set are not 0. */
-  readonly #filled: number[] = [];
+  #filled: Uint16Array;
 
   constructor(words: number, expected: number) {
+    const room = 2 ** Math.ceil(Math.log2(Math.max(expected, 16)));
     this.words = words;
-    this.#sets = new Uint32Array(words * Math.max(expected, 16));
+    this.#sets = new Uint32Array(words * room);
+    this.#slots = new Int32Array(2 * room);
+    this.#hashes = new Int32Array(room);
+    this.#filled = new Uint16Array(room);
   }
 
   /**
@@ -54,18 +59,21 @@ class Sets {
       hash = Math.imul(hash ^ bits[i], 0x9e3779b1) + Math.imul(places[i] + 1, 0x85ebca6b);
       hash ^= hash >>> 15;
     }
-    const head = this.#first.get(hash);
-    for (let n = head; n !== undefined && n >= 0; n = this.#next[n]) if (this.#same(n, places, bits, filled)) return n;
-    if ((this.count + 1) * this.words > this.#sets.length) {
-      const larger = new Uint32Array(this.#sets.length * 2);
-      larger.set(this.#sets);
-      this.#sets = larger;
+    const mask = this.#slots.length - 1;
+    let slot = hash & mask;
+    for (let n = this.#slots[slot] - 1; n >= 0; n = this.#slots[slot] - 1) {
+      if (this.#hashes[n] === hash && this.#same(n, places, bits, filled)) return n;
+      slot = (slot + 1) & mask;
+    }
+    if (this.count === this.#hashes.length) {
+      this.#grow();
+      return this.numberOf(places, bits, filled);
     }
     for (let i = 0; i < filled; i++) this.#sets[this.count * this.words + places[i]] = bits[i];
-    this.#next.push(head ?? -1);
-    this.#filled.push(filled);
-    this.#first.set(hash, this.count);
-    return this.count++;
+    this.#hashes[this.count] = hash;
+    this.#filled[this.count] = filled;
+    this.#slots[slot] = ++this.count;
+    return this.count - 1;
   }
 
   #same(n: number, places: Uint16Array, bits: Uint32Array, filled: number): boolean {
@@ -73,6 +81,24 @@ class Sets {
     const own = n * this.words;
     for (let i = 0; i < filled; i++) if (this.#sets[own + places[i]] !== bits[i]) return false;
     return true;
+  }
+
+  #grow(): void {
+    const larger = <T extends Uint32Array | Int32Array | Uint16Array>(into: T, from: T): T => {
+      into.set(from);
+      return into;
+    };
+    this.#sets = larger(new Uint32Array(2 * this.#sets.length), this.#sets);
+    this.#hashes = larger(new Int32Array(2 * this.#hashes.length), this.#hashes);
+    this.#filled = larger(new Uint16Array(2 * this.#filled.length), this.#filled);
+    const slots = new Int32Array(2 * this.#slots.length);
+    const mask = slots.length - 1;
+    for (let n = 0; n < this.count; n++) {
+      let slot = this.#hashes[n] & mask;
+      while (slots[slot] !== 0) slot = (slot + 1) & mask;
+      slots[slot] = n + 1;
+    }
+    this.#slots = slots;
   }
 
   sets(): Uint32Array {
@@ -143,27 +169,22 @@ export const classOfValue = ({ starts, classes }: FieldClasses, value: bigint): 
 
 /** @param most classes; more: null */
 export function mergeClasses(left: Classes, right: Classes, most: number): MergedClasses | null {
-  const { words } = left;
   const table = new Uint32Array(left.count * right.count);
-  const sets = new Sets(words, Math.max(left.count, right.count));
-  const [mine, both] = [new Scratch(words), new Scratch(words)];
-  let cell = 0;
-  for (let l = 0; l < left.count; l++) {
-    const filled = mine.fill(left.sets.subarray(l * words, (l + 1) * words));
-    for (let at = 0; at < right.sets.length; at += words) {
-      let kept = 0;
-      for (let i = 0; i < filled; i++) {
-        const place = mine.places[i];
-        const common = mine.bits[i] & right.sets[at + place];
-        if (common === 0) continue;
-        both.places[kept] = place;
-        both.bits[kept++] = common;
-      }
-      table[cell++] = sets.numberOf(both.places, both.bits, kept);
+  const sets = new Sets(left.words, Math.max(left.count, right.count));
+  const both = new Scratch(left.words);
+  const inReach = eachPair(left, right, (mine, filled, others, at, cell) => {
+    let kept = 0;
+    for (let i = 0; i < filled; i++) {
+      const place = mine.places[i];
+      const common = mine.bits[i] & others[at + place];
+      if (common === 0) continue;
+      both.places[kept] = place;
+      both.bits[kept++] = common;
     }
-    if (sets.count > most) return null;
-  }
-  return { count: sets.count, words, sets: sets.sets(), table };
+    table[cell] = sets.numberOf(both.places, both.bits, kept);
+    return sets.count <= most;
+  });
+  return inReach ? { count: sets.count, words: left.words, sets: sets.sets(), table } : null;
 }
 
 /** The first rule of each class, counted from 1; 0: none. */
@@ -176,19 +197,45 @@ export function firstMembers({ count, words, sets }: Classes): Uint32Array {
 
 /** The table of all pairs' first rules, counted from 1; 0: none. */
 export function firstRules(left: Classes, right: Classes): Uint32Array {
-  const { words } = left;
   const table = new Uint32Array(left.count * right.count);
-  const mine = new Scratch(words);
-  let cell = 0;
-  for (let l = 0; l < left.count; l++) {
-    const filled = mine.fill(left.sets.subarray(l * words, (l + 1) * words));
-    for (let at = 0; at < right.sets.length; at += words, cell++)
-      for (let i = 0; i < filled; i++) {
-        const both = mine.bits[i] & right.sets[at + mine.places[i]];
-        if (both === 0) continue;
-        table[cell] = mine.places[i] * 32 + Math.clz32(both) + 1;
-        break;
-      }
-  }
+  eachPair(left, right, (mine, filled, others, at, cell) => {
+    for (let i = 0; i < filled; i++) {
+      const both = mine.bits[i] & others[at + mine.places[i]];
+      if (both === 0) continue;
+      table[cell] = mine.places[i] * 32 + Math.clz32(both) + 1;
+      break;
+    }
+    return true;
+  });
   return table;
+}
+
+/**
+ * Visits every pair of classes, the filled words of those whose sets are sparser at hand: few words are intersected.
+ * @param visit the one's `filled` words; the other's, from `at` on; where the pair is in the table; true: go on
+ * @returns whether it went on to the end
+ */
+function eachPair(
+  left: Classes,
+  right: Classes,
+  visit: (mine: Scratch, filled: number, others: Uint32Array, at: number, cell: number) => boolean,
+): boolean {
+  const { words } = left;
+  const swapped = density(right) < density(left);
+  const [outer, inner] = swapped ? [right, left] : [left, right];
+  const [row, column] = swapped ? [1, right.count] : [right.count, 1];
+  const mine = new Scratch(words);
+  for (let o = 0; o < outer.count; o++) {
+    const filled = mine.fill(outer.sets.subarray(o * words, (o + 1) * words));
+    for (let i = 0; i < inner.count; i++)
+      if (!visit(mine, filled, inner.sets, i * words, o * row + i * column)) return false;
+  }
+  return true;
+}
+
+/** The share of words that are not 0. */
+function density({ sets }: Classes): number {
+  let filled = 0;
+  for (const word of sets) if (word !== 0) filled++;
+  return filled / sets.length;
 }

@@ -293,7 +293,7 @@ export const ORDER_WORD = 65;
 
 function layoutOrder(image: ImageWriter, name: string, order: readonly number[], rules: number): RuleOrder {
   const none = rules + 1;
-  const numbers = new Uint32Array(ORDER_WORD * Math.ceil(order.length / 64)).fill(none);
+  const numbers = new Uint32Array(ORDER_WORD * Math.max(1, Math.ceil(order.length / 64))).fill(none);
   for (const [place, rule] of order.entries()) numbers[ORDER_WORD * (place >> 6) + (place & 63)] = rule + 1;
   const offset = image.reserve(name, numbers.byteLength);
   image.view(offset, numbers.byteLength, (view) => view.set(new Uint8Array(numbers.buffer)));

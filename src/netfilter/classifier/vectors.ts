@@ -18,12 +18,11 @@ export interface VectorsLayout {
 }
 
 /** A sum speaks for 64 words. */
-export const sumsOf = (rules: number): number => Math.ceil(rules / (64 * 64));
+export const sumsOf = (rules: number): number => Math.max(1, Math.ceil(rules / (64 * 64)));
 export const rowBytes = (sums: number): number => 8 * (sums + 1);
 
 /** u64 words that are not 0. */
-export function filledWords({ sets }: Classes, rules: number): number {
-  const words = Math.ceil(rules / 32);
+export function filledWords({ words, sets }: Classes): number {
   let filled = 0;
   for (let at = 0; at < sets.length; at += words)
     for (let w = 0; w < words; w += 2) if (sets[at + w] !== 0 || (w + 1 < words && sets[at + w + 1] !== 0)) filled++;
@@ -34,7 +33,7 @@ export function layoutVectors(image: ImageWriter, name: string, classes: Classes
   const sums = sumsOf(rules);
   const row = rowBytes(sums) / 4;
   const heads = new Uint32Array(classes.count * row);
-  const words = new Uint32Array(2 * filledWords(classes, rules));
+  const words = new Uint32Array(2 * filledWords(classes));
   let end = 0;
   for (let c = 0; c < classes.count; c++) {
     const head = c * row;
