@@ -10,7 +10,7 @@
  *   +8   levels x 8 bytes:
  *          +0  u32 offset of the level's block 0 from the image's start
  *          +4  u8  byte      IPv6: where in the address a little-endian u16 is read; IPv4: 0
- *          +5  u8  shift     index = (word >>> shift) & (2^stride - 1); word is that u16, or the IPv4 address
+ *          +5  u8  shift     index = (word >>> shift) & (2^stride - 1); word is that u16 twice, or the IPv4 address
  *          +6  u8  stride
  *          +7  u8  log2 of the bytes of a cell: 0, 1 or 2
  *   ...  level 0: one block; level k: blocks of 2^stride cells, each level 64-byte aligned, as often as is needed
@@ -23,9 +23,13 @@
  * in the header and block numbers are relative to them, so a level that has outgrown its place moves with one store. How
  * blocks change in place: blocks-update.ts.
  *
- * A level of IPv6 stays inside a byte of the address and reads it as half of a u16, the upper one but for byte 0, so
- * that nothing outside the 16 bytes is touched. A root of 16 bits reads bytes 0 and 1 as they lie, little endian: its
- * cells are permuted instead of the address.
+ * A level of IPv6 stays inside two neighbouring bytes of the address, read as a u16 that stands twice in a word:
+ *
+ *   bits of the word     31 .. 24   23 .. 16   15 .. 8    7 .. 0      a field of both bytes is inside bits 8 to 23,
+ *   byte of the address  b + 1      b          b + 1      b           and one of a byte is where the u16 alone has it
+ *
+ * Inside one byte it is read as the upper half, but for byte 0, so that nothing outside the 16 bytes is touched. A root of
+ * 16 bits reads bytes 0 and 1 as they lie, little endian: its cells are permuted instead of the address.
  *
  * Example: 10.0.0.0/8 -> 1, 10.1.2.0/24 -> 2, strides 8-8-8, u8 cells. Level 0: one block, all 0 but cell 10, which
  * is 1. Level 1: block 0 all 0 ("no match below"), block 1 all 1 but cell 1, which is 2. Level 2: block 0 all 0, block 1
@@ -160,9 +164,14 @@ export function blockField(family: Family, depth: number, stride: number): { byt
   const byte = depth >>> 3;
   const bit = depth & 7;
   if (depth === 0 && stride === 16) return { byte: 0, shift: 0 };
-  if (bit + stride > 8) throw new RangeError(`a stride of ${stride} bits at bit ${depth} leaves its byte`);
+  if (bit + stride > 16) throw new RangeError(`a stride of ${stride} bits at bit ${depth} is in more than two bytes`);
+  if (bit + stride > 8) return { byte, shift: 24 - bit - stride };
   return byte === 0 ? { byte: 0, shift: 8 - bit - stride } : { byte: byte - 1, shift: 16 - bit - stride };
 }
+
+/** The word that a level of IPv6 takes its bits from. */
+export const twice = (half: number): number => Math.imul(half, TWICE);
+export const TWICE = 0x10001;
 
 function assemble(dag: Dag, levels: readonly Level[], family: Family, indirect: boolean): Uint8Array {
   const align = (n: number): number => Math.ceil(n / ALIGN) * ALIGN;
@@ -244,6 +253,22 @@ export function blockShape({ bytes }: Pick<LpmImage, "bytes">): BlockShape {
   return { levels, indirect: view.getUint32(BLOCKS.VALUES, true) !== 0 };
 }
 
+/**
+ * Whether a cell 0 of the root settles the answer: blocks 0 lead to each other alone, down to one answer for all. A build
+ * numbers them so where the lowest addresses have no route of their own, or one that is short.
+ */
+export function zeroEnds(image: Pick<LpmImage, "bytes">): boolean {
+  const { bytes } = image;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const { levels } = blockShape(image);
+  return levels.every(({ stride, cellBytes }, k) => {
+    if (k === 0) return true;
+    const start = view.getUint32(BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES, true);
+    const block = bytes.subarray(start, start + cellBytes * 2 ** stride);
+    return block.every((byte, i) => byte === (k < levels.length - 1 ? 0 : block[i % cellBytes]));
+  });
+}
+
 function lookup(image: LpmImage, address: Ip): number {
   const { buffer, byteOffset: base } = image.bytes;
   const view = new DataView(buffer);
@@ -254,7 +279,7 @@ function lookup(image: LpmImage, address: Ip): number {
   const { levels, indirect } = blockShape(image);
   let cell = 0;
   levels.forEach(({ byte, shift, stride, cellBytes }, k) => {
-    const word = typeof address === "number" ? address : wire.getUint16(byte, true);
+    const word = typeof address === "number" ? address : twice(wire.getUint16(byte, true));
     const index = (word >>> shift) & (2 ** stride - 1);
     const at = from(BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES) + (cell * 2 ** stride + index) * cellBytes;
     cell = cellBytes === 1 ? view.getUint8(at) : cellBytes === 2 ? view.getUint16(at, true) : view.getUint32(at, true);

@@ -33,6 +33,8 @@ const MISS_NS: readonly (readonly [bytes: number, ns: number])[] = [
  * 19-4-4-5, which is two thirds of its size, five levels of IPv6 up to 1.4 times as fast as seven (src/EXPERIMENTS.md).
  */
 const STEP_NS: Readonly<Record<Family, number>> = { 4: 0.9, 6: 1.2 };
+/** What a level of IPv6 costs besides whose bits are not all of one byte (a root of 16 bits is read as it lies): a multiplication, a shift, a mask. */
+const TWO_BYTES_NS = 1;
 
 /** What memory costs those who share the caches; decides between splits that are as fast, and against any that explode. */
 const NS_PER_MIB = 0.02;
@@ -98,11 +100,14 @@ export interface Widest {
 }
 const WIDEST: Widest = { root: MAX_ROOT_STRIDE, below: MAX_STRIDE };
 
-/** May a level look at `stride` bits from `depth` on? IPv6 is read from packet bytes: a level stays inside a byte, or is the first two. */
+/** May a level look at `stride` bits from `depth` on? IPv6 is read from packet bytes: a level stays inside two of them. */
 function allowed(family: Family, depth: number, stride: number, widest: Widest): boolean {
   if (family === 4) return stride <= (depth === 0 ? widest.root : widest.below);
-  return (depth & 7) + stride <= 8 || (depth === 0 && stride === 16);
+  return (depth & 7) + stride <= 16 && stride <= (depth === 0 ? widest.root : widest.below);
 }
+
+const twoBytesNs = (family: Family, depth: number, stride: number): number =>
+  family === 6 && (depth & 7) + stride > 8 && stride < 16 ? TWO_BYTES_NS : 0;
 
 export type CellBytes = 1 | 2 | 4;
 
@@ -149,7 +154,7 @@ function cheapestSplit(
     for (let stride = 1; stride <= Math.min(end - depth, MAX_ROOT_STRIDE); stride++) {
       if (!allowed(family, depth, stride, widest)) continue;
       const bytes = levelBytes(blocks, depth, stride, depth + stride === end, leafBytes);
-      const ns = levelNs(family, depth === 0, bytes, nsPerMib, company);
+      const ns = levelNs(family, depth === 0, bytes, nsPerMib, company) + twoBytesNs(family, depth, stride);
       if (ns + cost[depth + stride] >= cost[depth]) continue;
       cost[depth] = ns + cost[depth + stride];
       best[depth] = stride;

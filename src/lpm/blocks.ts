@@ -4,7 +4,7 @@
  *   for a shape      straight-line: one shift, mask, add and load a level, everything but the levels' offsets constant
  *   for any image    a loop over the level descriptors in the header; the trip count is the table's, so it predicts
  */
-import { BLOCKS, type BlockLevel, type BlockShape, blockShape } from "../../runtime/lpm/blocks.ts";
+import { BLOCKS, type BlockLevel, type BlockShape, blockShape, TWICE } from "../../runtime/lpm/blocks.ts";
 import type { LpmImage } from "../../runtime/lpm/lpm.ts";
 import type { Family } from "../../runtime/net/ip.ts";
 import {
@@ -14,6 +14,7 @@ import {
   expr,
   load,
   local,
+  mul,
   type Operand,
   or,
   type Reg,
@@ -32,12 +33,12 @@ export const blocksLookup = (family: Family, base: Reg, shape: BlockShape | null
   shape === null ? anyShape(family, base) : fixedShape(family, base, shape);
 
 /** The word that a level's bits are taken from. */
-const wordOf = (family: Family, address: Reg, byte: Operand): Expr =>
+const wordOf = (family: Family, { address, behind = 0 }: Lane, byte: Operand): Expr =>
   family === 4
     ? expr(address)
     : typeof byte === "number"
-      ? load("image", 2, address, byte)
-      : load("image", 2, add(address, byte));
+      ? load("image", 2, address, behind + byte)
+      : load("image", 2, add(address, byte), behind);
 
 /** What code for a shape sets before the first look-up: where block 0 of each level is, and the value table. */
 export const placesOf = ({ levels }: BlockShape): { readonly offsets: readonly Reg[]; readonly values: Reg } => ({
@@ -55,14 +56,27 @@ function fixedShape(family: Family, base: Reg, shape: BlockShape): LookupCode {
     ],
     body: (lanes) => [
       ...levels.flatMap((level, k) =>
-        lanes.map(({ address, value }) => {
-          const word = { value: wordOf(family, address, level.byte), bits: family === 4 ? 32 : 16 };
-          return fixedStep({ space: "image", base: offsets[k], offset: 0 }, level, word, value, k === 0);
+        lanes.map((lane) => {
+          const place = { space: "image", base: offsets[k], offset: 0 } as const;
+          return fixedStep(place, ...fieldOf(family, lane, level), lane.value, k === 0);
         }),
       ),
       ...(indirect ? lanes.map(({ value }) => set(value, load("image", 4, add(values, shl(value, 2))))) : []),
     ],
   };
+}
+
+/** A level's bits, as a number of a byte where they are one: then there is nothing to shift or mask. */
+function fieldOf(family: Family, lane: Lane, level: BlockLevel): [BlockLevel, { value: Expr; bits: number }] {
+  const { byte, shift, stride } = level;
+  if (family === 6 && shift === 8 && stride === 8) {
+    const value = load("image", 1, lane.address, (lane.behind ?? 0) + byte + 1);
+    return [
+      { ...level, shift: 0 },
+      { value, bits: 8 },
+    ];
+  }
+  return [level, { value: wordOf(family, lane, byte), bits: family === 4 ? 32 : 16 }];
 }
 
 /** A structure that stays as and where it is. */
@@ -124,8 +138,10 @@ function fixedStep(
 }
 
 /** ((word >>> shift) & (2^stride - 1)) << log2, one operation less where the shifts can meet or the mask keeps all. */
-function scaledIndex(word: Expr, { shift, stride }: BlockLevel, log2: number, wordBits: number): Expr {
+function scaledIndex(read: Expr, { shift, stride }: BlockLevel, log2: number, readBits: number): Expr {
   const mask = 2 ** stride - 1;
+  const isTwice = shift + stride > readBits; // of both bytes of a u16
+  const [word, wordBits] = isTwice ? [mul(read, TWICE), 32] : [read, readBits];
   if (shift + stride === wordBits) return scaled(shift === 0 ? word : shr(word, shift), log2);
   if (shift < log2) return shl(and(shift === 0 ? word : shr(word, shift), mask), log2);
   return and(shift === log2 ? word : shr(word, shift - log2), mask * 2 ** log2);
@@ -146,8 +162,10 @@ function anyShape(family: Family, base: Reg): LookupCode {
     set(cellMask, shr(-1, sub(32, shl(8, log2)))), // 8, 16 or 32 bits
     set(level, add(level, BLOCKS.LEVEL_BYTES)),
   ];
-  const step = ({ address, value }: Lane): Step => {
-    const index = and(shr(wordOf(family, address, byte), shift), mask);
+  const step = (lane: Lane): Step => {
+    const { value } = lane;
+    const word = wordOf(family, lane, byte);
+    const index = and(shr(family === 4 ? word : mul(word, TWICE), shift), mask);
     const cell = shl(or(shl(value, stride), index), log2);
     return set(value, and(load("image", 4, add(offset, cell)), cellMask));
   };

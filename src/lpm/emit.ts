@@ -6,28 +6,15 @@
  *   lpm_<kind>_<family>[_<shape>]_x<lanes><width>(base, addresses, out, count)
  *                                                                       `count` of them, `lanes` interleaved, results
  *                                                                       of 1 (b), 2 (h) or 4 (w) bytes
- *   lpm_blocks_4_<shape>_simd<width>(base, addresses, out, count)       the same for engines with SIMD
+ *   lpm_blocks_<family>_<shape>_simd<width>[_early](base, addresses, out, count)
+ *                                                                       the same for engines with SIMD
  */
-import { type BlockShape, blockShape } from "../../runtime/lpm/blocks.ts";
+import { type BlockShape, blockShape, zeroEnds } from "../../runtime/lpm/blocks.ts";
 import { type Dir24Shape, dir24Shape } from "../../runtime/lpm/dir24.ts";
 import { type LinearShape, linearShape } from "../../runtime/lpm/linear.ts";
 import type { LpmImage, LpmKind } from "../../runtime/lpm/lpm.ts";
 import type { Family } from "../../runtime/net/ip.ts";
-import {
-  add,
-  and,
-  expr,
-  load,
-  local,
-  type Proc,
-  type Reg,
-  repeat,
-  ret,
-  type Step,
-  set,
-  shr,
-  store,
-} from "../plan/ir.ts";
+import { add, and, load, local, type Proc, type Reg, repeat, ret, type Step, set, shr, store } from "../plan/ir.ts";
 import { blocksLookup } from "./blocks.ts";
 import { blocksSimd, SIMD_LANES } from "./blocks-simd.ts";
 import { dir24Lookup } from "./dir24.ts";
@@ -100,10 +87,13 @@ export function lpmBatchProc(
   const { prologue, body } = lookupCode(kind, family, base, shape);
   const all = Array.from(
     { length: lanes },
-    (_, i): Lane => ({ address: local(`address${i}`), value: local(`value${i}`) }),
+    (_, i): Lane =>
+      family === 4
+        ? { address: local(`address${i}`), value: local(`value${i}`) }
+        : { address: addresses, behind: addressBytes(6) * i, value: local(`value${i}`) },
   );
   const rounds = (width: readonly Lane[]): Step[] => [
-    ...width.map(({ address }, i) => set(address, addressAt(family, addresses, i))),
+    ...(family === 4 ? width.map(({ address }, i) => set(address, load("image", 4, addresses, 4 * i))) : []),
     ...body(width),
     ...width.map(({ value }, i) => store("image", resultBytes, out, resultBytes * i, value)),
     set(addresses, add(addresses, width.length * addressBytes(family))),
@@ -125,36 +115,38 @@ export function lpmBatchProc(
 }
 
 /**
- * As lpmBatchProc, for a shape of IPv4 `blocks` and an engine with SIMD.
- * @throws RangeError for a shape without such code
+ * As lpmBatchProc, for images of `blocks` with one's shape and an engine with SIMD.
+ * @param image of a shape; code that ends early (blocksSimd) is for images that do, as this one does or does not
+ * @throws RangeError for a structure without such code
  */
-export function lpmSimdBatchProc(shape: LpmShape, resultBytes: 1 | 2 | 4 = 4): Proc {
-  if (shape.kind !== "blocks") throw new RangeError("no SIMD code for this shape");
-  const single = lpmBatchProc("blocks", 4, 1, shape, resultBytes);
+export function lpmSimdBatchProc(image: LpmImage, resultBytes: 1 | 2 | 4 = 4): Proc {
+  const { family } = image;
+  const shape = shapeOf(image);
+  if (shape?.kind !== "blocks") throw new RangeError(`no SIMD code for ${image.kind}`);
+  const single = lpmBatchProc("blocks", family, 1, shape, resultBytes);
   const [base, addresses, out, count] = single.params;
-  const { prologue } = blocksLookup(4, base, shape);
-  const simd = blocksSimd(shape, addresses, out, resultBytes);
+  const { prologue } = blocksLookup(family, base, shape);
+  const early = family === 6 && zeroEnds(image);
+  const simd = blocksSimd(family, shape, { addresses, out, resultBytes, zeroEnds: early });
+  const lanes = SIMD_LANES[family];
   const round: Step[] = [
     ...simd.round,
-    set(addresses, add(addresses, SIMD_LANES * addressBytes(4))),
-    set(out, add(out, SIMD_LANES * resultBytes)),
+    set(addresses, add(addresses, lanes * addressBytes(family))),
+    set(out, add(out, lanes * resultBytes)),
   ];
   return {
     ...single,
-    name: `${lpmProcName("blocks", 4, shape)}_simd${CELL_LETTERS[resultBytes]}`,
-    comment: `${SIMD_LANES} look-ups at a time, with SIMD: blocks, IPv4`,
+    name: `${lpmProcName("blocks", family, shape)}_simd${CELL_LETTERS[resultBytes]}${early ? "_early" : ""}`,
+    comment: `${lanes} look-ups at a time, with SIMD: blocks, IPv${family}`,
     body: [
       ...prologue,
       ...simd.prologue,
-      repeat(shr(count, Math.log2(SIMD_LANES)), "wide", round),
-      set(count, and(count, SIMD_LANES - 1)),
+      repeat(shr(count, Math.log2(lanes)), "wide", round),
+      set(count, and(count, lanes - 1)),
       ...single.body,
     ],
   };
 }
-
-const addressAt = (family: Family, addresses: Reg, i: number) =>
-  family === 4 ? load("image", 4, addresses, 4 * i) : i === 0 ? expr(addresses) : add(addresses, 16 * i);
 
 /** @throws RangeError as lpmProc */
 function lookupCode(kind: LpmKind, family: Family, base: Reg, shape: LpmShape | null): LookupCode {

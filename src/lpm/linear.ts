@@ -68,10 +68,10 @@ interface Key {
   readonly parts: readonly Reg[];
 }
 
-function keyOf(family: Family, { address, value }: Lane): Key {
+function keyOf(family: Family, { address, behind = 0, value }: Lane): Key {
   if (family === 4) return { load: [], parts: [address] };
   const parts = ["Upper", "Lower"].map((part) => local(`${value.name}${part}`, "i64"));
-  return { load: parts.map((reg, i) => set(reg, load("image", 8, address, 8 * i))), parts };
+  return { load: parts.map((reg, i) => set(reg, load("image", 8, address, behind + 8 * i))), parts };
 }
 
 function match({ networks, masks, value }: Row, { parts }: Key, lane: Lane): Step {

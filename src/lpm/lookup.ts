@@ -7,6 +7,8 @@ import type { Reg, Step } from "../plan/ir.ts";
 export interface Lane {
   /** IPv4: the address in host order. IPv6: offset in memory of its 16 bytes, network order. */
   readonly address: Reg;
+  /** IPv6: they are so many bytes behind it. A batch's lanes need no registers of their own. */
+  readonly behind?: number;
   /** Afterwards the value of the longest match, or 0. */
   readonly value: Reg;
 }

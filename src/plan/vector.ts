@@ -7,6 +7,8 @@
  *   add, and, or (v, v)      word by word
  *   shl, shr (v, i32)        each word, by the same count modulo 32; shr is unsigned
  *   word(v) lane             word `lane` as an i32
+ *   mix(v, w)                v's word 0, w's word 0, v's word 1, w's word 1; mixHigh: of words 2 and 3
+ *   low, high (v, w)         v's words 0 and 1, or 2 and 3, then w's
  *   load1, load2, load4 (i32, v) offset, lane    the vector with one element of so many bytes read from memory: byte 0..15, half 0..7, word 0..3
  *
  * In the interpreter a vector is a bigint of 0 .. 2^128 - 1, word 0 the lowest.
@@ -28,12 +30,19 @@ export const VECTOR_OPS = {
   or: { takes: ["v128", "v128"], gives: "v128", lanes: 1, reads: 0 },
   shl: { takes: ["v128", "i32"], gives: "v128", lanes: 1, reads: 0 },
   shr: { takes: ["v128", "i32"], gives: "v128", lanes: 1, reads: 0 },
+  mix: { takes: ["v128", "v128"], gives: "v128", lanes: 1, reads: 0 },
+  mixHigh: { takes: ["v128", "v128"], gives: "v128", lanes: 1, reads: 0 },
+  low: { takes: ["v128", "v128"], gives: "v128", lanes: 1, reads: 0 },
+  high: { takes: ["v128", "v128"], gives: "v128", lanes: 1, reads: 0 },
   word: { takes: ["v128"], gives: "i32", lanes: 4, reads: 0 },
   load1: { takes: ["i32", "v128"], gives: "v128", lanes: 16, reads: 1 },
   load2: { takes: ["i32", "v128"], gives: "v128", lanes: 8, reads: 2 },
   load4: { takes: ["i32", "v128"], gives: "v128", lanes: 4, reads: 4 },
 } as const satisfies Readonly<Record<string, Signature>>;
 export type VectorOp = keyof typeof VECTOR_OPS;
+
+/** Words of the operations that only move some: 0 to 3 of the first operand, 4 to 7 of the second. */
+export const WORD_MOVES = { mix: [0, 4, 1, 5], mixHigh: [2, 6, 3, 7], low: [0, 1, 4, 5], high: [2, 3, 6, 7] } as const;
 
 /**
  * @param values of the operands
@@ -62,6 +71,11 @@ export function evalVector(
       return words((i) => wordOf(a, i) << (b & 31n));
     case "shr":
       return words((i) => wordOf(a, i) >> (b & 31n));
+    case "mix":
+    case "mixHigh":
+    case "low":
+    case "high":
+      return words((i) => wordOf(WORD_MOVES[op][i] < 4 ? a : b, WORD_MOVES[op][i] & 3));
     case "word":
       return Number(BigInt.asIntN(32, a >> BigInt(32 * lane)));
     case "load1":

@@ -7,7 +7,7 @@
  */
 import type Binaryen from "binaryen";
 import type { ValueType } from "../plan/ir.ts";
-import type { VectorOp } from "../plan/vector.ts";
+import { type VectorOp, WORD_MOVES } from "../plan/vector.ts";
 import type { Segment } from "./data.ts";
 
 declare const node: unique symbol;
@@ -200,6 +200,10 @@ export class WasmModule {
     const { v128, i32x4 } = this.#module;
     const { offset, lane } = at;
     const [a, b] = args;
+    const moved = (move: keyof typeof WORD_MOVES): number => {
+      const bytes = WORD_MOVES[move].flatMap((word) => [0, 1, 2, 3].map((byte) => 4 * word + byte));
+      return this.#module.i8x16.shuffle(a, b, bytes);
+    };
     const make: Readonly<Record<VectorOp, () => number>> = {
       splat: () => i32x4.splat(a),
       load: () => v128.load(offset, 1, a),
@@ -208,6 +212,10 @@ export class WasmModule {
       or: () => v128.or(a, b),
       shl: () => i32x4.shl(a, b),
       shr: () => i32x4.shr_u(a, b),
+      mix: () => moved("mix"),
+      mixHigh: () => moved("mixHigh"),
+      low: () => moved("low"),
+      high: () => moved("high"),
       word: () => i32x4.extract_lane(a, lane),
       load1: () => v128.load8_lane(offset, 1, lane, a, b),
       load2: () => v128.load16_lane(offset, 1, lane, a, b),

@@ -82,6 +82,7 @@ function structures(columns: PrefixColumns): Field {
     { name: `${name} x1`, image: blocks, code: wasm(1) },
     { name: `${name} x8`, image: blocks, code: wasm(8) },
     { name: `${name} x16`, image: blocks, code: wasm(16) },
+    { name: `${name} SIMD`, image: blocks, code: "simd" },
     { name: "blocks, any shape x8", image: blocks, code: wasm(8, false) },
     { name: "blocks, JavaScript", image: blocks, code: "javascript" },
   ];
@@ -91,7 +92,6 @@ function structures(columns: PrefixColumns): Field {
     contestants.push({ name: "linear, JavaScript", image: row, code: "javascript" });
   }
   if (columns.family === 4) {
-    contestants.push({ name: `${name} SIMD`, image: blocks, code: "simd" });
     const image = buildDir24(columns);
     contestants.push({ name: "dir24 x8", image, code: wasm(8) });
     contestants.push({ name: "dir24, JavaScript", image, code: "javascript" });

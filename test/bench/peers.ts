@@ -74,11 +74,7 @@ function ours(columns: PrefixColumns): Contestant[] {
     if (dir24 !== null) all.push({ name: `vrfc dir24 x${lanes}`, image: dir24, code });
     return all;
   });
-  const simd = columns.family === 4;
-  return [
-    ...portable,
-    ...(simd ? [{ name: `vrfc blocks ${stridesOf(blocks)} SIMD`, image: blocks, code: "simd" as const }] : []),
-  ];
+  return [...portable, { name: `vrfc blocks ${stridesOf(blocks)} SIMD`, image: blocks, code: "simd" }];
 }
 
 function start(program: string, columns: PrefixColumns, folder: string, slow: boolean): Promise<Peer> {

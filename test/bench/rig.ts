@@ -160,6 +160,6 @@ export class LookupRig {
 
 function procOf({ image, code }: Contestant, resultBytes: 1 | 2 | 4): Proc | null {
   if (code === "javascript") return null;
-  if (code === "simd") return lpmSimdBatchProc(shapeOf(image)!, resultBytes);
+  if (code === "simd") return lpmSimdBatchProc(image, resultBytes);
   return lpmBatchProc(image.kind, image.family, code.lanes, code.specialised ? shapeOf(image) : null, resultBytes);
 }

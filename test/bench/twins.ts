@@ -2,7 +2,7 @@
  * The look-ups in plain JavaScript over typed arrays, as good as we can write them: what WebAssembly is compared with.
  * They read the same images. A twin fills out[i] for every address; IPv4 as u32 values, IPv6 as bytes.
  */
-import { BLOCKS, type BlockLevel, blockShape } from "../../runtime/lpm/blocks.ts";
+import { BLOCKS, type BlockLevel, blockShape, twice } from "../../runtime/lpm/blocks.ts";
 import { DIR24, dir24Shape, longFlag } from "../../runtime/lpm/dir24.ts";
 import { LINEAR } from "../../runtime/lpm/linear.ts";
 import type { LpmImage } from "../../runtime/lpm/lpm.ts";
@@ -125,7 +125,7 @@ function blocksTwin6(image: LpmImage): Twin | null {
       let cell = 0;
       for (let k = 0; k < levels.length; k++) {
         const { cells, byte, shift, mask, stride } = levels[k];
-        const word = addresses[16 * i + byte] | (addresses[16 * i + byte + 1] << 8);
+        const word = twice(addresses[16 * i + byte] | (addresses[16 * i + byte + 1] << 8));
         cell = cells[(cell << stride) | ((word >>> shift) & mask)];
       }
       out[i] = cell;

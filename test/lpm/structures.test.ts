@@ -1,7 +1,7 @@
 /** Every look-up structure, walked in TypeScript, against `linear`, and `linear` against the definition. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { blockShape, buildBlocks } from "../../runtime/lpm/blocks.ts";
+import { blockShape, buildBlocks, zeroEnds } from "../../runtime/lpm/blocks.ts";
 import { buildLpm, COMPARES_UP_TO, chooseLpm, LPM_STRUCTURES } from "../../runtime/lpm/choose.ts";
 import { columnsOf, sortColumns } from "../../runtime/lpm/columns.ts";
 import { buildDag, census } from "../../runtime/lpm/dag.ts";
@@ -202,13 +202,24 @@ describe("strides are chosen by size", () => {
     expect(chooseStrides(4, counts, 4).length).toBeGreaterThan(2);
   });
 
-  test("strides that do not cover the table, or leave a byte of IPv6, are refused", () => {
+  test("strides that do not cover the table, or are in three bytes of IPv6, are refused", () => {
     const v4 = columnsOf(4, routes({ "10.0.0.0/24": 1 }));
     for (const strides of [[], [8, 8], [20, 4, 12], [0, 24], [25]])
       expect(() => buildBlocks(v4, { strides })).toThrow(RangeError);
     const v6 = columnsOf(6, routes({ "2001:db8::/32": 1 }));
-    expect(() => buildBlocks(v6, { strides: [16, 12, 4] })).toThrow(RangeError);
+    expect(() => buildBlocks(v6, { strides: [7, 12, 13] })).toThrow(RangeError);
   });
+});
+
+test("whether blocks 0 lead to one answer is told", () => {
+  const ends = (family: 4 | 6, table: Record<string, number>, strides: number[]) =>
+    zeroEnds(buildBlocks(columnsOf(family, routes(table)), { strides }));
+  expect(ends(6, { "2001:db8::/32": 7 }, [16, 8, 8])).toBe(true);
+  expect(ends(6, { "::/0": 0x12345, "2001:db8::/32": 7 }, [16, 8, 8])).toBe(true);
+  expect(ends(6, { "::/24": 5, "2001:db8::/32": 7 }, [16, 8, 8])).toBe(false);
+  expect(ends(6, { "::/32": 5 }, [16, 8, 8])).toBe(false);
+  expect(ends(4, { "0.0.0.0/9": 5 }, [8, 1])).toBe(false);
+  expect(ends(4, { "10.0.0.0/8": 5 }, [8])).toBe(true);
 });
 
 test("entries that are none are refused", () => {
@@ -270,4 +281,6 @@ const strides6 = fc.constantFrom(
   Array<number>(16).fill(8),
   [16, ...Array<number>(28).fill(4)],
   [3, 5, 1, 7, ...Array<number>(14).fill(8)],
+  [16, 12, 6, 6, ...Array<number>(11).fill(8)],
+  [5, 11, 9, 7, ...Array<number>(12).fill(8)],
 );
