@@ -39,14 +39,8 @@ const TWO_BYTES_NS = 1;
 /** What memory costs those who share the caches; decides between splits that are as fast, and against any that explode. */
 const NS_PER_MIB = 0.02;
 
-/**
- * Bytes that a table should stay within: beyond, memory is made dearer, step by step, until the cheapest split fits (a
- * Lagrange multiplier), or costs so much that nothing smaller is left to be found.
- */
+/** Bytes that a table should stay within: where the cheapest split does not, it is the cheapest that does, or the smallest. */
 const BUDGET: Readonly<Record<Family, number>> = { 4: 3_500_000, 6: 8_000_000 };
-const MAX_NS_PER_MIB = 2;
-/** In company a level is dear, and memory must be dearer to outweigh it. */
-const MAX_NS_PER_MIB_IN_COMPANY = 2000;
 
 /**
  * Of a root's cells so many see traffic: the rest is address space that nobody uses. Blocks below exist only where there are routes.
@@ -65,16 +59,10 @@ export interface Company {
 const ALONE = 12;
 
 /** @param bytes of a level; in company all levels of all tables push each other out of the caches */
-function levelNs(
-  family: Family,
-  isRoot: boolean,
-  bytes: number,
-  nsPerMib: number,
-  { tables, budget }: Company,
-): number {
+function levelNs(family: Family, isRoot: boolean, bytes: number, { tables, budget }: Company): number {
   if (tables === 1)
-    return STEP_NS[family] + missNs(isRoot ? bytes * ROOT_IN_USE : bytes) + (nsPerMib * bytes) / 2 ** 20;
-  return STEP_NS[family] + ALONE * missNs(tables * budget) + (nsPerMib * tables * bytes) / 2 ** 20;
+    return STEP_NS[family] + missNs(isRoot ? bytes * ROOT_IN_USE : bytes) + (NS_PER_MIB * bytes) / 2 ** 20;
+  return STEP_NS[family] + ALONE * missNs(tables * budget) + (NS_PER_MIB * tables * bytes) / 2 ** 20;
 }
 
 function missNs(bytes: number): number {
@@ -128,33 +116,37 @@ export function chooseStrides(
   widest: Widest = WIDEST,
   company: Company = { tables: 1, budget: BUDGET[family] },
 ): number[] {
-  let strides = cheapestSplit(family, blocks, leafBytes, NS_PER_MIB, widest, company);
-  const { tables, budget } = company;
-  const dearest = tables > 1 ? MAX_NS_PER_MIB_IN_COMPANY : (MAX_NS_PER_MIB * BUDGET[family]) / budget;
-  for (let price = 1.25 * NS_PER_MIB; price < dearest; price *= 1.25) {
-    if (bytesOfSplit(blocks, strides, leafBytes) <= budget) break;
-    strides = cheapestSplit(family, blocks, leafBytes, price, widest, company);
-  }
-  return strides;
+  const table: Choice = { family, blocks, leafBytes, widest, company, end: Math.max(blocks.length - 1, 1) };
+  const strides = cheapestSplit(table);
+  return bytesOfSplit(blocks, strides, leafBytes) <= company.budget ? strides : cheapestWithin(table);
 }
 
-function cheapestSplit(
-  family: Family,
-  blocks: Uint32Array,
-  leafBytes: CellBytes,
-  nsPerMib: number,
-  widest: Widest,
-  company: Company,
-): number[] {
-  const end = Math.max(blocks.length - 1, 1);
+interface Choice {
+  readonly family: Family;
+  readonly blocks: Uint32Array;
+  readonly leafBytes: CellBytes;
+  readonly widest: Widest;
+  readonly company: Company;
+  readonly end: number;
+}
+
+/** What there may be from a depth on. */
+function* levelsFrom({ family, blocks, leafBytes, widest, company, end }: Choice, depth: number) {
+  for (let stride = 1; stride <= Math.min(end - depth, MAX_ROOT_STRIDE); stride++) {
+    if (!allowed(family, depth, stride, widest)) continue;
+    const bytes = levelBytes(blocks, depth, stride, depth + stride === end, leafBytes);
+    const ns = levelNs(family, depth === 0, bytes, company) + twoBytesNs(family, depth, stride);
+    yield { stride, bytes, ns };
+  }
+}
+
+function cheapestSplit(table: Choice): number[] {
+  const { end } = table;
   const cost = new Float64Array(end + 1).fill(Number.POSITIVE_INFINITY);
   const best = new Uint8Array(end + 1);
   cost[end] = 0;
   for (let depth = end - 1; depth >= 0; depth--) {
-    for (let stride = 1; stride <= Math.min(end - depth, MAX_ROOT_STRIDE); stride++) {
-      if (!allowed(family, depth, stride, widest)) continue;
-      const bytes = levelBytes(blocks, depth, stride, depth + stride === end, leafBytes);
-      const ns = levelNs(family, depth === 0, bytes, nsPerMib, company) + twoBytesNs(family, depth, stride);
+    for (const { stride, ns } of levelsFrom(table, depth)) {
       if (ns + cost[depth + stride] >= cost[depth]) continue;
       cost[depth] = ns + cost[depth + stride];
       best[depth] = stride;
@@ -163,6 +155,43 @@ function cheapestSplit(
   const strides: number[] = [];
   for (let depth = 0; depth < end; depth += best[depth]) strides.push(best[depth]);
   return strides;
+}
+
+/** A split from some depth to the end. */
+interface Rest {
+  readonly strides: readonly number[];
+  readonly bytes: number;
+  readonly ns: number;
+}
+/** Of the splits from a depth so many are kept, of different sizes: few enough to be quick, and none of them is much larger than one left out. */
+const KEPT = 256;
+
+/** The same over bytes too: of each depth not one split is kept but those that are quicker than all smaller ones. */
+function cheapestWithin(table: Choice): number[] {
+  const { end, company } = table;
+  const kept: Rest[][] = [];
+  kept[end] = [{ strides: [], bytes: 0, ns: 0 }];
+  for (let depth = end - 1; depth >= 0; depth--) {
+    const all: Rest[] = [];
+    for (const { stride, bytes, ns } of levelsFrom(table, depth))
+      for (const rest of kept[depth + stride])
+        all.push({ strides: [stride, ...rest.strides], bytes: bytes + rest.bytes, ns: ns + rest.ns });
+    kept[depth] = quickerThanSmaller(all, company.budget);
+  }
+  return [...kept[0].at(-1)!.strides];
+}
+
+/** From the smallest, whatever its size, to the quickest within the budget. */
+function quickerThanSmaller(all: Rest[], budget: number): Rest[] {
+  const sizeClass = ({ bytes }: Rest): number => Math.floor((bytes * KEPT) / budget);
+  const found: Rest[] = [];
+  for (const rest of all.sort((a, b) => a.bytes - b.bytes || a.ns - b.ns)) {
+    const last = found.at(-1);
+    if (last !== undefined && (rest.ns >= last.ns || rest.bytes > budget)) continue;
+    if (found.length > 1 && sizeClass(last!) === sizeClass(rest)) found.pop();
+    found.push(rest);
+  }
+  return found;
 }
 
 /**
