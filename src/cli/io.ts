@@ -32,6 +32,21 @@ export function writeOutput(path: string, content: string | Uint8Array): void {
   }
 }
 
+/** Whether nobody reads standard output any more (`| head`): what goes on by itself then ends. */
+export const output = { closed: false };
+
+/** A reader that goes is no fault: what is printed from then on is lost, and the command ends as it would have. */
+export function outliveReaders(): void {
+  const tolerate = (error: NodeJS.ErrnoException): void => {
+    if (error.code !== "EPIPE") throw error;
+  };
+  process.stderr.on("error", tolerate);
+  process.stdout.on("error", (error) => {
+    tolerate(error);
+    output.closed = true;
+  });
+}
+
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: "no such file",
   EACCES: "permission denied",

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Reading } from "../../forward/counters.ts";
 import { rates, renderTop } from "../../forward/top.ts";
-import { EXIT } from "../io.ts";
+import { EXIT, output } from "../io.ts";
 import { numberOption } from "../policy.ts";
 import { answerOf, type ControlOptions } from "./reload.ts";
 
@@ -24,7 +24,7 @@ export async function run(options: TopOptions): Promise<number> {
     return EXIT.OK;
   }
   let before = await read(options);
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < rounds && !output.closed; round++) {
     await sleep(interval * SECOND_MS);
     const after = await read(options);
     const page = renderTop(rates(before, after));
