@@ -216,6 +216,13 @@ describe("forwarding (ip6_forward)", () => {
     expect(readIpv6(got.batch.bytes, got.batch.column("redirect")[0])).toBe(0x20010db8000000000000000000000009n);
   });
 
+  test("a redirect, and then the packet is too big", () => {
+    const narrow = hostOf(ROUTER.replace("2001:db8::1/64", "2001:db8::1/64; mtu 1300"));
+    const got = narrow.receive("eth0", { from: "2001:db8::7", to: "2001:db8:9::1", ...size(1301) });
+    expect([got.verdict, got.why, got.batch.column("info")[0]]).toEqual(["ICMP_ERROR", "2/0", 1300]);
+    expect(readIpv6(got.batch.bytes, got.batch.column("redirect")[0])).toBe(0x20010db8000000000000000000000009n);
+  });
+
   test("net.ipv6.conf.all.forwarding alone decides; a device's own joins groups", () => {
     const own = hostOf(ROUTER.replace("conf.all.forwarding = 1", "conf.eth0.forwarding = 1"));
     const words = { from: "2001:db8::7", to: "2001:db8:1::7" };

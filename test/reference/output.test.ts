@@ -101,6 +101,13 @@ describe("redirects: back out of the device it came from, to a neighbour of the 
     const told = gateway === null ? "" : "icmp_send 5/1 | ";
     expect(got.story).toContain(`ip_forward ttl 64 | ${told}FORWARD in=eth0 out=eth0`);
   });
+
+  test("a packet that is cut: its MTU too", () => {
+    const narrow = hostOf(base.replace("via 10.0.0.9", "via 10.0.0.9 mtu 600"));
+    const { verdict, batch } = narrow.receive("eth0", { from: "10.0.0.7", to: "9.9.9.9", ...big(601) });
+    const gateway = readIpv4(batch.bytes, batch.column("redirect")[0]);
+    expect([verdict, batch.column("info")[0], gateway]).toEqual(["FRAGMENT", 600, 0x0a000009]);
+  });
 });
 
 const LEAKS = `
