@@ -11,6 +11,7 @@
  */
 import { check } from "../dsl/check.ts";
 import type { KernelProfile, Model } from "../dsl/model.ts";
+import { SECOND } from "../runtime/host/events.ts";
 import { hookWalk } from "../runtime/lab/hook-walk.ts";
 import type { Lab } from "../runtime/lab/lab.ts";
 import { type EngineSource, openEngines } from "./engines.ts";
@@ -65,7 +66,7 @@ async function answer(scenario: Scenario, options: ReplayOptions & { networks: N
     frames &&
     (await openAnd(model, options, (lab) => ({
       outputs: frames.map((frame, i) => answerFrame(lab, model, frame, scenario, expect?.outputs?.[i]?.at)),
-      ...(scenario.nft && answerCounters(model, lab, Object.keys(scenario.nft), expect?.counters)),
+      ...(scenario.nft && answerCounters(model, lab, Object.keys(scenario.nft), expect)),
     })));
   const logged = new Set(scenario.hooks_in ?? []);
   const pinged = pings && (await openAnd(model, options, (lab) => pings.map((cmd) => answerPing(lab, cmd, logged))));
@@ -79,7 +80,13 @@ async function answer(scenario: Scenario, options: ReplayOptions & { networks: N
   };
 }
 
-function answerCounters(model: Model, lab: Lab, namespaces: readonly string[], expected: Counters | undefined) {
+function answerCounters(
+  model: Model,
+  lab: Lab,
+  namespaces: readonly string[],
+  { counters: expected, counted_at: at = 0 }: Answer = {},
+) {
+  lab.idle(Math.max(0, at - lab.now) / SECOND);
   const read = () => countersOf(model, lab, namespaces);
   const counters = read();
   const isRecorded = expected === undefined || JSON.stringify(expected) === JSON.stringify(counters);

@@ -72,6 +72,8 @@ export interface Answer {
   readonly pings?: readonly PingAnswer[];
   readonly sockets?: readonly ExchangeAnswer[];
   readonly counters?: Counters;
+  /** When the counters were read, by the clock of `FrameAnswer.at`. */
+  readonly counted_at?: number;
   /** Of a replay whose counters are not the recorded ones: what each of the kernel's own listener reports would have counted. */
   readonly reports?: readonly ReportEffect[];
 }

@@ -9,7 +9,7 @@
 
 A scenario's answer also holds `setup`, a status for every command, and with `dump` what `ip -j` shows. A frame's answer
 holds `at`: when it was sent, in microseconds of the kernel's own tick (CLOCK_MONOTONIC_COARSE, which moves with jiffies), so
-that limits in time can be replayed.
+that limits in time can be replayed; `counted_at` says so of the counters.
 """
 import contextlib, ctypes, errno, ipaddress, json, os, re, select, socket, struct, subprocess, time, traceback
 
@@ -282,13 +282,19 @@ class Ports:
             return errno.errorcode[error.errno]
 
 
+def tick():
+    """Microseconds of CLOCK_MONOTONIC_COARSE."""
+    return time.clock_gettime_ns(CLOCK_MONOTONIC_COARSE) // 1000
+
+
 def answer_frames(scenario):
+    """Answers, and the tick that their times count from."""
     log, ports = HookLog(scenario.get("hooks_in", [])), Ports(scenario.get("ports", []))
     answers, start = [], None
     for frame in scenario["frames"]:
         ports.receive(0)
         log.take()
-        now = time.clock_gettime_ns(CLOCK_MONOTONIC_COARSE) // 1000
+        now = tick()
         start = now if start is None else start
         refused = ports.send(frame)
         if refused:
@@ -296,7 +302,7 @@ def answer_frames(scenario):
         else:
             frames = ports.receive(scenario.get("wait", QUIET))
             answers.append({"at": now - start, "frames": frames, "hooks": log.take()})
-    return answers
+    return answers, start
 
 
 # ---- look-ups: RTM_GETROUTE --------------------------------------------------------------------------------------------------
@@ -625,8 +631,9 @@ def answer(scenario):
         client = RouteClient()
         result["answers"] = [client.ask(query) for query in scenario["queries"]]
     if scenario.get("frames"):
-        result["outputs"] = answer_frames(scenario)
+        result["outputs"], start = answer_frames(scenario)
         if rules:
+            result["counted_at"] = tick() - start
             result["counters"] = {namespace: counters(namespace) for namespace in rules}
     if scenario.get("pings"):
         result["pings"] = answer_pings(scenario)

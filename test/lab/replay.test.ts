@@ -72,6 +72,19 @@ describe.each(["reference", "compiled"] as const)("frames, %s", (engine) => {
     expect(outputs?.[0].refused).toBe(refused);
   });
 
+  test.each([
+    [2_900_000, 0],
+    [3_100_000, 1],
+  ])("counters read after %i µs: a neighbour that does not answer is given up after 3 s", async (at, errors) => {
+    const commands = [...setup, "ip -n r route add 10.9.0.0/16 via 10.0.1.7"];
+    const nft = {
+      r: "table ip t { chain c { type filter hook output priority 0; icmp type destination-unreachable counter; } }",
+    };
+    const asked = { name: "s", setup: commands, nft, frames: [frame], expect: { counted_at: at } };
+    const [{ counters }] = await replay([asked], { engine });
+    expect(counters?.r[0][0]).toBe(errors);
+  });
+
   const addresses = `20010db8ff000000000000000000001420010db80001000000000000000000d7`;
   const later = (next: string) => `${next}000800cc98880f`;
   test.each<[string, string, string, string | null]>([
