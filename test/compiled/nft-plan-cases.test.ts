@@ -5,6 +5,8 @@
  *   + set s { ... }        declared beside it
  *   tcp dport ssh          a rule
  *     = ...                its canonical form (`vrfc fmt`), where it is another
+ *   :ip forward, one list  the rules of what follows stand in one chain (of a program: are its own), whose steps follow the last; and
+ *                          `, budget N`: with tables of at most N bytes (ClassifierOptions)
  *     # set ...: list      what the sets that it asks are searched by
  *     if ... { ... }       its steps in the plan (src/plan/ir.ts), for IPv4 where both families come; without traces, optimised.
  *                          `break rule_0` is on to the next rule, `return 1` accepts (or is the policy), `return 2`
@@ -21,6 +23,7 @@ import { rule as printRule } from "../../dsl/nft/print.ts";
 import { buildFib } from "../../src/fib/build.ts";
 import type { Region } from "../../src/image-writer.ts";
 import { layout } from "../../src/layout.ts";
+import type { ClassifierOptions } from "../../src/netfilter/classifier/layout.ts";
 import { buildPlan } from "../../src/plan/build/index.ts";
 import type { Plan } from "../../src/plan/ir.ts";
 import { optimize, withoutTrace } from "../../src/plan/optimize.ts";
@@ -31,7 +34,11 @@ const DIRECTORY = new URL("../cases/nft-plan/", import.meta.url);
 const NAMES = readdirSync(DIRECTORY).filter((file) => file.endsWith(".case"));
 
 interface Section {
+  /** As it stands behind the colon. */
+  readonly line: string;
   readonly context: string;
+  readonly oneList: boolean;
+  readonly classifiers: ClassifierOptions;
   readonly declarations: string[];
   readonly rules: string[];
 }
@@ -41,9 +48,10 @@ const SETUP =
   "interface eth0 { type dummy }\ninterface eth1 { type dummy }\nvrf red { table 10 }\n";
 const isProgram = (context: string): boolean => /^(xdp|tc )/.test(context);
 
-/** All rules of a section in one network, each in a chain of its own. */
-function textOf({ context, declarations, rules }: Section): string {
+/** All rules of a section in one network, each in a chain of its own, or all in one. */
+function textOf({ context, oneList, declarations, rules: written }: Section): string {
   const declared = declarations.join("\n");
+  const rules = oneList ? [written.join("\n")] : written;
   if (isProgram(context)) {
     const chains = rules.map((rule, i) => `chain c${i} {\n${rule}\n}\n`).join("");
     const jumps = rules.map((_, i) => `jump c${i}\n`).join("");
@@ -61,9 +69,11 @@ function outcomes(section: Section): string[][] {
   const { ast, model, diagnostics } = checkText(textOf(section));
   expect(diagnostics.filter(({ severity }) => severity === "error")).toEqual([]);
   const net = model!.nets[0];
-  const image = layout(model!, buildFib(model!));
+  const image = layout(model!, buildFib(model!), { classifiers: section.classifiers });
   const plan = optimize(withoutTrace(buildPlan(model!, image)), 1);
   expect(validatePlan(plan)).toEqual([]);
+  if (section.oneList)
+    return [...section.rules.slice(1).map(() => []), listOutcome(plan, net.netfilter.chains, image.regions)];
   const items = ast.items.flatMap((item) => (item.kind === "filter table" ? [...item.items] : [item]));
   return section.rules.map((rule, i) => {
     const node = items.find((item) => item.kind === "chain" && item.name.value === `c${i}`);
@@ -76,6 +86,13 @@ function outcomes(section: Section): string[][] {
   });
 }
 
+/** What the compiler says of the list, and its steps. */
+function listOutcome(plan: Plan, chains: readonly Chain[], regions: readonly Region[]): string[] {
+  const { id } = chains.find(({ name }) => name === "c0")!;
+  const { comment, body } = plan.procs.find(({ name }) => name.startsWith(`chain.0.${id}.`))!;
+  return [`# ${comment}`, ...short(printSteps(body)).map((line) => placed(line, regions))];
+}
+
 /** Of the views that a chain is compiled for, the first; its one rule, without the block around it and the policy behind. */
 function code(plan: Plan, { id }: Chain): string[] {
   const { body } = plan.procs.find(({ name }) => name.startsWith(`chain.0.${id}.`))!;
@@ -86,14 +103,18 @@ function code(plan: Plan, { id }: Chain): string[] {
   return [...sets.map(({ name, comment }) => `# ${name}, ${comment}`), ...lines];
 }
 
-/** Addresses by the name of their region. Elements' numbers count from 1, so that their values are read from a word before those. */
+/** Addresses by the name of their region. An array whose elements count from 1 is addressed from one before its start. */
 const placed = (line: string, regions: readonly Region[]): string =>
-  line.replace(/(?<=\[[^\]]*)\b(0x[0-9a-f]+|\d+)\b(?=[^[]*\])/g, (number) => {
-    const at = Number(number) + 4;
-    const region = regions.find(({ name, offset, bytes }) => OWN.test(name) && at >= offset && at < offset + bytes);
-    return region === undefined ? number : `<${region.name.replace(OWN, "")}>`;
-  });
-const OWN = /^net 0 \(host\) (?=chain counters|limits|set )/;
+  line.replace(
+    /(?<=((?:<<|\*) \d+)\) \+ |\b)(0x[0-9a-f]+|\d+)\b(?!n)/g,
+    (number: string, scale: string | undefined) => {
+      const [operator, by] = scale?.split(" ") ?? ["*", "0"];
+      const at = Number(number) + (operator === "*" ? Number(by) : 2 ** Number(by));
+      const region = regions.find(({ name, offset, bytes }) => OWN.test(name) && at >= offset && at < offset + bytes);
+      return region === undefined ? number : `<${region.name.replace(OWN, "")}>`;
+    },
+  );
+const OWN = /^net 0 \(host\) (?=chain counters|limits|key of a look-up|set |rules )/;
 
 /** A block of one step on the line of its head. */
 const short = (lines: readonly string[]): string[] =>
@@ -103,11 +124,18 @@ const short = (lines: readonly string[]): string[] =>
     .replace(/ \{\n +(.*[^{])\n\}(?! else)/g, " { $1 }")
     .split("\n");
 
+function sectionOf(line: string): Section {
+  const [context, ...words] = line.split(", ");
+  const budget = words.map((word) => /^budget (\d+)$/.exec(word)?.[1]).find((found) => found !== undefined);
+  const classifiers = budget === undefined ? {} : { budget: Number(budget) };
+  return { line, context, oneList: words.includes("one list"), classifiers, declarations: [], rules: [] };
+}
+
 function sectionsOf(text: string): { head: string[]; sections: Section[] } {
   const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith(" "));
   const sections: Section[] = [];
   for (const line of lines) {
-    if (line.startsWith(":")) sections.push({ context: line.slice(1), declarations: [], rules: [] });
+    if (line.startsWith(":")) sections.push(sectionOf(line.slice(1)));
     else if (line.startsWith("+")) sections.at(-1)?.declarations.push(line.slice(1));
     else if (!line.startsWith("#")) sections.at(-1)?.rules.push(line);
   }
@@ -119,7 +147,7 @@ function rendered(text: string): string {
   const blocks = sections.map((section) => {
     const found = outcomes(section);
     const rules = section.rules.flatMap((rule, i) => [rule, ...found[i].map((line) => `    ${line}`)]);
-    return [`:${section.context}`, ...section.declarations.map((one) => `+${one}`), ...rules];
+    return [`:${section.line}`, ...section.declarations.map((one) => `+${one}`), ...rules];
   });
   return [head, ...blocks].map((lines) => `${lines.join("\n")}\n`).join("\n");
 }
