@@ -34,15 +34,15 @@ export const reachedByHooks = (netfilter: Netfilter): Chain[] =>
 
 /** The chains that rules jump and go to. */
 export function leadsTo({ sets }: Netfilter, rules: readonly Pick<FilterRule, "steps">[]): ChainId[] {
-  return rules
-    .flatMap(({ steps }) => steps)
-    .flatMap((step): ChainId[] => {
-      if (step.kind === "jump" || step.kind === "goto") return [step.chain];
-      if (step.kind !== "vmap") return [];
-      return sets[step.map].elements.flatMap(({ value }) =>
-        typeof value === "object" && value !== null && "chain" in value ? [value.chain] : [],
-      );
-    });
+  const chains: ChainId[] = [];
+  for (const { steps } of rules)
+    for (const step of steps) {
+      if (step.kind === "jump" || step.kind === "goto") chains.push(step.chain);
+      if (step.kind !== "vmap") continue;
+      for (const { value } of sets[step.map].elements)
+        if (typeof value === "object" && value !== null && "chain" in value) chains.push(value.chain);
+    }
+  return chains;
 }
 
 /** What has rules: a chain, a program. */

@@ -215,4 +215,31 @@ describe("long lists", () => {
     },
     60_000,
   );
+
+  test("more rules than one sum of vectors speaks for", async () => {
+    const random = new Random(9);
+    const lines = Array.from({ length: 4200 }, () => {
+      const [from, to] = [random.below(16), random.below(16)];
+      const length = 24 + random.below(9);
+      const port = 48 + random.below(16);
+      return `ip saddr 10.0.${from % 3}.${from}/${length} ip daddr 10.0.${to % 4}.${to} th dport ${port} counter PASS`;
+    });
+    const { model } = checkText(`${HEAD}program p on xdp a {\n${lines.join("\n")}\ncounter DROP\n}\n`);
+    const [net] = model!.nets;
+    const { artifact, plan } = await compileProgram(model!, "p", { level: 0, classifiers: { budget: 0 } });
+    expect(plan.procs.some(({ comment }) => comment.includes("4201 rules, 3 fields: 3 vectors"))).toBe(true);
+    const bare = { ...model!, nets: [{ ...net, netfilter: { ...net.netfilter, programs: [] } }] };
+    const dataplane = await load((await compileModel(bare, { level: 0 })).artifact);
+    const link = dataplane.links(0).attach(await loadProgram(artifact));
+    const [engine, reference] = [dataplane.net(0), referenceEngine(net, model!.kernel)];
+    for (let round = 0; round < 4; round++) {
+      const drawn = packets(random, 100);
+      for (const one of [engine, reference]) {
+        const batch = one.createBatch(128, SLOT_SIZE);
+        fill(batch, drawn);
+        one.process(batch);
+      }
+      expect(link.readCounters()).toEqual(reference.readCounters());
+    }
+  }, 60_000);
 });

@@ -27,7 +27,7 @@ export function arranged({ fields, rules }: Segment, count: readonly number[]): 
   const widest = [...fields.keys()].sort((a, b) => count[b] - count[a] || a - b);
   const [main, others] = [widest.slice(0, 2).sort((a, b) => a - b), widest.slice(2)];
   const keys = rules.map(({ conditions }) => [
-    ...main.map((field) => (isNarrow(conditions[field], fields[field].bits) ? 1n : 0n)),
+    ...main.map((field) => (isNarrow(conditions[field], fields[field].bits) ? 1 : 0)),
     ...[...main, ...others].flatMap((field) => endsOf(conditions[field])),
   ]);
   const order = [...rules.keys()].sort((a, b) => compare(keys[a], keys[b]) || a - b);
@@ -40,11 +40,11 @@ const isNarrow = (ranges: Ranges | null, bits: number): boolean =>
   ranges !== null &&
   ranges.reduce((sum, { first, last }) => sum + last - first + 1n, 0n) <= 1n << BigInt(Math.floor(bits / 2));
 
-/** Of nested ranges the wider one comes first. */
-const endsOf = (ranges: Ranges | null): readonly [bigint, bigint] =>
-  ranges === null || ranges.length === 0 ? [-1n, 0n] : [ranges[0].first, -ranges[ranges.length - 1].last];
+/** Of nested ranges the wider one comes first. To the precision of a number: which rules are neighbours decides about time alone. */
+const endsOf = (ranges: Ranges | null): readonly [number, number] =>
+  ranges === null || ranges.length === 0 ? [-1, 0] : [Number(ranges[0].first), -Number(ranges[ranges.length - 1].last)];
 
-function compare(a: readonly bigint[], b: readonly bigint[]): number {
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i] < b[i] ? -1 : 1;
+function compare(a: readonly number[], b: readonly number[]): number {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i] - b[i];
   return 0;
 }

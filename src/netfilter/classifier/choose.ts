@@ -4,9 +4,9 @@
  *   fields  --merge-->  groups  --first-->     one group: its last table says the rule       two loads a merge, however many rules
  *                               --vectors-->   several: the sets of their classes are intersected, 64 rules a step
  *
- * Which fields are merged first decides how large the tables are, by orders of magnitude and differently for each list; so the number of
- * classes of every subset of the fields is measured, as far as that is cheap, and the smallest tree taken (dynamic programming over
- * subsets). Tables of all fields must stay within a budget that grows with the rules; where they do not, fields are left in several groups.
+ * Which fields are merged first decides how large the tables are, by orders of magnitude and differently for each list; so subsets of the
+ * fields are merged, as far as that is cheap, and the smallest tree taken (dynamic programming over subsets, branch and bound: halves that
+ * are likely to be small come first, and those that cannot well be smaller are left out). Tables of all fields must stay within a budget that grows with the rules; where they do not, fields are left in several groups.
  */
 
 import { arranged } from "./arrange.ts";
@@ -96,9 +96,19 @@ function treeOver(segment: Segment, tree: Tree): Tree {
 
 const bitsIn = (set: number): number => (set === 0 ? 0 : 1 + bitsIn(set & (set - 1)));
 
+/** Of all pairs of halves the one that has the highest bit. */
+function halvesOf(set: number): number[] {
+  const halves: number[] = [];
+  for (let half = (set - 1) & set; half > (set ^ half); half = (half - 1) & set) halves.push(half);
+  return halves;
+}
+
 /** Subsets of the leaves are bit sets. */
 class Search {
-  readonly #best = new Map<number, Candidate>();
+  /** Null: none is within reach. */
+  readonly #best = new Map<number, Candidate | null>();
+  /** Classes of each set, by experience at least: more fields seldom have fewer than those of them that were merged. */
+  readonly #least: Uint32Array;
   readonly #all: number;
   readonly #budget: number;
   readonly #rules: number;
@@ -110,17 +120,19 @@ class Search {
     this.#rules = rules;
     this.#pairs = (32 * MOST_WORK) / rules;
     this.#all = (1 << leaves.length) - 1;
-    for (const [i, leaf] of leaves.entries()) this.#best.set(1 << i, leaf);
-    const subsets = Array.from({ length: this.#all }, (_, i) => i + 1).sort((a, b) => bitsIn(a) - bitsIn(b));
-    for (const set of subsets) if (!this.#best.has(set) && set !== this.#all) this.#merge(set);
+    this.#least = new Uint32Array(this.#all + 1).fill(1);
+    for (const [i, leaf] of leaves.entries()) this.#keep(1 << i, leaf);
   }
 
   /** The cheapest two halves of a set, in bytes with the table over both; null: none is within reach. */
   #split(set: number, cell: (left: Classes, right: Classes) => number, pairs = this.#pairs) {
     let found: { trees: readonly [Tree, Tree]; bytes: number; cells: number } | null = null;
-    for (let left = (set - 1) & set; left > 0; left = (left - 1) & set) {
-      const [a, b] = [this.#best.get(left), this.#best.get(set ^ left)];
-      if (a === undefined || b === undefined || left < (set ^ left)) continue;
+    const halves = halvesOf(set).map((half) => ({ half, likely: this.#least[half] * this.#least[set ^ half] }));
+    for (const { half, likely } of halves.sort((a, b) => a.likely - b.likely)) {
+      // What is hardly smaller than the best so far is not merged to learn that.
+      if (likely > Math.min(pairs, found?.bytes ?? this.#budget)) continue;
+      const [a, b] = [this.#candidate(half), this.#candidate(set ^ half)];
+      if (a === null || b === null) continue;
       const cells = a.tree.classes.count * b.tree.classes.count;
       const bytes = a.bytes + b.bytes + cells * cell(a.tree.classes, b.tree.classes);
       if (cells > pairs || bytes > this.#budget) continue;
@@ -129,19 +141,36 @@ class Search {
     return found;
   }
 
-  #merge(set: number): void {
+  /** The smallest tree over a set, made when it is first asked for; null: none is within reach. */
+  #candidate(set: number): Candidate | null {
+    let candidate = this.#best.get(set);
+    if (candidate === undefined) {
+      candidate = this.#merged(set);
+      this.#keep(set, candidate);
+    }
+    return candidate;
+  }
+
+  #keep(set: number, candidate: Candidate | null): void {
+    this.#best.set(set, candidate);
+    const count = candidate?.tree.classes.count ?? 1;
+    for (let larger = set; larger <= this.#all; larger = (larger + 1) | set)
+      if (this.#least[larger] < count) this.#least[larger] = count;
+  }
+
+  #merged(set: number): Candidate | null {
     const split = this.#split(set, (left, right) => cellBytes(left.count * right.count));
-    if (split === null) return;
+    if (split === null) return null;
     const [left, right] = split.trees;
     const classes = mergeClasses(left.classes, right.classes, 0xffff);
-    if (classes === null) return;
+    if (classes === null) return null;
     const bytes = split.bytes + split.cells * (cellBytes(classes.count - 1) - cellBytes(split.cells));
-    if (bytes <= this.#budget) this.#best.set(set, { tree: { kind: "merge", left, right, classes }, bytes });
+    return bytes <= this.#budget ? { tree: { kind: "merge", left, right, classes }, bytes } : null;
   }
 
   /** All leaves in two trees with a table over both, or the one that there is with a table over it. */
   whole(): { readonly trees: readonly [Tree] | readonly [Tree, Tree]; readonly bytes: number } | null {
-    const single = bitsIn(this.#all) === 1 ? this.#best.get(this.#all)! : null;
+    const single = bitsIn(this.#all) === 1 ? this.#candidate(this.#all)! : null;
     if (single === null) return this.#split(this.#all, ({ words }) => cellBytes(words * 32), Number.POSITIVE_INFINITY);
     const { count, words } = single.tree.classes;
     const bytes = count * cellBytes(words * 32);
@@ -150,7 +179,11 @@ class Search {
 
   /** As few trees as the budget allows, with the vectors of their classes; the smallest of those. At the worst the leaves. */
   groups(): Tree[] {
-    const vectors = new Map([...this.#best].map(([set, { tree }]) => [set, this.#vectorBytes(tree)]));
+    const vectors = new Map<number, number>();
+    for (let set = 1; set <= this.#all; set++) {
+      const candidate = this.#candidate(set);
+      if (candidate !== null) vectors.set(set, this.#vectorBytes(candidate.tree));
+    }
     let best: { trees: Tree[]; bytes: number } | null = null;
     const leaves = bitsIn(this.#all);
     const visit = (rest: number, trees: Tree[], bytes: number): void => {
@@ -162,8 +195,8 @@ class Search {
       }
       const lowest = rest & -rest;
       for (let set = rest; set > 0; set = (set - 1) & rest) {
-        const candidate = (set & lowest) === 0 ? undefined : this.#best.get(set);
-        if (candidate === undefined) continue;
+        const candidate = (set & lowest) === 0 ? null : this.#candidate(set);
+        if (candidate === null) continue;
         const more = bytes + candidate.bytes + vectors.get(set)!;
         if (more <= this.#budget || bitsIn(set) === 1) visit(rest ^ set, [...trees, candidate.tree], more);
       }
@@ -171,7 +204,7 @@ class Search {
     visit(this.#all, [], 0);
     return (
       (best as { trees: Tree[] } | null)?.trees ??
-      Array.from({ length: leaves }, (_, i) => this.#best.get(1 << i)!.tree)
+      Array.from({ length: leaves }, (_, i) => this.#candidate(1 << i)!.tree)
     );
   }
 

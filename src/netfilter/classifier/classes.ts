@@ -135,13 +135,18 @@ const bit = (rule: number): number => (1 << (31 - (rule & 31))) >>> 0;
 export function classesOfField(conditions: readonly (Ranges | null)[], bits: number): FieldClasses {
   const words = wordsFor(conditions.length);
   const current = new Uint32Array(words);
-  const flips: { at: bigint; rule: number }[] = [];
+  const ends: bigint[] = [];
+  const rules: number[] = [];
   for (const [rule, ranges] of conditions.entries()) {
     if (ranges === null) current[rule >> 5] |= bit(rule);
-    else for (const { first, last } of ranges) flips.push({ at: first, rule }, { at: last + 1n, rule });
+    else
+      for (const { first, last } of ranges) {
+        ends.push(first, last + 1n);
+        rules.push(rule, rule);
+      }
   }
+  const { at, order } = ascending(ends, bits);
   const end = 1n << BigInt(bits);
-  flips.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
   const sets = new Sets(words, 64);
   const scratch = new Scratch(words);
   const numberOf = (): number => sets.numberOf(scratch.places, scratch.bits, scratch.fill(current));
@@ -155,13 +160,26 @@ export function classesOfField(conditions: readonly (Ranges | null)[], bits: num
     classes.push(number);
   };
   let i = 0;
-  if (flips.length === 0 || flips[0].at > 0n) enter(0n);
-  while (i < flips.length && flips[i].at < end) {
-    const { at } = flips[i];
-    for (; i < flips.length && flips[i].at === at; i++) current[flips[i].rule >> 5] ^= bit(flips[i].rule);
-    enter(at);
+  if (order.length === 0 || ends[order[0]] > 0n) enter(0n);
+  while (i < order.length && ends[order[i]] < end) {
+    const start = at[i];
+    const value = ends[order[i]];
+    for (; i < order.length && at[i] === start; i++) current[rules[order[i]] >> 5] ^= bit(rules[order[i]]);
+    enter(value);
   }
   return { count: sets.count, words, sets: sets.sets(), starts, classes };
+}
+
+/** Numbers that can stand for the ends of ranges, in ascending order, and which ends they are: a sort of numbers, which is quick. */
+function ascending(ends: readonly bigint[], bits: number): { readonly at: Float64Array; readonly order: Uint32Array } {
+  const step = ends.length;
+  // The ends themselves where such a number and its place fit a double, else how many smaller ones there are.
+  const ranks =
+    bits <= 32 && step <= 2 ** 20
+      ? null
+      : new Map([...new Set(ends)].sort((a, b) => (a < b ? -1 : 1)).map((one, rank) => [one, rank]));
+  const keys = Float64Array.from(ends, (one, i) => (ranks?.get(one) ?? Number(one)) * step + i).sort();
+  return { at: keys.map((key) => Math.floor(key / step)), order: Uint32Array.from(keys, (key) => key % step) };
 }
 
 export const classOfValue = ({ starts, classes }: FieldClasses, value: bigint): number =>
