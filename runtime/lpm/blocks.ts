@@ -170,7 +170,7 @@ export function blockField(family: Family, depth: number, stride: number): { byt
 }
 
 /** The word that a level of IPv6 takes its bits from. */
-export const twice = (half: number): number => Math.imul(half, TWICE);
+const twice = (half: number): number => Math.imul(half, TWICE);
 export const TWICE = 0x10001;
 
 function assemble(dag: Dag, levels: readonly Level[], family: Family, indirect: boolean): Uint8Array {

@@ -37,7 +37,10 @@ const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptio
     run: forward,
   },
   chains: { what: "lists of 1 to 10,000 five-tuple rules, beside DPDK's rte_acl where that can be had", run: chains },
-  peers: { what: "look-ups of both families beside DPDK's, in turn; needs gcc, pkg-config, libdpdk-dev", run: peers },
+  peers: {
+    what: "look-ups of both families beside DPDK's and npm's, in turn; says what it needs and does not find",
+    run: peers,
+  },
 };
 
 const HELP = `npm run bench -- NAME [options]

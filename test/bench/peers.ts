@@ -5,6 +5,9 @@
  *
  *   this process   blocks, dir24            -- sample --
  *   dpdk           rte_fib, rte_lpm, ...    -- sample --     round after round
+ *
+ * Packages of npm run in this process, beside ours and our loops over typed arrays (npm-peers.ts); those that compare one prefix
+ * after the other on a slice of the table.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,6 +17,7 @@ import { type PrefixColumns, wordsOf } from "../../runtime/lpm/columns.ts";
 import { buildDir24 } from "../../runtime/lpm/dir24.ts";
 import { type Racer, race, racerOf } from "./harness.ts";
 import { ADDRESSES, stridesOf } from "./lookup.ts";
+import { buildNpmPeers, sliceOf } from "./npm-peers.ts";
 import { buildPeer, checksum, Peer } from "./peer.ts";
 import { type BenchOptions, FASTEST_PEER, type Group, type Report } from "./report.ts";
 import { type Contestant, LookupRig } from "./rig.ts";
@@ -27,7 +31,11 @@ export async function peers(options: BenchOptions): Promise<Report> {
     const groups: Group[] = [];
     const size = options.quick ? 256 : 65536;
     for (const table of ([4, 6] as const).flatMap((family) => tablesOf(family, [size], options)))
-      groups.push(...(await compare(table, built.ok ? built.program : null, folder, options, notes)));
+      groups.push(
+        ...(await compare(table, built.ok ? built.program : null, folder, options, notes)),
+        ...(await compareNpm(table, false, options, notes)),
+        ...(await compareNpm(sliceOf(table), true, options, notes)),
+      );
     return { bench: "peers", unit: "look-ups, batches of 256", groups, notes: [...notes] };
   } finally {
     rmSync(folder, { recursive: true });
@@ -64,6 +72,37 @@ async function compare(
     await peer?.end();
   }
 }
+
+async function compareNpm(
+  { name, columns }: Table,
+  linear: boolean,
+  options: BenchOptions,
+  notes: Set<string>,
+): Promise<Group[]> {
+  const { family } = columns;
+  const packages = await buildNpmPeers(columns, linear, notes, (what) => options.progress(`${name}: ${what}`));
+  if (packages.length === 0) return [];
+  const code = "javascript";
+  const mine = ours(columns);
+  const loops = new Map(
+    mine.map(({ image }) => [image, { name: `typed arrays, ${image.kind}`, image, code } as const]),
+  );
+  const rig = await LookupRig.of(columns, [...mine, ...loops.values()], ADDRESSES[options.quick ? "quick" : family]);
+  const groups: Group[] = [];
+  for (const stream of options.streams) {
+    options.progress(`${name}, ${stream}`);
+    const racers: Racer[] = [];
+    for (const variant of rig.variants(stream, options.seed)) racers.push(await racerOf(variant));
+    for (const each of packages) racers.push(await each.racer(rig.addresses, rig.answers));
+    const results = await race(racers, { rounds: options.rounds, baseline: packages.map((each) => each.name) });
+    const prefixes = columns.lengths.length;
+    groups.push({ table: `${name}, packages of npm`, family, prefixes, stream, baseline: FASTEST_PACKAGE, results });
+  }
+  return groups;
+}
+
+/** A baseline: of the packages the fastest at the median. */
+const FASTEST_PACKAGE = "the fastest package";
 
 function ours(columns: PrefixColumns): Contestant[] {
   const blocks = buildBlocks(columns);

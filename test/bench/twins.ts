@@ -2,7 +2,7 @@
  * The look-ups in plain JavaScript over typed arrays, as good as we can write them: what WebAssembly is compared with.
  * They read the same images. A twin fills out[i] for every address; IPv4 as u32 values, IPv6 as bytes.
  */
-import { BLOCKS, type BlockLevel, blockShape, twice } from "../../runtime/lpm/blocks.ts";
+import { BLOCKS, type BlockLevel, blockShape, TWICE } from "../../runtime/lpm/blocks.ts";
 import { DIR24, dir24Shape, longFlag } from "../../runtime/lpm/dir24.ts";
 import { LINEAR } from "../../runtime/lpm/linear.ts";
 import type { LpmImage } from "../../runtime/lpm/lpm.ts";
@@ -12,7 +12,7 @@ type Cells = Uint8Array | Uint16Array | Uint32Array;
 
 /** null when there is none for the image. */
 export function twinOf(image: LpmImage): Twin | null {
-  if (image.kind === "blocks") return image.family === 4 ? blocksTwin4(image) : blocksTwin6(image);
+  if (image.kind === "blocks") return blocksTwin(image);
   if (image.family === 6) return null;
   return image.kind === "linear" ? linearTwin(image) : dir24Twin(image);
 }
@@ -58,77 +58,26 @@ function dir24Twin(image: LpmImage): Twin {
   };
 }
 
-interface LevelCells extends BlockLevel {
-  readonly cells: Cells;
-  readonly mask: number;
-}
-
-function levelsOf(image: LpmImage): LevelCells[] {
-  const header = u32(image.bytes.subarray(0, BLOCKS.LEVEL + BLOCKS.LEVEL_BYTES * blockShape(image).levels.length));
-  return blockShape(image).levels.map((level, k) => ({
-    ...level,
-    cells: cellsOf(image, header[(BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES) >>> 2], level.cellBytes),
-    mask: 2 ** level.stride - 1,
-  }));
-}
-
-function valuesOf(image: LpmImage): Uint32Array | null {
-  const offset = u32(image.bytes)[BLOCKS.VALUES / 4];
-  return offset === 0 ? null : u32(image.bytes.subarray(offset));
-}
-
-/** One loop for each usual depth: a loop over levels inside would cost as much as the look-up. */
-function blocksTwin4(image: LpmImage): Twin | null {
-  const [a, b, c, d] = levelsOf(image);
-  if (valuesOf(image) !== null) return null;
-  const { cells: c0, shift: s0 } = a;
-  if (b === undefined)
-    return (addresses, out) => {
-      const ips = u32(addresses);
-      for (let i = 0; i < out.length; i++) out[i] = c0[ips[i] >>> s0];
-    };
-  const { cells: c1, shift: s1, mask: m1, stride: n1 } = b;
-  if (c === undefined)
-    return (addresses, out) => {
-      const ips = u32(addresses);
-      for (let i = 0; i < out.length; i++) {
-        const ip = ips[i];
-        out[i] = c1[(c0[ip >>> s0] << n1) | ((ip >>> s1) & m1)];
-      }
-    };
-  const { cells: c2, shift: s2, mask: m2, stride: n2 } = c;
-  if (d === undefined)
-    return (addresses, out) => {
-      const ips = u32(addresses);
-      for (let i = 0; i < out.length; i++) {
-        const ip = ips[i];
-        out[i] = c2[(c1[(c0[ip >>> s0] << n1) | ((ip >>> s1) & m1)] << n2) | ((ip >>> s2) & m2)];
-      }
-    };
-  const { cells: c3, shift: s3, mask: m3, stride: n3 } = d;
-  if (levelsOf(image).length > 4) return null;
-  return (addresses, out) => {
-    const ips = u32(addresses);
-    for (let i = 0; i < out.length; i++) {
-      const ip = ips[i];
-      const third = c2[(c1[(c0[ip >>> s0] << n1) | ((ip >>> s1) & m1)] << n2) | ((ip >>> s2) & m2)];
-      out[i] = c3[(third << n3) | ((ip >>> s3) & m3)];
-    }
+/** Its loop is written for the shape, as a loop over levels inside, or a look at their fields, would cost more than the look-up. */
+function blocksTwin(image: LpmImage): Twin {
+  const { levels, indirect } = blockShape(image);
+  const header = u32(image.bytes.subarray(0, BLOCKS.LEVEL + BLOCKS.LEVEL_BYTES * levels.length));
+  const cells = levels.map(({ cellBytes }, k) =>
+    cellsOf(image, header[(BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES) >>> 2], cellBytes),
+  );
+  const word = ({ byte, shift, stride }: BlockLevel): string => {
+    if (image.family === 4) return "ips[i]";
+    const half = `(bytes[16 * i + ${byte}] | bytes[16 * i + ${byte + 1}] << 8)`;
+    return shift + stride > 16 ? `Math.imul(${half}, ${TWICE})` : half;
   };
-}
-
-function blocksTwin6(image: LpmImage): Twin | null {
-  const levels = levelsOf(image);
-  if (valuesOf(image) !== null) return null;
-  return (addresses, out) => {
-    for (let i = 0; i < out.length; i++) {
-      let cell = 0;
-      for (let k = 0; k < levels.length; k++) {
-        const { cells, byte, shift, mask, stride } = levels[k];
-        const word = twice(addresses[16 * i + byte] | (addresses[16 * i + byte + 1] << 8));
-        cell = cells[(cell << stride) | ((word >>> shift) & mask)];
-      }
-      out[i] = cell;
-    }
-  };
+  const index = (level: BlockLevel): string => `(${word(level)} >>> ${level.shift} & ${2 ** level.stride - 1})`;
+  const answer = levels.reduce((cell, level, k) => `cells${k}[${cell} << ${level.stride} | ${index(level)}]`, "0");
+  const source = `
+    ${levels.map((_, k) => `const cells${k} = cells[${k}];`).join(" ")}
+    return (bytes, out, ips) => {
+      for (let i = 0; i < out.length; i++) out[i] = ${indirect ? `values[${answer}]` : answer};
+    };`;
+  const values = indirect ? u32(image.bytes.subarray(header[BLOCKS.VALUES / 4])) : null;
+  const loop = new Function("cells", "values", source)(cells, values);
+  return (addresses, out) => loop(addresses, out, image.family === 4 ? u32(addresses) : null);
 }
