@@ -37,6 +37,8 @@ export const IMAGE_MAGIC = 0x43465256;
 export const ABI_VERSION = 6;
 /** Every record and region starts at a multiple of this many bytes. */
 export const IMAGE_ALIGN = 16;
+/** DEVICEs, TABLEs and NEXT_HOPs have lines of their own: of a packet of a VRF that has not been asked lately each is a miss. */
+export const CACHE_LINE = 64;
 
 /**
  *      0          4          8          12
@@ -196,13 +198,13 @@ export const LIMIT_BYTES = 8;
 /**
  *      0          4          8          12
  *   0  ifindex    flags      master     table            master: DEVICE of the VRF (0: no slave);
- *  16  tableId    mtu        group      rpFilter         table: TABLE of a VRF for IPv4 (0: it has no route)
+ *  16  tableId    mtu        group      rpFilter         table: TABLE of a VRF, and of its slaves, for IPv4 (0: it has no route)
  *  32  mac (6 bytes, as on the wire), 2 bytes 0          tableId: RT_TABLE of a VRF, 0 otherwise
  *  40  sourceHost sourceLink                             inet_select_addr(device, 0, scope) for IPv4, 0: none
  *  48  sourceUniverse table6 addresses6 addressCount6    table6: as table, for IPv6; addresses6: first ADDRESS6
  *  64  groups6    groupCount6                            groups6: IPv6 groups that the device has joined, 16 bytes each, as on the wire
  *
- * The records of a net stand in the order of the model's devices, so `lo` is first.
+ * The records of a net stand in the order of the model's devices, so `lo` is first. What the short way reads is in the first cache line.
  */
 export const DEVICE = {
   ifindex: 0,
@@ -223,7 +225,7 @@ export const DEVICE = {
   groups6: 64,
   groupCount6: 68,
 } as const;
-export const DEVICE_BYTES = 80;
+export const DEVICE_BYTES = 2 * CACHE_LINE;
 export const GROUP6_BYTES = 16;
 
 /**
@@ -294,7 +296,7 @@ export const TABLE = {
   root: 36,
   results: 40,
 } as const;
-export const TABLE_BYTES = 48;
+export const TABLE_BYTES = CACHE_LINE;
 
 /**
  * A node of a table's trie of prefixes (runtime/lpm/prefix-trie.ts).
@@ -388,8 +390,8 @@ export const RouteTypeCode = {
  *      0          4          8          12
  *   0  device     flags      scope      upperBound       device: DEVICE
  *  16  gateway (16 bytes, as on the wire; IPv4 in the first 4)
- *  32  family     source     weight                      family of the gateway: 4, 6, 0: the destination is on the link;
- *                                                        weight: for the host alone
+ *  32  family     source     weight     ifindex          family of the gateway: 4, 6, 0: the destination is on the link;
+ *                                                        weight: for the host alone; ifindex: the device's
  *
  * `source` is what fib_result_prefsrc gives for an IPv4 route without prefsrc. A hash of 31 bits picks the first next hop of a
  * multipath route with hash <= upperBound as signed numbers (fib_select_multipath); -1: never picked. A multipath route of IPv6 is
@@ -404,8 +406,9 @@ export const NEXT_HOP = {
   family: 32,
   source: 36,
   weight: 40,
+  ifindex: 44,
 } as const;
-export const NEXT_HOP_BYTES = 48;
+export const NEXT_HOP_BYTES = CACHE_LINE;
 
 export const NextHopFlag = {
   /** RTNH_F_DEAD: never used. */

@@ -151,12 +151,14 @@ function layoutNet(
   options: LayoutOptions,
 ): FixedLayout {
   const name = titleOf(net);
-  const firstDevice = image.reserve(`${name} devices`, net.devices.length * abi.DEVICE_BYTES);
+  const firstDevice = image.reserve(`${name} devices`, net.devices.length * abi.DEVICE_BYTES, CACHE_LINE);
   const devices = new Map(net.devices.map((device, i) => [device.ifindex, firstDevice + i * abi.DEVICE_BYTES]));
   const tables = layoutTables(image, `${name} table`, ofFamily(fibs, 4), options, devices);
   const tables6 = layoutTables(image, `${name} IPv6 table`, ofFamily(fibs, 6), options, devices);
+  const byIfindex = new Map(net.devices.map((device) => [device.ifindex, device]));
   for (const device of net.devices) {
-    writeDevice(image, net, device, devices, { tables: tables.byId, tables6: tables6.byId });
+    const master = device.master === 0 ? null : byIfindex.get(device.master)!;
+    writeDevice(image, net, device, devices, { master, tables: tables.byId, tables6: tables6.byId });
     layoutAddresses6(image, `${name} IPv6 addresses of ${device.name}`, device, devices);
     layoutGroups6(image, `${name} IPv6 groups of ${device.name}`, net, device, devices);
   }
@@ -247,7 +249,7 @@ function layoutTables(
   { lpm }: LayoutOptions,
   devices: ReadonlyMap<IfIndex, number>,
 ): { readonly first: number; readonly byId: Tables } {
-  const first = image.reserve(`${name}s`, fibs.length * abi.TABLE_BYTES);
+  const first = image.reserve(`${name}s`, fibs.length * abi.TABLE_BYTES, CACHE_LINE);
   const byId = new Map<TableId, TableLayout>();
   const strides = sharedStrides(fibs);
   for (const [i, fib] of fibs.entries()) {
@@ -286,14 +288,14 @@ function writeDevice(
   net: Net,
   device: Device,
   devices: ReadonlyMap<IfIndex, number>,
-  { tables, tables6 }: { readonly tables: Tables; readonly tables6: Tables },
+  { master, tables, tables6 }: { readonly master: Device | null; readonly tables: Tables; readonly tables6: Tables },
 ): void {
   const offset = devices.get(device.ifindex)!;
   image.words(offset, abi.DEVICE, {
     ifindex: device.ifindex,
     flags: deviceFlags(device),
-    master: device.master === 0 ? 0 : devices.get(device.master)!,
-    table: tables.get(device.table)?.offset ?? 0,
+    master: master === null ? 0 : devices.get(master.ifindex)!,
+    table: tables.get((master ?? device).table)?.offset ?? 0,
     table6: tables6.get(device.table)?.offset ?? 0,
     tableId: device.table,
     mtu: device.mtu,
@@ -372,7 +374,7 @@ function layoutGroups6(
 type Address6 = Address & { readonly prefix: { readonly address: Ipv6 } };
 const isIpv6 = (address: Address): address is Address6 => typeof address.prefix.address === "bigint";
 
-const CACHE_LINE = 64;
+const { CACHE_LINE } = abi;
 
 /** Hop lists and entries first, so that the structure can hold the entries' offsets; then the descriptor. */
 function layoutTable(
@@ -510,7 +512,7 @@ function layoutHops(
   lists: readonly (readonly FibHop[])[],
   devices: ReadonlyMap<IfIndex, number>,
 ): number[] {
-  let next = image.reserve(name, lists.flat().length * abi.NEXT_HOP_BYTES);
+  let next = image.reserve(name, lists.flat().length * abi.NEXT_HOP_BYTES, CACHE_LINE);
   return lists.map((hops) => {
     const first = next;
     for (const hop of hops) {
@@ -529,6 +531,7 @@ function writeHop(
 ): void {
   image.words(offset, abi.NEXT_HOP, {
     device: devices.get(hop.device) ?? 0,
+    ifindex: hop.device,
     flags: (hop.dead ? abi.NextHopFlag.DEAD : 0) | (hop.onlink ? abi.NextHopFlag.ONLINK : 0),
     scope: hop.scope,
     upperBound,

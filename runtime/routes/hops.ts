@@ -2,7 +2,7 @@
  * Lists of next hops in memory: routes with equal ones share a list, which lives as long as a route has it. Those that came
  * with the image stay there for good.
  */
-import { NEXT_HOP, NEXT_HOP_BYTES, NextHopFlag } from "../abi.ts";
+import { DEVICE, NEXT_HOP, NEXT_HOP_BYTES, NextHopFlag } from "../abi.ts";
 import { upperBounds } from "../multipath.ts";
 import { familyOf, type Ip, writeIpv4, writeIpv6 } from "../net/ip.ts";
 import type { Image } from "./image.ts";
@@ -79,6 +79,7 @@ export class HopLists {
       words[(at + NEXT_HOP[field]) >>> 2] = value;
     };
     put("device", device);
+    put("ifindex", device === 0 ? 0 : words[(device + DEVICE.ifindex) >>> 2]);
     put("flags", (dead ? NextHopFlag.DEAD : 0) | (onlink ? NextHopFlag.ONLINK : 0));
     put("scope", scope);
     put("upperBound", bound);

@@ -8,14 +8,16 @@
  *                addresses    neither end is multicast, broadcast, zero or loopback
  *                source       its way back ends at a unicast route that answers every flow (SETTLED), or at none, and the device's
  *                             rp_filter has no objection; where rp_filter is off, hardly one has to be looked up (source-filter.ts)
- *   route        destination  fib_lookup ends at such a route too, with one next hop
+ *   route        destination  fib_lookup ends at an entry ...
+ *   next hop                  ... which is such a route too, with one next hop
  *   transmit     device       another one, that is up
  *                neighbour    known
  *                size         within the route's MTU
  *
  * A stage does all packets of a group before the next one begins. Its round is short and does not depend on the round before, so that a
  * processor has several packets in flight, and waits for the cache misses of frames, tables and entries of many at a time. What a
- * stage leaves to the next stands in columns that have an answer in the end.
+ * stage leaves to the next stands in columns that have an answer in the end. Where each packet is of another VRF, nearly every record is a
+ * miss; so a round ends where the next record is known, and the stage behind reads it for all.
  *
  * Whatever fails one of these takes the long way, from its first byte: of a packet nothing else is written before all have held. So this
  * proc says nothing of its own about Linux; it is the straight line through receive.ts, ip_input.ts, route_input.ts, source.ts,
@@ -81,7 +83,7 @@ import {
   when,
   xor,
 } from "../ir.ts";
-import { type Context, callNet, field, ifindexOf, macHigh, macLow, proc, thisWorker } from "./context.ts";
+import { type Context, callNet, field, macHigh, macLow, proc, thisWorker } from "./context.ts";
 import { switchShape } from "./devinet.ts";
 import { rtTos2priority } from "./forward.ts";
 import { IPHDR_BYTES } from "./in.ts";
@@ -95,7 +97,6 @@ export const GIVEN_BACK = 0x100;
 const mac = local("mac");
 const device = local("device");
 const flags = local("flags");
-const master = local("master");
 const table = local("table");
 const entry = local("entry");
 const alias = local("alias");
@@ -129,8 +130,11 @@ const distances = (...columns: Column[]): Step[] =>
 const readAt = (column: Column): Expr => load("batch", 4, add(at, distance(column)));
 const writeAt = (column: Column, value: Operand): Step => store("batch", 4, add(at, distance(column)), 0, value);
 
-/** Result columns that hold, between the stages, the DEVICE, the destination, and the FIB_ALIAS (0: given back). */
-const HELD = { device: "skbDevice", destination: "info", alias: "routeType" } as const;
+/**
+ * Result columns that hold, between the stages, what is not said yet: the DEVICE, the destination, the FIB_ENTRY (0: none), the NEXT_HOP (0:
+ * given back), and the first place of its NEIGHBOUR.
+ */
+const HELD = { device: "l3", destination: "route", entry: "routeType", hop: "verdict", known: "outDevice" } as const;
 
 /** Of the IPv4 header behind the Ethernet header. */
 const header = (offset: number, bytes: 1 | 2 | 4): Expr => packet(mac, ETHERNET_HEADER_BYTES + offset, bytes);
@@ -170,6 +174,7 @@ export function fastForwardProcs(context: Context): Proc[] {
     when(linkedAt(context, HOOKS_PASSED), [ret(0)]),
     ...receive(context),
     ...route(context),
+    ...nextHop(context),
     ...transmit(context),
   ];
   return [
@@ -255,9 +260,8 @@ function fibLookup(context: Context, address: Reg, inline: boolean): Step[] {
     const id = action.kind === "lookup" ? action.table : null;
     if (id === null)
       return [
-        // The device is no VRF itself.
-        set(master, field(device, DEVICE.master)),
-        set(table, select(master, field(master, DEVICE.table), 0)),
+        // The device is no VRF itself: it has the table of its VRF.
+        set(table, field(device, DEVICE.table)),
         when(table, switchShape(context, entry, table, vrfTables, address, look)),
         when(entry, [leave("found")]),
       ];
@@ -309,51 +313,74 @@ function fastValidateSource(context: Context): Proc {
 /** The route answers at once. */
 const isSettled = and(field(entry, FIB_ENTRY.flags), FibEntryFlag.SETTLED);
 
-// ---- the second stage: ip_route_input_slow
+// ---- the second stage: fib_lookup of ip_route_input_slow
 
-/** One next hop. */
 function route(context: Context): Step[] {
-  const no = objection("unroutable");
   return [
-    ...distances(HELD.alias),
+    ...distances(HELD.entry),
     ...stage(looked, "routes", [
       set(device, readAt(HELD.device)),
       set(daddr, readAt(HELD.destination)),
-      set(alias, 0),
-      block("unroutable", [
-        ...fibLookup(context, daddr, true),
-        no(eqz(entry)),
-        no(eqz(isSettled)),
-        no(ne(field(entry, FIB_ENTRY_BYTES + FIB_ALIAS.type), RouteTypeCode.unicast)),
-        no(ne(field(entry, FIB_ENTRY_BYTES + FIB_ALIAS.hopCount), 1)),
-        set(alias, add(entry, FIB_ENTRY_BYTES)),
-      ]),
-      writeAt(HELD.alias, alias),
+      ...fibLookup(context, daddr, true),
+      writeAt(HELD.entry, entry),
     ]),
   ];
 }
 
-// ---- the third stage: ip_mkroute_input, ip_forward, ip_finish_output2
+// ---- the third stage: fib_result, rt_nexthop
 
 const neighbours = local("neighbours");
 const mask = local("mask");
 
+/** One next hop; and where its neighbour should be: in its first place. Addresses are as they lie. */
+function nextHop(context: Context): Step[] {
+  const no = objection("unroutable");
+  return [
+    ...distances(HELD.hop, HELD.known),
+    set(neighbours, field(context.layout.offset, NET.neighbours)),
+    set(mask, field(neighbours, NEIGHBOUR_TABLE.mask)),
+    set(neighbours, add(neighbours, NEIGHBOUR_TABLE.slots)),
+    ...stage(looked, "next hops", [
+      set(entry, readAt(HELD.entry)),
+      set(hop, 0),
+      block("unroutable", [
+        no(eqz(entry)),
+        no(eqz(isSettled)),
+        no(ne(field(entry, FIB_ENTRY_BYTES + FIB_ALIAS.type), RouteTypeCode.unicast)),
+        no(ne(field(entry, FIB_ENTRY_BYTES + FIB_ALIAS.hopCount), 1)),
+        set(hop, field(entry, FIB_ENTRY_BYTES + FIB_ALIAS.nextHops)),
+        ...gatewayOf(unary("bswap32", readAt(HELD.destination))),
+        ...neighbourHash(hash, xor(gateway, field(hop, NEXT_HOP.ifindex))),
+        writeAt(HELD.known, add(neighbours, mul(and(hash, mask), NEIGHBOUR_BYTES))),
+      ]),
+      writeAt(HELD.hop, hop),
+    ]),
+  ];
+}
+
+/** rt_nexthop. */
+const gatewayOf = (destination: Expr): Step[] => [
+  set(gateway, destination),
+  when(and(ne(field(hop, NEXT_HOP.family), 0), eq(field(hop, NEXT_HOP.scope), Scope.LINK)), [
+    set(gateway, field(hop, NEXT_HOP.gateway)),
+  ]),
+];
+
+// ---- the last stage: ip_mkroute_input, ip_forward, ip_finish_output2
+
 function transmit(context: Context): Step[] {
   const no = objection("given back");
-  const { offset } = context.layout;
   const counters = thisWorker(context, context.layout.counters);
   const sent = COUNTERS.verdicts + 8 * Verdict.TRANSMIT;
   return [
-    ...distances("verdict"),
-    set(neighbours, field(offset, NET.neighbours)),
-    set(mask, field(neighbours, NEIGHBOUR_TABLE.mask)),
-    set(neighbours, add(neighbours, NEIGHBOUR_TABLE.slots)),
     set(taken, 0),
     ...stage(looked, "transmits", [
       block("transmitted", [
         block("given back", [
-          set(alias, readAt(HELD.alias)),
-          no(eqz(alias)),
+          set(hop, readAt(HELD.hop)),
+          no(eqz(hop)),
+          set(known, readAt(HELD.known)),
+          set(alias, add(readAt(HELD.entry), FIB_ENTRY_BYTES)),
           set(mac, readAt("data")),
           set(tail, add(mac, readAt("length"))),
           guard(mac, ETHERNET_HEADER_BYTES + IPHDR_BYTES, [leave("given back")]),
@@ -368,6 +395,7 @@ function transmit(context: Context): Step[] {
         writeAt("verdict", Verdict.NONE),
       ]),
     ]),
+    ...clear,
     store("image", 8, counters, sent, add(load("image", 8, counters, sent), unary("extend", taken))),
     ret(or(looked, select(eq(taken, looked), 0, GIVEN_BACK))),
   ];
@@ -376,7 +404,6 @@ function transmit(context: Context): Step[] {
 type Objection = (condition: Expr) => Step;
 
 const egress = (no: Objection): Step[] => [
-  set(hop, field(alias, FIB_ALIAS.nextHops)),
   set(out, field(hop, NEXT_HOP.device)),
   no(eq(out, readAt(HELD.device))),
   // What lo and VRF devices are given to send does not leave.
@@ -385,16 +412,11 @@ const egress = (no: Objection): Step[] => [
   no(gt(size, select(mtu, mtu, field(out, DEVICE.mtu)))),
 ];
 
-/** rt_nexthop, neigh_ha: in its first place, or where neighbour_4 finds it. Addresses are as they lie. */
+/** neigh_ha: in its first place, or where neighbour_4 finds it. Addresses are as they lie. */
 const neighbour = (context: Context, no: Objection): Step[] => [
-  set(gateway, rawHeader(16, 4)),
-  when(and(ne(field(hop, NEXT_HOP.family), 0), eq(field(hop, NEXT_HOP.scope), Scope.LINK)), [
-    no(ne(field(hop, NEXT_HOP.family), 4)),
-    set(gateway, field(hop, NEXT_HOP.gateway)),
-  ]),
-  set(ifindex, ifindexOf(out)),
-  ...neighbourHash(hash, xor(gateway, ifindex)),
-  set(known, add(neighbours, mul(and(hash, mask), NEIGHBOUR_BYTES))),
+  set(ifindex, field(hop, NEXT_HOP.ifindex)),
+  ...gatewayOf(rawHeader(16, 4)),
+  no(eq(field(hop, NEXT_HOP.family), 6)),
   when(
     or(
       or(xor(field(known, NEIGHBOUR.device), ifindex), xor(field(known, NEIGHBOUR.family), 4)),
@@ -416,11 +438,10 @@ const forward: Step[] = [
   put(mac, 10, 2, macLow(out)),
 ];
 
-/** The columns from priority on that have an answer, one after the other. */
+/** What a packet is answered, but for columns that are 0. */
 const answers: Partial<Record<Column, Operand>> = {
   priority: rtTos2priority(header(1, 1)),
   length: add(size, ETHERNET_HEADER_BYTES),
-  ...Object.fromEntries(RESULT_COLUMNS.map((column) => [column, 0])),
   verdict: Verdict.TRANSMIT,
   outDevice: ifindex,
   l3: add(mac, ETHERNET_HEADER_BYTES),
@@ -435,3 +456,15 @@ const answer: Step[] = [
     return value === undefined ? next : [...next, store("batch", 4, cell, 0, value)];
   }),
 ];
+
+/** The other result columns: those of packets that are given back too, of which nothing is said yet. Eight rows at a time, then one. */
+const clear: Step[] = RESULT_COLUMNS.filter((column) => answers[column] === undefined).flatMap((column) => [
+  set(at, add(row, mul(stride, COLUMN(column)))),
+  repeat(
+    shr(looked, 3),
+    "eights",
+    [...[0, 8, 16, 24].map((offset) => store("batch", 8, at, offset, i64(0n))), set(at, add(at, 32))],
+    8,
+  ),
+  repeat(and(looked, 7), "ones", [store("batch", 4, at, 0, 0), set(at, add(at, 4))], 7),
+]);
