@@ -31,21 +31,17 @@ import {
   DEVICE,
   DeviceFlag,
   FIB_ALIAS,
-  FIB_ENTRY,
   FIB_ENTRY_BYTES,
-  FibEntryFlag,
   NEIGHBOUR,
   NEIGHBOUR_BYTES,
   NEIGHBOUR_TABLE,
   NET,
   NEXT_HOP,
   RouteTypeCode,
-  TABLE,
 } from "../../../runtime/abi.ts";
 import { COLUMN, COLUMNS, type Column, RESULT_COLUMNS } from "../../../runtime/batch.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
-import { Entry, Errno, Verdict } from "../../../runtime/verdict.ts";
-import { FILTER_FACTOR } from "../../source-filter.ts";
+import { Entry, Verdict } from "../../../runtime/verdict.ts";
 import {
   add,
   and,
@@ -53,7 +49,6 @@ import {
   type Expr,
   eq,
   eqz,
-  expr,
   ge,
   gt,
   guard,
@@ -84,7 +79,7 @@ import {
   xor,
 } from "../ir.ts";
 import { type Context, callNet, field, macHigh, macLow, proc, thisWorker } from "./context.ts";
-import { switchShape } from "./devinet.ts";
+import { device, entry, fastValidateSource, fibLookup, isSettled, saddr, sourceIsAsked } from "./fast_lookup.ts";
 import { rtTos2priority } from "./forward.ts";
 import { IPHDR_BYTES } from "./in.ts";
 import { linkedAt } from "./links.ts";
@@ -95,14 +90,10 @@ export const GROUP = 64;
 export const GIVEN_BACK = 0x100;
 
 const mac = local("mac");
-const device = local("device");
 const flags = local("flags");
-const table = local("table");
-const entry = local("entry");
 const alias = local("alias");
 const hop = local("hop");
 const out = local("out");
-const saddr = local("saddr");
 const daddr = local("daddr");
 const size = local("size");
 const mtu = local("mtu");
@@ -110,12 +101,10 @@ const gateway = local("gateway");
 const ifindex = local("ifindex");
 const hash = local("hash");
 const known = local("known");
-const rpFilter = local("rp_filter");
 const check = local("check");
 const cell = local("cell");
 const looked = local("looked");
 const taken = local("taken");
-const image = local("image");
 /** The row of the packet in hand. */
 const at = local("at");
 /** Parameters, not the registers of the same names: those are in memory. */
@@ -250,68 +239,6 @@ const not16Sum: Expr = gt(
 /** Not ordinary unicast: that is 1.0.0.0 to 223.255.255.255 without 127/8. */
 const isMartian = (address: Reg): Expr =>
   or(ge(sub(address, 0x01000000), 0xdf000000), lt(xor(address, 0x7f000000), 0x01000000));
-
-/** fib_lookup: `entry` of the first table that has one, in the order of the rules; 0: none. */
-function fibLookup(context: Context, address: Reg, inline: boolean): Step[] {
-  const rules = context.net.rules.filter(({ family }) => family === 4);
-  const vrfTables = context.net.devices.flatMap((device) => context.layout.tables.get(device.table) ?? []);
-  const look = inline ? image : null;
-  const asked = rules.map(({ action }): Step[] => {
-    const id = action.kind === "lookup" ? action.table : null;
-    if (id === null)
-      return [
-        // The device is no VRF itself: it has the table of its VRF.
-        set(table, field(device, DEVICE.table)),
-        when(table, switchShape(context, entry, table, vrfTables, address, look)),
-        when(entry, [leave("found")]),
-      ];
-    const found = context.layout.tables.get(id);
-    return found === undefined
-      ? []
-      : [
-          when(canMatch(found.offset, address), switchShape(context, entry, found.offset, [found], address, look)),
-          when(entry, [leave("found")]),
-        ];
-  });
-  return [set(entry, 0), block("found", asked.flat())];
-}
-
-/** Table local is often all in 127/8: then it need not be asked. */
-const canMatch = (table: number, address: Reg): Expr =>
-  eqz(and(xor(address, field(table, TABLE.network)), field(table, TABLE.mask)));
-
-/** Whether the source has to be looked up. */
-function sourceIsAsked({ layout: { sourceFilter } }: Context): Expr {
-  if (sourceFilter === null) return expr(1);
-  const { offset, length } = sourceFilter;
-  const cell = shr(mul(saddr, FILTER_FACTOR | 0), 32 - Math.log2(length));
-  return or(field(device, DEVICE.rpFilter), load("image", 1, cell, offset));
-}
-
-/** `fast_validate_source(device, saddr)`: fib_validate_source has no objection. No way back, or one that refuses, is one only to rp_filter. */
-function fastValidateSource(context: Context): Proc {
-  const no = objection("objection");
-  const error = field(alias, FIB_ALIAS.error);
-  const body = [
-    set(rpFilter, field(device, DEVICE.rpFilter)),
-    ...fibLookup(context, saddr, false),
-    block("objection", [
-      when(eqz(entry), [ret(eqz(rpFilter))]),
-      no(eqz(isSettled)),
-      set(alias, add(entry, FIB_ENTRY_BYTES)),
-      when(error, [ret(eqz(or(rpFilter, eq(error, Errno.EAGAIN))))]),
-      no(ne(field(alias, FIB_ALIAS.type), RouteTypeCode.unicast)),
-      when(eqz(rpFilter), [ret(1)]),
-      ret(eq(field(field(alias, FIB_ALIAS.nextHops), NEXT_HOP.device), device)),
-    ]),
-    ret(0),
-  ];
-  const comment = "fib_validate_source, of plain routes";
-  return proc(context.name("fast_validate_source"), { comment, params: [device, saddr], result: "i32" }, body);
-}
-
-/** The route answers at once. */
-const isSettled = and(field(entry, FIB_ENTRY.flags), FibEntryFlag.SETTLED);
 
 // ---- the second stage: fib_lookup of ip_route_input_slow
 
