@@ -70,7 +70,6 @@ import {
   type Step,
   select,
   set,
-  shr,
   store,
   sub,
   tail,
@@ -322,7 +321,6 @@ function transmit(context: Context): Step[] {
         writeAt("verdict", Verdict.NONE),
       ]),
     ]),
-    ...clear,
     store("image", 8, counters, sent, add(load("image", 8, counters, sent), unary("extend", taken))),
     ret(or(looked, select(eq(taken, looked), 0, GIVEN_BACK))),
   ];
@@ -365,10 +363,11 @@ const forward: Step[] = [
   put(mac, 10, 2, macLow(out)),
 ];
 
-/** What a packet is answered, but for columns that are 0. */
+/** The columns from priority on that have an answer, one after the other. */
 const answers: Partial<Record<Column, Operand>> = {
   priority: rtTos2priority(header(1, 1)),
   length: add(size, ETHERNET_HEADER_BYTES),
+  ...Object.fromEntries(RESULT_COLUMNS.map((column) => [column, 0])),
   verdict: Verdict.TRANSMIT,
   outDevice: ifindex,
   l3: add(mac, ETHERNET_HEADER_BYTES),
@@ -383,15 +382,3 @@ const answer: Step[] = [
     return value === undefined ? next : [...next, store("batch", 4, cell, 0, value)];
   }),
 ];
-
-/** The other result columns: those of packets that are given back too, of which nothing is said yet. Eight rows at a time, then one. */
-const clear: Step[] = RESULT_COLUMNS.filter((column) => answers[column] === undefined).flatMap((column) => [
-  set(at, add(row, mul(stride, COLUMN(column)))),
-  repeat(
-    shr(looked, 3),
-    "eights",
-    [...[0, 8, 16, 24].map((offset) => store("batch", 8, at, offset, i64(0n))), set(at, add(at, 32))],
-    8,
-  ),
-  repeat(and(looked, 7), "ones", [store("batch", 4, at, 0, 0), set(at, add(at, 4))], 7),
-]);
