@@ -100,7 +100,7 @@ ${neighbours.join("\n")}`;
   return `sysctl net.ipv4.ip_forward = 1\n${vrfs.join("\n")}\n`;
 }
 
-function framesOf(drawn: Prefixes, burst: number, seed: number): Frame[] {
+export function framesOf(drawn: Prefixes, burst: number, seed: number): Frame[] {
   const random = new Random(seed + 1);
   let v = 0;
   return Array.from({ length: SLOTS - (SLOTS % BATCH) }, (_, i): Frame => {

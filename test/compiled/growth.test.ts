@@ -15,8 +15,9 @@ import { sizeOf } from "../../src/plan/callgraph.ts";
 import { interpret } from "../../src/plan/interpret.ts";
 import type { Plan } from "../../src/plan/ir.ts";
 import { withoutTrace } from "../../src/plan/optimize.ts";
+import { referenceEngine } from "../../src/reference/engine.ts";
 import { framesOf, modelOf as rulesModel } from "../bench/rules.ts";
-import { prefixesOf, vrfText } from "../bench/vrfs.ts";
+import { prefixesOf, framesOf as vrfFrames, vrfText } from "../bench/vrfs.ts";
 
 const modelOf = (text: string): Model => {
   const { model, diagnostics } = checkText(text);
@@ -37,6 +38,23 @@ describe("VRFs", () => {
 
   test("the plan has as many steps for many as for few", () => {
     expect(many.steps).toEqual(few.steps);
+  });
+
+  test("packets of many, each of another one than before, are forwarded as the reference forwards them", async () => {
+    const model = vrfs(64);
+    const drawn = vrfFrames(prefixesOf(64, 1), 1, 3).slice(0, 256);
+    const engine = (await load((await compileModel(model, { level: 0 })).artifact)).net(0);
+    const reference = referenceEngine(model.nets[0], model.kernel);
+    const [batch, twin] = [engine, reference].map((each) => each.createBatch(drawn.length, 128));
+    for (const each of [batch, twin])
+      for (const { device, bytes } of drawn) each.put(bytes, { entry: Entry.RECEIVE, device });
+    engine.process(batch);
+    reference.process(twin);
+    const verdicts = [...twin.column("verdict")];
+    expect(new Set(verdicts)).toEqual(new Set([Verdict.TRANSMIT, Verdict.UNRESOLVED]));
+    for (const column of ["verdict", "outDevice", "route", "routeType"] as const)
+      expect([column, ...batch.column(column)]).toEqual([column, ...twin.column(column)]);
+    for (const i of drawn.keys()) expect(batch.packet(i)).toEqual(twin.packet(i));
   });
 
   test("a VRF more takes what its routes take: at most 320 bytes each", () => {
