@@ -28,7 +28,7 @@ import { copiesFrames } from "./netfilter/reach.ts";
 import { networksDigest, sha256 } from "./networks.ts";
 import type { Plan } from "./plan/ir.ts";
 import { VERSION } from "./version.ts";
-import { concatenate, leb128 } from "./wasm/data.ts";
+import { concatenate, leb128, type Parts } from "./wasm/data.ts";
 
 export interface ManifestInput {
   readonly model: Model;
@@ -64,7 +64,7 @@ export async function buildManifest({
     ],
     memory: { heap: layout.heap, pages },
     networks: await networksDigest(model, layout),
-    source: { name: source.name, sha256: await sha256(new Blob([source.text])), files: [...files.keys()] },
+    source: { name: source.name, sha256: await sha256(new TextEncoder().encode(source.text)), files: [...files.keys()] },
     nets: layout.nets.map((own, index) => netManifest(own, index, { fibs, files, costs, image: layout.image })),
   };
 }
@@ -128,16 +128,16 @@ function originOf({ span, kernel, file }: Origin, files: ReadonlyMap<string, num
   return origin;
 }
 
-/** @param wasm a module without a manifest */
-export const writeArtifact = (wasm: Uint8Array, manifest: Manifest): Uint8Array<ArrayBuffer> =>
+/** @param wasm a module without a manifest, whole or in parts */
+export const writeArtifact = (wasm: Uint8Array | Parts, manifest: Manifest): Uint8Array<ArrayBuffer> =>
   customSection(wasm, MANIFEST_SECTION, new TextEncoder().encode(JSON.stringify(manifest)));
 
 /** The module with one more custom section behind all others. */
-export function customSection(wasm: Uint8Array, name: string, contents: Uint8Array): Uint8Array<ArrayBuffer> {
+export function customSection(wasm: Uint8Array | Parts, name: string, contents: Uint8Array): Uint8Array<ArrayBuffer> {
   const utf8 = new TextEncoder().encode(name);
   const payload = [leb128(utf8.length), utf8, contents];
   const size = payload.reduce((sum, part) => sum + part.length, 0);
-  return concatenate([wasm, Uint8Array.of(CUSTOM_SECTION), leb128(size), ...payload]);
+  return concatenate([...(wasm instanceof Uint8Array ? [wasm] : wasm), [CUSTOM_SECTION], leb128(size), ...payload]);
 }
 
 const CUSTOM_SECTION = 0;

@@ -100,7 +100,7 @@ export async function compileModel(
   done("emit");
   const pages = threads ? pagesOf(image) : null;
   const manifest = await buildManifest({ model, fibs, layout: image, plan: withoutTrace(builtHot), pages });
-  const artifact = writeArtifact(module.wasm, manifest);
+  const artifact = writeArtifact(module.parts, manifest);
   done("artifact");
   const print = (stage: Stage): string => {
     switch (stage) {

@@ -56,7 +56,8 @@ export class ImageWriter {
     return align(this.#end);
   }
 
-  bytes(): Uint8Array {
-    return this.#bytes.slice(0, this.end());
+  /** Everything so far, in place: a copy is the caller's to make. */
+  bytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(0, this.end());
   }
 }

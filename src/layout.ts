@@ -93,7 +93,7 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
     const own = fibs.filter((fib) => fib.net === net.index);
     return layoutNet(image, net, records + i * abi.NET_BYTES, own, options);
   });
-  const networks = image.bytes();
+  const networks = image.bytes().slice();
   const sets = fixed.map(({ net }) => layoutSets(image, titleOf(net), net.netfilter));
   const classifiers = fixed.map(({ net }) =>
     layoutClassifiers(image, titleOf(net), net.netfilter, options.classifiers),
@@ -130,7 +130,9 @@ function commonShapes(image: ImageWriter, nets: readonly Pick<NetLayout, "tables
   for (const table of tables) {
     if (table.shape === null) continue;
     const name = lpmProcName(table.kind, 4, table.shape);
-    byName.set(name, [...(byName.get(name) ?? []), table]);
+    const same = byName.get(name);
+    if (same === undefined) byName.set(name, [table]);
+    else same.push(table);
   }
   const common = [...byName.values()].sort((a, b) => b.length - a.length).slice(0, MOST_SHAPES);
   for (const [i, same] of common.entries())

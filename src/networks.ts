@@ -4,16 +4,18 @@
  */
 import type { Model } from "../dsl/model.ts";
 import type { Layout } from "./layout.ts";
+import { concatenate } from "./wasm/data.ts";
 
 /** SHA-256, hexadecimal. */
 export async function networksDigest({ kernel, nets }: Model, { networks }: Layout): Promise<string> {
   const plain = (key: string, value: unknown) =>
     key === "origin" ? undefined : typeof value === "bigint" ? `${value}` : value;
   const code = JSON.stringify({ kernel, rules: nets.map(({ rules }) => rules) }, plain);
-  return sha256(new Blob([code, new Uint8Array(networks)]));
+  return sha256(concatenate([new TextEncoder().encode(code), networks]));
 }
 
-export async function sha256(contents: Blob): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", await contents.arrayBuffer());
+/** Hexadecimal. */
+export async function sha256(contents: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", contents);
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

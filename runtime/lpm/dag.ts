@@ -33,7 +33,8 @@ export function buildDag(unsorted: PrefixColumns): Dag {
   const columns = sortColumns(unsorted);
   const { lengths, words } = columns;
   const { values, leafOf } = internValues(columns.values);
-  const nodes = new NodeStore(values.length);
+  const nodes = store;
+  nodes.begin(values.length);
   const width = wordsOf(columns.family);
   const bit = (i: number, depth: number): number => (words[i * width + (depth >>> 5)] >>> (31 - (depth & 31))) & 1;
 
@@ -63,7 +64,7 @@ export function buildDag(unsorted: PrefixColumns): Dag {
   const root = subtree(0, lengths.length, 0, 0);
   let bits = 0;
   for (const length of lengths) bits = Math.max(bits, length);
-  return { values, low: nodes.low, high: nodes.high, root, bits };
+  return { values, ...nodes.take(), root, bits };
 }
 
 /** Distinct values in order of appearance, after 0, and for each prefix the index of its value. */
@@ -81,25 +82,28 @@ function internValues(of: Uint32Array): { values: Uint32Array; leafOf: Int32Arra
   return { values: Uint32Array.from(index.keys()), leafOf };
 }
 
-/** Nodes by content: an open-addressing hash table over two columns. */
+/** Nodes by content: an open-addressing hash table over two columns, which serve one table after the other: a network may have thousands. */
 class NodeStore {
   #low = new Int32Array(1 << 10);
   #high = new Int32Array(1 << 10);
   #count = 0;
   /** Node numbers plus 1, 0 when free; twice as long as the columns, so at most half full. */
   #slots = new Int32Array(1 << 11);
-  readonly #leaves: number;
+  #leaves = 0;
 
-  constructor(leaves: number) {
+  begin(leaves: number): void {
     this.#leaves = leaves;
+    this.#count = 0;
+    this.#slots.fill(0);
   }
 
-  get low(): Int32Array {
-    return this.#low.subarray(0, this.#count);
-  }
-
-  get high(): Int32Array {
-    return this.#high.subarray(0, this.#count);
+  /** The nodes since `begin`: of a small table copied, of a large one given away. */
+  take(): { readonly low: Int32Array; readonly high: Int32Array } {
+    const [low, high] = [this.#low.subarray(0, this.#count), this.#high.subarray(0, this.#count)];
+    if (this.#low.length <= MOST_KEPT) return { low: low.slice(), high: high.slice() };
+    [this.#low, this.#high] = [new Int32Array(MOST_KEPT), new Int32Array(MOST_KEPT)];
+    this.#slots = new Int32Array(2 * MOST_KEPT);
+    return { low, high };
   }
 
   of(low: number, high: number): number {
@@ -134,6 +138,10 @@ class NodeStore {
   }
 }
 
+/** Nodes, and ids, that the columns kept from table to table have place for. */
+const MOST_KEPT = 1 << 14;
+const store = new NodeStore();
+
 /** Multiplicative (Knuth 6.4), with the well-mixed upper bits folded down to where the mask looks. */
 function hash(low: number, high: number): number {
   const h = Math.imul(low, 0x9e3779b1) ^ Math.imul(high, 0x85ebca6b);
@@ -142,7 +150,8 @@ function hash(low: number, high: number): number {
 
 /**
  * The different ids at a depth, each once, in order of first appearance; leaves stand for themselves at any depth. It starts at the
- * root and goes down bit by bit, in columns that serve all depths: many small tables are built one after the other.
+ * root and goes down bit by bit, in columns that serve all depths, and all small tables: many are built one after the other, so only
+ * one descent is under way at a time.
  */
 export class Descent {
   readonly #dag: Dag;
@@ -155,9 +164,9 @@ export class Descent {
   constructor(dag: Dag) {
     const ids = dag.values.length + dag.low.length;
     this.#dag = dag;
-    this.#here = new Int32Array(ids);
-    this.#next = new Int32Array(ids);
-    this.#seen = new Int32Array(ids);
+    // Whatever a table before has left in them: a mark counts only where `next` agrees.
+    const column = (i: number): Int32Array => (ids <= MOST_KEPT ? descending[i] : new Int32Array(ids));
+    [this.#here, this.#next, this.#seen] = [column(0), column(1), column(2)];
     this.#here[0] = dag.root;
   }
 
@@ -195,6 +204,8 @@ export class Descent {
     }
   }
 }
+
+const descending = [0, 1, 2].map(() => new Int32Array(MOST_KEPT));
 
 /** How many different ids each depth 0 .. bits has. */
 export function census(dag: Dag): Uint32Array {

@@ -31,7 +31,7 @@ import {
   turnedEquality,
   zeroOrNot,
 } from "./bytes.ts";
-import { type Segment, withContents } from "./data.ts";
+import { concatenate, type Parts, type Segment, withContents } from "./data.ts";
 
 /** A plan and what is put behind its names, so that several builds of one plan stand in one module. */
 export interface Unit {
@@ -60,6 +60,8 @@ export interface EmitOptions {
 }
 
 export interface EmittedModule {
+  /** The module, as it will be written. */
+  readonly parts: Parts;
   readonly wasm: Uint8Array<ArrayBuffer>;
   /** The module in the text format, with the plan's names. Built anew at each call. */
   readonly wat: () => string;
@@ -79,11 +81,21 @@ export async function emitModule(units: readonly Unit[], options: EmitOptions): 
   };
   const wat = (): string => built(options.segments, (module) => module.text());
   // A memory that threads share is not the module's, and filled once: by code.
-  if (options.threads !== undefined) return { wasm: built(options.segments, (module) => module.binary()), wat };
+  if (options.threads !== undefined) {
+    const wasm = built(options.segments, (module) => module.binary());
+    return { parts: [wasm], wasm, wat };
+  }
   const parts = partsOf(units, options);
   if (last === null || parts.length !== last.parts.length || !parts.every((part, i) => part === last!.parts[i]))
     last = { parts, code: built([], (module) => module.binary()) };
-  return { wasm: withContents(last.code, options), wat };
+  const whole = withContents(last.code, options);
+  return {
+    parts: whole,
+    get wasm() {
+      return concatenate(whole);
+    },
+    wat,
+  };
 }
 
 /** What was emitted last, without the memory's contents: where only those change it is the next module's code too. */
