@@ -27,6 +27,7 @@ import { describeMap } from "./netfilter/maps.ts";
 import { copiesFrames } from "./netfilter/reach.ts";
 import { networksDigest, sha256 } from "./networks.ts";
 import type { Plan } from "./plan/ir.ts";
+import { rememberedOf } from "./remember.ts";
 import { VERSION } from "./version.ts";
 import { concatenate, leb128, type Parts } from "./wasm/data.ts";
 
@@ -64,7 +65,11 @@ export async function buildManifest({
     ],
     memory: { heap: layout.heap, pages },
     networks: await networksDigest(model, layout),
-    source: { name: source.name, sha256: await sha256(new TextEncoder().encode(source.text)), files: [...files.keys()] },
+    source: {
+      name: source.name,
+      sha256: await sha256(new TextEncoder().encode(source.text)),
+      files: [...files.keys()],
+    },
     nets: layout.nets.map((own, index) => netManifest(own, index, { fibs, files, costs, image: layout.image })),
   };
 }
@@ -80,7 +85,8 @@ interface Shared {
 function netManifest(own: NetLayout, index: number, { fibs, files, costs, image }: Shared): NetManifest {
   const { net, offset, counters, netfilter } = own;
   const neighbours = new DataView(image.buffer, image.byteOffset).getUint32(offset + NET.neighbours, true);
-  const origins = (items: readonly { readonly origin: Origin }[]) => items.map(({ origin }) => originOf(origin, files));
+  const origins = (items: readonly Told[]) =>
+    knownOrigins(items, [...files.keys()], () => items.map(({ origin }) => originOf(origin, files)));
   return {
     ...netConfig(net),
     tables: fibs.filter((fib) => fib.net === net.index).map((fib) => tableManifest(fib, own)),
@@ -114,10 +120,15 @@ function filesOf(nets: readonly Net[]): Map<string, number> {
   const files = new Map<string, number>();
   for (const { rules, routes } of nets)
     for (const items of [rules, routes])
-      for (const { origin } of items)
-        if (origin.file !== undefined && !files.has(origin.file.name)) files.set(origin.file.name, files.size);
+      for (const name of knownNames(items, [], () => new Set(items.flatMap(({ origin }) => origin.file?.name ?? []))))
+        if (!files.has(name)) files.set(name, files.size);
   return files;
 }
+
+/** A rule or a route. */
+type Told = { readonly origin: Origin };
+const knownNames = rememberedOf<readonly Told[], ReadonlySet<string>>(1);
+const knownOrigins = rememberedOf<readonly Told[], readonly OriginManifest[]>(1);
 
 /** There may be a million of them. */
 function originOf({ span, kernel, file }: Origin, files: ReadonlyMap<string, number>): OriginManifest {

@@ -10,10 +10,19 @@ export interface Region {
 }
 
 export class ImageWriter {
-  readonly regions: Region[] = [];
-  #bytes = new Uint8Array(4096);
-  #view = new DataView(this.#bytes.buffer);
-  #end = 0;
+  readonly regions: Region[];
+  #bytes: Uint8Array<ArrayBuffer>;
+  #view: DataView;
+  #end: number;
+
+  /** Goes on behind a copy of what another one has written. */
+  constructor(before: Uint8Array = new Uint8Array(), regions: readonly Region[] = []) {
+    this.regions = [...regions];
+    this.#bytes = new Uint8Array(before.length + (before.length >>> 3) + 4096);
+    this.#bytes.set(before);
+    this.#view = new DataView(this.#bytes.buffer);
+    this.#end = before.length;
+  }
 
   /**
    * Reserves zeroed bytes behind everything so far. Nothing is recorded for an empty region.

@@ -26,6 +26,7 @@ import { type LpmShape, lpmProcName, shapeOf } from "./lpm/emit.ts";
 import { type ClassifierOptions, type Classifiers, layoutClassifiers } from "./netfilter/classifier/layout.ts";
 import { layoutFilterState, layoutSets, type NetfilterLayout, type SetLayout } from "./netfilter/layout.ts";
 import { joined_groups } from "./reference/ipv6/mcast.ts";
+import { rememberedOf } from "./remember.ts";
 import { isPlain, LONG_LIST, layoutRuleList, type RuleListLayout } from "./rules/layout.ts";
 import { sourceFilter } from "./source-filter.ts";
 
@@ -37,7 +38,7 @@ export interface Layout {
   /** What a thread has for itself, to the heap. */
   readonly worker: number;
   /** The image as it is without chains, whose part stands behind it: where a program finds devices, tables and routes. */
-  readonly networks: Uint8Array;
+  readonly networks: Uint8Array<ArrayBuffer>;
   readonly nets: readonly NetLayout[];
   /** Of IPv4 tables, those that most have: `TABLE.shape` is the place here plus 1. */
   readonly shapes: readonly LpmShape[];
@@ -86,14 +87,9 @@ export interface LayoutOptions {
 }
 
 export function layout(model: Model, fibs: readonly Fib[], options: LayoutOptions = {}): Layout {
-  const image = new ImageWriter();
-  image.reserve("image header", abi.IMAGE_BYTES);
-  const records = image.reserve("net records", model.nets.length * abi.NET_BYTES);
-  const fixed = model.nets.map((net, i) => {
-    const own = fibs.filter((fib) => fib.net === net.index);
-    return layoutNet(image, net, records + i * abi.NET_BYTES, own, options);
-  });
-  const networks = image.bytes().slice();
+  const { records, networks, regions, nets: known } = fixedOf(model, fibs, options);
+  const image = new ImageWriter(networks, regions);
+  const fixed = known.map((own, i): FixedLayout => ({ ...own, net: model.nets[i] }));
   const sets = fixed.map(({ net }) => layoutSets(image, titleOf(net), net.netfilter));
   const classifiers = fixed.map(({ net }) =>
     layoutClassifiers(image, titleOf(net), net.netfilter, options.classifiers),
@@ -118,6 +114,34 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
   });
   image.address(abi.IMAGE.loopback, 1n);
   return { image: image.bytes(), heap, worker, networks, nets, shapes, regions: image.regions };
+}
+
+/** What stands first: what devices, neighbours and routes alone decide. */
+interface Fixed {
+  readonly records: number;
+  readonly networks: Uint8Array<ArrayBuffer>;
+  readonly regions: readonly Region[];
+  readonly nets: readonly FixedLayout[];
+}
+
+/** Made once for as long as only rules and chains are others. */
+function fixedOf({ nets }: Model, fibs: readonly Fib[], options: Pick<LayoutOptions, "lpm">): Fixed {
+  if (nets.length === 0) return layoutFixed(nets, fibs, options);
+  const given = nets.flatMap(({ rules: _, netfilter: __, ...others }) => Object.values(others));
+  return rememberedFixed(nets[0].routes, [options.lpm, ...fibs, ...given], () => layoutFixed(nets, fibs, options));
+}
+
+const rememberedFixed = rememberedOf<readonly Route[], Fixed>(1);
+
+function layoutFixed(nets: readonly Net[], fibs: readonly Fib[], options: Pick<LayoutOptions, "lpm">): Fixed {
+  const image = new ImageWriter();
+  image.reserve("image header", abi.IMAGE_BYTES);
+  const records = image.reserve("net records", nets.length * abi.NET_BYTES);
+  const fixed = nets.map((net, i) => {
+    const own = fibs.filter((fib) => fib.net === net.index);
+    return layoutNet(image, net, records + i * abi.NET_BYTES, own, options);
+  });
+  return { records, networks: image.bytes(), regions: image.regions, nets: fixed };
 }
 
 /** More shapes than these are looked up by the code that reads any. */
@@ -150,7 +174,7 @@ function layoutNet(
   net: Net,
   offset: number,
   fibs: readonly Fib[],
-  options: LayoutOptions,
+  options: Pick<LayoutOptions, "lpm">,
 ): FixedLayout {
   const name = titleOf(net);
   const firstDevice = image.reserve(`${name} devices`, net.devices.length * abi.DEVICE_BYTES, CACHE_LINE);

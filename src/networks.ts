@@ -4,15 +4,19 @@
  */
 import type { Model } from "../dsl/model.ts";
 import type { Layout } from "./layout.ts";
-import { concatenate } from "./wasm/data.ts";
+import { rememberedOf } from "./remember.ts";
 
 /** SHA-256, hexadecimal. */
 export async function networksDigest({ kernel, nets }: Model, { networks }: Layout): Promise<string> {
   const plain = (key: string, value: unknown) =>
     key === "origin" ? undefined : typeof value === "bigint" ? `${value}` : value;
   const code = JSON.stringify({ kernel, rules: nets.map(({ rules }) => rules) }, plain);
-  return sha256(concatenate([new TextEncoder().encode(code), networks]));
+  const digest = await imageDigest(networks, [], () => sha256(networks));
+  return sha256(new TextEncoder().encode(code + digest));
 }
+
+/** Of an image that many modules may have: their rules are others. */
+const imageDigest = rememberedOf<Uint8Array<ArrayBuffer>, Promise<string>>(1);
 
 /** Hexadecimal. */
 export async function sha256(contents: Uint8Array<ArrayBuffer>): Promise<string> {

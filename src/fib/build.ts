@@ -4,18 +4,23 @@ import { ifIndex, LOOPBACK_IFINDEX } from "../../runtime/brand.ts";
 import { NEVER_PICKED, upperBounds } from "../../runtime/multipath.ts";
 import { compareIp, type Ip, network, type Prefix } from "../../runtime/net/ip.ts";
 import { Errno } from "../../runtime/verdict.ts";
+import { rememberedOf } from "../remember.ts";
 import type { Fib, FibAlias, FibEntry, FibHop } from "./fib.ts";
 
 /** @returns one Fib for each (net, family, table) that holds a route, in the order of nets, families and table ids */
 export function buildFib(model: Model): Fib[] {
-  return model.nets.flatMap((net) => {
-    return ([4, 6] as const).flatMap((family) => {
-      const tables = groupBy(
-        net.routes.filter((route) => route.family === family),
-        ({ table }) => table,
-      );
-      return [...tables.keys()].sort((a, b) => a - b).map((table) => buildTable(net.index, tables.get(table)!));
-    });
+  return model.nets.flatMap(({ index, routes }) => fibsOf(routes, [index], () => buildTables(index, routes)));
+}
+
+const fibsOf = rememberedOf<readonly Route[], readonly Fib[]>(1);
+
+function buildTables(net: number, routes: readonly Route[]): Fib[] {
+  return ([4, 6] as const).flatMap((family) => {
+    const tables = groupBy(
+      routes.filter((route) => route.family === family),
+      ({ table }) => table,
+    );
+    return [...tables.keys()].sort((a, b) => a - b).map((table) => buildTable(net, tables.get(table)!));
   });
 }
 

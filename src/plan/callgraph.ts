@@ -1,6 +1,6 @@
 /** Who calls whom in a plan, and what a call may change in the packet in flight. */
 import { isExtern, type Plan, type Proc } from "./ir.ts";
-import { rememberedOf } from "./remember.ts";
+import { rememberedOfProc } from "./remember.ts";
 import { allExpressions, allSteps, regKey, remembered, skbSetIn } from "./visit.ts";
 
 /** What a proc by itself says of these things. */
@@ -91,7 +91,7 @@ export function effectsOf(order: readonly Proc[]): ReadonlyMap<string, Effects> 
   }
   return effects;
 }
-const knownEffects = rememberedOf<Effects>();
+const knownEffects = rememberedOfProc<Effects>();
 
 /** Of the procs that it calls: what passes must know of them. */
 export const effectsOfCallees = (proc: Proc, effects: ReadonlyMap<string, Effects>): Effects[] =>

@@ -30,7 +30,7 @@ import { calleesOf, effectsOf } from "./callgraph.ts";
 import type { Expr, Proc, Reg, Step } from "./ir.ts";
 import { isExtern, tail } from "./ir.ts";
 import { type Place, printPlace } from "./print.ts";
-import { rememberedOf } from "./remember.ts";
+import { rememberedOfProc } from "./remember.ts";
 import { covers, equalSpans, intersection, type Span, shift, span, union } from "./span.ts";
 import type { Report } from "./validate.ts";
 import { hasCall, operands, regKey } from "./visit.ts";
@@ -68,7 +68,7 @@ export function checkFlow(order: readonly Proc[], reportFor: (proc: string) => R
   }
 }
 /** Of procs in which nothing was found. */
-const sound = rememberedOf<Summary | null>();
+const sound = rememberedOfProc<Summary | null>();
 
 class ProcFlow {
   readonly #proc: Proc;

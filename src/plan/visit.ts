@@ -3,7 +3,7 @@
  * other parts. Parts come in order of evaluation. What did not change keeps its identity.
  */
 import { type Expr, type Proc, type Reg, type Step, tail } from "./ir.ts";
-import { rememberedOf } from "./remember.ts";
+import { rememberedOfProc } from "./remember.ts";
 
 /** The operands of an expression, in order of evaluation. */
 export function operands(e: Expr): readonly Expr[] {
@@ -262,7 +262,7 @@ export function procMapper(): (
   only?: ReadonlySet<string> | null,
   given?: (proc: Proc) => readonly unknown[],
 ) => readonly Proc[] {
-  const made = rememberedOf<Proc>();
+  const made = rememberedOfProc<Proc>();
   return (procs, f, only = null, given = () => []) =>
     mapAll(procs, (proc) => {
       if (only !== null && !only.has(proc.name)) return proc;

@@ -3,7 +3,7 @@
  * k:net/ipv4/fib_frontend.c fib_validate_source, __fib_validate_source.
  */
 
-import { type Net, type Rule, Scope } from "../../../dsl/model.ts";
+import { type Net, type Route, type Rule, Scope } from "../../../dsl/model.ts";
 import { DEVICE, FIB_ALIAS, NEXT_HOP, NEXT_HOP_BYTES, RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
 import {
   LOOPBACK_IFINDEX,
@@ -14,6 +14,7 @@ import {
 } from "../../../runtime/brand.ts";
 import { SELECTORS } from "../../../runtime/trace.ts";
 import { Errno } from "../../../runtime/verdict.ts";
+import { rememberedOf } from "../../remember.ts";
 import {
   add,
   and,
@@ -110,7 +111,11 @@ function shortWay(context: Context): Step[] {
 
 /** inet_rtm_newroute sets net->ipv4.fib_has_custom_local_routes: a local route that did not come from an address. */
 const hasCustomLocalRoutes = (net: Net): boolean =>
-  net.routes.some((route) => route.family === 4 && route.type === "local" && route.origin.kernel === undefined);
+  localRoutes(net.routes, [], () =>
+    net.routes.some((route) => route.family === 4 && route.type === "local" && route.origin.kernel === undefined),
+  );
+
+const localRoutes = rememberedOf<readonly Route[], boolean>(1);
 
 /**
  * Was a rule ever added or taken away? The kernel keeps a flag that nothing clears; the model knows only the rules that there
