@@ -440,11 +440,15 @@ function layoutNetworks(image: ImageWriter, name: string, fib: Fib, offsets: rea
   image.view(offset, bytes, (at) => {
     const view = new DataView(at.buffer, at.byteOffset, at.length);
     view.setUint32(0, offsets[0] ?? 0, true);
-    for (const [i, { prefix }] of fib.entries.entries())
-      for (let word = 0; word < words; word++) {
-        const value = BigInt.asUintN(32, BigInt(prefix.address) >> BigInt(32 * (words - 1 - word)));
-        view.setUint32(4 + 4 * (i * words + word), Number(value), true);
-      }
+    for (const [i, { prefix }] of fib.entries.entries()) {
+      const first = 4 + 4 * i * words;
+      if (typeof prefix.address === "number") view.setUint32(first, prefix.address, true);
+      else
+        for (let word = 0; word < words; word++) {
+          const value = BigInt.asUintN(32, prefix.address >> BigInt(32 * (words - 1 - word)));
+          view.setUint32(first + 4 * word, Number(value), true);
+        }
+    }
   });
   return offset;
 }
