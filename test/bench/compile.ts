@@ -35,7 +35,7 @@ export async function compile(options: BenchOptions): Promise<Report> {
     const rows = [
       total,
       ...Object.keys(runs[0].stages).map((stage) => row(`  ${stage}`, (run) => run.stages[stage])),
-      row("again, with another rule", (run) => run.changed),
+      row("another rule, model to artifact", (run) => run.changed),
     ];
     const results = rows.map((one) => ({ ...one, ratio: total.ns.median / one.ns.median }));
     groups.push({
