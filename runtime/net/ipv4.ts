@@ -57,7 +57,7 @@ export const IpProtocol = {
 
 const { DCCP, GRE, ESP, AH, SCTP, UDPLITE } = IpProtocol;
 /** Their checksum is none, optional, or no sum over all of the payload. */
-const UNSUMMED: ReadonlySet<number> = new Set([DCCP, GRE, ESP, AH, SCTP, UDPLITE]);
+export const UNSUMMED: ReadonlySet<number> = new Set([DCCP, GRE, ESP, AH, SCTP, UDPLITE]);
 const UDP_CHECKSUM = 6;
 const UDP_HEADER_BYTES = 8;
 

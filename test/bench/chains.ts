@@ -113,7 +113,7 @@ function late(traffic: Traffic, rules: number): Traffic {
 // ---- ours
 
 export const programText = (rules: readonly FiveTupleRule[]): string =>
-  `interface eth0 { type dummy }\nprogram list on xdp eth0 {\n${rules.map(ruleText).join("\n")}\n}\n`;
+  `interface eth0 {}\nprogram list on xdp eth0 {\n${rules.map(ruleText).join("\n")}\n}\n`;
 
 function ruleText({ src, srcLength, dst, dstLength, sport, dport, protocol }: FiveTupleRule): string {
   const address = (side: string, network: number, length: number) =>

@@ -5,15 +5,20 @@
 import { describe, expect, test } from "vitest";
 import { checkText } from "../../dsl/check-text.ts";
 import type { Model } from "../../dsl/model.ts";
+import { EXPORTS } from "../../runtime/abi.ts";
 import { load } from "../../runtime/dataplane.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import { loadProgram } from "../../runtime/links/manifest.ts";
+import { placeState } from "../../runtime/links/running.ts";
 import { ethernetFrame } from "../../runtime/net/ethernet.ts";
 import { ipv4Packet } from "../../runtime/net/ipv4.ts";
 import { Entry } from "../../runtime/verdict.ts";
 import { Random } from "../../src/bench/random.ts";
 import { compileModel } from "../../src/compile.ts";
 import type { ClassifierOptions } from "../../src/netfilter/classifier/layout.ts";
+import { LOOK_AHEAD } from "../../src/plan/build/netfilter/look_ahead.ts";
+import { interpret } from "../../src/plan/interpret.ts";
+import { withoutTrace } from "../../src/plan/optimize.ts";
 import { compileProgram } from "../../src/program.ts";
 import { referenceEngine } from "../../src/reference/engine.ts";
 import { fill, judged, SLOT_SIZE } from "./agree.ts";
@@ -80,21 +85,27 @@ const CHAIN_ON: Words = [
   "meta mark set 7",
 ];
 
-const HEAD =
-  `sysctl net.ipv4.ip_forward = 1\ninterface a { index ${DEVICE}; address 10.0.0.1/24; lladdr 02:00:00:00:00:01 }\n` +
+const head = (device = "") =>
+  `sysctl net.ipv4.ip_forward = 1\ninterface a { index ${DEVICE}; address 10.0.0.1/24; lladdr 02:00:00:00:00:01; ${device} }\n` +
   "interface b { index 5; address 10.0.3.1/24 }\n";
+/** A veth takes frames up to its MTU and 18 bytes, a dummy any. */
+const MTU = 80;
+const LONG = MTU + 19;
 
 /** Without the rules that the checker refuses: conditions are drawn without a look at what fits together. */
-function network(body: string): Model {
-  const lines = `${HEAD}${body}`.split("\n");
+function network(body: string, device?: string): Model {
+  const lines = `${head(device)}${body}`.split("\n");
   const text = lines.join("\n");
   const { diagnostics } = checkText(text);
   for (const { severity, primary } of diagnostics)
     if (severity === "error") lines[text.slice(0, primary.span.start).split("\n").length - 1] = "";
   return checkText(lines.join("\n")).model!;
 }
-const program = (lines: readonly string[]): Model =>
-  network(`chain apart {\nudp dport 53 counter DROP\ncounter\n}\nprogram p on xdp a {\n${lines.join("\n")}\n}\n`);
+const program = (lines: readonly string[], device?: string): Model =>
+  network(
+    `chain apart {\nudp dport 53 counter DROP\ncounter\n}\nprogram p on xdp a {\n${lines.join("\n")}\n}\n`,
+    device,
+  );
 const chain = (lines: readonly string[]): Model =>
   network(
     `table inet t {\nset some { type ipv4_addr; elements = { 10.0.0.3, 10.0.1.1 } }\ncounter shared {}\n` +
@@ -102,7 +113,7 @@ const chain = (lines: readonly string[]): Model =>
       `chain pre { type filter hook prerouting priority 0; policy accept;\n${lines.join("\n")}\n}\n}\n`,
   );
 
-/** Most of them plain; some cut short, with options, fragments, IPv6, tags. */
+/** Most of them plain; some cut short or too long for a veth, with options, fragments, IPv6, tags. */
 function packets(random: Random, count: number): DrawnPacket[] {
   return Array.from({ length: count }, () => {
     const payload = new Uint8Array(random.chance(0.1) ? random.below(8) : 20);
@@ -127,13 +138,19 @@ function packets(random: Random, count: number): DrawnPacket[] {
     if (odd === 4) bytes.set([0x81, 0x00], 12);
     if (odd === 5) bytes.set([0x08, 0x06], 12);
     const device = odd === 6 ? 5 : DEVICE;
-    const frame = odd === 7 ? bytes.slice(0, 14 + random.below(30)) : bytes;
+    const frame = odd === 7 ? bytes.slice(0, 14 + random.below(30)) : odd === 8 ? padded(bytes, LONG) : bytes;
     return {
       ...{ entry: Entry.RECEIVE, device, mark: 0, uid: 0, flags: 0 },
       nextHop: new Uint8Array(16),
       bytes: frame,
     };
   });
+}
+
+function padded(frame: Uint8Array, bytes: number): Uint8Array {
+  const longer = new Uint8Array(bytes);
+  longer.set(frame);
+  return longer;
 }
 
 function expectSame(reference: Engine, others: readonly Engine[], batches: readonly DrawnPacket[][]): void {
@@ -181,11 +198,12 @@ describe("long lists", () => {
     120_000,
   );
 
-  test.each([0, 1, 2, 3, 4, 5])(
-    "a program of its own, that looks ahead: %i",
-    async (seed) => {
+  test.each([0, 1, 2, 3, 4, 5].flatMap((seed) => (["veth", "dummy"] as const).map((kind) => [seed, kind] as const)))(
+    "a program of its own, that looks ahead: %i, on a %s",
+    async (seed, kind) => {
       const random = new Random(100 + seed);
-      const model = program(rules(random, seed < 3 ? 100 : 400, seed % 2 === 0 ? XDP : XDP_ON, true));
+      const words = seed % 2 === 0 ? XDP : XDP_ON;
+      const model = program(rules(random, seed < 3 ? 100 : 400, words, true), `type ${kind}; mtu ${MTU}`);
       const [net] = model.nets;
       const bare = { ...model, nets: [{ ...net, netfilter: { ...net.netfilter, programs: [] } }] };
       const dataplane = await load((await compileModel(bare, { level: 0 })).artifact);
@@ -216,6 +234,37 @@ describe("long lists", () => {
     60_000,
   );
 
+  /** Frames of which the first is too long for a veth are given up at once. */
+  test.each(["veth", "dummy"] as const)("frames on a %s are looked up ahead", async (kind) => {
+    const model = program(rules(new Random(100), 100, XDP, true), `type ${kind}; mtu ${MTU}`);
+    const [net] = model.nets;
+    const bare = { ...model, nets: [{ ...net, netfilter: { ...net.netfilter, programs: [] } }] };
+    const dataplane = await load((await compileModel(bare, { level: 0 })).artifact);
+    const { plan, manifest, state: initial } = await compileProgram(model, "p", { level: 0 });
+    const state = dataplane.allocate(initial.length);
+    const instructions = (first: number): number => {
+      const batch = dataplane.net(0).createBatch(4, SLOT_SIZE);
+      const header = { tos: 0, identification: 1, dontFragment: true, ttl: 64, protocol: 17 };
+      const packet = ipv4Packet({ ...header, source: 0x0a000003, destination: 0x0a000303 }, new Uint8Array(20));
+      const bytes = ethernetFrame({ destination: MAC, source: 2, type: 0x0800 }, packet);
+      for (const length of [first, 60, 60, 60])
+        batch.put(padded(bytes, length), { entry: Entry.RECEIVE, device: DEVICE });
+      batch.writeCount();
+      const memory = new Uint8Array(dataplane.memory.buffer.slice(0));
+      placeState(new Uint32Array(memory.buffer), state, manifest, initial);
+      let taken = 0;
+      const onCall = (name: string, count: number): void => {
+        if (name === `${LOOK_AHEAD}.0`) taken += count;
+      };
+      interpret(withoutTrace(plan), { memory, state, onCall }).call(EXPORTS.process, [batch.base, 4, DEVICE]);
+      return taken;
+    };
+    const plain = instructions(60);
+    expect(plain).toBeGreaterThan(100);
+    if (kind === "veth") expect(5 * instructions(LONG)).toBeLessThan(plain);
+    else expect(instructions(LONG)).toBe(plain);
+  });
+
   test("more rules than one sum of vectors speaks for", async () => {
     const random = new Random(9);
     const lines = Array.from({ length: 4200 }, () => {
@@ -224,7 +273,7 @@ describe("long lists", () => {
       const port = 48 + random.below(16);
       return `ip saddr 10.0.${from % 3}.${from}/${length} ip daddr 10.0.${to % 4}.${to} th dport ${port} counter PASS`;
     });
-    const { model } = checkText(`${HEAD}program p on xdp a {\n${lines.join("\n")}\ncounter DROP\n}\n`);
+    const { model } = checkText(`${head()}program p on xdp a {\n${lines.join("\n")}\ncounter DROP\n}\n`);
     const [net] = model!.nets;
     const { artifact, plan } = await compileProgram(model!, "p", { level: 0, classifiers: { budget: 0 } });
     expect(plan.procs.some(({ comment }) => comment.includes("4201 rules, 3 fields: 3 vectors"))).toBe(true);

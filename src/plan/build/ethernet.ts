@@ -1,6 +1,8 @@
 /** Ethernet headers and VLAN tags behind them: what both sides of a device ask of a frame. k:net/ethernet/eth.c eth_type_trans. */
-import { EtherType } from "../../../runtime/net/ethernet.ts";
+import { DEVICE } from "../../../runtime/abi.ts";
+import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
 import {
+  add,
   block,
   type Expr,
   eq,
@@ -15,10 +17,13 @@ import {
   set,
   when,
 } from "../ir.ts";
+import { field } from "./context.ts";
 import { protocol } from "./netfilter/registers.ts";
 import { l3 } from "./skb.ts";
 
 export const VLAN_HLEN = 4;
+/** The longest frame that a device with a wire takes: is_skb_forwardable, xdp_ok_fwd_dev. */
+export const mostBytes = (device: Operand): Expr => add(field(device, DEVICE.mtu), ETHERNET_HEADER_BYTES + VLAN_HLEN);
 export const isVlan = (type: Operand): Expr => or(eq(type, EtherType.VLAN), eq(type, EtherType.VLAN_STACKED));
 
 /** Below, the type is a length, and ETH_P_802_2 or ETH_P_802_3 the protocol. */

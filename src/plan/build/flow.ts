@@ -3,6 +3,7 @@
 import type { Net } from "../../../dsl/model.ts";
 import { LOOPBACK_IFINDEX } from "../../../runtime/brand.ts";
 import type { Family } from "../../../runtime/net/ip.ts";
+import { IpProtocol } from "../../../runtime/net/ipv4.ts";
 import {
   add,
   eq,
@@ -22,7 +23,7 @@ import {
   when,
 } from "../ir.ts";
 import { type Context, proc } from "./context.ts";
-import { HEADER, iphdr, isFragment, Protocol } from "./in.ts";
+import { HEADER, iphdr, isFragment } from "./in.ts";
 import {
   flDaddr,
   flDport,
@@ -84,15 +85,16 @@ export const requiresDissection = (net: Net, family: Family): boolean =>
 
 export const DISSECT = "skb_flow_dissect_flow_keys";
 
+const { TCP, UDP, DCCP, ESP, SCTP, UDPLITE } = IpProtocol;
 /** Protocols whose header starts with two ports (proto_ports_offset); ESP's SPI counts as ports. */
-const PORTS_FIRST = [Protocol.TCP, Protocol.UDP, Protocol.DCCP, Protocol.ESP, Protocol.SCTP, Protocol.UDPLITE];
+const PORTS_FIRST = [TCP, UDP, DCCP, ESP, SCTP, UDPLITE];
 /** AH's SPI stands behind four bytes. */
 const AH_SPI = 4;
 
 /** Sets `fl_sport` and `fl_dport` from the header at `l4` of protocol `fl_proto`; one that has no ports, or is not all there, returns. */
 export function flowPorts(l4: Reg): Step[] {
   const startsWithPorts = PORTS_FIRST.map((protocol) => eq(flProto, protocol)).reduce(or);
-  const isAh = eq(flProto, Protocol.AH);
+  const isAh = eq(flProto, IpProtocol.AH);
   return [
     when(eqz(or(startsWithPorts, isAh)), [ret()]),
     set(l4, add(l4, select(isAh, AH_SPI, 0))),

@@ -1,4 +1,4 @@
-/** Kinds of IPv4 address as conditions (k:include/linux/in.h), protocols, and the fields of an IPv4 header. */
+/** Kinds of IPv4 address as conditions (k:include/linux/in.h), and the fields of an IPv4 header. */
 import { and, type Expr, eq, eqz, type Operand, type Proc, packet, shl, shr } from "../ir.ts";
 import { l3 } from "./skb.ts";
 
@@ -15,18 +15,6 @@ export const isLocalMulticast = (address: Operand): Expr => eq(shr(address, 8), 
 export const isLbcast = (address: Operand): Expr => eq(address, 0xffffffff);
 /** 0.0.0.0 alone: the rest of 0/8 is ordinary unicast since 5.3. */
 export const isZeronet = (address: Operand): Expr => eqz(address);
-
-export const Protocol = {
-  ICMP: 1,
-  IGMP: 2,
-  TCP: 6,
-  UDP: 17,
-  DCCP: 33,
-  ESP: 50,
-  AH: 51,
-  SCTP: 132,
-  UDPLITE: 136,
-} as const;
 
 export const IPHDR_BYTES = 20;
 /** Bits of the fragment word. */

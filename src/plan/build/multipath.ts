@@ -6,6 +6,7 @@
 
 import { FIB_ALIAS, NEXT_HOP, NEXT_HOP_BYTES } from "../../../runtime/abi.ts";
 import { MULTIPATH_SEED, MURMUR } from "../../../runtime/multipath.ts";
+import { IpProtocol } from "../../../runtime/net/ipv4.ts";
 import {
   add,
   and,
@@ -38,7 +39,7 @@ import {
 } from "../ir.ts";
 import { type Context, field, proc } from "./context.ts";
 import { DISSECT } from "./flow.ts";
-import { HEADER, IP_OFFSET, IPHDR_BYTES, iphdr, Protocol } from "./in.ts";
+import { HEADER, IP_OFFSET, IPHDR_BYTES, iphdr } from "./in.ts";
 import { flDaddr, flDport, flProto, flSaddr, flSport, l3, resAlias, resHop } from "./skb.ts";
 
 const [a, b] = [local("a"), local("b")];
@@ -112,7 +113,7 @@ export function ipMultipathL3Keys(): Proc {
   const own = [ret(call(HASH, [iphdr.saddr, iphdr.daddr, 0, 0, 0]))];
   const isError = ICMP_ERRORS.map((type) => eq(packet(inner, 0, 1), type)).reduce(or);
   const body: Step[] = [
-    when(ne(iphdr.protocol, Protocol.ICMP), own),
+    when(ne(iphdr.protocol, IpProtocol.ICMP), own),
     when(and(iphdr.fragment, IP_OFFSET), own),
     set(inner, add(l3, iphdr.length)),
     guard(inner, ICMPHDR_BYTES + IPHDR_BYTES, own),

@@ -9,6 +9,7 @@
 
 import { RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
 import { PacketFlag, SOURCE_IN_SLOT } from "../../../runtime/batch.ts";
+import { IpProtocol } from "../../../runtime/net/ipv4.ts";
 import { DropReason, Errno, Verdict } from "../../../runtime/verdict.ts";
 import {
   add,
@@ -57,7 +58,7 @@ import { IP_DST_MTU, RT_NEXTHOP } from "./dst.ts";
 import { lookupKind } from "./fib_rules.ts";
 import { DISSECT, flowi4 } from "./flow.ts";
 import { exceedsMtu, ICMP_FRAG_NEEDED } from "./forward.ts";
-import { HEADER, ICMP_DEST_UNREACH, IP_OFFSET, IPHDR_BYTES, iphdr, isMulticast, Protocol, routingTos } from "./in.ts";
+import { HEADER, ICMP_DEST_UNREACH, IP_OFFSET, IPHDR_BYTES, iphdr, isMulticast, routingTos } from "./in.ts";
 import { whenIpv6 } from "./ipv6/af_inet6.ts";
 import { nfHook, nfHookClone } from "./netfilter/hook.ts";
 import { sending, skBound, skOwner } from "./netfilter/registers.ts";
@@ -178,14 +179,14 @@ const SOCKET_PORTS = "socket_ports";
 export function socketPorts(): Proc {
   const icmp = local("icmp");
   const body: Step[] = [
-    when(eq(iphdr.protocol, Protocol.ICMP), [
+    when(eq(iphdr.protocol, IpProtocol.ICMP), [
       when(and(iphdr.fragment, IP_OFFSET), [ret()]),
       set(icmp, add(l3, iphdr.length)),
       guard(icmp, 2, [ret()]),
       set(flDport, packet(icmp, 0, 2)),
       ret(),
     ]),
-    when(or(eq(iphdr.protocol, Protocol.TCP), eq(iphdr.protocol, Protocol.UDP)), [run(DISSECT)]),
+    when(or(eq(iphdr.protocol, IpProtocol.TCP), eq(iphdr.protocol, IpProtocol.UDP)), [run(DISSECT)]),
     ret(),
   ];
   return proc(SOCKET_PORTS, { comment: "fl4_sport, fl4_dport, fl4_icmp_type, fl4_icmp_code", requires: HEADER }, body);

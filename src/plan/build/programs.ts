@@ -8,7 +8,7 @@
  * k:net/core/dev.c bpf_prog_run_generic_xdp, sch_handle_ingress, sch_handle_egress; net/core/filter.c xdp_do_redirect, skb_do_redirect.
  */
 import type { ChainId, Program } from "../../../dsl/chain-model.ts";
-import { DEVICE, LinkResult, TraceEvent } from "../../../runtime/abi.ts";
+import { LinkResult, TraceEvent } from "../../../runtime/abi.ts";
 import { HOOKS, type ProgramHook } from "../../../runtime/hooks.ts";
 import { ETHERNET_HEADER_BYTES } from "../../../runtime/net/ethernet.ts";
 import { type ProgramDecision, RULE_DECISIONS } from "../../../runtime/trace.ts";
@@ -42,8 +42,8 @@ import {
   trace,
   when,
 } from "../ir.ts";
-import { type Context, callNet, drop, field, hasFlag, ifindexOf, KFREE_SKB, passHook, proc } from "./context.ts";
-import { ethProto, isVlan, VLAN_HLEN } from "./ethernet.ts";
+import { type Context, callNet, drop, hasFlag, ifindexOf, KFREE_SKB, passHook, proc } from "./context.ts";
+import { ethProto, isVlan, mostBytes, VLAN_HLEN } from "./ethernet.ts";
 import { IPHDR_BYTES } from "./in.ts";
 import { firstLink, linksUpTo } from "./links.ts";
 import { chainContext } from "./netfilter/chain.ts";
@@ -202,7 +202,7 @@ const xdpDoRedirect = (context: Context): Step[] => [
   set(target, callNet(context, "dev_get_by_index", redirectDevice)),
   when(eqz(target), drop(DropReason.XDP)),
   when(or(eqz(hasFlag(target, "UP")), or(hasFlag(target, "LOOPBACK"), hasFlag(target, "VRF"))), drop(DropReason.XDP)),
-  when(gt(sub(tail, mac), add(field(target, DEVICE.mtu), ETHERNET_HEADER_BYTES + VLAN_HLEN)), drop(DropReason.XDP)),
+  when(gt(sub(tail, mac), mostBytes(target)), drop(DropReason.XDP)),
   ...devHardStartXmit(target),
 ];
 

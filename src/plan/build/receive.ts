@@ -3,7 +3,7 @@
  * k:net/core/dev.c __netif_receive_skb_core, net/ethernet/eth.c eth_type_trans, drivers/net/veth.c.
  */
 
-import { DEVICE, RouteTypeCode } from "../../../runtime/abi.ts";
+import { RouteTypeCode } from "../../../runtime/abi.ts";
 import { ETHERNET_HEADER_BYTES, EtherType, VLAN_VID_MASK } from "../../../runtime/net/ethernet.ts";
 import { DropReason, Verdict } from "../../../runtime/verdict.ts";
 import {
@@ -38,7 +38,6 @@ import {
   type Context,
   callNet,
   drop,
-  field,
   hasFlag,
   ifindexOf,
   macHigh,
@@ -50,7 +49,7 @@ import {
   writeColumn,
 } from "./context.ts";
 import { noteRoute, noteType } from "./dst.ts";
-import { ethProto, isVlan, VLAN_HLEN } from "./ethernet.ts";
+import { ethProto, isVlan, mostBytes, VLAN_HLEN } from "./ethernet.ts";
 import { IPHDR_BYTES, iphdr, isMulticast } from "./in.ts";
 import { refuseHeader6, whenIpv6 } from "./ipv6/af_inet6.ts";
 import { nfHook } from "./netfilter/hook.ts";
@@ -61,14 +60,13 @@ import { DstInput, dev, dstIdev, dstInput, dstType, l3, mac, PacketType, pktType
 
 /** Entry RECEIVE: the wire delivers a frame (veth: __dev_forward_skb), if the device takes it at all. */
 export function devReceive(context: Context): Proc {
-  const limit = add(field(dev, DEVICE.mtu), ETHERNET_HEADER_BYTES + VLAN_HLEN);
   const body: Step[] = [
     set(dev, callNet(context, "dev_get_by_index", readColumn("device"))),
     when(eqz(dev), drop(DropReason.DEVICE_DOWN)),
     when(eqz(hasFlag(dev, "UP")), drop(DropReason.DEVICE_DOWN)),
     set(mac, readColumn("data")),
     guard(mac, ETHERNET_HEADER_BYTES, drop(DropReason.PKT_TOO_SMALL)),
-    when(hasFlag(dev, "VETH"), [when(gt(sub(tail, mac), limit), drop(DropReason.PKT_TOO_BIG))]),
+    when(hasFlag(dev, "VETH"), [when(gt(sub(tail, mac), mostBytes(dev)), drop(DropReason.PKT_TOO_BIG))]),
     ...xdpHook(context),
     runNet(context, "netif_receive_skb"),
     ret(),

@@ -11,6 +11,7 @@
  */
 
 import { NEXT_HOP, RouteTypeCode } from "../../../runtime/abi.ts";
+import { IpProtocol } from "../../../runtime/net/ipv4.ts";
 import { DropReason, Errno } from "../../../runtime/verdict.ts";
 import {
   and,
@@ -44,7 +45,6 @@ import {
   isLoopback,
   isMulticast,
   isZeronet,
-  Protocol,
   routingTos,
 } from "./in.ts";
 import { l3mdevMaster } from "./l3mdev.ts";
@@ -105,7 +105,7 @@ export function ipRouteInputNoref(context: Context): Proc {
 /** Of the groups, only all-hosts is joined without a socket's asking, by every device that is up: the receiving one, or its VRF. */
 export function ipRouteInputMc(context: Context): Proc {
   const joined = and(eq(daddr, IGMP_ALL_HOSTS), ne(or(hasFlag(input, "UP"), hasFlag(dev, "UP")), 0));
-  const mayComeFromNobody = or(isLocalMulticast(daddr), eq(iphdr.protocol, Protocol.IGMP));
+  const mayComeFromNobody = or(isLocalMulticast(daddr), eq(iphdr.protocol, IpProtocol.IGMP));
   const body: Step[] = [
     ...noteRoute(0, RouteTypeCode.multicast),
     set(saddr, iphdr.saddr),

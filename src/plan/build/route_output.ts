@@ -4,6 +4,7 @@
  */
 
 import { DEVICE, FIB_ALIAS, NEXT_HOP, RouteTypeCode } from "../../../runtime/abi.ts";
+import { IpProtocol } from "../../../runtime/net/ipv4.ts";
 import { Errno } from "../../../runtime/verdict.ts";
 import {
   and,
@@ -32,7 +33,6 @@ import {
   isLoopback,
   isMulticast,
   isZeronet,
-  Protocol,
 } from "./in.ts";
 import { l3mdevMaster } from "./l3mdev.ts";
 import { flowHash, isMultipath } from "./multipath.ts";
@@ -105,7 +105,7 @@ export function ipRouteOutputKeyHashRcu(context: Context): Proc {
       set(bound, callNet(context, "dev_get_by_index", flOif)),
       when(eqz(bound), fails(Errno.ENODEV)),
       when(eqz(hasFlag(bound, "UP")), fails(Errno.ENETUNREACH)),
-      when(or(or(isLocalMulticast(flDaddr), isLbcast(flDaddr)), eq(flProto, Protocol.IGMP)), [
+      when(or(or(isLocalMulticast(flDaddr), isLbcast(flDaddr)), eq(flProto, IpProtocol.IGMP)), [
         when(eqz(flSaddr), [source(DEVICE.sourceLink)]),
         mkroute(0, bound, RouteTypeCode.unicast),
       ]),

@@ -9,7 +9,7 @@
  * k:net/core/dev.c do_xdp_generic.
  */
 import type { Program } from "../../../dsl/chain-model.ts";
-import { DEVICE, EXPORTS, TraceEvent } from "../../../runtime/abi.ts";
+import { EXPORTS, TraceEvent } from "../../../runtime/abi.ts";
 import { BATCH_HEADER, BATCH_HEADER_BYTES, RESULT_COLUMNS } from "../../../runtime/batch.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
 import { Entry } from "../../../runtime/verdict.ts";
@@ -42,7 +42,6 @@ import {
 import {
   type Context,
   callNet,
-  field,
   hasFlag,
   ifindexOf,
   passHook,
@@ -51,7 +50,7 @@ import {
   runNet,
   writeColumn,
 } from "./context.ts";
-import { VLAN_HLEN } from "./ethernet.ts";
+import { mostBytes } from "./ethernet.ts";
 import { aheadOf, LOOK_AHEAD, lookAheadProc } from "./netfilter/look_ahead.ts";
 import { lookedUp, protocol } from "./netfilter/registers.ts";
 import { ethernetHeader, xdpRun } from "./programs.ts";
@@ -123,9 +122,8 @@ const lookAhead = (context: Context, { ahead }: SegmentLayout): Step[] => [
 
 /** What the device would not take is the packet path's to drop (receive.ts). */
 function frameProc(context: Context, program: Program, ahead: SegmentLayout | null): Proc {
-  const limit = add(field(dev, DEVICE.mtu), ETHERNET_HEADER_BYTES + VLAN_HLEN);
   const untaken = [ret()];
-  const header = [when(hasFlag(dev, "VETH"), [when(gt(sub(tail, mac), limit), untaken)]), ...ethernetHeader()];
+  const header = [when(hasFlag(dev, "VETH"), [when(gt(sub(tail, mac), mostBytes(dev)), untaken)]), ...ethernetHeader()];
   const plain = [set(l3, add(mac, ETHERNET_HEADER_BYTES)), set(protocol, EtherType.IPV4)];
   const body: Step[] = [
     when(eqz(dev), untaken),

@@ -32,7 +32,6 @@ import {
 import { type Context, callNet, field, ifindexOf, proc, readColumn, writeColumn } from "../context.ts";
 import { lookupKind } from "../fib_rules.ts";
 import { flowi4 } from "../flow.ts";
-import { Protocol } from "../in.ts";
 import { l3mdevMaster } from "../l3mdev.ts";
 import { sendError } from "../output.ts";
 import {
@@ -149,7 +148,7 @@ export function socketPorts6(): Proc {
   const body: Step[] = [
     set(l4, add(l3, IPV6_HEADER_BYTES)),
     when(eq(flProto, IpProtocol.ICMPV6), [guard(l4, 2, [ret()]), set(flDport, packet(l4, 0, 2)), ret()]),
-    when(or(or(eq(flProto, Protocol.TCP), eq(flProto, Protocol.UDP)), asked), [
+    when(or(or(eq(flProto, IpProtocol.TCP), eq(flProto, IpProtocol.UDP)), asked), [
       guard(l4, 4, [ret()]),
       set(flSport, packet(l4, 0, 2)),
       set(flDport, packet(l4, 2, 2)),

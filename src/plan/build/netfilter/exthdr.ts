@@ -2,6 +2,7 @@
  * Options of TCP and IPv4, and where what follows the transport header starts.
  * k:net/netfilter/nft_exthdr.c nft_exthdr_tcp_eval, nft_tcp_header_pointer, ipv4_find_option; net/ipv4/ip_options.c __ip_options_compile; nft_payload.c __nft_payload_inner_offset.
  */
+import { IpProtocol } from "../../../../runtime/net/ipv4.ts";
 import {
   add,
   and,
@@ -32,7 +33,7 @@ import {
   when,
 } from "../../ir.ts";
 import { proc } from "../context.ts";
-import { IPHDR_BYTES, Protocol } from "../in.ts";
+import { IPHDR_BYTES } from "../in.ts";
 import { hookData, NOWHERE, thoff, tprot } from "./registers.ts";
 
 const TCP_HEADER_BYTES = 20;
@@ -57,7 +58,7 @@ export function nftExthdrTcp(): Proc {
   const none: Step[] = [ret(0)];
   const length = packet(option, 1, 1);
   const body: Step[] = [
-    when(ne(tprot, Protocol.TCP), none),
+    when(ne(tprot, IpProtocol.TCP), none),
     guard(thoff, TCP_HEADER_BYTES, none),
     when(lt(tcpHeaderBytes, TCP_HEADER_BYTES), none),
     set(end, add(thoff, tcpHeaderBytes)),
@@ -174,8 +175,8 @@ export const INNER_OFFSET = "nft_payload_inner_offset";
 /** A cursor behind the UDP header, or the TCP header with its options; NOWHERE where there is neither. */
 export function nftPayloadInnerOffset(): Proc {
   const body: Step[] = [
-    when(eq(tprot, Protocol.UDP), [when(eq(thoff, NOWHERE), [ret(NOWHERE)]), ret(add(thoff, UDP_HEADER_BYTES))]),
-    when(ne(tprot, Protocol.TCP), [ret(NOWHERE)]),
+    when(eq(tprot, IpProtocol.UDP), [when(eq(thoff, NOWHERE), [ret(NOWHERE)]), ret(add(thoff, UDP_HEADER_BYTES))]),
+    when(ne(tprot, IpProtocol.TCP), [ret(NOWHERE)]),
     guard(thoff, TCP_HEADER_BYTES, [ret(NOWHERE)]),
     ret(add(thoff, tcpHeaderBytes)),
   ];

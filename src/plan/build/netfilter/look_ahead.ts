@@ -18,6 +18,7 @@ import {
   block,
   type Expr,
   expr,
+  gt,
   guard,
   i32,
   leave,
@@ -32,6 +33,7 @@ import {
   type Reg,
   ret,
   type Step,
+  select,
   set,
   shr,
   store,
@@ -40,6 +42,7 @@ import {
   when,
 } from "../../ir.ts";
 import { type Context, hasFlag, proc } from "../context.ts";
+import { mostBytes } from "../ethernet.ts";
 import { IPHDR_BYTES } from "../in.ts";
 import { dev, row, stride } from "../skb.ts";
 import { classOfNumber, LookupSteps } from "./classifier.ts";
@@ -53,6 +56,7 @@ export function aheadOf(context: Context, program: Program): SegmentLayout | nul
 
 const L4 = ETHERNET_HEADER_BYTES + IPHDR_BYTES;
 const device = local("device");
+const limit = local("limit");
 
 export function lookAheadProc(context: Context, laid: SegmentLayout): Proc {
   const { space } = context.layout.netfilter;
@@ -66,8 +70,8 @@ export function lookAheadProc(context: Context, laid: SegmentLayout): Proc {
   });
   const body: Step[] = [
     block("other", [
-      // Such a device may refuse a frame for its length.
-      when(hasFlag(dev, "VETH"), [leave("other")]),
+      // Such a device refuses a frame for its length (receive.ts).
+      set(limit, select(hasFlag(dev, "VETH"), mostBytes(dev), -1)),
       ...lanes.flatMap(({ steps }) => steps),
       // Step by step over all lanes, not lane by lane: independent loads stand side by side.
       ...lookups[0].steps.flatMap((_, i) => lookups.map(({ steps }) => steps[i])),
@@ -106,6 +110,7 @@ class Lane {
       set(mac, column("data")),
       set(tail, add(mac, column("length"))),
       guard(mac, Math.max(L4, ...fields.map(endOf)), other),
+      when(gt(sub(tail, mac), limit), other),
       when(ne(kind, (EtherType.IPV4 << 8) | 0x45), other),
       when(or(lt(total, IPHDR_BYTES), lt(sub(sub(tail, mac), ETHERNET_HEADER_BYTES), total)), other),
       ...fields.map((field, i) => {

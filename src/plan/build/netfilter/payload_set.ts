@@ -33,7 +33,6 @@ import {
   xor,
 } from "../../ir.ts";
 import { proc } from "../context.ts";
-import { Protocol } from "../in.ts";
 import type { RuleCode } from "./code.ts";
 import { evaluate, payloadCursor } from "./expr.ts";
 import { NOWHERE, thoff, tprot } from "./registers.ts";
@@ -103,7 +102,7 @@ const at = local("at");
 
 /** `nft_payload_l4csum_update(change)`: 1 when there should be a checksum and the packet ends before it. */
 export function nftPayloadL4csumUpdate(): Proc {
-  const { TCP, UDP, UDPLITE } = Protocol;
+  const { TCP, UDP, UDPLITE } = IpProtocol;
   const body: Step[] = [
     // A fragment but the first has none.
     when(eq(thoff, NOWHERE), [ret(0)]),

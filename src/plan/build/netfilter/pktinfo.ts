@@ -5,6 +5,7 @@
  */
 
 import { EtherType } from "../../../../runtime/net/ethernet.ts";
+import { IpProtocol } from "../../../../runtime/net/ipv4.ts";
 import { IPV6_HEADER_BYTES, NextHeader } from "../../../../runtime/net/ipv6.ts";
 import type { View } from "../../../netfilter/view.ts";
 import {
@@ -36,7 +37,7 @@ import {
   when,
 } from "../../ir.ts";
 import { proc } from "../context.ts";
-import { HEADER, IP_OFFSET, IPHDR_BYTES, iphdr, Protocol } from "../in.ts";
+import { HEADER, IP_OFFSET, IPHDR_BYTES, iphdr } from "../in.ts";
 import { HEADER6, ipv6hdr } from "../ipv6/in6.ts";
 import { l3, mac } from "../skb.ts";
 import { macHeader, NO_L4PROTO, NOWHERE, protocol, thoff, thoffAny, tprot } from "./registers.ts";
@@ -79,7 +80,7 @@ export const NEXTHDR = {
   HOP: NextHeader.HOP,
   ROUTING: 43,
   FRAGMENT: 44,
-  AUTH: Protocol.AH,
+  AUTH: IpProtocol.AH,
   NONE: 59,
   DEST: 60,
 } as const;

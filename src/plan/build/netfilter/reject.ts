@@ -13,6 +13,7 @@ import type { ChainId, Reject } from "../../../../dsl/chain-model.ts";
 import { RouteTypeCode, TraceEvent } from "../../../../runtime/abi.ts";
 import { PacketFlag } from "../../../../runtime/batch.ts";
 import { Icmp6Type } from "../../../../runtime/net/icmp6.ts";
+import { IpProtocol, UNSUMMED } from "../../../../runtime/net/ipv4.ts";
 import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
 import { DropReason, Verdict } from "../../../../runtime/verdict.ts";
 import { reached, stepsOf } from "../../../netfilter/reach.ts";
@@ -63,7 +64,7 @@ import {
 import { loopbackDev } from "../dst.ts";
 import { lookupKind } from "../fib_rules.ts";
 import { flowi4 } from "../flow.ts";
-import { HEADER, ICMP_DEST_UNREACH, IP_OFFSET, iphdr, Protocol } from "../in.ts";
+import { HEADER, ICMP_DEST_UNREACH, IP_OFFSET, iphdr } from "../in.ts";
 import { HEADER6, IN6ADDR_ANY, ipv6AddrNotUnicast, ipv6hdr, words6 } from "../ipv6/in6.ts";
 import { l3mdevMaster } from "../l3mdev.ts";
 import { DstInput, dev, dstDev, dstInput, dstType, l3 } from "../skb.ts";
@@ -158,7 +159,7 @@ function nfRejectFillSkbDst(context: Context): Proc {
 function nfSendReset(context: Context): Proc {
   const group = or(eq(dstType, RouteTypeCode.broadcast), eq(dstType, RouteTypeCode.multicast));
   const body: Step[] = [
-    when(or(and(iphdr.fragment, IP_OFFSET), ne(iphdr.protocol, Protocol.TCP)), silent),
+    when(or(and(iphdr.fragment, IP_OFFSET), ne(iphdr.protocol, IpProtocol.TCP)), silent),
     set(at, add(l3, iphdr.length)),
     ...mayReset,
     when(eqz(checksumOk4(at)), silent),
@@ -176,7 +177,7 @@ const long = (value: Expr): Expr => unary("extend", value);
 /** nf_ip_checksum: of TCP and UDP with the pseudo header. */
 function checksumOk4(at: Operand): Expr {
   const { protocol, saddr, daddr } = iphdr;
-  const hasPseudo = or(eq(protocol, Protocol.TCP), eq(protocol, Protocol.UDP));
+  const hasPseudo = or(eq(protocol, IpProtocol.TCP), eq(protocol, IpProtocol.UDP));
   const pseudo = [saddr, daddr, protocol, sub(tail, at)].map(long).reduce(add);
   return call(CHECKSUM_OK, [at, select(hasPseudo, pseudo, i64(0n))]);
 }
@@ -212,7 +213,7 @@ function nfSendReset6(context: Context): Proc {
   const body: Step[] = [
     when(or(ipv6AddrNotUnicast(saddr), ipv6AddrNotUnicast(daddr)), silent),
     run(UPPER_LAYER),
-    when(ne(tprot, Protocol.TCP), silent),
+    when(ne(tprot, IpProtocol.TCP), silent),
     set(at, thoff),
     ...mayReset,
     when(eqz(checksumOk6()), silent),
@@ -288,17 +289,15 @@ const protocol = local("protocol");
 
 /** `nf_reject_verify_csum(at, protocol)`: protocols whose checksum is optional, or no sum over all of the payload, are not looked at. */
 export function nfRejectVerifyCsum(): Proc {
-  const { UDP, AH, ESP, SCTP, UDPLITE, DCCP } = Protocol;
-  const unchecked = [IPPROTO_GRE, AH, ESP, SCTP, UDPLITE, DCCP].map((one) => eq(protocol, one)).reduce(or);
+  const unchecked = [...UNSUMMED].map((one) => eq(protocol, one)).reduce(or);
   const body: Step[] = [
-    when(eq(protocol, UDP), [guard(at, 8, [ret(1)]), ret(ne(packet(at, 6, 2), 0))]),
+    when(eq(protocol, IpProtocol.UDP), [guard(at, 8, [ret(1)]), ret(ne(packet(at, 6, 2), 0))]),
     ret(eqz(unchecked)),
   ];
   const comment = "nf_reject_verify_csum (include/net/netfilter/nf_reject.h)";
   return proc(VERIFY_CSUM, { comment, params: [at, protocol], result: "i32" }, body);
 }
 
-const IPPROTO_GRE = 47;
 const CHECKSUM_OK = "nf_checksum_ok";
 const sum = local("sum", "i64");
 
