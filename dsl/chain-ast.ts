@@ -90,7 +90,8 @@ export interface FilterRule extends Node {
   readonly comment?: Spanned<string>;
 }
 
-export type Operator = "==" | "!=" | "<" | "<=" | ">" | ">=";
+/** `!`: none of these bits is set. */
+export type Operator = "==" | "!=" | "!" | "<" | "<=" | ">" | ">=";
 
 export type Clause = {
   readonly span: Span;

@@ -11,12 +11,13 @@ import type * as Ast from "../ast.ts";
 import type { Clause, CounterClause, Operator, Rate, Term } from "../chain-ast.ts";
 import { EOF, tokenMatcher } from "../chevrotain.ts";
 import type { Span } from "../span.ts";
-import { across, classOf, nameOf, spanOfTokens, start, TermParser } from "./terms.ts";
-import { Colon, K, MetaWord, P, Protocol, Raw, Verdict, wordOf } from "./tokens.ts";
+import { across, nameOf, spanOfTokens, start, TermParser } from "./terms.ts";
+import { K, MetaWord, P, Protocol, Raw, Verdict, wordOf } from "./tokens.ts";
 
 const OPERATORS: ReadonlyMap<TokenType, Operator> = new Map<TokenType, Operator>([
   [P.Equal, "=="],
   [P.NotEqual, "!="],
+  [P.Not, "!"],
   [P.Less, "<"],
   [P.LessEqual, "<="],
   [P.Greater, ">"],
@@ -243,12 +244,6 @@ export abstract class RuleParser extends TermParser {
       this.CONSUME(K.Map);
       const map = this.SUBRULE(this.mapping);
       term = this.ACTION(() => ({ kind: "map", key: term, map, span: across(term, map) }));
-    });
-    // `meta priority set 1:2`
-    this.OPTION1(() => {
-      this.CONSUME(Colon);
-      const minor = this.word();
-      term = this.ACTION(() => classOf(term, minor));
     });
     return term;
   });

@@ -118,31 +118,27 @@ export function parseStatement<T>(
     const end = last.startOffset + last.image.length;
     r.complain({ start: end, end }, "E0102", `\`${last.image}\` needs something behind it`, "expected more");
   } else {
-    r.complain(spanOfTokens(found), "E0101", `unexpected \`${found.image}\``, hintFor(found));
+    const expression = statement.slice(0, statement.indexOf(found)).find((token) => EXPRESSIONS.has(token.image));
+    const token = expression ?? found;
+    r.complain(spanOfTokens(token), "E0101", `unexpected \`${token.image}\``, hintFor(token, statement[0]));
   }
   return undefined;
 }
 
+/** Words that begin an expression of nft's which is not known here: what is behind them is not what is wrong. */
+const EXPRESSIONS: ReadonlySet<string> = new Set(["numgen", "jhash", "symhash", "socket", "osf", "ipsec"]);
+
 /** Statements of nft that are understood elsewhere, or nowhere. */
 const UNSUPPORTED: ReadonlySet<string> = new Set([
-  ...[
-    "masquerade",
-    "snat",
-    "dnat",
-    "queue",
-    "tproxy",
-    "synproxy",
-    "notrack",
-    "xt",
-    "quota",
-    "numgen",
-    "jhash",
-    "symhash",
-  ],
-  ...["flow", "meter", "add", "update", "socket", "osf", "ipsec", "rt", "last"],
+  ...["masquerade", "snat", "dnat", "queue", "tproxy", "synproxy", "notrack", "xt", "quota"],
+  ...["flow", "meter", "add", "update", "rt", "last"],
 ]);
-const hintFor = (token: IToken): string =>
-  UNSUPPORTED.has(token.image) ? "not supported" : "a match, a statement or the end of the rule was expected";
+const hintFor = (token: IToken, first: IToken): string =>
+  UNSUPPORTED.has(token.image) || EXPRESSIONS.has(token.image)
+    ? "not supported"
+    : isA(first, K.Dup) || isA(first, K.Fwd)
+      ? `\`${first.image}\` to an address is not supported`
+      : "a match, a statement or the end of the rule was expected";
 
 export function readRule(r: Reader): FilterRule | undefined {
   const from = r.at;
@@ -255,6 +251,9 @@ export function itemOfKind(r: Reader, keyword: IToken): TableItem | undefined {
       return counter(r);
     case "limit":
       return limit(r);
+    case "comment":
+      takeStatement(r);
+      return undefined;
     default:
       takeStatement(r);
       r.complain(
@@ -345,7 +344,8 @@ function counter(r: Reader): TableItem | undefined {
   }
   let counts: ReturnType<NftParser["counts"]> | undefined;
   const inside = block(r, () => {
-    counts = parseStatement(r, takeStatement(r), (p) => p.counts);
+    const statement = takeStatement(r);
+    if (!isA(statement[0], K.Comment)) counts = parseStatement(r, statement, (p) => p.counts);
     return undefined;
   })!;
   const { packets = null, bytes = null } = counts ?? {};
@@ -358,7 +358,8 @@ function limit(r: Reader): TableItem | undefined {
   if (name === undefined) return undefined;
   let rate: ReturnType<NftParser["rate"]> | undefined;
   const inside = block(r, () => {
-    rate = parseStatement(r, takeStatement(r), (p) => p.rate);
+    const statement = takeStatement(r);
+    if (!isA(statement[0], K.Comment)) rate = parseStatement(r, statement, (p) => p.rate);
     return undefined;
   });
   return (

@@ -245,12 +245,6 @@ export abstract class TermParser extends EmbeddedActionsParser {
               const right = this.SUBRULE1(this.list);
               term = this.ACTION(() => ({ kind: "binary", op: "/", left: term, right, span: across(term, right) }));
             });
-            // `meta priority 1:2`
-            this.OPTION1(() => {
-              this.CONSUME(Colon);
-              const minor = this.word();
-              term = this.ACTION(() => classOf(term, minor));
-            });
             return term;
           },
         },
@@ -343,9 +337,3 @@ export const fieldOf = (...tokens: readonly IToken[]): Term => ({
   words: tokens.map((token) => token.image),
   span: spanOfTokens(tokens[0], tokens.at(-1)!),
 });
-
-/** `major:minor`, a class of traffic control. */
-export function classOf(major: Term, minor: IToken): Term {
-  const text = `${major.kind === "word" ? major.text : ""}:${wordOf(minor)}`;
-  return { kind: "word", text, quoted: false, span: across(major, { span: spanOfTokens(minor) }) };
-}

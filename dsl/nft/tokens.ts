@@ -24,6 +24,7 @@ export const P = {
   Comma: punctuation("Comma", ","),
   Equal: punctuation("Equal", "=="),
   NotEqual: punctuation("NotEqual", "!="),
+  Not: punctuation("Not", "!"),
   ShiftLeft: punctuation("ShiftLeft", "<<"),
   ShiftRight: punctuation("ShiftRight", ">>"),
   LessEqual: punctuation("LessEqual", "<="),
@@ -35,7 +36,7 @@ export const P = {
   Or: punctuation("Or", "|"),
   Xor: punctuation("Xor", "^"),
   Dot: punctuation("Dot", /\.(?=[\s{])/, "`.`"),
-  Dash: punctuation("Dash", /-(?=\s)/, "`-`"),
+  Dash: punctuation("Dash", /-(?=[\s"])/, "`-`"),
   Slash: punctuation("Slash", /\/(?=\s)/, "`/`"),
 } as const;
 export const Colon = createToken({ name: "Colon", pattern: ":", label: "`:`" });
@@ -45,9 +46,11 @@ export const Variable = createToken({ name: "Variable", pattern: /\$[A-Za-z_][\w
 export const Value = createToken({ name: "Value", pattern: Lexer.NA, label: "a value" });
 export const StringLiteral = createToken({ name: "StringLiteral", pattern: /"[^"\n]*"/, categories: [Value] });
 const Unclosed = createToken({ name: "Unclosed", pattern: /"[^\n]*/, categories: [Value] });
-/** Two colons or more are an address; `80 : accept` and `1:2` have one. */
+/** Two colons or more are an address, `80 : accept` has one. */
 const COLONS = "(?:[0-9a-fA-F]{0,4}:){2,8}[0-9a-fA-F.]*";
-const WORD = new RegExp(`${COLONS}(?:/\\d+)?(?:-${COLONS})?|[\\w./*%~+-]+`);
+/** `1:2`, a class of traffic control, unless it goes on as another word does (`22:drop`). */
+const CLASS = "[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}(?![\\w.:/*%~+])";
+const WORD = new RegExp(`${COLONS}(?:/\\d+)?(?:-${COLONS})?|${CLASS}(?:-${CLASS})?|[\\w./*%~+-]+`);
 export const Word = createToken({ name: "Word", pattern: WORD, categories: [Value] });
 const Comment = createToken({ name: "Comment", pattern: /#[^\n]*/, group: "comments" });
 const Blank = createToken({

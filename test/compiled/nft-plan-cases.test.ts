@@ -29,27 +29,23 @@ import type { Plan } from "../../src/plan/ir.ts";
 import { optimize, withoutTrace } from "../../src/plan/optimize.ts";
 import { printSteps } from "../../src/plan/print.ts";
 import { validatePlan } from "../../src/plan/validate.ts";
+import { isProgram, type Section, sectionsOf } from "../nft-sections.ts";
 
 const DIRECTORY = new URL("../cases/nft-plan/", import.meta.url);
 const NAMES = readdirSync(DIRECTORY).filter((file) => file.endsWith(".case"));
 
-interface Section {
-  /** As it stands behind the colon. */
-  readonly line: string;
+interface PlanSection extends Section {
   readonly context: string;
   readonly oneList: boolean;
   readonly classifiers: ClassifierOptions;
-  readonly declarations: string[];
-  readonly rules: string[];
 }
 
 const SETUP =
   "sysctl net.ipv4.ip_forward = 1\nsysctl net.ipv6.conf.all.forwarding = 1\n" +
   "interface eth0 { type dummy }\ninterface eth1 { type dummy }\nvrf red { table 10 }\n";
-const isProgram = (context: string): boolean => /^(xdp|tc )/.test(context);
 
 /** All rules of a section in one network, each in a chain of its own, or all in one. */
-function textOf({ context, oneList, declarations, rules: written }: Section): string {
+function textOf({ context, oneList, declarations, rules: written }: PlanSection): string {
   const declared = declarations.join("\n");
   const rules = oneList ? [written.join("\n")] : written;
   if (isProgram(context)) {
@@ -65,7 +61,7 @@ function textOf({ context, oneList, declarations, rules: written }: Section): st
 }
 
 /** The indented lines of each rule. */
-function outcomes(section: Section): string[][] {
+function outcomes(section: PlanSection): string[][] {
   const { ast, model, diagnostics } = checkText(textOf(section));
   expect(diagnostics.filter(({ severity }) => severity === "error")).toEqual([]);
   const net = model!.nets[0];
@@ -124,27 +120,16 @@ const short = (lines: readonly string[]): string[] =>
     .replace(/ \{\n +(.*[^{])\n\}(?! else)/g, " { $1 }")
     .split("\n");
 
-function sectionOf(line: string): Section {
-  const [context, ...words] = line.split(", ");
+function planSection(section: Section): PlanSection {
+  const [context, ...words] = section.line.split(", ");
   const budget = words.map((word) => /^budget (\d+)$/.exec(word)?.[1]).find((found) => found !== undefined);
   const classifiers = budget === undefined ? {} : { budget: Number(budget) };
-  return { line, context, oneList: words.includes("one list"), classifiers, declarations: [], rules: [] };
-}
-
-function sectionsOf(text: string): { head: string[]; sections: Section[] } {
-  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith(" "));
-  const sections: Section[] = [];
-  for (const line of lines) {
-    if (line.startsWith(":")) sections.push(sectionOf(line.slice(1)));
-    else if (line.startsWith("+")) sections.at(-1)?.declarations.push(line.slice(1));
-    else if (!line.startsWith("#")) sections.at(-1)?.rules.push(line);
-  }
-  return { head: lines.filter((line) => line.startsWith("#")), sections };
+  return { ...section, context, oneList: words.includes("one list"), classifiers };
 }
 
 function rendered(text: string): string {
   const { head, sections } = sectionsOf(text);
-  const blocks = sections.map((section) => {
+  const blocks = sections.map(planSection).map((section) => {
     const found = outcomes(section);
     const rules = section.rules.flatMap((rule, i) => [rule, ...found[i].map((line) => `    ${line}`)]);
     return [`:${section.line}`, ...section.declarations.map((one) => `+${one}`), ...rules];

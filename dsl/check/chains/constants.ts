@@ -100,9 +100,9 @@ function one(text: string, type: Datatype): bigint | null {
     return BigInt(address);
   }
   // Numbers may be masks of addresses: `ip saddr & 255.255.0.0` of raw fields.
-  if (type.name === "tc_handle" && /^[0-9a-fA-F]{1,4}:[0-9a-fA-F]{0,4}$/.test(text)) {
+  if (type.name === "tc_handle" && /^[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}$/.test(text)) {
     const [major, minor] = text.split(":");
-    return (BigInt(`0x${major}`) << 16n) | BigInt(minor === "" ? 0 : `0x${minor}`);
+    return (BigInt(`0x${major}`) << 16n) | BigInt(`0x${minor}`);
   }
   return /^(0x[0-9a-fA-F]+|0|[1-9]\d*)$/.test(text) ? BigInt(text) : null;
 }

@@ -103,6 +103,10 @@ export const TYPES = {
     ...{ "nd-neighbor-solicit": 135, "nd-neighbor-advert": 136, "nd-redirect": 137, "router-renumbering": 138 },
     ...{ "ind-neighbor-solicit": 141, "ind-neighbor-advert": 142, "mld2-listener-report": 143 },
   }),
+  igmp_type: type("igmp_type", 8, {
+    ...{ "membership-query": 0x11, "membership-report-v1": 0x12, "membership-report-v2": 0x16 },
+    ...{ "leave-group": 0x17, "membership-report-v3": 0x22 },
+  }),
   icmpv6_code: type("icmpv6_code", 8, ICMPV6_CODES),
   ct_state: flags("ct_state", 32, { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 }),
   fib_addrtype: type("fib_addrtype", 32, {
@@ -112,7 +116,7 @@ export const TYPES = {
   uid: type("uid", 32, { root: 0 }),
   gid: type("gid", 32, { root: 0 }),
   /** `meta priority`: MAJOR:MINOR in hexadecimal, or a number. */
-  classid: type("tc_handle", 32, { none: 0 }),
+  classid: type("tc_handle", 32, { none: 0, root: 0xffffffff }),
   boolean: type("boolean", 8, { exists: 1, missing: 0 }),
   dccp_pkttype: type("dccp_pkttype", 4, {
     ...{ request: 0, response: 1, data: 2, ack: 3, dataack: 4, closereq: 5, close: 6, reset: 7, sync: 8, syncack: 9 },

@@ -148,7 +148,7 @@ export const HEADERS: Readonly<Record<string, Header>> = {
   esp: header("transport", l4(50), { spi: [0, integer(32)], sequence: [32, integer(32)] }),
   comp: header("transport", l4(108), { nexthdr: [0, T.inet_proto], flags: [8, integer(8)], cpi: [16, integer(16)] }),
   igmp: header("transport", [IPV4, ...l4(2)], {
-    type: [0, integer(8)],
+    type: [0, T.igmp_type],
     mrt: [8, integer(8)],
     group: [32, T.ipv4_addr],
   }),

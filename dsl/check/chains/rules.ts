@@ -168,7 +168,7 @@ function match(rule: RuleDraft, { left, op, right, span }: Match): void {
   compare(rule, what, op, value, left, right, span);
 }
 
-const OPS = { "==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge" } as const;
+const OPS = { "==": "eq", "!=": "ne", "!": "eq", "<": "lt", "<=": "le", ">": "gt", ">=": "ge" } as const;
 
 function compare(
   rule: RuleDraft,
@@ -182,6 +182,12 @@ function compare(
   const { steps } = rule;
   const negated = op === "!=";
   const equality = op === null || op === "==" || negated;
+  if (op === "!" && what.type.flags === undefined) {
+    report(rule).error("E0403", span, `\`!\` is of bits, and a ${what.type.name} has none with a name`, {
+      label: "another value is said by `!=`",
+    });
+    return;
+  }
   if (!equality && !isSingle(value)) {
     report(rule).error("E0403", span, `\`${op}\` compares with one value`);
     return;
@@ -209,8 +215,8 @@ function compare(
     });
   } else if (!isSingle(value)) {
     steps.push({ kind: "range", not: negated, left: expr, first: at(value.first), last: at(value.last), span });
-  } else if (op === null && what.type.flags && left.kind !== "binary") {
-    steps.push({ kind: "compare", op: "ne", left: bits(value.first), right: at(0n), span });
+  } else if (op === "!" || (op === null && what.type.flags && left.kind !== "binary")) {
+    steps.push({ kind: "compare", op: op === "!" ? "eq" : "ne", left: bits(value.first), right: at(0n), span });
   } else {
     steps.push({ kind: "compare", op: op === null ? "eq" : OPS[op], left: expr, right: at(value.first), span });
     if (op === null || op === "==") establish(rule, what, value.first);
@@ -284,6 +290,8 @@ function vmapFits(rule: RuleDraft, id: SetId, span: Span): boolean {
 type Assign = Extract<Clause, { kind: "assign" }>;
 const META_SET: readonly string[] = ["mark", "priority", "pkttype"] satisfies MetaSetKey[];
 
+const PKTTYPE_HOOKS: ReadonlySet<string> = new Set(["prerouting", "netdev ingress"]);
+
 function assign(rule: RuleDraft, one: Assign): void {
   const { target, span } = one;
   if (target.kind === "field" && target.words[0] === "meta") {
@@ -295,6 +303,15 @@ function assign(rule: RuleDraft, one: Assign): void {
       return;
     }
     if (refusedByXdp(rule, key, target.span)) return;
+    // nft_meta_set_validate
+    const late = key === "pkttype" ? [...rule.scope.hooks].find((hook) => !PKTTYPE_HOOKS.has(hook)) : undefined;
+    if (late !== undefined && !isProgramHook(late)) {
+      report(rule).error("E0410", target.span, `\`meta pkttype\` cannot be set at ${late}`, {
+        label: "at prerouting and netdev ingress only",
+        kernel: "Error: Could not process rule: Operation not supported",
+      });
+      return;
+    }
     const value = assigned(rule, one.value, { type: META[key].type, bits: META_KEYS[key as MetaSetKey] });
     if (value !== null) rule.steps.push({ kind: "set meta", key: key as MetaSetKey, value, span });
     return;

@@ -17,7 +17,7 @@ import {
 import type { Span } from "../../span.ts";
 import { suggest } from "../../suggest.ts";
 import { anonymousSet } from "./anonymous.ts";
-import { asValue, constant, isSingle } from "./constants.ts";
+import { asValue, constant, isSingle, NO_SUCH_DEVICE } from "./constants.ts";
 import { type Datatype, TYPE_NAMES } from "./datatypes.ts";
 import type { RuleScope, SetEntry, TableScope } from "./scope.ts";
 import { operand, startRule } from "./terms.ts";
@@ -330,7 +330,9 @@ function keysOf(scope: TableScope, term: Term, types: readonly Datatype[]): KeyR
     }
     const value = constant(scope, part, type);
     if (value === null) return null;
-    const devices = value.devices ?? null;
+    // No packet's device has a name that none has.
+    const isAbsent = type.name === "ifname" && Number(value.first) === NO_SUCH_DEVICE;
+    const devices = isAbsent ? [] : (value.devices ?? null);
     const ranges =
       devices === null
         ? [{ first: asValue(value.first, type.bits), last: asValue(value.last, type.bits) }]

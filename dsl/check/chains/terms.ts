@@ -52,7 +52,7 @@ export interface Operand {
   /** For fields that do not end at a byte: the bytes masked, and how far the field is from the end. */
   readonly raw?: { readonly expr: Expr; readonly shift: number };
   /** What a test for equality with a constant establishes. */
-  readonly establishes?: "family" | "l4proto" | "protocol" | "icmp type";
+  readonly establishes?: "family" | "l4proto" | "protocol" | "icmp type" | "ether type";
   /** What `set` needs to know. */
   readonly payload?: HeaderField & { readonly header: Header | null; readonly name: string };
 }
@@ -128,6 +128,7 @@ function headerField(spec: HeaderField, span: Span, header: Header | null, name:
 }
 
 const ESTABLISHES: Readonly<Record<string, Operand["establishes"]>> = {
+  "ether type": "ether type",
   "ip protocol": "l4proto",
   "ip6 nexthdr": "l4proto",
   "icmp type": "icmp type",
@@ -258,6 +259,7 @@ export function establish(rule: RuleDraft, { establishes }: Operand, value: bigi
   const { known } = rule;
   if (establishes === "l4proto") known.l4proto = Number(value);
   else if (establishes === "icmp type") known.icmpTypes = [Number(value)];
+  else if (establishes === "ether type") known.vlan ||= value === BigInt(ETH_P_8021Q);
   else if (establishes === "family") known.family ??= value === 2n ? 4 : value === 10n ? 6 : null;
   else if (establishes === "protocol") known.family ??= value === 0x0800n ? 4 : value === 0x86ddn ? 6 : null;
 }

@@ -8,7 +8,7 @@ import { importScript } from "../../import/import.ts";
 import { readDump } from "../../import/ip-json/form.ts";
 import { importDump } from "../../import/ip-json/import.ts";
 import { importNft } from "../../import/nft/import.ts";
-import { importNftJson, isNftJson } from "../../import/nft/json.ts";
+import { importNftJson, isNftJson, parseNftJson } from "../../import/nft/json.ts";
 import { painter } from "../colour.ts";
 import { readDumpFiles } from "../dump-files.ts";
 import { EXIT, readSource, UsageError, writeOutput } from "../io.ts";
@@ -85,7 +85,7 @@ function nftJson({ name, text }: Source): Imported {
 
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseNftJson(text);
   } catch {
     return undefined;
   }

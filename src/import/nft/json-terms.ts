@@ -39,6 +39,11 @@ export function numberOf(value: Json | undefined): number {
   if (typeof value === "number" && Number.isSafeInteger(value)) return value;
   throw new Unsupported("a number is missing");
 }
+/** What a reader of JSON has rounded is not what was meant: `parseNftJson` keeps such numbers as text. */
+function integerText(value: number): string {
+  if (Number.isSafeInteger(value)) return String(value);
+  throw new Unsupported(`the number ${value} is not exact`);
+}
 const objectOf = (value: Json | undefined, what: string): JsonObject => {
   if (isObject(value)) return value;
   throw new Unsupported(`\`${what}\` is not an object`);
@@ -52,7 +57,7 @@ const DEPTH_MAX = 100;
 export function term(value: Json, depth = 0): string {
   if (depth > DEPTH_MAX) throw new Unsupported("the expression is too deep to be meant");
   if (typeof value === "string") return /^@[A-Za-z_][\w.\\/-]*$/.test(value) || value === "*" ? value : quoted(value);
-  if (typeof value === "number") return String(value);
+  if (typeof value === "number") return integerText(value);
   if (typeof value === "boolean") return value ? "exists" : "missing";
   if (isArray(value)) return value.map((one) => term(one, depth + 1)).join(",");
   if (!isObject(value)) throw new Unsupported("an expression is missing");
@@ -200,6 +205,10 @@ export function statement(value: Json): string {
       return `dup to ${deviceOf(said, kind)}`;
     case "fwd":
       return `fwd to ${deviceOf(said, kind)}`;
+    case "set": {
+      const { op } = objectOf(said, kind);
+      throw new Unsupported(`\`${typeof op === "string" ? op : "set"}\` of elements by packets is not supported`);
+    }
     case "xt":
       throw new Unsupported("extensions of iptables (`xt`) are not supported");
     default:
@@ -217,7 +226,7 @@ function match({ op, left, right }: JsonObject): string {
   return `${term(left)}${sign} ${term(right)}`;
 }
 
-const SIGNS: readonly Json[] = ["==", "!=", "<", "<=", ">", ">="];
+const SIGNS: readonly Json[] = ["==", "!=", "!", "<", "<=", ">", ">="];
 const signOf = (op: Json): Json => {
   if (SIGNS.includes(op)) return op;
   throw new Unsupported(`the operator \`${op}\` is not known`);
@@ -264,9 +273,10 @@ function reject({ type, expr }: JsonObject): string {
   return expr === undefined ? "reject" : `reject with ${wordOf(type)} ${term(expr)}`;
 }
 
+/** nft 1.0.6 calls the device of `dup` an address, and so do later versions in netdev. */
 function deviceOf(said: Json, kind: string): string {
-  const { dev, addr, ...more } = objectOf(said, kind);
-  const [other] = addr === undefined ? Object.keys(more) : ["addr"];
+  const { addr, dev = addr, ...more } = objectOf(said, kind);
+  const [other] = addr === undefined || dev === addr ? Object.keys(more) : ["addr"];
   if (other !== undefined) throw new Unsupported(`\`${kind}\` to an address is not supported`);
   return term(dev);
 }
