@@ -157,6 +157,12 @@ export const PROGRAM_REGISTERS = {
   ],
 } as const;
 
+/**
+ * Registers that the host gives to a program for several threads, each i32, another one in each thread: how far what the thread has for itself is
+ * behind that of the program's state (ProgramManifest.state), and where the thread's area of the module is (WORKER).
+ */
+export const THREAD_REGISTERS = { own: "own", area: "area" } as const;
+
 /** Of a chain's rule, or named; in the order of their ids. Both u64. */
 export const FILTER_COUNTER = { packets: 0, bytes: 8 } as const;
 export const FILTER_COUNTER_BYTES = 16;

@@ -28,6 +28,7 @@ import type { Hook } from "./hooks.ts";
 import { type AttachOptions, type Link, LinkError, Links } from "./links/links.ts";
 import { type Program, ProgramError } from "./links/manifest.ts";
 import { counterPlaces } from "./links/maps.ts";
+import { type Attached, Joined, Notice } from "./links/notice.ts";
 import { type Manifest, ManifestError, readManifest } from "./manifest.ts";
 import type { NamedMap } from "./maps/map.ts";
 import { openMap } from "./maps/open.ts";
@@ -135,12 +136,20 @@ export class Dataplane {
     this.#share = new Share(this.memory, threads, { image, bytes, offset: seat?.area ?? image });
     this.#mapMemory = new Image(this);
     const programs = { process: process as ProcessExport, trace: trace as ProcessExport, share: this.#share };
+    const joined = threads && seat && new Joined(this, this.#share, threads);
+    const notice = threads && new Notice(threads, this.#mapMemory);
+    const netsOffset = this.word(IMAGE.netsOffset);
     this.#links = manifest.nets.map(
-      (_, index) => new Links(this, this.#mapMemory, manifest, index, this.word(IMAGE.netsOffset)),
+      (_, net) => new Links(this, this.#mapMemory, manifest, { net, netsOffset }, { share: this.#share, notice }),
     );
-    this.nets = manifest.nets.map(
-      (net, index) => new NetEngine(this, index, net.name, { ...programs, links: this.#links[index] }),
-    );
+    if (threads !== null)
+      threads.onSeat = () => {
+        for (const links of this.#links) links.seated();
+      };
+    this.nets = manifest.nets.map((net, index) => {
+      const links = joined?.of(index) ?? this.#links[index];
+      return new NetEngine(this, index, net.name, { ...programs, links });
+    });
   }
 
   /**
@@ -204,11 +213,10 @@ export class Dataplane {
   /**
    * The programs attached in a namespace, to be changed between batches.
    * @throws RangeError when there is no such namespace
-   * @throws LinkError EOPNOTSUPP: the module is for several threads
+   * @throws TypeError in a worker
    */
   links(which: string | number): Links {
-    if (this.#share.threads !== null)
-      throw new LinkError("EOPNOTSUPP", "programs are attached to modules for one thread: each has its state once");
+    this.#share.threads?.requireFirst("programs are attached");
     return this.#links[this.#index(which)];
   }
 
@@ -299,7 +307,7 @@ interface Programs {
   readonly process: ProcessExport;
   readonly trace: ProcessExport;
   /** What is attached: XDP programs, which frames meet before, and all others' state. */
-  readonly links: Links;
+  readonly links: Attached;
   readonly share: Share;
 }
 

@@ -14,6 +14,8 @@
  * `exclusively`.
  *
  *   gate      0        u32 holder      0: open; n + 1: thread n has the memory for itself
+ *             4        u32 notices     how often thread 0 has written the notice: what is attached (links/notice.ts)
+ *             8        u32 notice, u32 bytes     where it is
  *             64 n + 64  u32 inside    1: thread n is inside a batch             a cache line each
  *
  * Whoever enters says so first and looks at the holder afterwards; whoever closes does it the other way round. Both are sequentially
@@ -70,6 +72,8 @@ export class Threads {
   /** A shared buffer is not detached when the memory grows, so this view lasts. */
   readonly #cells: Int32Array;
   readonly #seats: Seat[] = [];
+  /** Called when there is one more seat: whoever keeps something for each thread keeps it for that one too. */
+  onSeat: () => void = () => {};
   readonly #allocate: (bytes: number) => number;
   readonly #areaBytes: number;
   #holds = false;
@@ -110,6 +114,7 @@ export class Threads {
     const arena = { offset: this.#allocate(bytes), bytes };
     const seat: Seat = { module: this.#module, memory: this.#memory, worker, gate: this.#gate, area, arena };
     this.#seats.push(seat);
+    this.onSeat();
     return seat;
   }
 
@@ -159,6 +164,24 @@ export class Threads {
     if (Atomics.load(this.#cells, HOLDER) !== 0) Atomics.notify(this.#cells, insideOf(this.worker));
   }
 
+  /** How often the notice was written. */
+  get notices(): number {
+    return Atomics.load(this.#cells, NOTICES);
+  }
+
+  /** Bytes of memory with what thread 0 has to say to the others, good inside of a batch. */
+  get notice(): { readonly offset: number; readonly bytes: number } {
+    return { offset: Atomics.load(this.#cells, NOTICE), bytes: Atomics.load(this.#cells, NOTICE + 1) };
+  }
+
+  /** Each other thread reads it before its next batch. */
+  setNotice(offset: number, bytes: number): void {
+    this.requireFirst("notices are given");
+    Atomics.store(this.#cells, NOTICE, offset);
+    Atomics.store(this.#cells, NOTICE + 1, bytes);
+    Atomics.add(this.#cells, NOTICES, 1);
+  }
+
   /** @throws TypeError in a worker */
   requireFirst(what: string): void {
     if (this.worker !== 0) throw new TypeError(`${what} by the thread that loaded the module`);
@@ -186,6 +209,8 @@ export class Threads {
 
 /** Words of the gate. */
 const HOLDER = 0;
+const NOTICES = 1;
+const NOTICE = 2;
 const insideOf = (worker: number): number => ((1 + worker) * LINE_BYTES) / 4;
 
 /** @returns false when the word has been `value` for so many milliseconds */

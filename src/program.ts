@@ -12,7 +12,7 @@
  */
 import type { Chain, HookChains, Netfilter, Program, SetDef } from "../dsl/chain-model.ts";
 import type { Model } from "../dsl/model.ts";
-import { ABI_VERSION, EXPORTS, IMAGE, programEntry, STATE_BYTES, tracedEntry } from "../runtime/abi.ts";
+import { ABI_VERSION, EXPORTS, IMAGE, programEntry, STATE_BYTES, tracedEntry, WORKER } from "../runtime/abi.ts";
 import {
   PROGRAM_IMPORTS,
   PROGRAM_SCHEMA,
@@ -26,13 +26,14 @@ import { buildFib } from "./fib/build.ts";
 import { ImageWriter } from "./image-writer.ts";
 import { layout } from "./layout.ts";
 import { limitsOf } from "./limits.ts";
-import { type ClassifierOptions, LANES, layoutClassifiers } from "./netfilter/classifier/layout.ts";
+import { AHEAD_BYTES, type ClassifierOptions, LANES, layoutClassifiers } from "./netfilter/classifier/layout.ts";
 import { layoutFilterState, layoutSets, type NetfilterLayout } from "./netfilter/layout.ts";
 import { describeMap } from "./netfilter/maps.ts";
 import { expressionsOfStep, leadsTo, reached, stepsOf } from "./netfilter/reach.ts";
 import { networksDigest } from "./networks.ts";
 import { LOOK_AHEAD } from "./plan/build/netfilter/look_ahead.ts";
 import { type Attachable, attachedAlone, buildProgramPlan } from "./plan/build/program_module.ts";
+import { area } from "./plan/build/skb.ts";
 import { planCost } from "./plan/cost.ts";
 import type { Plan } from "./plan/ir.ts";
 import { type Level, optimize, withoutTrace } from "./plan/optimize.ts";
@@ -55,6 +56,8 @@ export interface ProgramOptions {
   /** As of the module that it is attached to. */
   readonly lpm?: LpmKind;
   readonly classifiers?: ClassifierOptions;
+  /** For a module of several threads. */
+  readonly threads?: boolean;
 }
 
 /**
@@ -64,7 +67,7 @@ export interface ProgramOptions {
 export async function compileProgram(
   model: Model,
   which: string,
-  { level = 2, lpm, classifiers }: ProgramOptions = {},
+  { level = 2, lpm, classifiers, threads = false }: ProgramOptions = {},
 ): Promise<CompiledProgram> {
   const { net, what } = find(model, which);
   const { netfilter } = model.nets[net];
@@ -78,21 +81,25 @@ export async function compileProgram(
   // Structures are addressed from a little before their start.
   state.reserve("self", STATE_BYTES);
   const used = usedOnly(netfilter, [list, ...chains], steps);
+  const filterState = layoutFilterState(state, which, used);
+  const isXdp = what.kind === "program" && what.program.hook === "xdp";
+  const ahead = isXdp ? state.reserve(`${which}: looked up ahead`, LANES * AHEAD_BYTES) : 0;
+  const ownBytes = state.end() - filterState.counters;
   const own: NetfilterLayout = {
     space: "state",
-    ...layoutFilterState(state, which, used),
+    ...filterState,
     sets: layoutSets(state, which, used, "state"),
-    classifiers: layoutClassifiers(state, which, { ...used, ...attachedAlone(what) }, classifiers, "state"),
+    classifiers: layoutClassifiers(state, which, { ...used, ...attachedAlone(what) }, classifiers, ahead),
   };
   const fibs = buildFib(model);
   const image = layout(model, fibs, lpm === undefined ? {} : { lpm });
-  const plan = buildProgramPlan(model, image, net, what, own);
+  const plan = buildProgramPlan(model, image, net, what, own, threads);
   const hot = withoutTrace(plan);
   for (const one of [plan, hot]) {
     const violations = validatePlan(one);
     if (violations.length > 0) throw new Error(`internal error: the plan is not valid\n${violations.join("\n")}`);
   }
-  const entries = what.kind === "program" && what.program.hook === "xdp" ? null : at.families.map(programEntry);
+  const entries = isXdp ? null : at.families.map(programEntry);
   const traced = Object.fromEntries(
     entries === null ? [[EXPORTS.process, EXPORTS.trace]] : entries.map((entry) => [entry, tracedEntry(entry)]),
   );
@@ -105,9 +112,10 @@ export async function compileProgram(
       segments: [],
       initialPages: 1,
       maximumPages: MAXIMUM_PAGES,
-      traceRegion: { cursor: IMAGE.traceCursor, end: IMAGE.traceEnd, lost: IMAGE.traceLost },
+      traceRegion: traceRegion(threads ? WORKER : IMAGE),
       level,
       imports: PROGRAM_IMPORTS,
+      ...(threads ? { threads: area } : {}),
     },
   );
   const bytes = state.bytes();
@@ -122,7 +130,8 @@ export async function compileProgram(
     net: model.nets[net].name,
     networks: await networksDigest(model, image),
     copies: steps.some(({ kind }) => kind === "dup"),
-    state: { bytes: bytes.length, counters: own.counters },
+    threads,
+    state: { bytes: bytes.length, counters: own.counters, ownBytes },
     counters: netfilter.counters.map(({ name }) => ({ name })),
     sets: own.sets.flatMap(({ set, record, decisions }) =>
       set.name === null ? [] : [{ name: set.name, map: { record, ...describeMap(used, set, decisions) } }],
@@ -137,6 +146,12 @@ export async function compileProgram(
 /** What is looked up ahead for several frames at once counts for each as a share of it. */
 const aheadShare = (costs: ReadonlyMap<string, number>, net: number): number =>
   Math.ceil((costs.get(`${LOOK_AHEAD}.${net}`) ?? 0) / LANES);
+
+const traceRegion = ({ traceCursor, traceEnd, traceLost }: Readonly<Record<keyof typeof WORKER, number>>) => ({
+  cursor: traceCursor,
+  end: traceEnd,
+  lost: traceLost,
+});
 
 /** As the main module's (src/compile.ts). */
 const MAXIMUM_PAGES = 32768;

@@ -5,7 +5,7 @@
  *
  * At xdp the host offers each batch to the program of a device, and then to the module; a device has one. At all other points the module
  * itself calls what is attached (points.ts), in the order of priorities, chains of its own included. Where nothing is attached a packet
- * meets nothing more than before.
+ * meets nothing more than before. Of several threads the first attaches, while no other is inside of a batch, and tells them (notice.ts).
  * k:net/core/dev.c dev_xdp_attach; net/netfilter/core.c nf_hook_entries_grow; kernel/bpf/syscall.c link_update, link_detach.
  */
 import { LINK_POINTS, NET_BYTES } from "../abi.ts";
@@ -14,7 +14,9 @@ import type { Hook } from "../hooks.ts";
 import type { Manifest, NetManifest } from "../manifest.ts";
 import type { NamedMap } from "../maps/map.ts";
 import type { MapMemory } from "../maps/store.ts";
+import type { Share } from "../share.ts";
 import { type Program, ProgramError, type ProgramManifest } from "./manifest.ts";
+import type { Attached, Notice, Told, XdpEntry } from "./notice.ts";
 import { LinkLists } from "./points.ts";
 import { type ProgramHost, Runner, type Running } from "./running.ts";
 
@@ -67,7 +69,7 @@ export interface Link {
 }
 
 /** The links of a namespace. */
-export class Links {
+export class Links implements Attached {
   readonly #net: NetManifest;
   readonly #networks: string;
   readonly #runner: Runner;
@@ -76,23 +78,31 @@ export class Links {
   /** Those of them that are offered whole batches. */
   #xdp: readonly AttachedLink[] = [];
   #nextId = 1;
+  readonly #share: Share;
+  readonly #tell: (told: readonly Told[]) => void;
+  /** Programs that have run. */
+  #ran = 0;
+  readonly #ids = new WeakMap<Running, number>();
 
   /**
    * @param memory where programs and their maps have theirs
    * @param net which of the namespaces
    * @param netsOffset of the first NET record
+   * @param shared what several threads have in common, and what tells the others what is attached
    */
   constructor(
     host: ProgramHost,
     memory: MapMemory,
     { nets, networks }: Pick<Manifest, "nets" | "networks">,
-    net: number,
-    netsOffset: number,
+    { net, netsOffset }: { readonly net: number; readonly netsOffset: number },
+    { share, notice }: { readonly share: Share; readonly notice: Notice | null },
   ) {
     this.#net = nets[net];
     this.#networks = networks;
-    this.#runner = new Runner(host, memory, this.#net.devices);
+    this.#share = share;
+    this.#runner = new Runner(host, memory, this.#net.devices, share);
     this.#lists = new LinkLists(host, netsOffset + net * NET_BYTES);
+    this.#tell = (told) => notice?.tell(net, told);
   }
 
   /**
@@ -100,10 +110,11 @@ export class Links {
    * @throws LinkError ENODEV; EOPNOTSUPP: the device has no wire (xdp), or the module sends no copies; EBUSY: the device has a program
    * (xdp); E2BIG: there are MOST_LINKS; EINVAL
    */
-  attach(
-    program: Program,
-    { device, priority = program.manifest.priority, replace = false }: AttachOptions = {},
-  ): Link {
+  attach(program: Program, options: AttachOptions = {}): Link {
+    return this.#share.alone(() => this.#attach(program, options));
+  }
+
+  #attach(program: Program, { device, priority = program.manifest.priority, replace = false }: AttachOptions): Link {
     const { manifest } = program;
     const devices = this.#devicesFor(manifest, device);
     this.#checkFit(manifest);
@@ -115,15 +126,40 @@ export class Links {
     const running = this.#runner.start(program);
     before?.detach();
     const link: AttachedLink = new AttachedLink(this.#nextId++, { devices, priority }, running, {
+      alone: (change) => this.#share.alone(change),
       update: (next) => this.#update(link, next),
       detach: () => this.#detach(link),
       counters: () => this.#runner.counters(link.running),
       map: (name) => link.running.maps.open(name),
     });
     this.#links.set(link.id, link);
-    this.#listXdp();
     if (manifest.hook !== "xdp") this.#lists.add(link.id, running, places, priority);
+    this.#changed();
     return link;
+  }
+
+  /** There is one more thread, or another program: whatever asks what is attached finds it so. */
+  #changed(): void {
+    const links = [...this.#links.values()];
+    this.#xdp = links.filter(({ hook }) => hook === "xdp");
+    if (this.#share.threads !== null) this.#tell(links.map((link) => this.#told(link)));
+  }
+
+  #told({ id: link, hook, devices, running }: AttachedLink): Told {
+    const { wasm, state, owns } = running;
+    const id = this.#ids.get(running) ?? ++this.#ran;
+    this.#ids.set(running, id);
+    const isXdp = hook === "xdp";
+    const places = isXdp ? [] : this.#lists.placesOf(link, running);
+    return { id, wasm: wasm!, state, owns, device: isXdp ? devices[0] : null, places };
+  }
+
+  /** A thread has got a seat. */
+  seated(): void {
+    const links = [...this.#links.values()];
+    if (links.length === 0) return;
+    for (const { running } of links) this.#runner.seat(running);
+    this.#share.alone(() => this.#changed());
   }
 
   list(): Link[] {
@@ -152,11 +188,13 @@ export class Links {
     }
   }
 
-  #listXdp(): void {
-    this.#xdp = [...this.#links.values()].filter(({ hook }) => hook === "xdp");
-  }
-
-  #checkFit({ name, net, networks, copies }: ProgramManifest): void {
+  #checkFit({ name, net, networks, copies, threads }: ProgramManifest): void {
+    const several = this.#share.threads !== null;
+    if (threads !== several)
+      throw new ProgramError(
+        "does-not-fit",
+        `program ${name} was compiled for ${threads ? "several threads" : "one thread"}, the module for ${several ? "several" : "one"}`,
+      );
     if (networks !== this.#networks || net !== this.#net.name)
       throw new ProgramError("does-not-fit", `program ${name} was compiled for other networks`);
     if (copies && !this.#net.chains.copies)
@@ -202,21 +240,21 @@ export class Links {
     }
     if (hook !== "xdp") this.#lists.exchange(link.id, next);
     link.running = next;
+    this.#changed();
     return this.#runner.stop(before);
   }
 
   #detach(link: AttachedLink): RuleCounter[] {
     this.#links.delete(link.id);
-    this.#listXdp();
     this.#lists.remove(link.id);
+    this.#changed();
     return this.#runner.stop(link.running);
   }
 }
 
-/** `(batch, count, device)` */
-type XdpEntry = (batch: number, count: number, device: number) => void;
-
 interface Owner {
+  /** Runs what changes, or reads, what threads share. */
+  alone<T>(run: () => T): T;
   update(program: Program): RuleCounter[];
   detach(): RuleCounter[];
   counters(): RuleCounter[];
@@ -251,13 +289,15 @@ class AttachedLink implements Link {
 
   update(program: Program): RuleCounter[] {
     this.#checkAttached();
-    return this.#owner.update(program);
+    return this.#owner.alone(() => this.#owner.update(program));
   }
 
   detach(): RuleCounter[] {
     if (!this.#attached) return [];
-    this.#attached = false;
-    return this.#owner.detach();
+    return this.#owner.alone(() => {
+      this.#attached = false;
+      return this.#owner.detach();
+    });
   }
 
   readCounters(): RuleCounter[] {
@@ -273,7 +313,8 @@ class AttachedLink implements Link {
       get: (_, member) => {
         const map = current();
         const value: unknown = Reflect.get(map, member, map);
-        return typeof value === "function" ? value.bind(map) : value;
+        if (typeof value !== "function") return value;
+        return (...args: unknown[]) => this.#owner.alone(() => value.apply(map, args));
       },
     });
   }

@@ -10,6 +10,7 @@ import {
   PROGRAM_REGISTERS,
   programEntry,
   registerExport,
+  THREAD_REGISTERS,
   tracedEntry,
 } from "../abi.ts";
 import { HOOKS, type Hook } from "../hooks.ts";
@@ -18,10 +19,10 @@ import type { LinkedSet } from "./maps.ts";
 
 export const PROGRAM_SECTION = "vrfc.program";
 export const STATE_SECTION = "vrfc.state";
-export const PROGRAM_SCHEMA = "vrfc.program/3";
+export const PROGRAM_SCHEMA = "vrfc.program/4";
 /**
- * What a program's module imports: the memory it works in, and where in that its state is; and, of the module that it is attached to, registers
- * (PROGRAM_REGISTERS), but for XDP.
+ * What a program's module imports: the memory it works in, and where in that its state is; of the module that it is attached to, registers
+ * (PROGRAM_REGISTERS), but for XDP; and for several threads THREAD_REGISTERS.
  */
 export const PROGRAM_IMPORTS = { ...MEMORY_IMPORT, state: "state" } as const;
 
@@ -43,8 +44,13 @@ export interface ProgramManifest {
   readonly networks: string;
   /** It makes copies of frames (`dup`), which a module must send. */
   readonly copies: boolean;
-  /** Size of its own state, and where in that its first FILTER_COUNTER is. */
-  readonly state: { readonly bytes: number; readonly counters: number };
+  /** It was compiled for a module of several threads. */
+  readonly threads: boolean;
+  /**
+   * Size of its own state, and where in that its first FILTER_COUNTER is. From there on stand so many bytes of which each of several threads has its
+   * own, elsewhere, but for the LIMITs, which are there once.
+   */
+  readonly state: { readonly bytes: number; readonly counters: number; readonly ownBytes: number };
   readonly counters: readonly { readonly name: string | null }[];
   /** Those with a name that it asks. */
   readonly sets: readonly LinkedSet[];
@@ -78,6 +84,8 @@ export interface Program {
   readonly manifest: ProgramManifest;
   /** First bytes of each link's state. */
   readonly state: Uint8Array;
+  /** Of one for several threads the module's bytes, which the others compile it from; else none. */
+  readonly wasm: Uint8Array;
 }
 
 /** @throws ProgramError when it is no program's module, or one that this runtime does not understand */
@@ -85,6 +93,11 @@ export async function loadProgram(wasm: Uint8Array<ArrayBuffer>): Promise<Progra
   const module = await WebAssembly.compile(wasm).catch((error: unknown) => {
     throw new ProgramError("not-wasm", `not a WebAssembly module: ${error instanceof Error ? error.message : error}`);
   });
+  return programOf(module, wasm);
+}
+
+/** @throws ProgramError as `loadProgram` */
+export function programOf(module: WebAssembly.Module, wasm: Uint8Array): Program {
   const [section, another] = WebAssembly.Module.customSections(module, PROGRAM_SECTION);
   if (section === undefined || another !== undefined)
     throw new ProgramError("no-manifest", "this WebAssembly module is no program that vrfc made");
@@ -96,7 +109,7 @@ export async function loadProgram(wasm: Uint8Array<ArrayBuffer>): Promise<Progra
   if (!manifest.sets.every(isInside))
     throw new ProgramError("malformed-manifest", "the record of a map is not in the program's state");
   checkModule(module, manifest);
-  return { module, manifest, state: new Uint8Array(state) };
+  return { module, manifest, state: new Uint8Array(state), wasm: manifest.threads ? wasm.slice() : wasm.slice(0, 0) };
 }
 
 function parse(section: ArrayBuffer): ProgramManifest {
@@ -132,9 +145,10 @@ const CHECKS: Readonly<Record<keyof ProgramManifest, (value: unknown) => boolean
   priority: (value) => Number.isInteger(value) && value === (Number(value) | 0),
   networks: (value) => typeof value === "string" && /^[0-9a-f]{64}$/.test(value),
   copies: (value) => typeof value === "boolean",
+  threads: (value) => typeof value === "boolean",
   state: (value) => {
-    const { bytes, counters } = fields(value);
-    return whole(bytes) && whole(counters) && counters <= bytes;
+    const { bytes, counters, ownBytes } = fields(value);
+    return whole(bytes) && whole(counters) && whole(ownBytes) && Number(counters) + Number(ownBytes) <= Number(bytes);
   },
   counters: (value) => list(value, (one) => [null, "string"].includes(nameType(one))),
   sets: (value) => list(value, (one) => text(fields(one).name) && isMapManifest(fields(one).map)),
@@ -149,7 +163,9 @@ const nameType = (counter: unknown): string | null => {
 const IMPORTS: ReadonlyMap<string, WebAssembly.ImportExportKind> = new Map([
   [PROGRAM_IMPORTS.memory, "memory"],
   [PROGRAM_IMPORTS.state, "global"],
-  ...[...PROGRAM_REGISTERS.reads, ...PROGRAM_REGISTERS.sets].map((name) => [registerExport(name), "global"] as const),
+  ...[...PROGRAM_REGISTERS.reads, ...PROGRAM_REGISTERS.sets, ...Object.values(THREAD_REGISTERS)].map(
+    (name) => [registerExport(name), "global"] as const,
+  ),
 ]);
 
 /** Names of the functions that a program's module exports, in pairs: that of the entry, and that of the one which traces. */

@@ -61,6 +61,15 @@ export class LinkLists {
         this.#fill(place, running, i);
   }
 
+  /** Places in the table of a link's program, each with that of its entry in `entriesOf`. */
+  placesOf(link: number, { manifest: { hook, families } }: Attachable): [place: number, entry: number][] {
+    return families.flatMap((family, i) =>
+      this.#lists[linkPoint(hook, family)]
+        .filter((one) => one.link === link)
+        .map(({ place }): [number, number] => [place, i]),
+    );
+  }
+
   remove(link: number): void {
     for (const [point, list] of this.#lists.entries()) {
       const gone = list.filter((entry) => entry.link === link);

@@ -113,9 +113,13 @@ export class WasmModule {
     this.exportFunction(names.initialize);
   }
 
-  importMemory(initialPages: number, maximumPages: number, from: string, name: string): void {
-    this.#module.setMemory(initialPages, maximumPages, null as unknown as string, []);
-    this.#module.addMemoryImport("0", from, name);
+  importMemory(
+    initialPages: number,
+    maximumPages: number,
+    { from, memory, shared }: { readonly from: string; readonly memory: string; readonly shared: boolean },
+  ): void {
+    this.#module.setMemory(initialPages, maximumPages, null as unknown as string, [], shared);
+    this.#module.addMemoryImport("0", from, memory, shared);
   }
 
   importGlobal(name: string, type: ValueType, mutable: boolean, from: string, externalName: string): void {

@@ -14,7 +14,7 @@
  *
  * No imports; exports are the memory, the procs marked so, and where a plan has extern procs the shared registers and the table that those
  * go through. The same plans give the same bytes. A program's module (src/program.ts) imports the memory, where in it its state is, and
- * the shared registers; it has no segments. A module for several threads imports a shared memory; its image is put there by `initialize`.
+ * the shared registers; it has no segments. Modules for several threads import a shared memory; an image is put there by `initialize`.
  */
 import { EXPORTS, MEMORY_IMPORT, TRACE_WORD_BYTES, traceHeader } from "../../runtime/abi.ts";
 import type { BinaryOp, Expr, Plan, Proc, Reg, Space, Step, UnaryOp, ValueType } from "../plan/ir.ts";
@@ -113,13 +113,13 @@ const partsOf = (units: readonly Unit[], { segments: _, initialPages: __, ...opt
 
 function buildModule(module: WasmModule, units: readonly Unit[], options: EmitOptions): void {
   const { initialPages, maximumPages, segments, level } = options;
-  if (options.threads !== undefined) {
+  if (options.threads !== undefined && options.imports === undefined) {
     const names = { from: MEMORY_IMPORT.module, memory: MEMORY_IMPORT.memory, initialize: EXPORTS.initialize };
     module.sharedMemory(initialPages, maximumPages, names, segments);
   } else if (options.imports === undefined) module.memory(initialPages, maximumPages, EXPORTS.memory, segments);
   else {
     const { module: from, memory, state } = options.imports;
-    module.importMemory(initialPages, maximumPages, from, memory);
+    module.importMemory(initialPages, maximumPages, { from, memory, shared: options.threads !== undefined });
     module.importGlobal(STATE, "i32", false, from, state);
   }
   const procs = units.flatMap(({ plan }) => plan.procs);

@@ -88,7 +88,7 @@ function enginesOf(
   const process = interpret(hot, { memory, registers, table });
   const trace = interpret(traced, { memory, registers, table: (place, args) => table(place + 1, args), onTrace });
   const record = (index: number): number => view.getUint32(IMAGE.netsOffset, true) + index * NET_BYTES;
-  const running = programs.map((program): Omit<Running, "maps"> => {
+  const running = programs.map((program): Pick<Running, "manifest" | "exports" | "state"> => {
     const state = allocate(program.state.length);
     placeState(new Uint32Array(memory.buffer, 0, memory.length >>> 2), state, program.manifest, program.state);
     const entry = (plan: Plan, name: string): Entry => {

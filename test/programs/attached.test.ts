@@ -1,18 +1,19 @@
 /**
  * Base chains and programs as modules of their own: a network whose last ones are attached, the others compiled in, does what the
- * reference does with all of them in its text, to verdicts, packets, traces and counters.
+ * reference does with all of them in its text, to verdicts, packets, traces and counters; on a module of one thread, and of three in turn.
  */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Chain, Netfilter, Program } from "../../dsl/chain-model.ts";
 import type { Model } from "../../dsl/model.ts";
-import { load } from "../../runtime/dataplane.ts";
-import type { RuleCounter } from "../../runtime/engine.ts";
+import { type Dataplane, join, load } from "../../runtime/dataplane.ts";
+import type { Engine, RuleCounter } from "../../runtime/engine.ts";
+import type { Link } from "../../runtime/links/links.ts";
 import { loadProgram } from "../../runtime/links/manifest.ts";
 import { Entry } from "../../runtime/verdict.ts";
 import { compileModel } from "../../src/compile.ts";
 import { copiesFrames, leadsTo, reached, stepsOf } from "../../src/netfilter/reach.ts";
-import { type CompiledProgram, compileProgram } from "../../src/program.ts";
+import { type CompiledProgram, compileProgram, type ProgramOptions } from "../../src/program.ts";
 import { referenceEngine } from "../../src/reference/engine.ts";
 import { fill, judged, SLOT_SIZE } from "../compiled/agree.ts";
 import { attachedPlanEngine } from "../compiled/plan-engine.ts";
@@ -79,6 +80,30 @@ function without(model: Model, attached: readonly List[]): Model {
   return withChains(model, { ...netfilter, hooks, programs: [] });
 }
 
+/** Compiles each and attaches it, in the order of the text. */
+async function attachAll(
+  dataplane: Dataplane,
+  model: Model,
+  attached: readonly List[],
+  options: ProgramOptions,
+): Promise<[CompiledProgram[], Link[]]> {
+  const { tables } = model.nets[0].netfilter;
+  const programs: CompiledProgram[] = [];
+  for (const list of attached) {
+    const name = isChain(list) ? `${tables[list.table].name} ${list.name}` : list.name;
+    programs.push(await compileProgram(model, name, options));
+  }
+  const loaded = await Promise.all(programs.map(({ artifact }) => loadProgram(artifact)));
+  return [programs, loaded.map((program) => dataplane.attach(program.manifest.hook, program))];
+}
+
+interface EngineAt {
+  engineAt(round: number): Engine;
+  /** Who tells what all threads have counted; absent: the engine does. */
+  readonly total?: Engine;
+  linked(): RuleCounter[][];
+}
+
 /** Each module has counted some of the packets. */
 function sum(initial: readonly RuleCounter[], counted: readonly (readonly RuleCounter[])[]): RuleCounter[] {
   const all = (id: number, of: keyof RuleCounter) =>
@@ -98,18 +123,22 @@ describe("random chains and programs, attached", () => {
       const rest = without(model, attached);
       const level = ([2, 1, 0] as const)[i % 3];
       const dataplane = await load((await compileModel(rest, { level })).artifact);
-      const programs: CompiledProgram[] = [];
-      const { tables } = model.nets[0].netfilter;
-      for (const list of attached) {
-        const name = isChain(list) ? `${tables[list.table].name} ${list.name}` : list.name;
-        programs.push(await compileProgram(model, name, { level }));
-      }
-      const loaded = await Promise.all(programs.map(({ artifact }) => loadProgram(artifact)));
-      const links = loaded.map((program) => dataplane.attach(program.manifest.hook, program));
+      const threads = await load((await compileModel(rest, { level, threads: true })).artifact);
+      const before = join(threads.threads.seat({ bytes: 1 << 20 }));
+      const [programs, links] = await attachAll(dataplane, model, attached, { level });
+      const [, threaded] = await attachAll(threads, model, attached, { level, threads: true });
+      const planes = [threads, before, join(threads.threads.seat({ bytes: 1 << 20 }))];
       const reference = referenceEngine(model.nets[0], model.kernel);
+      const ofPlans = attachedPlanEngine(rest, programs);
       const engines = [
-        { engine: dataplane.net(0), linked: () => links.map((link) => link.readCounters()) },
-        attachedPlanEngine(rest, programs),
+        { engineAt: () => dataplane.net(0), linked: () => links.map((link) => link.readCounters()) },
+        // Seats that were given before and after; what is counted is read by the first thread.
+        {
+          engineAt: (round: number) => planes[round % 3].net(0),
+          total: threads.net(0),
+          linked: () => threaded.map((link) => link.readCounters()),
+        },
+        { engineAt: () => ofPlans.engine, linked: ofPlans.linked },
       ];
       const { counters } = model.nets[0].netfilter;
       const size = Math.max(...batches.map((packets) => packets.length)) + 20;
@@ -118,7 +147,8 @@ describe("random chains and programs, attached", () => {
         reference.setTime(BigInt(round) * 400_000_000n);
         fill(own, packets);
         const traces = reference.trace(own);
-        for (const { engine, linked } of engines) {
+        for (const { engineAt, linked, total } of engines as readonly EngineAt[]) {
+          const engine = engineAt(round);
           const batch = engine.createBatch(size, SLOT_SIZE);
           engine.setTime(BigInt(round) * 400_000_000n);
           fill(batch, packets);
@@ -129,7 +159,9 @@ describe("random chains and programs, attached", () => {
           const entries = batch.column("entry");
           for (const [k, { entry }] of packets.entries()) if (entry === Entry.RECEIVE) entries[k] = entry;
           expect(judged(batch), engine.name).toEqual(judged(own));
-          expect(sum(counters, [engine.readCounters(), ...linked()]), engine.name).toEqual(reference.readCounters());
+          expect(sum(counters, [(total ?? engine).readCounters(), ...linked()]), engine.name).toEqual(
+            reference.readCounters(),
+          );
         }
       }
       expect(copiesFrames(rest.nets[0].netfilter)).toBe(dataplane.manifest.nets[0].chains.copies);

@@ -7,7 +7,6 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { checkText } from "../../dsl/check-text.ts";
 import type { Model } from "../../dsl/model.ts";
 import { type Dataplane, join, load, loadSync } from "../../runtime/dataplane.ts";
-import { LinkError } from "../../runtime/links/links.ts";
 import { readManifest } from "../../runtime/manifest.ts";
 import { parseIp } from "../../runtime/net/ip.ts";
 import { MOST_THREADS, WorkerBusyError } from "../../runtime/threads.ts";
@@ -124,11 +123,6 @@ describe("a module for several threads", () => {
     expect(() => worker.net(0).setNeighbour(4, 1, 2)).toThrow("by the thread that loaded");
     expect(() => worker.threads.seat()).toThrow("by the thread that loaded");
     expect(() => worker.threads.retire({ worker: 1 })).toThrow("by the thread that loaded");
-  });
-
-  test("programs cannot be attached", async () => {
-    const plane = await load(wasm);
-    expect(() => plane.links(0)).toThrow(LinkError);
   });
 
   test("a change waits for a thread inside of a batch, and gives up on one that stays there", async () => {

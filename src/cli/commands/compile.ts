@@ -39,8 +39,8 @@ export async function run(file: string, options: CompileOptions): Promise<number
     ...(kernel === undefined ? {} : { kernel }),
     ...(lpm === undefined ? {} : { lpm }),
   };
-  if (options.program !== undefined && (options.threads || options.cNetwork !== undefined))
-    throw new UsageError("--program goes with neither --threads nor --c-network: a program is part of another module");
+  if (options.program !== undefined && options.cNetwork !== undefined)
+    throw new UsageError("--program does not go with --c-network: a program is part of another module");
   const { artifact, diagnostics, manifest, model } =
     options.program === undefined ? await compile(source, how) : await programOf(source, `${options.program}`, how);
   const name = options.program ?? (file === "-" ? "policy" : file.replace(/\.vrf$/, ""));

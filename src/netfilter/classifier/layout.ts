@@ -110,13 +110,13 @@ export type Classifiers = ReadonlyMap<string, readonly SegmentLayout[]>;
 export const classifierKey = (view: View, list: RuleList): string =>
   `${"base" in list ? "chain" : "program"} ${list.id} ${view}`;
 
-/** @param space where the code is that reads it: what an XDP program of its own looks up ahead is in its state */
+/** @param ahead where an XDP program of its own has room for what it looks up ahead, LANES records; 0: nothing is */
 export function layoutClassifiers(
   image: ImageWriter,
   name: string,
   netfilter: Netfilter,
   { from = CLASSIFIED_FROM, budget }: ClassifierOptions = {},
-  space: "image" | "state" = "image",
+  ahead = 0,
 ): Classifiers {
   const all = new Map<string, readonly SegmentLayout[]>();
   for (const { list, view } of listsOf(netfilter)) {
@@ -129,11 +129,7 @@ export function layoutClassifiers(
           segment,
           structure: chooseStructure(segment, budget),
           ahead:
-            space === "state" &&
-            segment.first === 0 &&
-            "hook" in list &&
-            list.hook === "xdp" &&
-            segment.fields.every(isPlain),
+            segment.first === 0 && "hook" in list && list.hook === "xdp" && segment.fields.every(isPlain) ? ahead : 0,
         },
       ),
     );
@@ -145,7 +141,7 @@ export function layoutClassifiers(
 function layoutSegment(
   image: ImageWriter,
   name: string,
-  { segment, structure, ahead }: { segment: Segment; structure: Structure; ahead: boolean },
+  { segment, structure, ahead }: { segment: Segment; structure: Structure; ahead: number },
 ): SegmentLayout {
   const before = image.end();
   const { rules } = segment;
@@ -166,7 +162,7 @@ function layoutSegment(
       "indexes",
       rules.map(({ index }) => index),
     ),
-    ahead: ahead ? image.reserve(`${name}: looked up ahead`, LANES * AHEAD_BYTES) : 0,
+    ahead,
     bytes: image.end() - before,
   };
 }

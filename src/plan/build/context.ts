@@ -27,7 +27,7 @@ import {
   unary,
   type ValueType,
 } from "../ir.ts";
-import { row, stride, worker } from "./skb.ts";
+import { own, row, stride, worker } from "./skb.ts";
 
 /** One namespace under construction. */
 export interface Context {
@@ -73,11 +73,23 @@ export function contextOf(
 export const thisWorker = ({ threads }: Context, address: number): Expr =>
   threads ? add(worker, address) : i32(address);
 
-/** Where a thread's own of what chains work with is, from the start of memory. */
-export const inMemory = (context: Context, address: number): Expr =>
+/** Where a thread's own of what chains remember and work with is, in the space of their layout. */
+export const ownPlace = (context: Context, address: number): Expr =>
   context.layout.netfilter.space === "image"
     ? thisWorker(context, address)
-    : add(load("state", 4, STATE.self), address);
+    : context.threads
+      ? add(own, address)
+      : i32(address);
+
+/** The same from the start of memory. */
+export const ownInMemory = (context: Context, address: number): Expr =>
+  context.layout.netfilter.space === "image"
+    ? thisWorker(context, address)
+    : add(load("state", 4, STATE.self), ownPlace(context, address));
+
+/** From the start of memory, what all threads have of chains at this place of their layout's space. */
+export const sharedInMemory = (context: Context, address: number): Expr =>
+  context.layout.netfilter.space === "image" ? i32(address) : add(load("state", 4, STATE.self), address);
 
 /** Calls the namespace's proc as an expression, or as a step. */
 export const callNet = (context: Context, proc: string, ...args: Operand[]): Expr => call(context.name(proc), args);

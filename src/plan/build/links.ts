@@ -37,6 +37,7 @@ import { type Context, field, proc } from "./context.ts";
 import { HEADER } from "./in.ts";
 import { HEADER6 } from "./ipv6/in6.ts";
 import { hookIn, hookOut, link } from "./netfilter/registers.ts";
+import { area, own } from "./skb.ts";
 
 const registers = (names: readonly string[]): Reg[] => names.map((name) => skbReg(name));
 /** What a program's module and the one that it is attached to have in common of the packet in flight. */
@@ -44,6 +45,9 @@ export const SHARED: SharedRegisters = {
   reads: registers([...PROGRAM_REGISTERS.reads, ...PROGRAM_REGISTERS.sets]),
   sets: registers(PROGRAM_REGISTERS.sets),
 };
+
+/** Of a program for several threads, what the host gives it besides. */
+export const ofThread = ({ threads }: Context): readonly Reg[] => (threads ? [own, area] : []);
 
 /** The packets of a hook: of an IP version, or all frames of a device. */
 export type Family = 4 | 6 | null;

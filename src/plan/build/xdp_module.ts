@@ -44,6 +44,7 @@ import {
   callNet,
   hasFlag,
   ifindexOf,
+  ownPlace,
   passHook,
   proc,
   readColumn,
@@ -51,6 +52,7 @@ import {
   writeColumn,
 } from "./context.ts";
 import { mostBytes } from "./ethernet.ts";
+import { ofThread } from "./links.ts";
 import { aheadOf, LOOK_AHEAD, lookAheadProc } from "./netfilter/look_ahead.ts";
 import { lookedUp, protocol } from "./netfilter/registers.ts";
 import { ethernetHeader, xdpRun } from "./programs.ts";
@@ -106,8 +108,16 @@ function processProc(context: Context, ahead: SegmentLayout | null): Proc {
     ret(),
   ];
   const comment = "the frames that a device receives from the wire";
-  return { ...proc(EXPORTS.process, { comment, params: [batch, count, device] }, body), exported: true };
+  return {
+    ...proc(EXPORTS.process, { comment, params: [batch, count, device] }, body),
+    exported: true,
+    ...shared(context),
+  };
 }
+
+/** Of the module that it is attached to such a program has the frame alone. */
+const shared = (context: Context): Pick<Proc, "shared"> =>
+  context.threads ? { shared: { reads: ofThread(context), sets: [] } } : {};
 
 const records = local("records");
 
@@ -117,7 +127,7 @@ const lookAhead = (context: Context, { ahead }: SegmentLayout): Step[] => [
     set(records, 0),
     when(le(add(index, LANES), count), [set(records, callNet(context, LOOK_AHEAD, device))]),
   ]),
-  set(lookedUp, select(records, add(mul(and(index, LANES - 1), AHEAD_BYTES), ahead), 0)),
+  set(lookedUp, select(records, add(mul(and(index, LANES - 1), AHEAD_BYTES), ownPlace(context, ahead)), 0)),
 ];
 
 /** What the device would not take is the packet path's to drop (receive.ts). */

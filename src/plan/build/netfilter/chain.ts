@@ -11,7 +11,7 @@ import type { Chain, ChainId } from "../../../../dsl/chain-model.ts";
 import { chainsOf } from "../../../netfilter/reach.ts";
 import { VIEWS, type View } from "../../../netfilter/view.ts";
 import type { Proc } from "../../ir.ts";
-import { type Context, inMemory, proc } from "../context.ts";
+import { type Context, ownInMemory, proc } from "../context.ts";
 import { HEADER } from "../in.ts";
 import { HEADER6 } from "../ipv6/in6.ts";
 import type { ChainContext } from "./code.ts";
@@ -52,7 +52,7 @@ export function chainProcs(context: Context): Proc[] {
     return chainsOf(context.net.netfilter, view).map((chain) => chainProc(own, chain));
   });
   const { setProc: nameOf } = chainContext(context, "ip");
-  const probe = inMemory(context, context.layout.netfilter.probe);
+  const probe = ownInMemory(context, context.layout.netfilter.probe);
   const sets = context.layout.netfilter.sets.filter(hasProc).map((set) => setProc(nameOf(set.set), set, probe));
   return [...chains, ...sets];
 }

@@ -48,7 +48,7 @@ import {
   shl,
   when,
 } from "../../ir.ts";
-import { thisWorker } from "../context.ts";
+import { ownPlace } from "../context.ts";
 import { type ChainContext, RuleCode } from "./code.ts";
 import { evaluate, payloadCursor } from "./expr.ts";
 import { lookedUp } from "./registers.ts";
@@ -79,10 +79,6 @@ export function segmentSteps(chains: ChainContext, list: RuleList, laid: Segment
     return block(label, [...steps, set(match, roots[0]), when(eqz(match), [leave(label)]), ...actions]);
   return block(label, [...steps, ...allMatches({ ...lookup, ...{ space, suffix: "", rows: roots } }, match, actions)]);
 }
-
-/** Where a thread's own of what chains remember is: it is written to. */
-const own = ({ context, layout: { space } }: ChainContext, at: number): Expr =>
-  space === "image" ? thisWorker(context, at) : i32(at);
 
 export interface LookupCode {
   readonly space: Space;
@@ -176,7 +172,7 @@ function readField(chains: ChainContext, lookup: FieldLookup, found: Reg): Step[
     if (field.bits <= 32) {
       code.add(...classOfNumber(space, lookup, value[0], found));
     } else if (lookup.kind === "field") {
-      const probe = own(chains, chains.layout.probe);
+      const probe = ownPlace(chains.context, chains.layout.probe);
       code.add(...laidOut(space, probe, value, field.bits));
       code.add(...placedLookup(lookup.blocks, space, (byte) => load(space, 2, probe, byte), found));
     }
@@ -218,7 +214,7 @@ function actionsOf(
     ),
   );
   return [
-    set(counter, add(of(counters), own(chains, chains.layout.counters))),
+    set(counter, add(of(counters), ownPlace(chains.context, chains.layout.counters))),
     set(index, of(indexes)),
     ...(actions.length === 1
       ? actions

@@ -41,7 +41,7 @@ import {
   tail,
   when,
 } from "../../ir.ts";
-import { type Context, hasFlag, proc } from "../context.ts";
+import { type Context, hasFlag, ownPlace, proc } from "../context.ts";
 import { mostBytes } from "../ethernet.ts";
 import { IPHDR_BYTES } from "../in.ts";
 import { dev, row, stride } from "../skb.ts";
@@ -76,7 +76,7 @@ export function lookAheadProc(context: Context, laid: SegmentLayout): Proc {
       // Step by step over all lanes, not lane by lane: independent loads stand side by side.
       ...lookups[0].steps.flatMap((_, i) => lookups.map(({ steps }) => steps[i])),
       ...lookups.flatMap(({ roots }, lane) =>
-        roots.map((root, i) => store(space, 4, i32(laid.ahead), AHEAD_BYTES * lane + 4 * i, root)),
+        roots.map((root, i) => store(space, 4, ownPlace(context, laid.ahead), AHEAD_BYTES * lane + 4 * i, root)),
       ),
       ret(1),
     ]),

@@ -52,7 +52,7 @@ import {
   when,
 } from "../../ir.ts";
 import { atomicAdd, atomicCmpxchg, atomicFetchAdd } from "../atomic.ts";
-import { runNet, thisWorker } from "../context.ts";
+import { ownPlace, runNet, sharedInMemory } from "../context.ts";
 import { mark, PacketType, pktType } from "../skb.ts";
 import { type ChainContext, RuleCode } from "./code.ts";
 import { evaluate, lookUp, skbLength } from "./expr.ts";
@@ -185,6 +185,7 @@ function limit(code: RuleCode, id: number): Expr {
   const { space, limits } = code.chain.layout;
   const { threads, layout } = code.chain.context;
   const bucket = limits + id * LIMIT_BYTES;
+  const shared = sharedInMemory(code.chain.context, bucket + LIMIT.full);
   const now = local("now", "i64");
   const full = local("full", "i64");
   const later = local("later", "i64");
@@ -200,13 +201,13 @@ function limit(code: RuleCode, id: number): Expr {
   code.add(
     set(now, load("image", 8, layout.offset, NET.clock)),
     set(cost, unit === "packets" ? i64(per / rate) : binary("div", mul(i64(per), bytes), i64(rate))),
-    ...(threads && space === "image"
+    ...(threads
       ? [
           set(enough, 0),
           repeat(LIMIT_TRIES, "tried", [
             ...asked,
             when(eqz(enough), [leave("tried")]),
-            when(eq(atomicCmpxchg(bucket + LIMIT.full, full, later), full), [leave("tried")]),
+            when(eq(atomicCmpxchg(shared, full, later), full), [leave("tried")]),
             set(enough, 0),
           ]),
         ]
@@ -221,8 +222,7 @@ function effect(code: RuleCode, { list, index }: Place, step: Effect, at: number
   switch (step.kind) {
     case "counter": {
       const { space, counters } = code.chain.layout;
-      const at = counters + step.counter * FILTER_COUNTER_BYTES;
-      countAt(code, space, space === "image" ? thisWorker(code.chain.context, at) : i32(at), 0);
+      countAt(code, space, ownPlace(code.chain.context, counters + step.counter * FILTER_COUNTER_BYTES), 0);
       break;
     }
     case "count": {
@@ -230,7 +230,7 @@ function effect(code: RuleCode, { list, index }: Place, step: Effect, at: number
       const place = code.hold(lookUp(code, step.map, step.key));
       code.add(when(eqz(place), code.breaks));
       const [base, offset] = elementPlace(layout, place);
-      if (code.chain.context.threads && layout.space === "image") countAtomically(code, code.hold(add(base, offset)));
+      if (code.chain.context.threads) countAtomically(code, code.hold(add(base, offset)));
       else countAt(code, spaceOf(layout), code.hold(base), offset);
       break;
     }
