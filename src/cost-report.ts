@@ -25,7 +25,6 @@ import { withoutTrace } from "./plan/optimize.ts";
 import { validatePlan } from "./plan/validate.ts";
 import { allExpressions, allSteps } from "./plan/visit.ts";
 
-/** @param model all of which can be compiled (src/supported.ts) */
 export function costReport(model: Model): string {
   const fibs = buildFib(model);
   const image = layout(model, fibs);
