@@ -621,6 +621,8 @@ export const TraceEvent = {
   program_end: 36,
   /** id of a link, whose program begins. */
   link: 37,
+  /** type << 8 | code of an ICMP error; 0: a TCP reset. */
+  nft_reject_netdev: 38,
 } as const;
 export type TraceEvent = (typeof TraceEvent)[keyof typeof TraceEvent];
 

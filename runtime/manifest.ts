@@ -164,6 +164,7 @@ export interface OriginManifest {
 /**
  * The most wasm instructions, with the routes, neighbours and elements that the module was compiled with. A packet's way is a row of passes:
  * one from where it comes in to where it leaves, ends, or is handed to a device without a wire, which brings it back for another.
+ * Number.MAX_SAFE_INTEGER stands for all that is more.
  */
 export interface CostManifest {
   /** The first pass of a packet, whatever it is, and all that is done for it besides. */

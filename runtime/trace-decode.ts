@@ -174,6 +174,8 @@ function decodeStep(event: StepEvent, words: readonly number[]): TraceStep {
       return { step: "nft_log", chain: f.number(), rule: f.number(), at: f.number() };
     case TraceEvent.nf_send_reset:
       return { step: "nf_send_reset" };
+    case TraceEvent.nft_reject_netdev:
+      return { step: "nft_reject_netdev", error: f.number() };
     case TraceEvent.program:
       return { step: "program", hook: HOOKS[f.number()] as ProgramHook, device: f.device(), program: f.number() };
     case TraceEvent.program_rule:

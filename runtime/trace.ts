@@ -133,6 +133,8 @@ export type TraceStep =
   | { readonly step: "nft_log"; readonly chain: number; readonly rule: number; readonly at: number }
   /** nf_send_reset, nf_send_reset6: the host answers with a TCP reset. */
   | { readonly step: "nf_send_reset" }
+  /** nft_reject_netdev_eval: the host answers the frame by the way it came; `error` = type << 8 | code of an ICMP error, 0: a TCP reset. */
+  | { readonly step: "nft_reject_netdev"; readonly error: number }
   // -- programs; `program` is the id of a program in the model. Chains that they lead to have the nft_ steps
   /** bpf_prog_run_xdp, cls_bpf_classify: a program begins, behind the `hook` that it stands on. */
   | { readonly step: "program"; readonly hook: ProgramHook; readonly device: IfIndex; readonly program: number }

@@ -30,6 +30,11 @@ export const Verdict = {
    * `outDevice` (the VRF that the answer is routed in, 0: none) and PacketFlag.ANYSRC.
    */
   TCP_RESET: 10,
+  /**
+   * A chain of a device rejects the Ethernet frame at `data`, whose packet starts at `l3`: the host answers it out of `outDevice` by
+   * Entry.XMIT, to the link-layer address that it came from. `error` = type << 8 | code of the ICMP error, 0: a TCP reset.
+   */
+  REJECT_FRAME: 11,
 } as const;
 export type Verdict = (typeof Verdict)[keyof typeof Verdict];
 
@@ -108,6 +113,8 @@ export const Entry = {
   LOCAL_IN: 7,
   /** An XDP program has judged the frame: its verdict and the columns beside it stand, nothing is done. */
   JUDGED: 8,
+  /** A finished Ethernet frame of this host, past all of IP: leaves by `device` (dev_queue_xmit), past its egress chains and programs. */
+  XMIT: 9,
 } as const;
 export type Entry = (typeof Entry)[keyof typeof Entry];
 

@@ -28,7 +28,6 @@ import type { Plan, Proc } from "./plan/ir.ts";
 import { type Level, optimize, optimizeHot, withoutTrace } from "./plan/optimize.ts";
 import { printPlan } from "./plan/print.ts";
 import { validatePlan } from "./plan/validate.ts";
-import { unsupported } from "./supported.ts";
 import { type EmitOptions, emitModule, type Unit } from "./wasm/emit.ts";
 
 /** The forms that `print` knows, besides those of the language. */
@@ -72,9 +71,7 @@ export interface Compiled {
 
 export async function compile(source: Source, options: CompileOptions = {}): Promise<Compiled> {
   const { model, diagnostics } = checkText(source.text, source.name, options);
-  const found = model === null ? diagnostics : [...diagnostics, ...unsupported(model)];
-  if (model === null || found.length > diagnostics.length)
-    return { diagnostics: found, artifact: null, manifest: null, model: null, print: () => "" };
+  if (model === null) return { diagnostics, artifact: null, manifest: null, model: null, print: () => "" };
   return { ...(await compileModel(model, options)), diagnostics };
 }
 

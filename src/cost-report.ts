@@ -15,7 +15,7 @@
  */
 import type { Model, Net } from "../dsl/model.ts";
 import type { CostManifest, PointCost } from "../runtime/manifest.ts";
-import { costsOf } from "./cost.ts";
+import { costsOf, MOST_COST } from "./cost.ts";
 import { buildFib } from "./fib/build.ts";
 import { layout } from "./layout.ts";
 import { LONGEST_PACKET } from "./limits.ts";
@@ -25,7 +25,6 @@ import { withoutTrace } from "./plan/optimize.ts";
 import { validatePlan } from "./plan/validate.ts";
 import { allExpressions, allSteps } from "./plan/visit.ts";
 
-/** @param model all of which can be compiled (src/supported.ts) */
 export function costReport(model: Model): string {
   const fibs = buildFib(model);
   const image = layout(model, fibs);
@@ -34,14 +33,16 @@ export function costReport(model: Model): string {
   return [...model.nets.map((net, index) => ofNet(net, costs[index])), promises(plan)].join("\n");
 }
 
+const say = (cost: number): string => (cost === MOST_COST ? "2^53 or more" : `${cost}`);
+
 function ofNet(net: Net, cost: CostManifest): string {
   const { pass, again, copy, passes, forwarded4, forwarded6, shortWay, points } = cost;
-  const short = shortWay === null ? "" : ` (by the short way ${shortWay})`;
+  const short = shortWay === null ? "" : ` (by the short way ${say(shortWay)})`;
   const lines = [
-    `namespace ${net.name}: at most ${pass} instructions a packet and pass`,
-    `  forwarded: IPv4 ${forwarded4}${short}, IPv6 ${forwarded6}`,
-    `  further passes: at most ${passes}, of ${again} each`,
-    ...(copy === null ? [] : [`  copies: of ${copy} each`]),
+    `namespace ${net.name}: at most ${say(pass)} instructions a packet and pass`,
+    `  forwarded: IPv4 ${say(forwarded4)}${short}, IPv6 ${say(forwarded6)}`,
+    `  further passes: at most ${passes}, of ${say(again)} each`,
+    ...(copy === null ? [] : [`  copies: of ${say(copy)} each`]),
     ...points.flatMap((point) => ofPoint(net, point)),
   ];
   return lines.map((line) => `${line}\n`).join("");
@@ -52,8 +53,8 @@ function ofPoint(net: Net, { hook, family, device, instructions, attached }: Poi
   const name = net.devices.find(({ ifindex }) => ifindex === device)?.name;
   const whose = family !== null ? `, IPv${family}` : ` of ${name ?? device}`;
   return [
-    `  ${hook}${whose}: ${instructions}`,
-    ...attached.map((one) => `    ${what} ${one.name}: ${one.instructions}`),
+    `  ${hook}${whose}: ${say(instructions)}`,
+    ...attached.map((one) => `    ${what} ${one.name}: ${say(one.instructions)}`),
   ];
 }
 

@@ -39,12 +39,13 @@ export function costsOf(model: Model, layout: Layout, fibs: readonly Fib[], plan
   const forwarded4 = without("ipv6_rcv", "ip_local_deliver", "ip_error");
   const forwarded6 = without("ip_rcv", "ip6_input", "ip6_mc_input");
   return contexts.map((context): CostManifest => {
-    const of = (costs: Costs, proc: string): number => Math.max(costs.get(context.name(proc)) ?? 0, 0);
-    const [first, second, third] = batches.map(([one, two]) => of(two, "process") - of(one, "process"));
+    const of = (costs: Costs, proc: string): number => atMost(Math.max(costs.get(context.name(proc)) ?? 0, 0));
+    const [first, second, third] = batches.map(([one, two]) => beyond(of(one, "process"), of(two, "process")));
+    const copies = copy.get(context.name("copy"));
     return {
       pass: first,
-      again: third - second,
-      copy: copy.get(context.name("copy")) ?? null,
+      again: beyond(second, third),
+      copy: copies === undefined ? null : atMost(copies),
       passes: limits.passes,
       forwarded4: of(forwarded4, "dev_receive"),
       forwarded6: of(forwarded6, "dev_receive"),
@@ -57,6 +58,12 @@ export function costsOf(model: Model, layout: Layout, fibs: readonly Fib[], plan
 
 type Costs = ReadonlyMap<string, number>;
 
+/** Chains that jump to chains that jump can cost more than a number tells exactly; then this stands for it. */
+export const MOST_COST = Number.MAX_SAFE_INTEGER;
+const atMost = (cost: number): number => Math.min(cost, MOST_COST);
+/** How much more the second is. */
+const beyond = (less: number, more: number): number => (more === MOST_COST ? MOST_COST : more - less);
+
 /** XDP and tc: of the programs that stand at a device, all that may have to be asked. */
 function programPoints(context: Context, costs: Costs): PointCost[] {
   const { programs } = context.net.netfilter;
@@ -65,10 +72,10 @@ function programPoints(context: Context, costs: Costs): PointCost[] {
     const at = programs.filter(({ hook, device }) => `${hook} ${device}` === point);
     const attached = at.map((program) => ({
       name: program.name,
-      instructions: costs.get(programProcName(context, program)) ?? 0,
+      instructions: atMost(costs.get(programProcName(context, program)) ?? 0),
     }));
     const instructions = attached.reduce((sum, one) => sum + one.instructions, 0);
-    return { hook: at[0].hook, family: null, device: at[0].device, instructions, attached };
+    return { hook: at[0].hook, family: null, device: at[0].device, instructions: atMost(instructions), attached };
   });
 }
 
@@ -78,9 +85,9 @@ function chainPoints(context: Context, costs: Costs): PointCost[] {
     const { chainProc } = chainContext(context, viewOf(point));
     const attached = point.chains.map((id) => ({
       name: context.net.netfilter.chains[id].name,
-      instructions: costs.get(chainProc(id)) ?? 0,
+      instructions: atMost(costs.get(chainProc(id)) ?? 0),
     }));
-    const instructions = costs.get(hookProcName(context, point)) ?? 0;
+    const instructions = atMost(costs.get(hookProcName(context, point)) ?? 0);
     const { hook, family, device } = point;
     return { hook, family, device, instructions, attached };
   });

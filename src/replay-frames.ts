@@ -64,7 +64,7 @@ function withPartialChecksum({ port, hex }: Frame, events: readonly LabEvent[]):
   const frame = Uint8Array.from(Buffer.from(hex, "hex"));
   const { payload } = new EthernetView(frame);
   const ip = segmentIn(frame);
-  const rejected = events.some((event) => event.kind === "packet" && event.verdict === Verdict.TCP_RESET);
+  const rejected = events.some((event) => event.kind === "packet" && RESETS.has(event.verdict));
   const isPartial =
     ip !== null && ip.protocol === IpProtocol.TCP && rejected === (ip.headerBytes !== IPV6_HEADER_BYTES);
   if (!isPartial || !wasSentHere(ip, events)) return { port, hex };
@@ -73,6 +73,8 @@ function withPartialChecksum({ port, hex }: Frame, events: readonly LabEvent[]):
   return { port, hex: Buffer.from(frame).toString("hex") };
 }
 
+/** Of segments, and of frames, that chains reject. */
+const RESETS: ReadonlySet<number> = new Set([Verdict.TCP_RESET, Verdict.REJECT_FRAME]);
 const TCP_CHECKSUM = 16;
 
 interface Segment {
@@ -102,8 +104,8 @@ function segmentOf(packet: Uint8Array): Segment | null {
 
 const wasSentHere = ({ source, destination, segment }: Segment, events: readonly LabEvent[]): boolean =>
   events.some((event) => {
-    if (event.kind !== "packet" || event.entry !== Entry.OUTPUT) return false;
-    const sent = segmentOf(event.before);
+    if (event.kind !== "packet" || event.entry === Entry.RECEIVE) return false;
+    const sent = event.entry === Entry.XMIT ? segmentIn(event.before) : segmentOf(event.before);
     const sameEnds = sent !== null && sent.source === source && sent.destination === destination;
     return sameEnds && Buffer.compare(sent.segment, segment) === 0;
   });

@@ -35,7 +35,6 @@ import type {
   RouteAnswer,
   Scenario,
 } from "./scenario.ts";
-import { unsupported } from "./supported.ts";
 
 export interface ReplayOptions {
   readonly engine: EngineSource;
@@ -59,8 +58,6 @@ async function answer(scenario: Scenario, options: ReplayOptions & { networks: N
   const { queries, frames, pings, sockets, expect } = scenario;
   const { model, why } = options.networks.get(scenario, options.kernel);
   if (model === null) return unanswered(scenario, why);
-  const [beyond] = unsupported(model);
-  if (beyond !== undefined) return unanswered(scenario, beyond.message);
   const answers = queries && (await answerQueries(model, options, queries));
   const sent =
     frames &&

@@ -153,6 +153,7 @@ void host_act(struct forwarder *f, uint32_t batch, uint32_t i) {
       break;
     case VRFC_VERDICT_NONE:
     case VRFC_VERDICT_DROP:
+    case VRFC_VERDICT_REJECT_FRAME:
     case VRFC_VERDICT_SEND_ERROR:
     case VRFC_VERDICT_FOUND:
       break;

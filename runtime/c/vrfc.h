@@ -156,6 +156,7 @@ enum vrfc_verdict {
   VRFC_VERDICT_PASS = 8,
   VRFC_VERDICT_FRAGMENT = 9,
   VRFC_VERDICT_TCP_RESET = 10,
+  VRFC_VERDICT_REJECT_FRAME = 11,
 };
 
 /* column reason: enum skb_drop_reason, and below 32 places without a name in it */
@@ -199,6 +200,7 @@ enum vrfc_entry {
   VRFC_ENTRY_NDISC = 6,
   VRFC_ENTRY_LOCAL_IN = 7,
   VRFC_ENTRY_JUDGED = 8,
+  VRFC_ENTRY_XMIT = 9,
 };
 
 /* column flags, bits */

@@ -15,7 +15,8 @@ import type { Neighbours } from "./neighbours.ts";
 export interface ArpStack {
   readonly devices: Devices;
   readonly neighbours: Neighbours<Ipv4>;
-  transmit(device: number, frame: Uint8Array): void;
+  /** dev_queue_xmit */
+  xmit(device: number, frame: Uint8Array): void;
   /** ip_route_input: RTN_* of the route for a packet received by `device`, 0 when it is refused. */
   routeInput(device: number, source: Ipv4, destination: Ipv4): number;
 }
@@ -69,7 +70,7 @@ export function arpSolicit(stack: ArpStack, ifindex: number, target: Ipv4, packe
 function send(stack: ArpStack, ifindex: number, packet: ArpPacket, destination: Mac): void {
   const bytes = new Uint8Array(ARP_BYTES);
   emitArp(packet, bytes);
-  stack.transmit(ifindex, ethernetFrame({ destination, source: packet.senderMac, type: EtherType.ARP }, bytes));
+  stack.xmit(ifindex, ethernetFrame({ destination, source: packet.senderMac, type: EtherType.ARP }, bytes));
 }
 
 const isMulticast = (ip: Ipv4): boolean => ip >>> 28 === 0xe;

@@ -51,7 +51,7 @@ export interface PacketEvent extends Judgement {
   readonly entry: Entry;
   /** As in the batch: receiving, bound or sending device. */
   readonly device: number;
-  /** The bytes as they came: a frame for RECEIVE, else an IP packet. */
+  /** The bytes as they came: a frame for RECEIVE and XMIT, else an IP packet. */
   readonly before: Uint8Array;
   /** `before` in one line. */
   readonly description: string;

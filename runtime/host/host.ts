@@ -48,6 +48,7 @@ import { Ping } from "./ping.ts";
 import type { PingDevice, PingHost, PingOptions, PingRun } from "./ping-run.ts";
 import { ErrorRateLimit } from "./rate-limit.ts";
 import { type Fragment, Reassembly } from "./reassembly.ts";
+import { rejectFrame } from "./reject-frame.ts";
 import type { ClientHost } from "./sockets/client.ts";
 import { Sockets } from "./sockets/sockets.ts";
 import type { OutputMeta } from "./stack.ts";
@@ -176,7 +177,7 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     const flags =
       problem !== null ? PacketFlag.OPTIONS_INVALID : sourceRoute !== 0 ? PacketFlag.OPTIONS_SOURCE_ROUTE : 0;
     const judged = this.#judge(frame, { entry: Entry.RECEIVE, device, flags });
-    if ((judged.flags & PacketFlag.OPTIONS_UNREAD) !== 0) {
+    if ((judged.flags & PacketFlag.OPTIONS_UNREAD) !== 0 || judged.verdict === Verdict.REJECT_FRAME) {
       this.#act(judged, frame, device, { groupFrame, received: packet, options: null });
       return;
     }
@@ -296,6 +297,11 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     this.#options.transmit(device, frame);
   }
 
+  /** dev_queue_xmit: a frame of this host's own leaves, past the device's egress chains and programs. */
+  xmit(device: number, frame: Uint8Array): void {
+    this.#act(this.#judge(frame, { entry: Entry.XMIT, device }), frame, device, FROM_SOCKET);
+  }
+
   timestamp(): number {
     return Math.floor(this.clock.now / 1000) % 86_400_000;
   }
@@ -371,6 +377,9 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
         break;
       case Verdict.TCP_RESET:
         sendReset(this, judged.ip, judged.outDevice);
+        break;
+      case Verdict.REJECT_FRAME:
+        this.#rejectFrame(judged);
         break;
       case Verdict.PASS:
         this.#pass(packet, device);
@@ -464,6 +473,11 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     if (nextHop === null) return;
     const pieces = isIpv6(ip) ? fragment6(ip, mtu, this.nextIdentification()) : fragment(ip, mtu);
     for (const packet of pieces) this.#neighbourOutput(device, nextHop, { packet, mark, priority });
+  }
+
+  #rejectFrame({ packet: frame, error, outDevice: device }: Judgement): void {
+    const answer = rejectFrame(this.defaultTtl, frame, error);
+    if (answer !== null) this.xmit(device, answer);
   }
 
   #pass(packet: Uint8Array, device: number): void {

@@ -2,6 +2,7 @@
 import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag } from "../batch.ts";
 import type { Engine } from "../engine.ts";
 import { describe, describeFrame } from "../net/describe.ts";
+import { EthernetView, EtherType } from "../net/ethernet.ts";
 import { type Ip, readIpv4, readIpv6, writeIpv4, writeIpv6 } from "../net/ip.ts";
 import { IPV4_MAX_BYTES, Ipv4View } from "../net/ipv4.ts";
 import { IPV6_HEADER_BYTES, Ipv6View, NextHeader } from "../net/ipv6.ts";
@@ -49,7 +50,7 @@ export class Judge {
     const { record } = this.#options;
     const traces = this.#run(record !== undefined);
     const judged = Array.from({ length: this.#batch.count }, (_, i) => resultOf(this.#batch, traces?.[i] ?? [], i));
-    if (record !== undefined) this.#record(record, packet, meta, judged);
+    if (record !== undefined && isWorthARecord(packet, meta, judged)) this.#record(record, packet, meta, judged);
     return judged as [Judgement, ...Judgement[]];
   }
 
@@ -67,7 +68,8 @@ export class Judge {
     judged: readonly Judgement[],
   ): void {
     const { clock, net } = this.#options;
-    const description = entry === Entry.RECEIVE ? describeFrame(packet) : describe(packet);
+    const isFrame = entry === Entry.RECEIVE || entry === Entry.XMIT;
+    const description = isFrame ? describeFrame(packet) : describe(packet);
     const event = { kind: "packet", time: clock.now, net, entry, device } as const;
     for (const one of judged) record({ ...event, before: packet.slice(), description, ...one });
   }
@@ -92,6 +94,12 @@ export class Judge {
     batch.column("nextHop")[i] = offset;
   }
 }
+
+/** ARP that is merely sent is on the record as a frame; what chains and programs do to it is more. */
+const isWorthARecord = (packet: Uint8Array, { entry }: EntryMeta, judged: readonly Judgement[]): boolean =>
+  entry !== Entry.XMIT ||
+  new EthernetView(packet).type !== EtherType.ARP ||
+  judged.some(({ trace }) => trace.some(({ step }) => step !== "hook" && step !== "transmit"));
 
 /** What the engine says of a packet. */
 export function resultOf(batch: PacketBatch, trace: Trace, index: number): Judgement {

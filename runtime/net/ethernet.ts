@@ -23,7 +23,7 @@ const TYPE = 12;
 export const VLAN_VID_MASK = 0xfff;
 /** k:include/linux/if_vlan.h eth_type_vlan */
 export const isVlan = (type: number): boolean => type === EtherType.VLAN || type === EtherType.VLAN_STACKED;
-const VLAN_TAG_BYTES = 4;
+export const VLAN_TAG_BYTES = 4;
 
 export const ETHERNET_HEADER_BYTES = 14;
 

@@ -6,7 +6,6 @@ import { check, type Machine, parse, renderDiagnostics } from "../../dsl/index.t
 import { KERNEL_PROFILES, type KernelProfile, type Model, type Net } from "../../dsl/model.ts";
 import type { Source } from "../../dsl/span.ts";
 import type { EngineKind } from "../engines.ts";
-import { unsupported } from "../supported.ts";
 import { type ColourChoice, painter } from "./colour.ts";
 import { readSource, UsageError } from "./io.ts";
 import { readRouteFile } from "./route-file.ts";
@@ -39,16 +38,14 @@ export function checkFile(path: string, options: PolicyOptions): Checked {
 }
 
 /** The model of a policy, or null after its errors were shown on standard error. Warnings are `check`'s to show. */
-export function modelOf(path: string, options: PolicyOptions, engine: EngineKind = "compiled"): Model | null {
+export function modelOf(path: string, options: PolicyOptions): Model | null {
   const { source, model, diagnostics } = checkFile(path, options);
-  const errors = model === null ? diagnostics.filter((d) => d.severity === "error") : unsupported(model, engine);
-  if (errors.length > 0) {
-    process.stderr.write(
-      renderDiagnostics(source, errors, { color: painter(colourOption(options.color), process.stderr).enabled }),
-    );
-    return null;
-  }
-  return model;
+  if (model !== null) return model;
+  const errors = diagnostics.filter((d) => d.severity === "error");
+  process.stderr.write(
+    renderDiagnostics(source, errors, { color: painter(colourOption(options.color), process.stderr).enabled }),
+  );
+  return null;
 }
 
 /** `routes from "FILE"` is relative to the policy: text or an MRT dump, gzip or not. */

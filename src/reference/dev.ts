@@ -4,6 +4,7 @@
  */
 import type { Device } from "../../dsl/model.ts";
 import { ETHERNET_HEADER_BYTES, EtherType, isVlan } from "../../runtime/net/ethernet.ts";
+import { readU16 } from "../../runtime/net/wire.ts";
 import { DropReason, Verdict } from "../../runtime/verdict.ts";
 import { eth_proto, eth_type_trans, skb_reorder_vlan_header, skb_vlan_untag, VLAN_HLEN } from "./eth.ts";
 import { ip_rcv } from "./ip_input.ts";
@@ -72,6 +73,18 @@ function deliver_skb(net: NetNamespace, skb: SkBuff, dev: Device, outer: number)
   if (skb.protocol !== EtherType.IPV4 && skb.protocol !== EtherType.IPV6) return Verdict.PASS;
   skb_reorder_vlan_header(skb);
   return skb.protocol === EtherType.IPV4 ? ip_rcv(net, skb, dev) : ipv6_rcv(net, skb, dev);
+}
+
+/** Entry XMIT: a frame that this host has made for a device (arp_xmit, nft_reject_queue_xmit). */
+export function dev_direct_xmit(net: NetNamespace, skb: SkBuff, ifindex: number): Verdict {
+  const dev = net.dev_get_by_index(ifindex);
+  if (dev === undefined) return kfree_skb(net, skb, DropReason.DEVICE_DOWN);
+  if (skb.len < ETHERNET_HEADER_BYTES) return kfree_skb(net, skb, DropReason.PKT_TOO_SMALL);
+  skb.dev = dev;
+  skb.network_header = skb.data + ETHERNET_HEADER_BYTES;
+  skb.protocol = eth_proto(skb, readU16(skb.bytes, skb.network_header - 2));
+  if (skb.protocol === EtherType.IPV4 || skb.protocol === EtherType.IPV6) skb.set("l3", skb.network_header);
+  return dev_queue_xmit(net, skb, dev);
 }
 
 /** `data` stands at the Ethernet header. */

@@ -11,6 +11,7 @@
  *                      NEIGHBOUR   ip_finish_output2  ip_output.ts
  *                      ROUTE_INPUT inet_rtm_getroute  rtm_getroute.ts
  *                      LOCAL_IN    ip_local_deliver   ip_input.ts
+ *                      XMIT        dev_queue_xmit     dev.ts
  *
  *   fib_lookup  fib4_rules.ts -> fib_rules_lookup  fib_rules.ts -> fib_table_lookup  fib_trie.ts
  *   fib_validate_source  fib_frontend.ts    fib_select_path  fib_semantics.ts    l3mdev.ts, vrf.ts, neighbour.ts, devinet.ts
@@ -97,6 +98,7 @@
  *   LOOPBACK  = drop IP_INHDR | drop DEVICE_DOWN (no such device) | hook xdp in=D, netif_receive: pkt_type LOOPBACK, and with its dst
  *   LOCAL_IN  = drop IP_INHDR | drop DEVICE_DOWN (no such device) | hook input in=device
  *   NEIGHBOUR = drop IP_INHDR | drop DEVICE_DOWN (no such device) | ip_finish_output's last two lines
+ *   XMIT      = drop DEVICE_DOWN (no such device) | drop PKT_TOO_SMALL (below 14 bytes) | xmit
  *
  *   hook      = hook, { chain }         `hook X` above is the hook and the base chains attached to it, in the order of Net.netfilter.hooks; what
  *               stands behind it only follows when none of them ends the packet. At xdp, tc ingress and tc egress it is followed by
@@ -110,7 +112,8 @@
  *               of their steps that were done). nft_rule stands behind all steps of its rule. nft_policy: the base chain ended, or returned.
  *             ended by  drop            drop NETFILTER_DROP
  *                       reject          icmp_send 3/code | icmpv6_send 1/code | nf_send_reset; drop NETFILTER_DROP where nobody is told
- *                                       (netfilter/nf_reject.ts). At prerouting with fib(output)*, [ route ] before it (nf_reject_fill_skb_dst)
+ *                                       (netfilter/nf_reject.ts). At prerouting with fib(output)*, [ route ] before it (nf_reject_fill_skb_dst).
+ *                                       At netdev ingress: nft_reject_netdev
  *                       fwd             drop NOT_SPECIFIED (no such device; the fourth nested in one another) | xmit with that O
  *               A `route` chain that accepts, and changed what routes go by: fib(output)*, ( route | drop NETFILTER_DROP: no route )
  *   A hook that stands twice for a copy (LOOP_BACK): its chains run for the copy and again for the packet, what they change of the copy
@@ -153,7 +156,8 @@
  *   PASS         data, length as given
  *   l3           all but PASS and those drops that come before the IP header is known
  *   TCP_RESET    data = l3, length; outDevice: the VRF (or bound device) that the answer is routed by, 0: none; skbDevice
- *   reason       NETFILTER_DROP too for what `reject` answers (ICMP_ERROR, TCP_RESET)
+ *   REJECT_FRAME data, length: the frame, with the tag that was taken off; error; outDevice: the device that it came in by
+ *   reason       NETFILTER_DROP too for what `reject` answers (ICMP_ERROR, TCP_RESET, REJECT_FRAME)
  *   mark, priority   as chains left them. Forwarding IPv4 sets the priority by the TOS (rt_tos2priority)
  *   flag SEND_EPERM  a chain ended it at output or postrouting while the socket was sending: not in vrf_l3_out's two hooks, not once looped back
  *   route, routeType   of the last `result` that is not one of source validation or nft_fib: the deciding route (a reject route too); where no
@@ -175,7 +179,7 @@ import type { Engine } from "../../runtime/engine.ts";
 import { readIpv4, readIpv6 } from "../../runtime/net/ip.ts";
 import type { Trace, TraceStep } from "../../runtime/trace.ts";
 import { DropReason, Entry, Verdict } from "../../runtime/verdict.ts";
-import { dev_loopback_receive, dev_receive } from "./dev.ts";
+import { dev_direct_xmit, dev_loopback_receive, dev_receive } from "./dev.ts";
 import { ip_local_deliver_whole } from "./ip_input.ts";
 import { ip_finish_output2 } from "./ip_output.ts";
 import { isIpv6 } from "./ipv6/af_inet6.ts";
@@ -262,6 +266,8 @@ function judge(net: NetNamespace, skb: SkBuff): Verdict {
       return ndisc_send_skb(net, skb, device);
     case Entry.LOCAL_IN:
       return ip_local_deliver_whole(net, skb, device);
+    case Entry.XMIT:
+      return dev_direct_xmit(net, skb, device);
     default:
       return Verdict.NONE; // not an entry
   }

@@ -63,6 +63,8 @@ function where(event: PacketEvent, net: Net): string {
       return `a copy comes back by ${device}`;
     case Entry.LOCAL_IN:
       return `put together from fragments, as if received by ${device}`;
+    case Entry.XMIT:
+      return `a frame of this host leaves by ${device}`;
     default:
       return "";
   }

@@ -255,6 +255,14 @@ function tell(step: Exclude<TraceStep, { step: "lookup" }>, net: Net): [string, 
       return ["link", `program ${step.link}, attached`, null];
     case "nf_send_reset":
       return ["=> TCP RESET", "the host answers", "error"];
+    case "nft_reject_netdev":
+      return [
+        "=> REJECTED",
+        step.error === 0
+          ? "a TCP reset answers the frame"
+          : `ICMP ${step.error >>> 8}/${step.error & 0xff} answers the frame`,
+        "error",
+      ];
     case "rule":
     case "fib":
     case "suppress":

@@ -7,7 +7,9 @@ import type { Model } from "../../dsl/model.ts";
 import { EXPORTS } from "../../runtime/abi.ts";
 import { batchBytes, PacketBatch } from "../../runtime/batch.ts";
 import { imageOffset } from "../../runtime/brand.ts";
-import { costsOf } from "../../src/cost.ts";
+import { load } from "../../runtime/dataplane.ts";
+import { compileModel } from "../../src/compile.ts";
+import { costsOf, MOST_COST } from "../../src/cost.ts";
 import { costReport } from "../../src/cost-report.ts";
 import { buildFib } from "../../src/fib/build.ts";
 import { layout } from "../../src/layout.ts";
@@ -105,6 +107,18 @@ describe("the cost of a namespace", () => {
     const costs = [1, 2, 3].map((count) => costOf(checkText(rules(count)).model as Model)[0].points[0].instructions);
     expect(costs[1] - costs[0]).toBeGreaterThan(10);
     expect(costs[2] - costs[1]).toBe(costs[1] - costs[0]);
+  });
+
+  test("chains whose jumps multiply beyond what a number tells still load, and the report says so", async () => {
+    const jumps = (to: number) => `jump c${to}\n`.repeat(60);
+    const chains = Array.from({ length: 10 }, (_, i) => `chain c${i} {\n${i === 9 ? "counter" : jumps(i + 1)}\n}\n`);
+    const { model } = checkText(
+      `interface a {}\ntable ip t {\nchain f { type filter hook forward priority 0; policy accept; jump c0 }\n${chains.join("")}}\n`,
+    );
+    const [{ pass, points }] = costOf(model as Model);
+    expect([pass, points[0].instructions]).toEqual([MOST_COST, MOST_COST]);
+    expect(costReport(model as Model)).toContain("at most 2^53 or more instructions a packet and pass");
+    await expect(load((await compileModel(model as Model, { level: 0 })).artifact)).resolves.toBeDefined();
   });
 
   test("the report", () => {

@@ -210,7 +210,8 @@ const reject = (family: Family): fc.Arbitrary<string> =>
     ...["reject", "meta l4proto tcp reject with tcp reset"],
     ...(family === "ip" ? ["reject with icmp host-unreachable"] : []),
     ...(family === "ip6" ? ["reject with icmpv6 addr-unreachable"] : []),
-    ...(family === "inet" ? ["reject with icmpx admin-prohibited", "reject with icmp net-unreachable"] : []),
+    ...(family === "inet" || family === "netdev" ? ["reject with icmpx admin-prohibited"] : []),
+    ...(family === "inet" ? ["reject with icmp net-unreachable"] : []),
   );
 
 /** @param later chains that may be jumped to */
@@ -221,12 +222,15 @@ const verdict = (family: Family, later: readonly string[], base: boolean): fc.Ar
   return fc.oneof(
     { weight: 3, arbitrary: fc.constant("") },
     { weight: 2, arbitrary: from("accept", "drop", "accept", "accept", "return") },
-    family === "netdev"
-      ? {
-          weight: 1,
-          arbitrary: text("fwd to ", from("a", "b", "c", "d", "red", "blue", "lo", "meta mark map { 0 : c }")),
-        }
-      : { weight: 1, arbitrary: reject(family) },
+    { weight: 1, arbitrary: reject(family) },
+    ...(family === "netdev"
+      ? [
+          {
+            weight: 1,
+            arbitrary: text("fwd to ", from("a", "b", "c", "d", "red", "blue", "lo", "meta mark map { 0 : c }")),
+          },
+        ]
+      : []),
     ...targets.map((arbitrary) => ({ weight: 2, arbitrary })),
     {
       weight: 1,

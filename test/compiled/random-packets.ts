@@ -101,6 +101,7 @@ const anySend = fc.record({
     Entry.ROUTE_INPUT,
     Entry.LOOPBACK,
     Entry.LOCAL_IN,
+    Entry.XMIT,
   ),
   device: fc.constantFrom(0, 0, 0, ...IFINDEXES, 99),
   bytes: anyIpPacket.map((bytes) => {

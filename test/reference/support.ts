@@ -210,6 +210,8 @@ export function stepText(net: Net, step: TraceStep): string {
       return `link ${step.link}`;
     case "nf_send_reset":
       return step.step;
+    case "nft_reject_netdev":
+      return `${step.step} ${step.error >>> 8}/${step.error & 0xff}`;
     case "program":
       return `program ${net.netfilter.programs[step.program].name} ${step.hook} ${dev(step.device)}`;
     case "program_rule": {

@@ -290,9 +290,11 @@ function meta(rule: RuleDraft, term: FieldTerm, name: string): Operand | null {
     });
     return null;
   }
-  const direction = name.startsWith("oif") ? "output" : name.startsWith("iif") ? "input" : null;
-  const without = direction === "output" ? WITHOUT_OUTPUT : WITHOUT_INPUT;
   const { hooks } = rule.scope;
+  // At netdev egress iiftype is that of the one device there is.
+  const ofEitherDevice = name === "iiftype" && hooks.has("netdev egress");
+  const direction = name.startsWith("oif") ? "output" : name.startsWith("iif") && !ofEitherDevice ? "input" : null;
+  const without = direction === "output" ? WITHOUT_OUTPUT : WITHOUT_INPUT;
   if (direction !== null && rule.scope.base && hooks.size > 0 && [...hooks].every((hook) => without.has(hook))) {
     report(rule).error("E0409", term.span, `there is no ${direction} device at ${[...hooks].join(", ")}`, {
       label:

@@ -2,7 +2,6 @@
 import { diagnosticsToJson, explainCode, renderDiagnostics } from "../../../dsl/index.ts";
 import type { Model } from "../../../dsl/model.ts";
 import { IMPORT_CODES, type ImportCode } from "../../import/codes.ts";
-import { unsupported } from "../../supported.ts";
 import { painter } from "../colour.ts";
 import { EXIT, UsageError } from "../io.ts";
 import { checkFile, colourOption, type PolicyOptions, someFiles } from "../policy.ts";
@@ -29,12 +28,7 @@ export async function run(files: readonly string[], options: CheckOptions): Prom
   return results.some((r) => r.diagnostics.some((d) => d.severity !== "note")) ? EXIT.FINDINGS : EXIT.OK;
 }
 
-/** Of what the compiler does; the rest is said by the commands that would run it. */
 async function printCost(model: Model): Promise<void> {
-  if (unsupported(model).length > 0) {
-    process.stderr.write("no cost: not all of this is compiled yet\n");
-    return;
-  }
   const { costReport } = await import("../../cost-report.ts");
   process.stdout.write(costReport(model));
 }

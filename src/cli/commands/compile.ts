@@ -12,7 +12,6 @@ import type { Manifest } from "../../../runtime/manifest.ts";
 import { cNetwork } from "../../c-network.ts";
 import { type CompileOptions as CompilerOptions, compile } from "../../compile.ts";
 import { compileProgram } from "../../program.ts";
-import { unsupported } from "../../supported.ts";
 import { painter } from "../colour.ts";
 import { EXIT, readSource, UsageError, writeOutput } from "../io.ts";
 import { choiceOption, colourOption, kernelOption, type PolicyOptions, readBeside } from "../policy.ts";
@@ -76,9 +75,7 @@ interface Made {
 /** @throws UsageError when there is no such program in the text, or none that can stand alone */
 async function programOf(source: Source, name: string, options: CompilerOptions): Promise<Made> {
   const { model, diagnostics } = checkText(source.text, source.name, options);
-  const found = model === null ? [] : unsupported(model);
-  if (model === null || found.length > 0)
-    return { model, artifact: null, manifest: null, diagnostics: [...diagnostics, ...found] };
+  if (model === null) return { model, artifact: null, manifest: null, diagnostics };
   try {
     return { ...(await compileProgram(model, name, options)), diagnostics, model };
   } catch (error) {

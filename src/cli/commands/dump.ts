@@ -1,6 +1,5 @@
 /** `vrfc dump FILE --stage STAGE`: every form of the pipeline as text. */
 import { parse, printModel, renderDiagnostics } from "../../../dsl/index.ts";
-import { unsupported } from "../../supported.ts";
 import { painter } from "../colour.ts";
 import { EXIT, readSource, UsageError } from "../io.ts";
 import { checkFile, choiceOption, colourOption, kernelOption, type PolicyOptions, readBeside } from "../policy.ts";
@@ -21,9 +20,8 @@ export async function run(file: string, options: DumpOptions): Promise<number> {
     return EXIT.OK;
   }
   const checked = checkFile(file, options);
-  const beyond = checked.model === null || stage === "model" ? [] : unsupported(checked.model);
-  if (checked.model === null || beyond.length > 0) {
-    const errors = [...checked.diagnostics.filter((d) => d.severity === "error"), ...beyond];
+  if (checked.model === null) {
+    const errors = checked.diagnostics.filter((d) => d.severity === "error");
     process.stderr.write(
       renderDiagnostics(checked.source, errors, {
         color: painter(colourOption(options.color), process.stderr).enabled,

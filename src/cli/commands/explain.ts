@@ -30,7 +30,7 @@ export async function run(file: string, text: string, options: ExplainOptions): 
   const spec = parsePacketSpec(text);
   const kind: EngineKind = engineOption(options.engine);
   const paint = painter(colourOption(options.color));
-  const model = modelOf(file, options, kind);
+  const model = modelOf(file, options);
   if (model === null) return EXIT.FINDINGS;
   const net = namespaceOf(model, spec, options.namespace);
   const device = deviceOfSpec(net, spec);

@@ -25,7 +25,7 @@ export async function run(file: string, address: string, options: PingCommandOpt
   const ttl = options.ttl === undefined ? undefined : numberOption("ttl", options.ttl, 1, 255);
   const mark = options.mark === undefined ? undefined : numberOption("mark", options.mark, 0, 0xffffffff);
   const { destination, zone } = target(address);
-  const model = modelOf(file, options, kind);
+  const model = modelOf(file, options);
   if (model === null) return EXIT.FINDINGS;
   const net = namespaceNamed(model, options.from);
   const lab = await openLab(model, kind);

@@ -18,7 +18,7 @@ export async function run(files: readonly string[], options: TestOptions): Promi
   const paint = painter(colourOption(options.color));
   const reports: { file: string; model: Model; runs: TestRun[] }[] = [];
   for (const file of someFiles(files)) {
-    const model = modelOf(file, options, kind);
+    const model = modelOf(file, options);
     if (model === null) return EXIT.FINDINGS;
     if (model.tests.length === 0) throw new UsageError(`${file} has no \`test\` blocks`);
     reports.push({ file, model, runs: await runTests(model, kind) });

@@ -14,7 +14,6 @@ import type { Network } from "../../forward/forwarder.ts";
 import { ForwardError, loadNative, type Native } from "../../forward/native.ts";
 import { machineDevices, networkOf, requireDevices, wantedDevices } from "../../forward/network.ts";
 import { Supervisor } from "../../forward/supervisor.ts";
-import { unsupported } from "../../supported.ts";
 import { painter } from "../colour.ts";
 import { EXIT, UsageError } from "../io.ts";
 import { checkFile, choiceOption, colourOption, namespaceNamed, numberOption, type PolicyOptions } from "../policy.ts";
@@ -146,8 +145,8 @@ const threadsOption = ({ threads }: UpOptions): number => numberOption("threads"
 
 function checked(file: string, options: PolicyOptions): { readonly model: Model } | { readonly errors: string } {
   const { source, model, diagnostics } = checkFile(file, options);
-  const errors = model === null ? diagnostics.filter((d) => d.severity === "error") : unsupported(model);
-  if (model !== null && errors.length === 0) return { model };
+  if (model !== null) return { model };
+  const errors = diagnostics.filter((d) => d.severity === "error");
   const color = painter(colourOption(options.color), process.stderr).enabled;
   return { errors: renderDiagnostics(source, errors, { color }) };
 }

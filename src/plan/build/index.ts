@@ -91,6 +91,7 @@ import {
 import { copyProcs, neighUpdate, packetProc, processNet, processProc } from "./process.ts";
 import { programProcs } from "./programs.ts";
 import {
+  devDirectXmit,
   devLoopbackReceive,
   devReceive,
   ethTypeTrans,
@@ -164,6 +165,7 @@ const kernelProcs = (context: Context): Proc[] =>
       packetProc,
       devReceive,
       devLoopbackReceive,
+      devDirectXmit,
       netifReceiveSkb,
       netifRx,
       ipRcv,

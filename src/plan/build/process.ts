@@ -5,7 +5,7 @@
  *
  *   packet.N:  RECEIVE -> dev_receive | OUTPUT -> raw_sendmsg | LOOKUP -> ip_route_connect | NEIGHBOUR -> neigh_update
  *              | ROUTE_INPUT -> inet_rtm_getroute | LOOPBACK -> dev_loopback_receive | NDISC -> ndisc_send_skb
- *              | LOCAL_IN -> ip_local_deliver_whole
+ *              | LOCAL_IN -> ip_local_deliver_whole | XMIT -> dev_direct_xmit
  *              then, while a device without a wire hands the packet on, pass after pass: netif_rx | vrf_xmit
  */
 
@@ -246,6 +246,7 @@ export function packetProc(context: Context): Proc {
       enter(Entry.LOOPBACK, "dev_loopback_receive"),
       enter(Entry.NDISC, "ndisc_send_skb"),
       enter(Entry.LOCAL_IN, "ip_local_deliver_whole"),
+      enter(Entry.XMIT, "dev_direct_xmit"),
     ]),
     ...passes(context),
   ];

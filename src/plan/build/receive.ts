@@ -199,6 +199,23 @@ export function devLoopbackReceive(context: Context): Proc {
   return proc(context.name("dev_loopback_receive"), { comment: "dev_loopback_xmit (net/core/dev.c)" }, body);
 }
 
+/** Entry XMIT: a frame that this host has made for a device (arp_xmit, nft_reject_queue_xmit). */
+export function devDirectXmit(context: Context): Proc {
+  const body: Step[] = [
+    set(dev, callNet(context, "dev_get_by_index", readColumn("device"))),
+    when(eqz(dev), drop(DropReason.DEVICE_DOWN)),
+    guard(mac, ETHERNET_HEADER_BYTES, drop(DropReason.PKT_TOO_SMALL)),
+    set(l3, add(mac, ETHERNET_HEADER_BYTES)),
+    set(protocol, packet(mac, 12, 2)),
+    ...ethProto,
+    set(macHeader, 1),
+    when(or(eq(protocol, EtherType.IPV4), eq(protocol, EtherType.IPV6)), [writeColumn("l3", l3)]),
+    runNet(context, "dev_queue_xmit", dev),
+    ret(),
+  ];
+  return proc(context.name("dev_direct_xmit"), { comment: "dev_queue_xmit (net/core/dev.c)" }, body);
+}
+
 const ETH_TYPE_TRANS = "eth_type_trans";
 
 /** Sets `l3` behind the Ethernet header, and for whom the frame is; the device's own address leaves pkt_type as it was. */

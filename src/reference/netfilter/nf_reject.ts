@@ -1,19 +1,22 @@
 /**
  * `reject`: what the sender is told of a packet that is dropped.
- * k:net/netfilter/nft_reject_inet.c; net/ipv4/netfilter/nf_reject_ipv4.c nf_send_unreach, nf_send_reset, nf_reject_fill_skb_dst;
+ * k:net/netfilter/nft_reject_inet.c, nft_reject_netdev.c; net/ipv4/netfilter/nf_reject_ipv4.c nf_send_unreach, nf_send_reset, nf_reject_fill_skb_dst;
  * net/ipv6/netfilter/nf_reject_ipv6.c nf_send_unreach6, nf_send_reset6; net/netfilter/utils.c nf_ip_checksum, nf_ip6_checksum.
  *
  * Nothing is told of a fragment but the first, of a packet whose transport checksum is wrong, or, at prerouting, where no route leads
- * back to the source: that route is looked up outside of VRFs.
+ * back to the source: that route is looked up outside of VRFs. A device's chain answers by the way that the frame came, without a route;
+ * there the host looks at the packet (runtime/host/reject-frame.ts), as it makes all of the answer.
  */
 
 import type { Reject } from "../../../dsl/chain-model.ts";
 import { PacketFlag } from "../../../runtime/batch.ts";
 import { checksum, foldChecksum, pseudoHeaderSum, wordSum } from "../../../runtime/net/checksum.ts";
+import { EtherType } from "../../../runtime/net/ethernet.ts";
 import { Icmp6Type } from "../../../runtime/net/icmp6.ts";
 import { ipv6_addr_is_unicast } from "../../../runtime/net/in6.ts";
 import { isSummed } from "../../../runtime/net/ipv4.ts";
 import { NextHeader, skipExtensionHeaders } from "../../../runtime/net/ipv6.ts";
+import { readU16 } from "../../../runtime/net/wire.ts";
 import { DropReason, Verdict } from "../../../runtime/verdict.ts";
 import { flowi4, flowi6 } from "../flow.ts";
 import * as inaddr from "../in.ts";
@@ -32,13 +35,35 @@ const TCP_FLAGS = 13;
 const TCP_RST = 4;
 
 /** @returns the verdict that has the host answer; null: the packet is dropped and nobody told */
-export function nft_reject_eval({ icmp, icmp6, tcpReset }: Reject, pkt: PktInfo): Verdict | null {
-  const ipv6 = pkt.pf === NfProto.IPV6;
-  const verdict = tcpReset ? send_reset(pkt, ipv6) : ipv6 ? nf_send_unreach6(pkt, icmp6!) : nf_send_unreach(pkt, icmp!);
+export function nft_reject_eval(reject: Reject, pkt: PktInfo): Verdict | null {
+  const verdict =
+    pkt.hook === "netdev ingress" ? nft_reject_netdev_eval(reject, pkt) : nft_reject_inet_eval(reject, pkt);
   if (verdict === null) return null;
   tell_sender(pkt);
   pkt.skb.set("reason", DropReason.NETFILTER_DROP);
   return verdict;
+}
+
+function nft_reject_inet_eval({ icmp, icmp6, tcpReset }: Reject, pkt: PktInfo): Verdict | null {
+  const ipv6 = pkt.pf === NfProto.IPV6;
+  return tcpReset ? send_reset(pkt, ipv6) : ipv6 ? nf_send_unreach6(pkt, icmp6!) : nf_send_unreach(pkt, icmp!);
+}
+
+/** Nobody is told of a frame to a group, of what is not IP, and of what has no Ethernet header. */
+function nft_reject_netdev_eval({ icmp, icmp6, tcpReset }: Reject, { net, skb, in: input }: PktInfo): Verdict | null {
+  if (skb.mac_len === 0 || (skb.bytes[skb.mac_header!] & 1) !== 0) return null;
+  const type = readU16(skb.bytes, skb.network_header - 2);
+  if (type !== EtherType.IPV4 && type !== EtherType.IPV6) return null;
+  const unreachable =
+    type === EtherType.IPV4 ? (ICMP_DEST_UNREACH << 8) | (icmp ?? 0) : (Icmp6Type.DEST_UNREACH << 8) | (icmp6 ?? 0);
+  const error = tcpReset ? 0 : unreachable;
+  skb.set("error", error);
+  skb.set("outDevice", input!.ifindex);
+  skb.set("l3", skb.network_header);
+  net.record({ step: "nft_reject_netdev", error });
+  skb.push(skb.mac_len);
+  skb.writeExtent();
+  return Verdict.REJECT_FRAME;
 }
 
 // ---- IPv4 ----------------------------------------------------------------------------------------------------------------

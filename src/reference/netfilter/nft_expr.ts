@@ -187,8 +187,8 @@ function nft_meta_get_eval(key: MetaKey, pkt: PktInfo): bigint | null {
       return BigInt(pkt.out?.ifindex ?? 0);
     case "sdif":
       return pkt.pf === NfProto.NETDEV ? 0n : BigInt(inet_sdif(skb));
-    case "iiftype":
-      return device(pkt.in, arphrd);
+    case "iiftype": // at egress the kernel says that of the one device there is, so that link-layer fields can be matched
+      return device(pkt.hook === "netdev egress" || pkt.hook === "tc egress" ? pkt.out : pkt.in, arphrd);
     case "oiftype":
       return device(pkt.out, arphrd);
     case "iftype":

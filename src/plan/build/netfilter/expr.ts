@@ -230,7 +230,8 @@ function meta(code: RuleCode, key: MetaKey): Expr {
       return select(l3slave, ifindexOrZero(iif), 0);
     case "iiftype":
     case "oiftype": {
-      const ifindex = key === "iiftype" ? hookIn : hookOut;
+      // At egress the kernel says iiftype of the one device there is, so that link-layer fields can be matched.
+      const ifindex = key === "iiftype" && code.chain.view !== "egress" ? hookIn : hookOut;
       breakWithout(ifindex);
       return select(eq(ifindex, LOOPBACK_IFINDEX), ArpHrd.LOOPBACK, ArpHrd.ETHER);
     }

@@ -1,5 +1,5 @@
 /**
- * `reject`: what the sender is told of a packet that is dropped.
+ * `reject`: what the sender is told of a packet that is dropped. net/netfilter/nft_reject_netdev.c of what a device's chain rejects;
  * k:net/ipv4/netfilter/nf_reject_ipv4.c nf_send_unreach, nf_send_reset; net/ipv6/netfilter/nf_reject_ipv6.c nf_send_unreach6,
  * nf_send_reset6; net/netfilter/utils.c nf_ip_checksum, nf_ip6_checksum.
  *
@@ -12,6 +12,7 @@
 import type { ChainId, Reject } from "../../../../dsl/chain-model.ts";
 import { RouteTypeCode, TraceEvent } from "../../../../runtime/abi.ts";
 import { PacketFlag } from "../../../../runtime/batch.ts";
+import { ETHERNET_HEADER_BYTES, EtherType } from "../../../../runtime/net/ethernet.ts";
 import { Icmp6Type } from "../../../../runtime/net/icmp6.ts";
 import { IpProtocol, UNSUMMED } from "../../../../runtime/net/ipv4.ts";
 import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
@@ -56,6 +57,7 @@ import {
   callNet,
   ICMP_SEND,
   ICMPV6_SEND,
+  ifindexOf,
   ifindexOrZero,
   proc,
   readColumn,
@@ -67,18 +69,21 @@ import { flowi4 } from "../flow.ts";
 import { HEADER, ICMP_DEST_UNREACH, IP_OFFSET, iphdr } from "../in.ts";
 import { HEADER6, IN6ADDR_ANY, ipv6AddrNotUnicast, ipv6hdr, words6 } from "../ipv6/in6.ts";
 import { l3mdevMaster } from "../l3mdev.ts";
-import { DstInput, dev, dstDev, dstInput, dstType, l3 } from "../skb.ts";
+import { DstInput, dev, dstDev, dstInput, dstType, l3, mac } from "../skb.ts";
 import { writeExtent } from "../verdict.ts";
 import { isExtension, mostHeaders, NEXTHDR } from "./pktinfo.ts";
-import { NO_L4PROTO, sending, skBound, thoff, tprot } from "./registers.ts";
+import { macHeader, NO_L4PROTO, sending, skBound, thoff, tprot } from "./registers.ts";
 
 /** What a chain's proc returns for `reject`: REJECT with the code of the ICMP error, or RESET. */
 export const REJECT = 0x100;
 const RESET = 0x200;
+/** A device's chain has packets of both families: the code of ICMPv6 stands above. */
+const CODE6_SHIFT = 16;
 
 /** null: nothing is said in packets of this view. */
 export function rejectResult({ icmp, icmp6, tcpReset }: Reject, view: View): number | null {
   if (tcpReset) return RESET;
+  if (view === "ingress") return REJECT | (icmp ?? 0) | ((icmp6 ?? 0) << CODE6_SHIFT);
   const code = view === "ip6" ? icmp6 : icmp;
   return code === null ? null : REJECT | code;
 }
@@ -92,10 +97,11 @@ const result = local("result");
 export const nftReject = (context: Context, view: View, result: Operand): Expr =>
   callNet(context, `nft_reject.${view}`, result);
 
-/** What each view needs; a device's has no route to tell anybody by. */
+/** What each view needs. */
 export function rejectProcs(context: Context): Proc[] {
   const families = context.net.netfilter.hooks.filter(({ chains }) => chains.some((chain) => rejects(context, chain)));
   return [
+    ...(families.some(({ family }) => family === null) ? [nftRejectNetdev(context)] : []),
     ...(families.some(({ family }) => family === 4)
       ? [rejectProc(context, "ip"), nfSendUnreach(context), nfSendReset(context), nfRejectFillSkbDst(context)]
       : []),
@@ -117,6 +123,35 @@ function rejectProc(context: Context, view: "ip" | "ip6"): Proc {
   const options = { comment, params: [result], result: "i32" as const, requires: requiresOf(view) };
   return proc(context.name(`nft_reject.${view}`), options, body);
 }
+
+/** Nobody is told of a frame to a group, of what is not IP, and of what has no Ethernet header. The host looks at the packet itself. */
+function nftRejectNetdev(context: Context): Proc {
+  const { IPV4, IPV6 } = EtherType;
+  const unreachable4 = or(ICMP_DEST_UNREACH << 8, and(result, 0xff));
+  const unreachable6 = or(Icmp6Type.DEST_UNREACH << 8, and(shr(result, CODE6_SHIFT), 0xff));
+  const body: Step[] = [
+    when(eqz(macHeader), silent),
+    guard(mac, ETHERNET_HEADER_BYTES, silent),
+    when(and(packet(mac, 0, 1), 1), silent),
+    set(at, sub(l3, 2)),
+    guard(at, 2, silent),
+    set(type, packet(at, 0, 2)),
+    when(and(ne(type, IPV4), ne(type, IPV6)), silent),
+    set(error, select(eq(result, RESET), 0, select(eq(type, IPV4), unreachable4, unreachable6))),
+    writeColumn("verdict", Verdict.REJECT_FRAME),
+    writeColumn("error", error),
+    writeColumn("outDevice", ifindexOf(dev)),
+    writeColumn("l3", l3),
+    ...writeExtent(mac),
+    trace(TraceEvent.nft_reject_netdev, [error]),
+    ...told,
+  ];
+  const comment = "nft_reject_netdev_eval (net/netfilter/nft_reject_netdev.c)";
+  return proc(context.name("nft_reject.ingress"), { comment, params: [result], result: "i32" }, body);
+}
+
+const type = local("type");
+const error = local("error");
 
 function raise(flag: number): Step {
   return writeColumn("flags", or(readColumn("flags"), flag));
