@@ -74,6 +74,10 @@ export class FakeEngine implements Engine {
     const entry = column("entry") as Entry;
     const device = column("device");
     this.seen.push({ entry, device, mark: column("mark"), flags: column("flags") });
+    if (entry === Entry.XMIT) {
+      set("outDevice", device);
+      return Verdict.TRANSMIT;
+    }
     if (entry === Entry.RECEIVE) {
       if (new EthernetView(batch.packet(i)).type !== EtherType.IPV4) return Verdict.PASS;
       set("data", column("data") + ETHERNET_HEADER_BYTES);
