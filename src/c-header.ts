@@ -15,6 +15,7 @@ import {
   NEXT_HOP_IN_SLOT,
   PacketFlag,
 } from "../runtime/batch.ts";
+import type { Hook } from "../runtime/hooks.ts";
 import { DropReason, Entry, Errno, Verdict } from "../runtime/verdict.ts";
 
 /** Records of the image, with their sizes where they have one. Their drawings stand in runtime/abi.ts. */
@@ -29,8 +30,12 @@ const RECORDS: readonly (readonly [string, Readonly<Record<string, number>>, num
   ["COUNTERS", abi.COUNTERS, abi.COUNTERS_BYTES],
   ["FILTER_COUNTER", abi.FILTER_COUNTER, abi.FILTER_COUNTER_BYTES],
   ["MAP", abi.MAP, abi.MAP_BYTES],
+  ["LINK", abi.LINK, abi.LINK_BYTES],
+  ["STATE", abi.STATE, null],
   ["BATCH_HEADER", BATCH_HEADER, BATCH_HEADER_BYTES],
 ];
+
+const POINTS = Object.fromEntries(abi.LINK_POINTS.map(({ hook, family }, place) => [pointName(hook, family), place]));
 
 const TABLES: readonly (readonly [string, Readonly<Record<string, number>>, string])[] = [
   ["verdict", Verdict, "column verdict"],
@@ -40,6 +45,7 @@ const TABLES: readonly (readonly [string, Readonly<Record<string, number>>, stri
   ["device_flag", abi.DeviceFlag, "VRFC_DEVICE_FLAGS, bits"],
   ["route_type", abi.RouteTypeCode, "column routeType"],
   ["errno", Errno, "column error of SEND_ERROR"],
+  ["point", POINTS, "where programs are attached: heads of lists at VRFC_NET_LINKS, and bits of VRFC_NET_LINKED"],
 ];
 
 const NUMBERS: Readonly<Record<string, number>> = {
@@ -73,8 +79,17 @@ ${define("COLUMNS", COLUMNS.length)}
 
 ${TABLES.map(table).join("\n\n")}
 
+/* REGISTER(name): globals \`skb.NAME\` that a program imports and the module that it is attached to exports. */
+#define VRFC_PROGRAM_REGISTERS(REGISTER) \\
+${[...abi.PROGRAM_REGISTERS.reads, ...abi.PROGRAM_REGISTERS.sets].map((name) => `  REGISTER(${name}) \\`).join("\n")}
+
 #endif
 `;
+}
+
+/** FORWARD_IPV4, TC_INGRESS */
+export function pointName(hook: Hook, family: 4 | 6 | null): string {
+  return `${hook}${family === null ? "" : ` IPv${family}`}`.replaceAll(" ", "_").toUpperCase();
 }
 
 const record = ([name, fields, bytes]: (typeof RECORDS)[number]): string =>

@@ -112,6 +112,15 @@
 #define VRFC_MAP_COLUMNS 28u
 #define VRFC_MAP_SIZE 32u
 
+#define VRFC_LINK_NEXT 0u
+#define VRFC_LINK_PLACE 4u
+#define VRFC_LINK_DEVICE 8u
+#define VRFC_LINK_PRIORITY 12u
+#define VRFC_LINK_ID 16u
+#define VRFC_LINK_SIZE 32u
+
+#define VRFC_STATE_SELF 0u
+
 #define VRFC_BATCH_HEADER_CAPACITY 0u
 #define VRFC_BATCH_HEADER_SLOT_SIZE 4u
 #define VRFC_BATCH_HEADER_SLOTS 8u
@@ -271,5 +280,62 @@ enum vrfc_errno {
   VRFC_ERRNO_EADDRINUSE = 98,
   VRFC_ERRNO_EADDRNOTAVAIL = 99,
 };
+
+/* where programs are attached: heads of lists at VRFC_NET_LINKS, and bits of VRFC_NET_LINKED */
+enum vrfc_point {
+  VRFC_POINT_PREROUTING_IPV4 = 0,
+  VRFC_POINT_PREROUTING_IPV6 = 1,
+  VRFC_POINT_INPUT_IPV4 = 2,
+  VRFC_POINT_INPUT_IPV6 = 3,
+  VRFC_POINT_FORWARD_IPV4 = 4,
+  VRFC_POINT_FORWARD_IPV6 = 5,
+  VRFC_POINT_OUTPUT_IPV4 = 6,
+  VRFC_POINT_OUTPUT_IPV6 = 7,
+  VRFC_POINT_POSTROUTING_IPV4 = 8,
+  VRFC_POINT_POSTROUTING_IPV6 = 9,
+  VRFC_POINT_NETDEV_INGRESS = 10,
+  VRFC_POINT_NETDEV_EGRESS = 11,
+  VRFC_POINT_TC_INGRESS = 12,
+  VRFC_POINT_TC_EGRESS = 13,
+};
+
+/* REGISTER(name): globals `skb.NAME` that a program imports and the module that it is attached to exports. */
+#define VRFC_PROGRAM_REGISTERS(REGISTER) \
+  REGISTER(tail) \
+  REGISTER(row) \
+  REGISTER(stride) \
+  REGISTER(slot) \
+  REGISTER(l3) \
+  REGISTER(iif) \
+  REGISTER(l3slave) \
+  REGISTER(doredirect) \
+  REGISTER(ignore_df) \
+  REGISTER(mc_loop) \
+  REGISTER(hook_in) \
+  REGISTER(hook_out) \
+  REGISTER(protocol) \
+  REGISTER(mac_header) \
+  REGISTER(sk_owner) \
+  REGISTER(sending) \
+  REGISTER(sk_bound) \
+  REGISTER(batch_base) \
+  REGISTER(mac) \
+  REGISTER(dev) \
+  REGISTER(pkt_type) \
+  REGISTER(mark) \
+  REGISTER(priority) \
+  REGISTER(xmit_recursion) \
+  REGISTER(next) \
+  REGISTER(dst_input) \
+  REGISTER(dst_output) \
+  REGISTER(dst_dev) \
+  REGISTER(dst_gateway) \
+  REGISTER(dst_idev) \
+  REGISTER(dst_type) \
+  REGISTER(dst_mtu) \
+  REGISTER(dst_error) \
+  REGISTER(redirect_device) \
+  REGISTER(nf_skip_egress) \
+  REGISTER(dup_recursion) \
 
 #endif

@@ -189,4 +189,59 @@ static inline void vrfc_move_neighbours(uint8_t *memory, uint32_t net, uint32_t 
   vrfc_set_word(memory, vrfc_net(memory, net) + VRFC_NET_NEIGHBOURS, table);
 }
 
+/* ---- programs attached: their modules' state, and the lists that packets find them by (runtime/links) */
+
+/* The state of a program as it begins, at `state`, a multiple of 64, with its `bytes` to itself. `maps`: the MAP records in it. */
+static inline void vrfc_place_state(uint8_t *memory, uint32_t state, const uint8_t *initial, uint32_t bytes,
+                                    const uint32_t *maps, uint32_t count) {
+  static const uint32_t places[] = {VRFC_MAP_STRUCTURE, VRFC_MAP_VALUES, VRFC_MAP_COLUMNS};
+  memcpy(memory + state, initial, bytes);
+  vrfc_set_word(memory, state + VRFC_STATE_SELF, state);
+  for (uint32_t i = 0; i < count; i++)
+    for (uint32_t p = 0; p < sizeof places / sizeof *places; p++) {
+      const uint32_t at = state + maps[i] + places[p];
+      const uint32_t offset = vrfc_word(memory, at);
+      if (offset != 0) vrfc_set_word(memory, at, state + offset);
+    }
+}
+
+static inline uint32_t vrfc_links(const uint8_t *memory, uint32_t net, uint32_t point) {
+  return vrfc_net(memory, net) + VRFC_NET_LINKS + 4u * point;
+}
+
+/*
+ * A LINK at `record`, VRFC_LINK_SIZE bytes of the host's, into the list of a point: packets meet it from the next batch on. `place`: of the program's
+ * entry in the module's table, behind which stands the one that traces; `device`: ifindex, 0 at the hooks of the IP layer. Lower priorities come first;
+ * of equals it comes before those that are there, at tc behind them.
+ */
+static inline void vrfc_link(uint8_t *memory, uint32_t net, uint32_t point, uint32_t record, uint32_t place, uint32_t device,
+                             int32_t priority, uint32_t id) {
+  const int is_tc = point == VRFC_POINT_TC_INGRESS || point == VRFC_POINT_TC_EGRESS;
+  const uint32_t linked = vrfc_net(memory, net) + VRFC_NET_LINKED;
+  uint32_t before = vrfc_links(memory, net, point);
+  for (uint32_t at; (at = vrfc_word(memory, before)) != 0; before = at + VRFC_LINK_NEXT) {
+    const int32_t other = (int32_t)vrfc_word(memory, at + VRFC_LINK_PRIORITY);
+    if (is_tc ? other > priority : other >= priority) break;
+  }
+  vrfc_set_word(memory, record + VRFC_LINK_NEXT, vrfc_word(memory, before));
+  vrfc_set_word(memory, record + VRFC_LINK_PLACE, place);
+  vrfc_set_word(memory, record + VRFC_LINK_DEVICE, device);
+  vrfc_set_word(memory, record + VRFC_LINK_PRIORITY, (uint32_t)priority);
+  vrfc_set_word(memory, record + VRFC_LINK_ID, id);
+  vrfc_set_word(memory, before, record);
+  vrfc_set_word(memory, linked, vrfc_word(memory, linked) | 1u << point);
+}
+
+/* Takes it off again. */
+static inline void vrfc_unlink(uint8_t *memory, uint32_t net, uint32_t point, uint32_t record) {
+  const uint32_t head = vrfc_links(memory, net, point);
+  const uint32_t linked = vrfc_net(memory, net) + VRFC_NET_LINKED;
+  for (uint32_t before = head, at; (at = vrfc_word(memory, before)) != 0; before = at + VRFC_LINK_NEXT)
+    if (at == record) {
+      vrfc_set_word(memory, before, vrfc_word(memory, record + VRFC_LINK_NEXT));
+      break;
+    }
+  if (vrfc_word(memory, head) == 0) vrfc_set_word(memory, linked, vrfc_word(memory, linked) & ~(1u << point));
+}
+
 #endif

@@ -58,6 +58,7 @@ export function commandLine(): CAC {
     )
     .option("--lpm <structure>", "Force one look-up structure for every table: linear, blocks or dir24")
     .option("--threads", "For several threads of one program, over a shared memory")
+    .option("--c-program <file>", "With --program: write what a host in C must know besides the program's module")
     .option("--program <name>", "Only this program or base chain, to be attached to the module of the same networks")
     .option(...KERNEL)
     .option(...COLOUR)

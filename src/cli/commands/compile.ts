@@ -10,6 +10,7 @@ import {
 import type { ProgramManifest } from "../../../runtime/links/manifest.ts";
 import type { Manifest } from "../../../runtime/manifest.ts";
 import { cNetwork } from "../../c-network.ts";
+import { cProgram } from "../../c-program.ts";
 import { type CompileOptions as CompilerOptions, compile } from "../../compile.ts";
 import { compileProgram } from "../../program.ts";
 import { painter } from "../colour.ts";
@@ -20,6 +21,7 @@ export interface CompileOptions extends PolicyOptions {
   readonly output?: string;
   readonly optimize: string | number;
   readonly lpm?: string;
+  readonly cProgram?: string;
   readonly threads?: boolean;
   readonly cNetwork?: string;
   readonly program?: string | number;
@@ -40,13 +42,18 @@ export async function run(file: string, options: CompileOptions): Promise<number
   };
   if (options.program !== undefined && options.cNetwork !== undefined)
     throw new UsageError("--program does not go with --c-network: a program is part of another module");
-  const { artifact, diagnostics, manifest, model } =
-    options.program === undefined ? await compile(source, how) : await programOf(source, `${options.program}`, how);
+  if (options.program === undefined && options.cProgram !== undefined)
+    throw new UsageError("--c-program is of a program: --program NAME says which");
+  const { artifact, diagnostics, manifest, model, header } =
+    options.program === undefined
+      ? { ...(await compile(source, how)), header: null }
+      : await programOf(source, `${options.program}`, how);
   const name = options.program ?? (file === "-" ? "policy" : file.replace(/\.vrf$/, ""));
   const output = options.output ?? `${name}.wasm`;
   if (artifact !== null) writeOutput(output, artifact);
   if (artifact !== null && model !== null && options.cNetwork !== undefined)
     writeOutput(options.cNetwork, cNetwork(model));
+  if (header !== null && options.cProgram !== undefined) writeOutput(options.cProgram, header);
   if (options.json) {
     const report = {
       schema: "vrfc.compile/1",
@@ -70,14 +77,17 @@ interface Made {
   readonly manifest: Manifest | ProgramManifest | null;
   readonly diagnostics: readonly Diagnostic[];
   readonly model: Model | null;
+  /** Of a program: what a host in C must know besides. */
+  readonly header: string | null;
 }
 
 /** @throws UsageError when there is no such program in the text, or none that can stand alone */
 async function programOf(source: Source, name: string, options: CompilerOptions): Promise<Made> {
   const { model, diagnostics } = checkText(source.text, source.name, options);
-  if (model === null) return { model, artifact: null, manifest: null, diagnostics };
+  if (model === null) return { model, artifact: null, manifest: null, header: null, diagnostics };
   try {
-    return { ...(await compileProgram(model, name, options)), diagnostics, model };
+    const { artifact, manifest, state } = await compileProgram(model, name, options);
+    return { artifact, manifest, header: cProgram(manifest, state), diagnostics, model };
   } catch (error) {
     if (error instanceof RangeError) throw new UsageError(`--program: ${error.message}`);
     throw error;
