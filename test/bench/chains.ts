@@ -2,7 +2,8 @@
  * `chains`: long lists of five-tuple rules, first match wins, counters on. An XDP program of the list, a module of its own, runs over
  * batches of 64-byte frames; a match counts the packet and passes it, so that a batch is as before when it has run. Beside it rte_acl, in
  * turn within one run, over frames in the same places (peers/acl.c says what it is spared). Each packet's rule is verified first, by the counter that
- * moved, against linear search.
+ * moved, against linear search. nftables' plain rules are beside them too, one after the other as the kernel tries them, where that can be had (peers/nft.c): what they take
+ * above a list of one, as a packet comes to them by a device and a system call.
  *
  *   mixed    the set's traffic                late    only packets whose rule is among the last tenth
  */
@@ -27,7 +28,8 @@ import { compileModel } from "../../src/compile.ts";
 import { ImageWriter } from "../../src/image-writer.ts";
 import { layoutClassifiers } from "../../src/netfilter/classifier/layout.ts";
 import { compileProgram } from "../../src/program.ts";
-import { median, type Racer, race, racerOf, type Variant, WrongAnswer } from "./harness.ts";
+import { type Measurement, median, type Racer, race, racerOf, type Variant, WrongAnswer } from "./harness.ts";
+import { buildNft, countedBy, NFT, NFT_FROM, startNft } from "./nft-peer.ts";
 import { buildPeer, checksum, Peer } from "./peer.ts";
 import type { BenchOptions, Group, Report } from "./report.ts";
 import { type FiveTupleRule, type RuleSet, ruleSet, SHAPES, type Traffic } from "./rule-sets.ts";
@@ -45,13 +47,18 @@ export async function chains(options: BenchOptions): Promise<Report> {
   const folder = mkdtempSync(join(tmpdir(), "vrfc-chains-"));
   try {
     const built = buildPeer("acl", folder);
-    const notes = new Set(built.ok ? [] : [`rte_acl: ${built.why}`]);
+    const nft = buildNft(folder);
+    const programs = { acl: built.ok ? built.program : null, nft: nft.ok ? nft.program : null };
+    const notes = new Set([
+      ...(built.ok ? [] : [`rte_acl: ${built.why}`]),
+      ...(nft.ok ? [] : [`nftables: ${nft.why}`]),
+    ]);
     const groups: Group[] = [];
     const sizes = options.sizes.length > 0 ? options.sizes : options.quick ? [10, 100] : SIZES;
     for (const size of sizes)
       for (const shape of SHAPES) {
         const set = ruleSet(shape, size, options.rules, options.seed);
-        groups.push(...(await compare(set, built.ok ? built.program : null, folder, options, notes)));
+        groups.push(...(await compare(set, programs, folder, options, notes)));
       }
     return { bench: "chains", unit: "64-byte frames classified and counted", groups, notes: [...notes] };
   } finally {
@@ -61,14 +68,18 @@ export async function chains(options: BenchOptions): Promise<Report> {
 
 async function compare(
   set: RuleSet,
-  program: string | null,
+  programs: { readonly acl: string | null; readonly nft: string | null },
   folder: string,
   options: BenchOptions,
   notes: Set<string>,
 ): Promise<Group[]> {
   options.progress(`${set.name}: compiling`);
   const rig = await ChainRig.of(set);
-  const peer = program === null ? null : await startPeer(program, set, folder);
+  const peer = programs.acl === null ? null : await startPeer(programs.acl, set, folder);
+  const nft =
+    programs.nft === null || set.rules.length < NFT_FROM
+      ? null
+      : await startNft(programs.nft, set.rules.map(matchText), folder);
   try {
     for (const note of peer?.skipped ?? []) notes.add(note);
     const groups: Group[] = [];
@@ -84,17 +95,30 @@ async function compare(
       const expected = checksum(traffic.expected.map((rule) => rule + 1));
       const theirs = (await peer?.racers(frames, expected, join(folder, "frames"))) ?? [];
       const baseline = theirs.length > 0 ? theirs.map(({ name }) => name) : [OURS];
-      const results = await race([...racers, ...theirs], { rounds: options.rounds, baseline });
+      const kernel = (await nft?.racers(frames, countedBy(traffic.expected), join(folder, "frames"))) ?? [];
+      const ofKernel = kernel.map((racer) => ({ ...racer, name: NFT }));
+      const results = await race([...racers, ...theirs, ...ofKernel], { rounds: options.rounds, baseline });
       const what = theirs.length > 0 ? "the fastest rte_acl" : OURS;
       const table = `${set.name}: ${set.rules.length} rules`;
       const build = peer === null ? "" : `; rte_acl ${peer.methods[0].buildMs} ms`;
-      const remarks = [`built: ${rig.built}${build}`];
+      const loaded = nft === null ? "" : `; nft -f ${nft.methods[0].buildMs} ms`;
+      const remarks = [`built: ${rig.built}${build}${loaded}`, ...timesOurs(results)];
       groups.push({ table, family: 4, prefixes: set.rules.length, stream, baseline: what, results, remarks });
     }
     return groups;
   } finally {
     await peer?.end();
+    await nft?.end();
   }
+}
+
+/** Ratios of the report are to rte_acl. */
+function timesOurs(results: readonly Measurement[]): string[] {
+  const nsOf = (name: string) => results.find(({ variant }) => variant === name)?.ns.median;
+  const [ours, kernel] = [nsOf(OURS), nsOf(NFT)];
+  return ours === undefined || kernel === undefined
+    ? []
+    : [`nftables' plain rules: ${(kernel / ours).toFixed(0)} times ours`];
 }
 
 /** The same packets over and over, where there are few of them. */
@@ -115,7 +139,10 @@ function late(traffic: Traffic, rules: number): Traffic {
 export const programText = (rules: readonly FiveTupleRule[]): string =>
   `interface eth0 {}\nprogram list on xdp eth0 {\n${rules.map(ruleText).join("\n")}\n}\n`;
 
-function ruleText({ src, srcLength, dst, dstLength, sport, dport, protocol }: FiveTupleRule): string {
+const ruleText = (rule: FiveTupleRule): string => [matchText(rule), "counter PASS"].join(" ").trimStart();
+
+/** What it tests, in nft's words. */
+function matchText({ src, srcLength, dst, dstLength, sport, dport, protocol }: FiveTupleRule): string {
   const address = (side: string, network: number, length: number) =>
     length === 0 ? [] : [`ip ${side} ${formatIp(network)}/${length}`];
   const port = (side: string, [first, last]: readonly [number, number]) =>
@@ -126,7 +153,6 @@ function ruleText({ src, srcLength, dst, dstLength, sport, dport, protocol }: Fi
     ...(protocol === null ? [] : [`ip protocol ${protocol}`]),
     ...port("sport", sport),
     ...port("dport", dport),
-    "counter PASS",
   ].join(" ");
 }
 

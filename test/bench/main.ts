@@ -36,7 +36,10 @@ const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptio
     what: "real packets between network namespaces: the kernel, the forwarder in C, vrfc up; needs root and cc",
     run: forward,
   },
-  chains: { what: "lists of 1 to 10,000 five-tuple rules, beside DPDK's rte_acl where that can be had", run: chains },
+  chains: {
+    what: "lists of 1 to 10,000 five-tuple rules, beside DPDK's rte_acl and nftables where those can be had",
+    run: chains,
+  },
   peers: {
     what: "look-ups of both families beside DPDK's and npm's, in turn; says what it needs and does not find",
     run: peers,

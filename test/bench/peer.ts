@@ -14,16 +14,19 @@ export type Built = { readonly ok: true; readonly program: string } | { readonly
 /** Beside this file, or in the source tree that this file was compiled from. */
 const FOLDERS = ["./peers/", "../../../test/bench/peers/"];
 
-/** @param name of `peers/NAME.c`, which needs libdpdk */
-export function buildPeer(name: string, folder: string): Built {
+/** @param name of `peers/NAME.c`; @param packages that pkg-config knows */
+export function buildPeer(name: string, folder: string, packages: readonly string[] = ["libdpdk"]): Built {
   const why = (what: string): Built => ({ ok: false, why: what });
   const source = FOLDERS.map((path) => new URL(`${path}${name}.c`, import.meta.url).pathname).find(existsSync);
   if (source === undefined) return why(`peers/${name}.c is not there`);
-  const flags = (kind: string) => spawnSync("pkg-config", [kind, "libdpdk"], { encoding: "utf8" });
+  const flags = (kind: string) =>
+    packages.length === 0
+      ? { status: 0, stdout: "" }
+      : spawnSync("pkg-config", [kind, ...packages], { encoding: "utf8" });
   const [cflags, libs] = [flags("--cflags"), flags("--libs")];
   if (cflags.status !== 0 || libs.status !== 0) return why("apt-get install gcc pkg-config libdpdk-dev");
   const program = join(folder, name);
-  const words = (text: string): string[] => text.trim().split(/\s+/);
+  const words = (text: string): string[] => text.split(/\s+/).filter((word) => word !== "");
   const args = ["-O3", ...words(cflags.stdout), "-march=native", "-o", program, source, ...words(libs.stdout)];
   const gcc = spawnSync("gcc", args, { encoding: "utf8" });
   return gcc.status === 0 ? { ok: true, program } : why(gcc.stderr ?? "apt-get install gcc");
