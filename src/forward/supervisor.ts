@@ -3,7 +3,7 @@ import { MessageChannel, Worker } from "node:worker_threads";
 import type { Reading } from "./counters.ts";
 import type { Network } from "./forwarder.ts";
 import { ForwardError } from "./native.ts";
-import { type Member, SIGNAL_BYTES } from "./team.ts";
+import { ENDED, type Member, SIGNAL_BYTES, Signal } from "./team.ts";
 import type { FromWorker, ToWorker } from "./worker.ts";
 
 export interface Supervised {
@@ -59,6 +59,8 @@ export class Supervisor {
     const worker = new Worker(new URL("./helper.js", import.meta.url), { workerData, transferList: [port2] });
     worker.on("error", (error) => this.#fail(error, failed));
     worker.once("exit", () => {
+      // So that the first does not wait for it when it undoes what was done.
+      Atomics.store(new Int32Array(signal), Signal.OBEYED, ENDED);
       if (!this.#stopping) this.#fail(new ForwardError(`thread ${number} has ended`), failed);
     });
     return { worker, member: { port: port1, signal } };

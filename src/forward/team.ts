@@ -5,7 +5,7 @@
  *   first thread  -- work, rest, stop -->  helper         messages, each obeyed before its next turn
  *                 <-- signal, eventfd --                  a packet for the host: where it is in linear memory
  *
- *   signal   i32 OBEYED     messages obeyed so far
+ *   signal   i32 OBEYED     messages obeyed so far; ENDED: the thread is no more, as the supervisor says, which then ends all
  *            i32 REQUEST    0: none, else what the next words are
  *            i32 x 3        JUDGED: batch, packet, packets in it        FRAME: offset, length, device
  */
@@ -36,6 +36,7 @@ export interface Member {
 }
 
 export const Signal = { OBEYED: 0, REQUEST: 1, ARGUMENTS: 2 } as const;
+export const ENDED = -1;
 export const SIGNAL_BYTES = 5 * 4;
 export const Request = { NONE: 0, JUDGED: 1, FRAME: 2 } as const;
 
@@ -100,7 +101,7 @@ export class Team {
     for (const [i, { port }] of this.#members.entries()) port.postMessage(message(i));
     const end = performance.now() + PATIENCE;
     for (const [i, { signal }] of this.#members.entries())
-      while (Atomics.load(signal, Signal.OBEYED) === before[i]) {
+      while (before[i] !== ENDED && Atomics.load(signal, Signal.OBEYED) === before[i]) {
         this.serve();
         Atomics.wait(signal, Signal.OBEYED, before[i], 1);
         if (performance.now() > end) throw new ForwardError(`thread ${i + 1} does not answer`);

@@ -9,9 +9,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ask } from "../../src/forward/control.ts";
 import type { DeviceCounters } from "../../src/forward/counters.ts";
-import { Namespaces } from "./namespaces.ts";
+import { MAIN, Namespaces } from "./namespaces.ts";
 import { WIDER } from "./policies.ts";
-import { C, NODE, NODE_THREADS, QUICK, type Running, vrfcUp } from "./routers.ts";
+import { C, NODE, NODE_THREADS, Program, QUICK, type Running, vrfcUp } from "./routers.ts";
 import { type Delivered, TRAFFIC_ROUTES, Traffic, trafficObstacle } from "./traffic.ts";
 
 const LONG = process.env.VRFC_LONG === "1";
@@ -165,4 +165,49 @@ test.skipIf(why !== null).each(["1", "2"])(
     }
   },
   RELOAD_MS + START,
+);
+
+/** Loaded before `vrfc up`: at SIGUSR2 its helping threads are ended, as a fault would end them. */
+const ENDING_HELPERS = `
+import { createRequire, syncBuiltinESMExports } from "node:module";
+const threads = createRequire("/")("worker_threads");
+threads.Worker = class extends threads.Worker {
+  constructor(file, options) {
+    super(file, options);
+    if (String(file).endsWith("helper.js")) process.once("SIGUSR2", () => this.terminate());
+  }
+};
+syncBuiltinESMExports();`;
+
+const without = NODE.obstacle();
+test.skipIf(without !== null)(
+  `vrfc up --threads 2: a thread dies, all end and say so, and the machine is as it was${without === null ? "" : ` (${without})`}`,
+  async () => {
+    const namespaces = new Namespaces();
+    const folder = mkdtempSync(join(tmpdir(), "vrfc-dies-"));
+    const file = join(folder, "policy.vrf");
+    try {
+      namespaces.open();
+      writeFileSync(file, POLICY);
+      const preload = `data:text/javascript,${encodeURIComponent(ENDING_HELPERS)}`;
+      const up = [MAIN, "up", file, "--control", `${file}.sock`, "-O", "0", "--threads", "2"];
+      const running = new Program(namespaces, process.execPath, "--import", preload, ...up);
+      await running.said("counters:");
+      expect(namespaces.ping("left", "10.0.1.7")).toContain("ttl=63");
+      expect(namespaces.ip("router", "-br link")).toMatch(/^vrf/m);
+      running.kill("SIGUSR2");
+      expect(await running.ended).toBe(2);
+      expect(running.out).toContain("thread 1 has ended");
+      expect(namespaces.ip("router", "-br link")).not.toMatch(/^vrf/m);
+      // The same threads again, with nothing in the way.
+      const next = await NODE_THREADS.start(namespaces, file, QUICK);
+      expect(namespaces.ping("left", "10.0.1.7")).toContain("ttl=63");
+      next.kill("SIGTERM");
+      expect(await next.ended).toBe(0);
+    } finally {
+      namespaces.close();
+      rmSync(folder, { recursive: true });
+    }
+  },
+  START,
 );
