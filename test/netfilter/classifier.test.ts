@@ -4,12 +4,20 @@ import type { Expr } from "../../dsl/chain-model.ts";
 import { buildBlocks } from "../../runtime/lpm/blocks.ts";
 import { lookupLpm } from "../../runtime/lpm/choose.ts";
 import { Random } from "../../src/bench/random.ts";
-import { chooseTables, type Tables, type Tree } from "../../src/netfilter/classifier/choose.ts";
-import { classesOfField, classOfValue, firstRules, mergeClasses } from "../../src/netfilter/classifier/classes.ts";
+import { chooseTables, type Tables } from "../../src/netfilter/classifier/choose.ts";
+import {
+  classesOfField,
+  classOfValue,
+  firstRules,
+  membersOf,
+  mergeClasses,
+} from "../../src/netfilter/classifier/classes.ts";
 import type { Ranges } from "../../src/netfilter/classifier/conditions.ts";
 import { prefixesOf } from "../../src/netfilter/classifier/layout.ts";
 import type { Segment } from "../../src/netfilter/classifier/segments.ts";
 import { chooseStructure } from "../../src/netfilter/classifier/split.ts";
+import { BLOCK, type Table, tableOf } from "../../src/netfilter/classifier/table.ts";
+import type { Tree } from "../../src/netfilter/classifier/tree.ts";
 
 const BITS = [32, 8, 16, 48];
 const span = { start: 0, end: 0 } as Expr["span"];
@@ -64,19 +72,19 @@ const linear = ({ rules }: Segment, values: Values): number[] =>
   });
 
 function classOf(tree: Tree, values: Values): number {
-  if (tree.kind === "merge") {
-    const { left, right, classes } = tree;
-    return classes.table[classOf(left, values) * right.classes.count + classOf(right, values)];
-  }
+  if (tree.kind === "among") return cellOf(tree.table, classOf(tree.of, values), 0);
+  if (tree.kind === "merge") return cellOf(tree.table, classOf(tree.left, values), classOf(tree.right, values));
   const value = values[tree.field];
   if (value === null) return 0;
   return classOfValue(tree.classes, value);
 }
 
-const members = ({ classes }: Tree, number: number): number[] =>
-  Array.from({ length: 32 * classes.words }, (_, r) => r + 1).filter(
-    (r) => (classes.sets[number * classes.words + ((r - 1) >> 5)] >>> (31 - ((r - 1) & 31))) & 1,
-  );
+/** As it is read from memory. */
+function cellOf({ cells, columns, shared }: Table, row: number, column: number): number {
+  if (shared === null) return cells[row * columns + column];
+  const { width, numbers, blocks } = shared;
+  return blocks[BLOCK * numbers[row * width + Math.floor(column / BLOCK)] + (column % BLOCK)];
+}
 
 describe("classes", () => {
   test("the intervals of a field, as prefixes", () => {
@@ -108,12 +116,28 @@ describe("classes", () => {
       ),
     );
     const both = mergeClasses(a, b, 1 << 16)!;
-    for (const { count, words, sets } of [a, b, both])
-      expect(
-        new Set(Array.from({ length: count }, (_, c) => sets.subarray(c * words, (c + 1) * words).join())).size,
-      ).toBe(count);
+    for (const classes of [a, b, both])
+      expect(new Set(Array.from({ length: classes.count }, (_, c) => membersOf(classes, c).join())).size).toBe(
+        classes.count,
+      );
     expect(mergeClasses(a, b, 3)).toBe(null);
     expect(firstRules(a, b).length).toBe(a.count * b.count);
+  });
+});
+
+describe("tables", () => {
+  test.each([1, 15, 16, 17, 300])("of %i columns, blocks shared or not", (columns) => {
+    const random = new Random(columns);
+    const rows = Array.from({ length: 3 }, () => Uint16Array.from({ length: columns }, () => random.below(0x10000)));
+    const cells = Uint16Array.from({ length: 700 }, () => random.below(3)).reduce<number[]>((all, row) => {
+      const own = [...rows[row]];
+      if (random.chance(0.1)) own[random.below(columns)] = 7;
+      return all.concat(own);
+    }, []);
+    const table = tableOf(Uint16Array.from(cells), columns);
+    expect(table.shared !== null).toBe(columns === 300);
+    expect(table.bytes <= 2 * cells.length).toBe(true);
+    for (const [i, cell] of cells.entries()) expect(cellOf(table, Math.floor(i / columns), i % columns)).toBe(cell);
   });
 });
 
@@ -124,13 +148,35 @@ describe("a structure finds what a linear search finds", () => {
   test.each(cases)("$rules rules, final $final, budget $budget", ({ rules, final, budget }) => {
     const random = new Random(rules);
     const segment = segmentOf(random, rules, final);
-    const tables = chooseTables(segment, budget);
+    const tables = chooseTables(segment, { budget });
     if (!final || budget === 0) expect(tables.kind).toBe("vectors");
     if (tables.kind === "vectors") expect(tables.order !== null).toBe(final);
     for (let i = 0; i < 300; i++) {
       const values = valuesOf(random);
       const expected = linear(segment, values);
-      expect(found(tables, values)).toEqual(tables.kind === "first" ? expected.slice(0, 1) : expected);
+      expect(found(tables, values)).toEqual(tables.kind === "vectors" ? expected : expected.slice(0, 1));
+    }
+  });
+
+  test("rules that leave one of two fields open are looked up apart", () => {
+    const random = new Random(8);
+    const drawn = segmentOf(random, 700, true);
+    const one = (first: number, last = first): Ranges => [{ first: BigInt(first), last: BigInt(last) }];
+    const narrow = (): Ranges => one(random.below(300));
+    const wide = (bits: number): Ranges | null =>
+      random.chance(0.5) ? null : one(random.below(50), 2 ** bits - 1 - random.below(50));
+    const rules = drawn.rules.map((rule, i) => {
+      const main = [BITS[0], BITS[3]].map((bits, side) => ((i >> side) & 1 ? narrow() : wide(bits)));
+      const port = random.chance(0.5) ? null : one(random.below(4) * 10, 1000);
+      return { ...rule, conditions: [main[0], null, port, main[1]] };
+    });
+    const segment = { ...drawn, rules };
+    const tables = chooseTables(segment, { budget: 60_000 });
+    if (tables.kind !== "parts") throw new Error(`${tables.kind}: ${tables.why}`);
+    expect(tables.parts.length).toBe(4);
+    for (let i = 0; i < 1000; i++) {
+      const values = valuesOf(random).map((value) => (random.chance(0.7) ? BigInt(random.below(300)) : value));
+      expect(found(tables, values)).toEqual(linear(segment, values).slice(0, 1));
     }
   });
 
@@ -157,15 +203,19 @@ describe("a structure finds what a linear search finds", () => {
   });
 });
 
-/** Numbers of rules in their order; of tables whose cells are rules the first one. */
+/** Numbers of rules in their order; but for vectors only the first one. */
 function found(tables: Tables, values: Values): number[] {
+  if (tables.kind === "parts")
+    return tables.parts
+      .flatMap((part) => found(part, values).slice(0, 1))
+      .sort((a, b) => a - b)
+      .slice(0, 1);
   const classes = tables.trees.map((tree) => classOf(tree, values));
   if (tables.kind === "first") {
-    const columns = tables.trees[1]?.classes.count ?? 1;
-    const rule = tables.first[classes[0] * columns + (classes[1] ?? 0)];
+    const rule = cellOf(tables.first, classes[0], classes[1] ?? 0);
     return rule === 0 ? [] : [rule];
   }
-  const sets = tables.trees.map((tree, t) => members(tree, classes[t]));
+  const sets = tables.sets.map((own, t) => membersOf(own, classes[t]));
   const places = sets.reduce((some, set) => some.filter((place) => set.includes(place)));
-  return places.map((place) => (tables.order === null ? place : tables.order[place - 1] + 1)).sort((a, b) => a - b);
+  return places.map((place) => (tables.order === null ? place : tables.order[place]) + 1).sort((a, b) => a - b);
 }

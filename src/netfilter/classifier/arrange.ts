@@ -14,29 +14,46 @@
  */
 import type { Ranges } from "./conditions.ts";
 import type { Segment } from "./segments.ts";
+import type { FieldTree } from "./tree.ts";
 
 /** Rules of a word. */
 const WORD = 64;
 
+/** Fields that have the most classes come first. */
+export const widest = (fields: readonly FieldTree[]): FieldTree[] =>
+  [...fields].sort((a, b) => b.classes.count - a.classes.count || a.field - b.field);
+
 /**
  * First by which of the two widest fields a rule leaves open, then by the one, then by the other, then by the rest.
- * @param count of classes, by field
- * @returns rules by their places
+ * @param members which rules
+ * @returns them by their places
  */
-export function arranged({ fields, rules }: Segment, count: readonly number[]): number[] {
-  const widest = [...fields.keys()].sort((a, b) => count[b] - count[a] || a - b);
-  const [main, others] = [widest.slice(0, 2).sort((a, b) => a - b), widest.slice(2)];
-  const keys = rules.map(({ conditions }) => [
-    ...main.map((field) => (isNarrow(conditions[field], fields[field].bits) ? 1 : 0)),
-    ...[...main, ...others].flatMap((field) => endsOf(conditions[field])),
-  ]);
-  const order = [...rules.keys()].sort((a, b) => compare(keys[a], keys[b]) || a - b);
+export function arranged(
+  { fields, rules }: Segment,
+  leaves: readonly FieldTree[],
+  members: readonly number[],
+): number[] {
+  const sorted = widest(leaves).map(({ field }) => field);
+  const [main, others] = [sorted.slice(0, 2).sort((a, b) => a - b), sorted.slice(2)];
+  const keys = new Map(
+    members.map((rule) => {
+      const { conditions } = rules[rule];
+      return [
+        rule,
+        [
+          ...main.map((field) => (isNarrow(conditions[field], fields[field].bits) ? 1 : 0)),
+          ...[...main, ...others].flatMap((field) => endsOf(conditions[field])),
+        ],
+      ];
+    }),
+  );
+  const order = [...members].sort((a, b) => compare(keys.get(a)!, keys.get(b)!) || a - b);
   const words = Array.from({ length: Math.ceil(order.length / WORD) }, (_, w) => order.slice(WORD * w, WORD * (w + 1)));
   return words.flatMap((word) => word.sort((a, b) => a - b));
 }
 
 /** At most 2^(bits / 2) values. */
-const isNarrow = (ranges: Ranges | null, bits: number): boolean =>
+export const isNarrow = (ranges: Ranges | null, bits: number): boolean =>
   ranges !== null &&
   ranges.reduce((sum, { first, last }) => sum + last - first + 1n, 0n) <= 1n << BigInt(Math.floor(bits / 2));
 

@@ -9,11 +9,16 @@
  */
 import type { Ranges } from "./conditions.ts";
 
-/** Sets of rules, one a class: `words` words each, rule r is bit 31 - r % 32 of word r / 32. */
+/** Sets of rules, one a class. Most of their words are 0, and only the others are there. */
 export interface Classes {
   readonly count: number;
-  readonly words: number;
-  readonly sets: Uint32Array;
+  readonly rules: number;
+  /** Where in `places` and `bits` each set starts, and where the last one ends. */
+  readonly heads: Uint32Array;
+  /** Of words, in ascending order: word w has rules 32 w to 32 w + 31. */
+  readonly places: Uint16Array;
+  /** These words: rule r is bit 31 - r % 32. */
+  readonly bits: Uint32Array;
 }
 
 export interface FieldClasses extends Classes {
@@ -24,120 +29,196 @@ export interface FieldClasses extends Classes {
 
 export interface MergedClasses extends Classes {
   /** The class of left class l and right class r: cell l * (right's count) + r. */
-  readonly table: Uint32Array;
+  readonly table: Uint16Array;
 }
+/** Classes that a table's cells can tell apart. */
+export const MOST_CLASSES = 0x10000;
 
-/** Sets that grow in number, each once: a hash table, open addressing. Most of their words are 0, and are passed over. */
+const larger = <T extends Uint32Array | Int32Array | Uint16Array>(into: T, from: T): T => {
+  into.set(from);
+  return into;
+};
+
+/** Sets that grow in number, each once: a hash table, open addressing. */
 class Sets {
-  readonly words: number;
   count = 0;
-  #sets: Uint32Array;
+  readonly #rules: number;
+  #heads = new Uint32Array(64);
+  #places = new Uint16Array(256);
+  #bits = new Uint32Array(256);
+  #hashes = new Int32Array(64);
   /** Numbers plus 1, 0 when free; at most half of them are in use. */
-  #slots: Int32Array;
-  /** By number. */
-  #hashes: Int32Array;
-  /** How many words of a set are not 0. */
-  #filled: Uint16Array;
+  #slots = new Int32Array(128);
+  #last = 0;
 
-  constructor(words: number, expected: number) {
-    const room = 2 ** Math.ceil(Math.log2(Math.max(expected, 16)));
-    this.words = words;
-    this.#sets = new Uint32Array(words * room);
-    this.#slots = new Int32Array(2 * room);
-    this.#hashes = new Int32Array(room);
-    this.#filled = new Uint16Array(room);
+  constructor(rules: number) {
+    this.#rules = rules;
   }
 
   /**
-   * The number of a set.
-   * @param places of its first `filled` words that are not 0, in ascending order
-   * @param bits these words
+   * The number of a set's intersection with another one.
+   * @param set one of `sets`
+   * @param other all of its words
    */
-  numberOf(places: Uint16Array, bits: Uint32Array, filled: number): number {
+  ofBoth({ heads, places, bits }: Classes, set: number, other: Uint32Array): number {
+    const [from, to] = [heads[set], heads[set + 1]];
+    this.#reserve(to - from);
+    const [ownPlaces, ownBits] = [this.#places, this.#bits];
+    let end = this.#heads[this.count];
     let hash = 0;
-    for (let i = 0; i < filled; i++) {
-      hash = Math.imul(hash ^ bits[i], 0x9e3779b1) + Math.imul(places[i] + 1, 0x85ebca6b);
-      hash ^= hash >>> 15;
+    for (let i = from; i < to; i++) {
+      const place = places[i];
+      const common = bits[i] & other[place];
+      if (common === 0) continue;
+      ownPlaces[end] = place;
+      ownBits[end++] = common;
+      hash = mixed(hash, place, common);
     }
-    const mask = this.#slots.length - 1;
-    let slot = hash & mask;
-    for (let n = this.#slots[slot] - 1; n >= 0; n = this.#slots[slot] - 1) {
-      if (this.#hashes[n] === hash && this.#same(n, places, bits, filled)) return n;
-      slot = (slot + 1) & mask;
-    }
-    if (this.count === this.#hashes.length) {
-      this.#grow();
-      return this.numberOf(places, bits, filled);
-    }
-    for (let i = 0; i < filled; i++) this.#sets[this.count * this.words + places[i]] = bits[i];
-    this.#hashes[this.count] = hash;
-    this.#filled[this.count] = filled;
-    this.#slots[slot] = ++this.count;
-    return this.count - 1;
+    return this.#numbered(end, hash);
   }
 
-  #same(n: number, places: Uint16Array, bits: Uint32Array, filled: number): boolean {
-    if (this.#filled[n] !== filled) return false;
-    const own = n * this.words;
-    for (let i = 0; i < filled; i++) if (this.#sets[own + places[i]] !== bits[i]) return false;
+  /** The number of a set. */
+  of(words: Uint32Array): number {
+    this.#reserve(words.length);
+    const [ownPlaces, ownBits] = [this.#places, this.#bits];
+    let end = this.#heads[this.count];
+    let hash = 0;
+    for (let place = 0; place < words.length; place++) {
+      if (words[place] === 0) continue;
+      ownPlaces[end] = place;
+      ownBits[end++] = words[place];
+      hash = mixed(hash, place, words[place]);
+    }
+    return this.#numbered(end, hash);
+  }
+
+  /** Of the set that stands behind the others, up to `end`: it stays there if it is new. */
+  #numbered(end: number, hash: number): number {
+    // Neighbours are alike: the last one found is likely.
+    if (this.#hashes[this.#last] === hash && this.#last < this.count && this.#same(this.#last, end)) return this.#last;
+    const mask = this.#slots.length - 1;
+    let slot = (hash ^ (hash >>> 15)) & mask;
+    for (let n = this.#slots[slot] - 1; n >= 0; n = this.#slots[slot] - 1) {
+      if (this.#hashes[n] === hash && this.#same(n, end)) {
+        this.#last = n;
+        return n;
+      }
+      slot = (slot + 1) & mask;
+    }
+    const number = this.count++;
+    this.#hashes[number] = hash;
+    this.#slots[slot] = this.count;
+    if (this.count === this.#hashes.length) this.#grow();
+    this.#heads[this.count] = end;
+    this.#last = number;
+    return number;
+  }
+
+  #same(n: number, end: number): boolean {
+    const [places, bits, last] = [this.#places, this.#bits, this.#heads[this.count]];
+    let own = this.#heads[n];
+    if (this.#heads[n + 1] - own !== end - last) return false;
+    for (let i = last; i < end; i++, own++) if (places[i] !== places[own] || bits[i] !== bits[own]) return false;
     return true;
   }
 
+  /** Room for the words of one more set. */
+  #reserve(words: number): void {
+    const end = this.#heads[this.count] + words;
+    if (end <= this.#bits.length) return;
+    this.#places = larger(new Uint16Array(2 * end), this.#places);
+    this.#bits = larger(new Uint32Array(2 * end), this.#bits);
+  }
+
   #grow(): void {
-    const larger = <T extends Uint32Array | Int32Array | Uint16Array>(into: T, from: T): T => {
-      into.set(from);
-      return into;
-    };
-    this.#sets = larger(new Uint32Array(2 * this.#sets.length), this.#sets);
+    this.#heads = larger(new Uint32Array(2 * this.#heads.length), this.#heads);
     this.#hashes = larger(new Int32Array(2 * this.#hashes.length), this.#hashes);
-    this.#filled = larger(new Uint16Array(2 * this.#filled.length), this.#filled);
     const slots = new Int32Array(2 * this.#slots.length);
     const mask = slots.length - 1;
     for (let n = 0; n < this.count; n++) {
-      let slot = this.#hashes[n] & mask;
+      const hash = this.#hashes[n];
+      let slot = (hash ^ (hash >>> 15)) & mask;
       while (slots[slot] !== 0) slot = (slot + 1) & mask;
       slots[slot] = n + 1;
     }
     this.#slots = slots;
   }
 
-  sets(): Uint32Array {
-    return this.#sets.subarray(0, this.count * this.words);
+  classes(): Classes {
+    const end = this.#heads[this.count];
+    return {
+      ...{ count: this.count, rules: this.#rules },
+      heads: this.#heads.subarray(0, this.count + 1),
+      places: this.#places.subarray(0, end),
+      bits: this.#bits.subarray(0, end),
+    };
   }
 }
 
-/** Room for the words of one set. */
-class Scratch {
-  readonly places: Uint16Array;
-  readonly bits: Uint32Array;
+const mixed = (hash: number, place: number, bits: number): number => {
+  const h = Math.imul(hash ^ bits, 0x9e3779b1) + Math.imul(place + 1, 0x85ebca6b);
+  return h ^ (h >>> 15);
+};
 
-  constructor(words: number) {
-    this.places = new Uint16Array(words);
-    this.bits = new Uint32Array(words);
-  }
-
-  /** @returns how many words of `set` are not 0 */
-  fill(set: Uint32Array): number {
-    let filled = 0;
-    for (let w = 0; w < set.length; w++) {
-      if (set[w] === 0) continue;
-      this.places[filled] = w;
-      this.bits[filled++] = set[w];
-    }
-    return filled;
-  }
-}
-
-const wordsFor = (rules: number): number => Math.max(1, Math.ceil(rules / 32));
+const wordsFor = (rules: number): number => Math.ceil(rules / 32);
 const bit = (rule: number): number => (1 << (31 - (rule & 31))) >>> 0;
+
+/** One class: some of the rules. */
+export function singleClass(members: Iterable<number>, rules: number): Classes {
+  const words = new Uint32Array(wordsFor(rules));
+  for (const rule of members) words[rule >> 5] |= bit(rule);
+  const sets = new Sets(rules);
+  sets.of(words);
+  return sets.classes();
+}
+
+/** Rules of a class, in ascending order. */
+export function membersOf({ heads, places, bits }: Classes, number: number): number[] {
+  const members: number[] = [];
+  for (let i = heads[number]; i < heads[number + 1]; i++)
+    for (let rest = bits[i]; rest !== 0; rest ^= bit(Math.clz32(rest))) members.push(32 * places[i] + Math.clz32(rest));
+  return members;
+}
+
+/**
+ * The same classes, of rules at other places.
+ * @param order rules by their places; those that are not in it are in no class any more, so there may be equal ones
+ */
+export function placed({ count, rules, heads, places, bits }: Classes, order: readonly number[]): Classes {
+  const placeOf = new Int32Array(rules).fill(-1);
+  for (const [place, rule] of order.entries()) placeOf[rule] = place;
+  const words = new Uint32Array(wordsFor(order.length));
+  const own = new Uint32Array(count + 1);
+  const filled: number[] = [];
+  const found: number[] = [];
+  for (let c = 0; c < count; c++) {
+    for (let i = heads[c]; i < heads[c + 1]; i++)
+      for (let rest = bits[i]; rest !== 0; rest ^= bit(Math.clz32(rest))) {
+        const place = placeOf[32 * places[i] + Math.clz32(rest)];
+        if (place >= 0) words[place >> 5] |= bit(place);
+      }
+    for (let w = 0; w < words.length; w++) {
+      if (words[w] === 0) continue;
+      filled.push(w);
+      found.push(words[w]);
+      words[w] = 0;
+    }
+    own[c + 1] = filled.length;
+  }
+  return {
+    ...{ count, rules: order.length, heads: own },
+    places: Uint16Array.from(filled),
+    bits: Uint32Array.from(found),
+  };
+}
 
 /** @param conditions of each rule on the field; null: none */
 export function classesOfField(conditions: readonly (Ranges | null)[], bits: number): FieldClasses {
-  const words = wordsFor(conditions.length);
-  const current = new Uint32Array(words);
+  const current = new Uint32Array(wordsFor(conditions.length));
   const ends: bigint[] = [];
   const rules: number[] = [];
-  for (const [rule, ranges] of conditions.entries()) {
+  for (let rule = 0; rule < conditions.length; rule++) {
+    const ranges = conditions[rule];
     if (ranges === null) current[rule >> 5] |= bit(rule);
     else
       for (const { first, last } of ranges) {
@@ -147,14 +228,12 @@ export function classesOfField(conditions: readonly (Ranges | null)[], bits: num
   }
   const { at, order } = ascending(ends, bits);
   const end = 1n << BigInt(bits);
-  const sets = new Sets(words, 64);
-  const scratch = new Scratch(words);
-  const numberOf = (): number => sets.numberOf(scratch.places, scratch.bits, scratch.fill(current));
-  numberOf();
+  const sets = new Sets(conditions.length);
+  sets.of(current);
   const starts: bigint[] = [];
   const classes: number[] = [];
   const enter = (start: bigint): void => {
-    const number = numberOf();
+    const number = sets.of(current);
     if (classes.at(-1) === number) return;
     starts.push(start);
     classes.push(number);
@@ -167,7 +246,7 @@ export function classesOfField(conditions: readonly (Ranges | null)[], bits: num
     for (; i < order.length && at[i] === start; i++) current[rules[order[i]] >> 5] ^= bit(rules[order[i]]);
     enter(value);
   }
-  return { count: sets.count, words, sets: sets.sets(), starts, classes };
+  return { ...sets.classes(), starts, classes };
 }
 
 /** Numbers that can stand for the ends of ranges, in ascending order, and which ends they are: a sort of numbers, which is quick. */
@@ -185,75 +264,68 @@ function ascending(ends: readonly bigint[], bits: number): { readonly at: Float6
 export const classOfValue = ({ starts, classes }: FieldClasses, value: bigint): number =>
   classes[starts.findLastIndex((start) => start <= value)];
 
-/** @param most classes; more: null */
+/** Words that are intersected to merge two fields' classes, or to find their first rules. */
+export const workOf = (left: Classes, right: Classes): number =>
+  Math.min(left.count * right.bits.length, right.count * left.bits.length);
+
+/** @param most classes, MOST_CLASSES at the most; more: null */
 export function mergeClasses(left: Classes, right: Classes, most: number): MergedClasses | null {
-  const table = new Uint32Array(left.count * right.count);
-  const sets = new Sets(left.words, Math.max(left.count, right.count));
-  const both = new Scratch(left.words);
-  const inReach = eachPair(left, right, (mine, filled, others, at, cell) => {
-    let kept = 0;
-    for (let i = 0; i < filled; i++) {
-      const place = mine.places[i];
-      const common = mine.bits[i] & others[at + place];
-      if (common === 0) continue;
-      both.places[kept] = place;
-      both.bits[kept++] = common;
-    }
-    table[cell] = sets.numberOf(both.places, both.bits, kept);
+  const table = new Uint16Array(left.count * right.count);
+  const sets = new Sets(left.rules);
+  const inReach = eachRow(left, right, ({ dense, sparse, from, step }) => {
+    for (let i = 0, cell = from; i < sparse.count; i++, cell += step) table[cell] = sets.ofBoth(sparse, i, dense);
     return sets.count <= most;
   });
-  return inReach ? { count: sets.count, words: left.words, sets: sets.sets(), table } : null;
+  return inReach ? { ...sets.classes(), table } : null;
 }
 
 /** The first rule of each class, counted from 1; 0: none. */
-export function firstMembers({ count, words, sets }: Classes): Uint32Array {
-  return Uint32Array.from({ length: count }, (_, c) => {
-    for (let w = 0; w < words; w++) if (sets[c * words + w] !== 0) return 32 * w + Math.clz32(sets[c * words + w]) + 1;
-    return 0;
-  });
-}
+export const firstMembers = ({ count, heads, places, bits }: Classes): Uint32Array =>
+  Uint32Array.from({ length: count }, (_, c) =>
+    heads[c] === heads[c + 1] ? 0 : 32 * places[heads[c]] + Math.clz32(bits[heads[c]]) + 1,
+  );
 
 /** The table of all pairs' first rules, counted from 1; 0: none. */
 export function firstRules(left: Classes, right: Classes): Uint32Array {
   const table = new Uint32Array(left.count * right.count);
-  eachPair(left, right, (mine, filled, others, at, cell) => {
-    for (let i = 0; i < filled; i++) {
-      const both = mine.bits[i] & others[at + mine.places[i]];
-      if (both === 0) continue;
-      table[cell] = mine.places[i] * 32 + Math.clz32(both) + 1;
-      break;
-    }
+  eachRow(left, right, ({ dense, sparse: { count, heads, places, bits }, from, step }) => {
+    for (let c = 0, cell = from; c < count; c++, cell += step)
+      for (let i = heads[c]; i < heads[c + 1]; i++) {
+        const both = bits[i] & dense[places[i]];
+        if (both === 0) continue;
+        table[cell] = places[i] * 32 + Math.clz32(both) + 1;
+        break;
+      }
     return true;
   });
   return table;
 }
 
-/**
- * Visits every pair of classes, the filled words of those whose sets are sparser at hand: few words are intersected.
- * @param visit the one's `filled` words; the other's, from `at` on; where the pair is in the table; true: go on
- * @returns whether it went on to the end
- */
-function eachPair(
-  left: Classes,
-  right: Classes,
-  visit: (mine: Scratch, filled: number, others: Uint32Array, at: number, cell: number) => boolean,
-): boolean {
-  const { words } = left;
-  const swapped = density(right) < density(left);
-  const [outer, inner] = swapped ? [right, left] : [left, right];
-  const [row, column] = swapped ? [1, right.count] : [right.count, 1];
-  const mine = new Scratch(words);
-  for (let o = 0; o < outer.count; o++) {
-    const filled = mine.fill(outer.sets.subarray(o * words, (o + 1) * words));
-    for (let i = 0; i < inner.count; i++)
-      if (!visit(mine, filled, inner.sets, i * words, o * row + i * column)) return false;
-  }
-  return true;
+/** All pairs of one class with those of the other side. */
+interface Row {
+  /** All words of the one. */
+  readonly dense: Uint32Array;
+  readonly sparse: Classes;
+  /** Cells of the table: the first, and how far the next one is. */
+  readonly from: number;
+  readonly step: number;
 }
 
-/** The share of words that are not 0. */
-function density({ sets }: Classes): number {
-  let filled = 0;
-  for (const word of sets) if (word !== 0) filled++;
-  return filled / sets.length;
+/**
+ * Visits every pair of classes, those of one side with all words at hand, so that as few words as can be are intersected.
+ * @param visit true: go on
+ * @returns whether it went on to the end
+ */
+function eachRow(left: Classes, right: Classes, visit: (row: Row) => boolean): boolean {
+  const swapped = right.count * left.bits.length < left.count * right.bits.length;
+  const [outer, sparse] = swapped ? [right, left] : [left, right];
+  const [row, step] = swapped ? [1, right.count] : [right.count, 1];
+  const dense = new Uint32Array(wordsFor(left.rules));
+  for (let o = 0; o < outer.count; o++) {
+    const [from, to] = [outer.heads[o], outer.heads[o + 1]];
+    for (let i = from; i < to; i++) dense[outer.places[i]] = outer.bits[i];
+    if (!visit({ dense, sparse, from: o * row, step })) return false;
+    for (let i = from; i < to; i++) dense[outer.places[i]] = 0;
+  }
+  return true;
 }

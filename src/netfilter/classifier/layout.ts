@@ -2,7 +2,7 @@
  * Classifiers in memory. The code that reads them is plan/build/netfilter/classifier.ts.
  *
  *   field      blocks (runtime/lpm/blocks.ts) over the values, left-aligned in 32 or 128 bits -> class
- *   merge      cells of 1, 2 or 4 bytes: class left * (classes right) + right -> class, or the rule's number
+ *   merge      cells of 1, 2 or 4 bytes: class left * (classes right) + right -> class, or the rule's number; or table.ts
  *   vectors    vectors.ts
  *   order      u32 for each bit of each word of vectors, and for none: the rule's number, and more than any
  *   columns    u32 for each rule: its counter, from the first one, its shape, its index; none where they can be computed
@@ -15,10 +15,12 @@ import type { ImageWriter } from "../../image-writer.ts";
 import { type PlacedBlocks, placedBlocks } from "../../lpm/blocks.ts";
 import { listsOf } from "../reach.ts";
 import type { View } from "../view.ts";
-import { cellBytes, type Tree } from "./choose.ts";
+import type { FirstTables, VectorTables } from "./choose.ts";
 import type { FieldClasses } from "./classes.ts";
 import { MOST_FIELDS, type RuleList, type Segment, segmentsOf } from "./segments.ts";
 import { chooseStructure, type Structure } from "./split.ts";
+import { bytesOfCell, type Cells, type Table } from "./table.ts";
+import type { Tree } from "./tree.ts";
 import { layoutVectors, sumsOf, type VectorsLayout } from "./vectors.ts";
 
 /** Rules that a segment has at least: fewer are quicker tested one by one. */
@@ -55,8 +57,14 @@ export interface ClassTable {
   /** Null: a table over one. */
   readonly right: ClassLookup | null;
   readonly columns: number;
+  readonly cells: PlacedCells;
+  /** Where a row's block numbers are; null: all cells stand in `cells`. */
+  readonly shared: { readonly width: number; readonly numbers: PlacedCells } | null;
+}
+
+export interface PlacedCells {
   readonly offset: number;
-  readonly cellBytes: 1 | 2 | 4;
+  readonly bytes: 1 | 2 | 4;
 }
 
 /** A number for each rule, by the rule's number from 1: `first + step * number`, or in memory at `offset + 4 * number`. */
@@ -74,6 +82,7 @@ export interface RuleOrder {
 export type FirstLookup =
   | { readonly kind: "first"; readonly table: ClassLookup }
   | ({ readonly kind: "vectors"; readonly order: RuleOrder } & Vectors)
+  | { readonly kind: "parts"; readonly parts: readonly FirstLookup[] }
   | {
       readonly kind: "split";
       readonly by: FieldLookup;
@@ -168,41 +177,71 @@ function layoutSegment(
 }
 
 function layoutStructure(image: ImageWriter, name: string, segment: Segment, structure: Structure): RuleLookup {
-  const rules = segment.rules.length;
   const fieldOf = (field: number, classes: FieldClasses): FieldLookup =>
-    layoutField(image, `${name}: field ${field}`, segment.fields[field], { classes, rules });
-  const treeOf = (tree: Tree): ClassLookup =>
-    tree.kind === "field"
-      ? fieldOf(tree.field, tree.classes)
-      : layoutTable(
-          image,
-          `${name}: table`,
-          [treeOf(tree.left), treeOf(tree.right)],
-          tree.classes.table,
-          tree.right.classes.count,
-        );
-  if (structure.kind === "split") {
-    const parts = structure.parts.map(
-      (part, i) => layoutStructure(image, `${name}, part ${i}`, segment, part) as FirstLookup,
-    );
-    const { field, classes } = structure;
-    return { kind: "split", by: fieldOf(field, classes), classes, parts };
+    layoutField(image, `${name}: field ${field}`, segment.fields[field], { classes, rules: segment.rules.length });
+  switch (structure.kind) {
+    case "split": {
+      const parts = structure.parts.map(
+        (part, i) => layoutStructure(image, `${name}, part ${i}`, segment, part) as FirstLookup,
+      );
+      const { field, classes } = structure;
+      return { kind: "split", by: fieldOf(field, classes), classes, parts };
+    }
+    case "parts": {
+      const trees = new TreeLayout(image, name, fieldOf);
+      return { kind: "parts", parts: structure.parts.map((part) => trees.lookupOf(part, segment) as FirstLookup) };
+    }
+    default:
+      return new TreeLayout(image, name, fieldOf).lookupOf(structure, segment);
   }
-  const [left, right = null, ...others] = structure.trees.map(treeOf);
-  if (structure.kind === "first") {
-    const columns = structure.trees[1]?.classes.count ?? 1;
-    const table = layoutTable(image, `${name}: first rules`, [left, right], structure.first, columns);
-    return { kind: "first", table };
+}
+
+/** Trees, each laid out once. */
+class TreeLayout {
+  readonly #image: ImageWriter;
+  readonly #name: string;
+  readonly #fieldOf: (field: number, classes: FieldClasses) => FieldLookup;
+  readonly #done = new Map<Tree, ClassLookup>();
+
+  constructor(image: ImageWriter, name: string, fieldOf: (field: number, classes: FieldClasses) => FieldLookup) {
+    this.#image = image;
+    this.#name = name;
+    this.#fieldOf = fieldOf;
   }
-  const { order, trees } = structure;
-  const vectors = [left, ...(right === null ? [] : [right, ...others])].map((lookup, i) => ({
-    lookup,
-    ...layoutVectors(image, `${name}: vectors`, trees[i].classes, order?.length ?? rules),
-  }));
-  const sums = sumsOf(order?.length ?? rules);
-  return order === null
-    ? { kind: "vectors", sums, vectors, order }
-    : { kind: "vectors", sums, vectors, order: layoutOrder(image, `${name}: order`, order, rules) };
+
+  lookupOf(tables: FirstTables | VectorTables, { rules }: Segment): RuleLookup {
+    const [image, name] = [this.#image, this.#name];
+    const [left, right = null, ...others] = tables.trees.map((tree) => this.#of(tree));
+    if (tables.kind === "first")
+      return { kind: "first", table: layoutTable(image, `${name}: first rules`, [left, right], tables.first) };
+    const { order, sets } = tables;
+    const vectors = [left, ...(right === null ? [] : [right, ...others])].map((lookup, i) => ({
+      lookup,
+      ...layoutVectors(image, `${name}: vectors`, sets[i]),
+    }));
+    const sums = sumsOf(sets[0].rules);
+    return order === null
+      ? { kind: "vectors", sums, vectors, order }
+      : { kind: "vectors", sums, vectors, order: layoutOrder(image, `${name}: order`, order, rules.length) };
+  }
+
+  #of(tree: Tree): ClassLookup {
+    let lookup = this.#done.get(tree);
+    if (lookup === undefined) {
+      lookup = this.#placed(tree);
+      this.#done.set(tree, lookup);
+    }
+    return lookup;
+  }
+
+  #placed(tree: Tree): ClassLookup {
+    if (tree.kind === "field") return this.#fieldOf(tree.field, tree.classes);
+    const sides =
+      tree.kind === "among"
+        ? ([this.#of(tree.of), null] as const)
+        : ([this.#of(tree.left), this.#of(tree.right)] as const);
+    return layoutTable(this.#image, `${this.#name}: table`, sides, tree.table);
+  }
 }
 
 /** Is it at the same place in every plain IPv4 frame, and read of fragments too? */
@@ -272,16 +311,28 @@ function layoutTable(
   image: ImageWriter,
   name: string,
   [left, right]: readonly [ClassLookup, ClassLookup | null],
-  cells: Uint32Array,
-  columns: number,
+  { cells, columns, shared }: Table,
 ): ClassTable {
-  let greatest = 0;
-  for (const cell of cells) if (cell > greatest) greatest = cell;
-  const bytes = cellBytes(greatest);
+  const placed = shared && {
+    width: shared.width,
+    numbers: layoutCells(image, `${name}: numbers of blocks`, shared.numbers),
+  };
+  return {
+    kind: "merge",
+    left,
+    right,
+    columns,
+    cells: layoutCells(image, name, shared?.blocks ?? cells),
+    shared: placed,
+  };
+}
+
+function layoutCells(image: ImageWriter, name: string, cells: Cells): PlacedCells {
+  const bytes = bytesOfCell(cells);
   const offset = image.reserve(name, cells.length * bytes);
   const packed = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array }[bytes].from(cells);
   image.view(offset, packed.byteLength, (view) => view.set(new Uint8Array(packed.buffer)));
-  return { kind: "merge", left, right, columns, offset, cellBytes: bytes };
+  return { offset, bytes };
 }
 
 /** Numbers of the rules of a word stand side by side, and behind them what a word without any comes to. */

@@ -12,7 +12,7 @@
  * Rules that are for all kinds are in all parts; where that makes too many, and where rules go on, the list stays as it is.
  */
 import { chooseTables, type Tables } from "./choose.ts";
-import { classesOfField, type FieldClasses } from "./classes.ts";
+import { classesOfField, type FieldClasses, membersOf } from "./classes.ts";
 import type { Segment, SegmentRule } from "./segments.ts";
 
 /** Rules of all parts, for each rule. */
@@ -32,7 +32,7 @@ export interface Split {
 
 /** @param budget bytes; absent: by the number of rules */
 export function chooseStructure(segment: Segment, budget?: number): Structure {
-  return splitByKind(segment, budget) ?? chooseTables(segment, budget);
+  return splitByKind(segment, budget) ?? chooseTables(segment, { budget });
 }
 
 function splitByKind(segment: Segment, budget?: number): Split | null {
@@ -44,29 +44,17 @@ function splitByKind(segment: Segment, budget?: number): Split | null {
     fields[field].bits,
   );
   if (classes.count < 2 || classes.count > MOST_PARTS) return null;
-  const numbers = Array.from({ length: classes.count }, (_, number) => membersOf(classes, number, rules.length));
+  const numbers = Array.from({ length: classes.count }, (_, number) => membersOf(classes, number));
   const copies = numbers.reduce((sum, part) => sum + part.length, 0);
   if (copies > MOST_COPIES * rules.length + MOST_PARTS) return null;
   const parts = numbers.map((part) => {
     const own = part.map((rule) => withoutField(rules[rule], field));
-    return renumbered(chooseTables({ ...segment, rules: own }, budget), part);
+    return chooseTables({ ...segment, rules: own }, { budget, numbers: part });
   });
   return { kind: "split", field, classes, parts, why: parts.map(({ why }) => why).join("; ") };
 }
-
-const membersOf = ({ words, sets }: FieldClasses, number: number, rules: number): number[] =>
-  Array.from({ length: rules }, (_, rule) => rule).filter(
-    (rule) => (sets[number * words + (rule >> 5)] >>> (31 - (rule & 31))) & 1,
-  );
 
 const withoutField = (rule: SegmentRule, field: number): SegmentRule => ({
   ...rule,
   conditions: rule.conditions.map((ranges, f) => (f === field ? null : ranges)),
 });
-
-/** @param numbers of a part's rules in the whole list */
-function renumbered(tables: Tables, numbers: readonly number[]): Tables {
-  return tables.kind === "first"
-    ? { ...tables, first: tables.first.map((rule) => (rule === 0 ? 0 : numbers[rule - 1] + 1)) }
-    : { ...tables, order: tables.order!.map((rule) => numbers[rule]) };
-}

@@ -22,29 +22,29 @@ export const sumsOf = (rules: number): number => Math.max(1, Math.ceil(rules / (
 export const rowBytes = (sums: number): number => 8 * (sums + 1);
 
 /** u64 words that are not 0. */
-export function filledWords({ words, sets }: Classes): number {
+export function filledWords({ count, heads, places }: Classes): number {
   let filled = 0;
-  for (let at = 0; at < sets.length; at += words)
-    for (let w = 0; w < words; w += 2) if (sets[at + w] !== 0 || (w + 1 < words && sets[at + w + 1] !== 0)) filled++;
+  for (let c = 0; c < count; c++)
+    for (let i = heads[c]; i < heads[c + 1]; i++) if (i === heads[c] || places[i] >> 1 !== places[i - 1] >> 1) filled++;
   return filled;
 }
 
-export function layoutVectors(image: ImageWriter, name: string, classes: Classes, rules: number): VectorsLayout {
+export function layoutVectors(image: ImageWriter, name: string, classes: Classes): VectorsLayout {
+  const { count, rules, heads: sets, places, bits } = classes;
   const sums = sumsOf(rules);
   const row = rowBytes(sums) / 4;
-  const heads = new Uint32Array(classes.count * row);
+  const heads = new Uint32Array(count * row);
   const words = new Uint32Array(2 * filledWords(classes));
   let end = 0;
-  for (let c = 0; c < classes.count; c++) {
+  for (let c = 0; c < count; c++) {
     const head = c * row;
-    heads[head + 2 * sums] = 4 * end;
-    for (let w = 0; w < classes.words; w += 2) {
-      const high = classes.sets[c * classes.words + w];
-      const low = w + 1 < classes.words ? classes.sets[c * classes.words + w + 1] : 0;
-      if (high === 0 && low === 0) continue;
-      words[end++] = low;
-      words[end++] = high;
-      heads[head + (w >> 6)] |= 1 << ((w >> 1) & 31);
+    heads[head + 2 * sums] = 8 * end;
+    for (let i = sets[c]; i < sets[c + 1]; i++) {
+      const word = places[i] >> 1;
+      if (i === sets[c] || word !== places[i - 1] >> 1) end++;
+      // Little endian: the upper half, with the first rules, stands behind the lower one.
+      words[2 * end - 1 - (places[i] & 1)] = bits[i];
+      heads[head + (word >> 5)] |= 1 << (word & 31);
     }
   }
   return { rows: put(image, `${name} rows`, heads), words: put(image, `${name} words`, words) };

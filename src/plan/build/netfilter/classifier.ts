@@ -18,17 +18,21 @@ import { placedLookup } from "../../../lpm/blocks.ts";
 import { classOfValue } from "../../../netfilter/classifier/classes.ts";
 import type {
   ClassLookup,
+  ClassTable,
   Column,
   FieldLookup,
   FirstLookup,
+  PlacedCells,
   RuleLookup,
   SegmentLayout,
   Vectors,
 } from "../../../netfilter/classifier/layout.ts";
 import type { RuleList } from "../../../netfilter/classifier/segments.ts";
+import { BLOCK } from "../../../netfilter/classifier/table.ts";
 import { rowBytes } from "../../../netfilter/classifier/vectors.ts";
 import {
   add,
+  and,
   block,
   type Expr,
   eq,
@@ -39,13 +43,17 @@ import {
   leave,
   load,
   local,
+  lt,
   mul,
+  or,
   type Reg,
   type Space,
   type Step,
   select,
   set,
   shl,
+  shr,
+  sub,
   when,
 } from "../../ir.ts";
 import { ownPlace } from "../context.ts";
@@ -90,15 +98,27 @@ export interface LookupCode {
   readonly known?: number;
 }
 
-/** Classes of fields and of tables, each in a register: straight-line, but for what reading a field takes, and for vectors. */
+/**
+ * Classes of fields and of tables, each in a register: straight-line, but for what reading a field takes, and for vectors. Loads that wait
+ * for as many others stand side by side, whatever they are of, so that a processor has them in flight together.
+ */
 export class LookupSteps {
-  readonly steps: Step[] = [];
   readonly #code: LookupCode;
+  readonly #steps: { readonly depth: number; readonly step: Step }[] = [];
+  /** How many steps wait for each other until a register is set. */
+  readonly #depths = new Map<Reg, number>();
+  readonly #found = new Map<ClassLookup, Reg>();
   #fields = 0;
   #tables = 0;
+  #numbers = 0;
+  #rows = 0;
 
   constructor(code: LookupCode) {
     this.#code = code;
+  }
+
+  get steps(): Step[] {
+    return this.#steps.toSorted((a, b) => a.depth - b.depth).map(({ step }) => step);
   }
 
   /** The number of the rule, from 1, 0: none; or, if rules go on, where the row of each vector starts, behind the first. */
@@ -106,17 +126,36 @@ export class LookupSteps {
     return lookup.kind === "vectors" && lookup.order === null ? this.#rowsOf(lookup) : [this.#firstOf(lookup)];
   }
 
+  /** One step after the other, which set `found`, from what is in the registers `after`. */
+  #add(found: Reg, after: readonly Reg[], steps: readonly Step[]): Reg {
+    let depth = Math.max(0, ...after.map((reg) => this.#depths.get(reg)!));
+    for (const step of steps) this.#steps.push({ depth: depth++, step });
+    this.#depths.set(found, depth);
+    return found;
+  }
+
   #firstOf(lookup: FirstLookup): Reg {
     const { space, suffix } = this.#code;
     if (lookup.kind === "first") return this.#classOf(lookup.table);
-    const first = local(`first${suffix}`);
-    if (lookup.kind === "vectors")
-      this.steps.push(...firstMatch({ ...{ space, suffix }, ...lookup, rows: this.#rowsOf(lookup) }, first));
-    else this.steps.push(...this.#partOf(lookup, first));
-    return first;
+    if (lookup.kind === "parts")
+      return lookup.parts.map((part) => this.#firstOf(part)).reduce((a, b) => this.#least(a, b));
+    const first = this.#number();
+    if (lookup.kind === "split") return this.#partOf(lookup, first);
+    const rows = this.#rowsOf(lookup);
+    return this.#add(first, rows, firstMatch({ ...{ space, suffix }, ...lookup, rows }, first));
   }
 
-  #partOf({ by, classes, parts }: FirstLookup & { kind: "split" }, first: Reg): Step[] {
+  #number(): Reg {
+    return local(`first${this.#numbers++}${this.#code.suffix}`);
+  }
+
+  /** Of two numbers of rules; 0, for none, is more than any. */
+  #least(a: Reg, b: Reg): Reg {
+    const least = this.#number();
+    return this.#add(least, [a, b], [set(least, select(lt(sub(a, 1), sub(b, 1)), a, b))]);
+  }
+
+  #partOf({ by, classes, parts }: FirstLookup & { kind: "split" }, first: Reg): Reg {
     const { suffix, known } = this.#code;
     const stepsOf = (part: FirstLookup, i: number): Step[] => {
       const own = new LookupSteps({ ...this.#code, suffix: `${suffix}_${i}` });
@@ -125,37 +164,56 @@ export class LookupSteps {
     };
     if (known !== undefined) {
       const part = classOfValue(classes, BigInt(known));
-      return stepsOf(parts[part], part);
+      return this.#add(first, [], stepsOf(parts[part], part));
     }
     const kind = this.#classOf(by);
-    return parts.reduceRight<Step[]>(
+    const steps = parts.reduceRight<Step[]>(
       (others, part, i) => (i === parts.length - 1 ? stepsOf(part, i) : [when(eq(kind, i), stepsOf(part, i), others)]),
       [],
     );
+    return this.#add(first, [kind], steps);
   }
 
   #rowsOf({ sums, vectors }: Vectors): Reg[] {
-    return vectors.map(({ lookup }, i) => {
-      const row = local(`row${i}${this.#code.suffix}`);
-      this.steps.push(set(row, mul(this.#classOf(lookup), rowBytes(sums))));
-      return row;
+    return vectors.map(({ lookup }) => {
+      const row = local(`row${this.#rows++}${this.#code.suffix}`);
+      const found = this.#classOf(lookup);
+      return this.#add(row, [found], [set(row, mul(found, rowBytes(sums)))]);
     });
   }
 
+  /** Each is looked up once. */
   #classOf(lookup: ClassLookup): Reg {
-    const { space, suffix, read } = this.#code;
-    if (lookup.kind !== "merge") {
-      const found = local(`field${this.#fields++}${suffix}`);
-      this.steps.push(...read(lookup, found));
-      return found;
+    let found = this.#found.get(lookup);
+    if (found === undefined) {
+      found = lookup.kind === "merge" ? this.#tableOf(lookup) : this.#fieldOf(lookup);
+      this.#found.set(lookup, found);
     }
-    const { left, right, columns } = lookup;
-    const row = this.#classOf(left);
-    const cell = right === null ? expr(row) : add(mul(row, columns), this.#classOf(right));
-    const scaled = lookup.cellBytes === 1 ? cell : shl(cell, Math.log2(lookup.cellBytes));
-    const found = local(`table${this.#tables++}${suffix}`);
-    this.steps.push(set(found, load(space, lookup.cellBytes, scaled, lookup.offset)));
     return found;
+  }
+
+  #fieldOf(lookup: FieldLookup): Reg {
+    const found = local(`field${this.#fields++}${this.#code.suffix}`);
+    return this.#add(found, [], this.#code.read(lookup, found));
+  }
+
+  #tableOf({ left, right, columns, cells, shared }: ClassTable): Reg {
+    const { space, suffix } = this.#code;
+    const row = this.#classOf(left);
+    const found = local(`table${this.#tables++}${suffix}`);
+    const loaded = ({ bytes, offset }: PlacedCells, index: Expr): Step =>
+      set(found, load(space, bytes, bytes === 1 ? index : shl(index, Math.log2(bytes)), offset));
+    if (right === null) return this.#add(found, [row], [loaded(cells, expr(row))]);
+    const column = this.#classOf(right);
+    if (shared === null) return this.#add(found, [row, column], [loaded(cells, add(mul(row, columns), column))]);
+    return this.#add(
+      found,
+      [row, column],
+      [
+        loaded(shared.numbers, add(mul(row, shared.width), shr(column, Math.log2(BLOCK)))),
+        loaded(cells, or(shl(found, Math.log2(BLOCK)), and(column, BLOCK - 1))),
+      ],
+    );
   }
 }
 
