@@ -102,7 +102,7 @@ function structures(columns: PrefixColumns): Field {
 function comparesOrBlocks(columns: PrefixColumns): Field {
   const row = linearImage(columns);
   const blocks = buildBlocks(columns);
-  const chosen = chooseLpm(columns.lengths.length);
+  const chosen = chooseLpm(columns.family, columns.lengths.length);
   const name = (kind: string, lanes: number) => `${kind} x${lanes}${kind === chosen ? " (chosen)" : ""}`;
   const contestants = [1, 8].flatMap((lanes): Contestant[] => [
     { name: name("linear", lanes), image: row, code: wasm(lanes) },
