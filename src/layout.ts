@@ -11,7 +11,7 @@ import { type Address, type Device, type Model, type Net, type Route, Scope } fr
 import * as abi from "../runtime/abi.ts";
 import type { IfIndex, TableId } from "../runtime/brand.ts";
 import { commonStrides } from "../runtime/lpm/blocks.ts";
-import { buildLpm, chooseLpm, LPM_STRUCTURES, MANY_TABLES } from "../runtime/lpm/choose.ts";
+import { buildLpm, chooseLpm, LPM_STRUCTURES, longestOf, MANY_TABLES } from "../runtime/lpm/choose.ts";
 import { columnsOf } from "../runtime/lpm/columns.ts";
 import { type LpmImage, LpmKind } from "../runtime/lpm/lpm.ts";
 import { NeighbourTable, neighbourSlots, neighbourTableBytes } from "../runtime/neighbour.ts";
@@ -300,7 +300,7 @@ function layoutTables(
   for (const [i, fib] of fibs.entries()) {
     const forced = lpm !== undefined && LPM_STRUCTURES[lpm].families.includes(fib.family) ? lpm : undefined;
     const offset = first + i * abi.TABLE_BYTES;
-    const kind = forced ?? chooseLpm(fib.family, fib.entries.length, isOfMany);
+    const kind = forced ?? chosenFor(fib, isOfMany);
     const own = isSmall(fib) ? strides : null;
     byId.set(fib.table, layoutTable(image, `${name} ${fib.table}`, fib, { offset, kind, strides: own }, devices));
   }
@@ -308,14 +308,17 @@ function layoutTables(
 }
 
 const SMALL_TABLE = 4096;
+const longestOfFib = ({ entries }: Fib): number => longestOf(entries.map(({ prefix }) => prefix));
+const chosenFor = (fib: Fib, isOfMany: boolean): LpmKind =>
+  chooseLpm(fib.family, fib.entries.length, longestOfFib(fib), isOfMany);
 const isSmall = ({ entries }: Fib): boolean => entries.length <= SMALL_TABLE;
 const SAMPLES = 8;
 
 /** One split for all small tables that are blocks, where there are many: they share the caches, and the code that reads them. */
 function sharedStrides(fibs: readonly Fib[]): number[] | null {
-  const small = fibs.filter(({ family, entries }) => chooseLpm(family, entries.length, true) === "blocks");
+  const small = fibs.filter((fib) => chosenFor(fib, true) === "blocks");
   if (small.length < MANY_TABLES) return null;
-  const bits = Math.max(...small.map(({ entries }) => entries.reduce((most, e) => Math.max(most, e.prefix.length), 0)));
+  const bits = Math.max(...small.map(longestOfFib));
   const samples = Array.from({ length: SAMPLES }, (_, i) => small[Math.floor((i * small.length) / SAMPLES)]);
   // That entries have offsets of their own is what matters of them.
   const columns = samples.map(({ family, entries }) =>

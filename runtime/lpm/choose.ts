@@ -1,12 +1,14 @@
 /**
  * Which structure for which table.
  *
- *   up to COMPARES_UP_TO prefixes                                      linear: a cache line or two of rows
+ *   up to comparesUpTo prefixes                                        linear: a cache line or two of rows
  *   one of MANY_TABLES small tables: IPv4, up to RANGES_UP_TO          ranges: two cache lines a look-up
- *                                    IPv6, up to COMPARES_OF_MANY      linear: as long as blocks, but a few percent of their bytes
+ *                                    IPv6, up to COMPARES_OF_MANY      linear: for its size, a few percent of that of blocks
  *   others                                                             blocks, strides by measured size (strides.ts)
  *
- * `npm run bench -- small` shows where compares end: IPv4 with the third prefix, IPv6 with the second, in batches of eight side by side.
+ * A compare of IPv4 takes 0.45 ns in batches of eight side by side, blocks 0.6 ns (0.85 with host routes, of 3 levels in place of 2): the
+ * third is one too many. Of IPv6 it takes 0.84 ns, and a level of blocks 0.23 ns, which looks at about eight bits: so a compare for each 32
+ * bits of the longest prefix costs no more (`npm run bench -- small`; src/EXPERIMENTS.md).
  * `npm run bench -- vrfs` is about many tables: a look-up in one that has left the caches costs a miss for each line that it reads.
  *
  * `dir24` is never chosen: it is 16 MB at least. It wins on traffic that stays in few cache lines and can be forced.
@@ -19,7 +21,9 @@ import { linear } from "./linear.ts";
 import type { LpmEntry, LpmImage, LpmKind, LpmStructure } from "./lpm.ts";
 import { ranges } from "./ranges.ts";
 
-export const COMPARES_UP_TO: Readonly<Record<Family, number>> = { 4: 2, 6: 1 };
+/** @param longest bits of the longest prefix */
+export const comparesUpTo = (family: Family, longest: number): number =>
+  family === 4 ? 2 : Math.max(1, Math.floor(longest / 32));
 const COMPARES_OF_MANY = 4;
 /** A table of more is changed in place, as `blocks`; one of ranges is built anew for each change. */
 export const RANGES_UP_TO = 1024;
@@ -30,11 +34,12 @@ export const LPM_STRUCTURES: Readonly<Record<LpmKind, LpmStructure>> = { linear,
 
 /**
  * @param prefixes how many the table holds
- * @param isOfMany whether it is one of many small ones
+ * @param longest bits of the longest of them
+ * @param isOfMany whether it is one of many small tables
  */
-export function chooseLpm(family: Family, prefixes: number, isOfMany = false): LpmKind {
+export function chooseLpm(family: Family, prefixes: number, longest: number, isOfMany = false): LpmKind {
   if (isOfMany && family === 4 && prefixes <= RANGES_UP_TO) return "ranges";
-  return prefixes <= (isOfMany ? COMPARES_OF_MANY : COMPARES_UP_TO[family]) ? "linear" : "blocks";
+  return prefixes <= (isOfMany ? COMPARES_OF_MANY : comparesUpTo(family, longest)) ? "linear" : "blocks";
 }
 
 /**
@@ -44,12 +49,16 @@ export function chooseLpm(family: Family, prefixes: number, isOfMany = false): L
 export function buildLpm(
   family: Family,
   entries: readonly LpmEntry[],
-  kind: LpmKind = chooseLpm(family, entries.length),
+  kind: LpmKind = chooseLpm(family, entries.length, longestOf(entries)),
   strides: readonly number[] | null = null,
 ): LpmImage {
   if (kind === "blocks" && strides !== null) return buildBlocks(columnsOf(family, entries), { strides });
   return LPM_STRUCTURES[kind].build(family, entries);
 }
+
+/** Bits of the longest prefix. */
+export const longestOf = (prefixes: readonly { readonly length: number }[]): number =>
+  prefixes.reduce((longest, { length }) => Math.max(longest, length), 0);
 
 /** The value of the longest matching entry, or 0, walked in TypeScript. */
 export const lookupLpm = (image: LpmImage, address: number | bigint): number =>

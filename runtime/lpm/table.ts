@@ -2,7 +2,7 @@
  * A table that changes: its routes as a trie, and beside them the structure that programs look up in (choose.ts says
  * which), mended or, where it has become the wrong one, built anew.
  *
- *   linear    up to COMPARES_UP_TO routes: built anew at every change, which is as quick as changing it
+ *   linear    up to comparesUpTo routes: built anew at every change, which is as quick as changing it
  *   ranges    of one of many, up to RANGES_UP_TO routes: built anew too
  *   blocks    more: changed in place (blocks-update.ts); built anew when a prefix is longer than its levels, a number wider than
  *             its cells, or the table twice or half as large as when its strides were chosen: then others would suit it better
@@ -167,7 +167,7 @@ export class UpdatableTable<Address = number> {
 
   #kind(): SmallKind | "blocks" {
     const { small } = this.#options;
-    return small !== undefined && chooseLpm(4, this.trie.size, small === "ranges") === small ? small : "blocks";
+    return small !== undefined && chooseLpm(4, this.trie.size, 32, small === "ranges") === small ? small : "blocks";
   }
 
   /** Null when that shape cannot hold the routes. */

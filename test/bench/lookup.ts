@@ -102,7 +102,7 @@ function structures(columns: PrefixColumns): Field {
 function comparesOrBlocks(columns: PrefixColumns): Field {
   const row = linearImage(columns);
   const blocks = buildBlocks(columns);
-  const chosen = chooseLpm(columns.family, columns.lengths.length);
+  const chosen = chooseLpm(columns.family, columns.lengths.length, longestPrefix(columns));
   const name = (kind: string, lanes: number) => `${kind} x${lanes}${kind === chosen ? " (chosen)" : ""}`;
   const contestants = [1, 8].flatMap((lanes): Contestant[] => [
     { name: name("linear", lanes), image: row, code: wasm(lanes) },
@@ -132,10 +132,12 @@ const OTHER_SPLITS: Readonly<Record<Family, readonly (readonly number[])[]>> = {
   ],
 };
 
+const longestPrefix = ({ lengths }: PrefixColumns): number => lengths.reduce((a, b) => Math.max(a, b), 0);
+
 function splits(columns: PrefixColumns): Field {
   const chosen = buildBlocks(columns);
   const baseline = `${stridesOf(chosen)} (chosen)`;
-  const longest = columns.lengths.reduce((a, b) => Math.max(a, b), 0);
+  const longest = longestPrefix(columns);
   const others = OTHER_SPLITS[columns.family]
     .filter((split) => sum(split) >= longest && sum(split) < longest + 8)
     .map((split) => ({ name: split.join("-"), image: buildBlocks(columns, { strides: split }), code: wasm(8) }));

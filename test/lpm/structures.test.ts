@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { blockShape, buildBlocks, zeroEnds } from "../../runtime/lpm/blocks.ts";
-import { buildLpm, COMPARES_UP_TO, chooseLpm, LPM_STRUCTURES, RANGES_UP_TO } from "../../runtime/lpm/choose.ts";
+import { buildLpm, chooseLpm, LPM_STRUCTURES, RANGES_UP_TO } from "../../runtime/lpm/choose.ts";
 import { columnsOf, sortColumns } from "../../runtime/lpm/columns.ts";
 import { buildDag, census } from "../../runtime/lpm/dag.ts";
 import { dir24Shape } from "../../runtime/lpm/dir24.ts";
@@ -304,16 +304,22 @@ test("entries that are none are refused", () => {
 });
 
 describe("chosen", () => {
-  test.each(FAMILIES)("IPv%i: compares for a handful of routes, blocks for more", (family) => {
-    const end = COMPARES_UP_TO[family];
-    const kinds = [0, 1, end, end + 1, 1e6].map((prefixes) => chooseLpm(family, prefixes));
+  test.each([
+    [4, 24, 2],
+    [4, 32, 2],
+    [6, 32, 1],
+    [6, 48, 1],
+    [6, 64, 2],
+    [6, 128, 4],
+  ] as const)("IPv%i, to /%i: compares for %i routes, blocks for more", (family, longest, end) => {
+    const kinds = [0, 1, end, end + 1, 1e6].map((prefixes) => chooseLpm(family, prefixes, longest));
     expect(kinds).toEqual(["linear", "linear", "linear", "blocks", "blocks"]);
   });
 
   test("ranges for one of many small tables of IPv4", () => {
-    const kinds = [0, 1, 100, RANGES_UP_TO, RANGES_UP_TO + 1].map((prefixes) => chooseLpm(4, prefixes, true));
+    const kinds = [0, 1, 100, RANGES_UP_TO, RANGES_UP_TO + 1].map((prefixes) => chooseLpm(4, prefixes, 32, true));
     expect(kinds).toEqual(["ranges", "ranges", "ranges", "ranges", "blocks"]);
-    expect([1, 4, 100].map((prefixes) => chooseLpm(6, prefixes, true))).toEqual(["linear", "linear", "blocks"]);
+    expect([1, 4, 100].map((prefixes) => chooseLpm(6, prefixes, 48, true))).toEqual(["linear", "linear", "blocks"]);
   });
 });
 
