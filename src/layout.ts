@@ -297,13 +297,22 @@ function layoutTables(
   const byId = new Map<TableId, TableLayout>();
   const isOfMany = fibs.filter(isSmall).length >= MANY_TABLES;
   const strides = isOfMany ? sharedStrides(fibs.filter(isSmall)) : null;
+  // What packets read of one kind of record stands together for all tables: many small ones then share pages, and the TLB has them.
+  const nameOf = (fib: Fib, what: string): string => `${name} ${fib.table} ${what}`;
+  const lists = fibs.map((fib) => layoutHops(image, nameOf(fib, "next hops"), fib.hopLists, devices));
+  const entries = fibs.map((fib, i) => layoutEntries(image, nameOf(fib, "entries"), fib, lists[i]));
   for (const [i, fib] of fibs.entries()) {
     const forced = lpm !== undefined && LPM_STRUCTURES[lpm].families.includes(fib.family) ? lpm : undefined;
-    const offset = first + i * abi.TABLE_BYTES;
     const kind = forced ?? chosenFor(fib, isOfMany);
-    const own = isSmall(fib) ? strides : null;
-    byId.set(fib.table, layoutTable(image, `${name} ${fib.table}`, fib, { offset, kind, strides: own }, devices));
+    const prefixes = fib.entries.map(({ prefix }, k) => ({ ...prefix, value: entries[i][k] }));
+    const found = buildLpm(fib.family, prefixes, kind, isSmall(fib) ? strides : null);
+    byId.set(fib.table, writeTable(image, `${name} ${fib.table}`, first + i * abi.TABLE_BYTES, fib.table, found));
   }
+  for (const [i, fib] of fibs.entries())
+    image.words(first + i * abi.TABLE_BYTES, abi.TABLE, {
+      ...(fib.family === 4 ? commonPrefix(fib) : {}),
+      networks: layoutNetworks(image, nameOf(fib, "networks"), fib, entries[i]),
+    });
   return { first, byId };
 }
 
@@ -423,17 +432,10 @@ const isIpv6 = (address: Address): address is Address6 => typeof address.prefix.
 
 const { CACHE_LINE } = abi;
 
-/** Hop lists and entries first, so that the structure can hold the entries' offsets; then the descriptor. */
-function layoutTable(
-  image: ImageWriter,
-  name: string,
-  fib: Fib,
-  { offset, kind, strides }: Omit<TableLayout, "shape"> & { readonly strides: readonly number[] | null },
-  devices: ReadonlyMap<IfIndex, number>,
-): TableLayout {
-  const lists = layoutHops(image, `${name} next hops`, fib.hopLists, devices);
+/** @returns the offset of each entry */
+function layoutEntries(image: ImageWriter, name: string, fib: Fib, lists: readonly number[]): number[] {
   const aliasBytes = fib.family === 4 ? abi.FIB_ALIAS_BYTES : abi.FIB_ALIAS6_BYTES;
-  const entries = reserveEntries(image, `${name} entries`, fib, aliasBytes);
+  const entries = reserveEntries(image, name, fib, aliasBytes);
   for (const [i, entry] of fib.entries.entries()) {
     image.words(entries[i], abi.FIB_ENTRY, {
       cover: entry.cover === null ? 0 : entries[entry.cover],
@@ -444,13 +446,7 @@ function layoutTable(
     for (const [k, alias] of entry.aliases.entries())
       writeAlias(image, entries[i] + abi.FIB_ENTRY_BYTES + k * aliasBytes, alias, fib, lists);
   }
-  const prefixes = fib.entries.map(({ prefix }, i) => ({ ...prefix, value: entries[i] }));
-  const lpm = buildLpm(fib.family, prefixes, kind, strides);
-  image.words(offset, abi.TABLE, {
-    ...(fib.family === 4 ? commonPrefix(fib) : {}),
-    networks: layoutNetworks(image, `${name} networks`, fib, entries),
-  });
-  return writeTable(image, name, offset, fib.table, lpm);
+  return entries;
 }
 
 /** For whoever changes the table: where its entries are, and for which networks. */

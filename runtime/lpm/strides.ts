@@ -44,7 +44,7 @@ const NS_PER_MIB = 0.02;
  * routes has few of them: by time alone three host routes would be 20-12, of 1 MB, which is 0.25 ns a look-up faster than 12-10-10, of 12 KB.
  */
 const BUDGET: Readonly<Record<Family, number>> = { 4: 3_500_000, 6: 8_000_000 };
-const BUDGET_OF_NONE = 16 << 10;
+const BUDGET_OF_NONE = 32 << 10;
 const BUDGET_OF_PREFIX: Readonly<Record<Family, number>> = { 4: 1 << 10, 6: 4 << 10 };
 
 /**
