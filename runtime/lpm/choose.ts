@@ -11,7 +11,8 @@
  * bits of the longest prefix costs no more (`npm run bench -- small`; src/EXPERIMENTS.md).
  * `npm run bench -- vrfs` is about many tables: a look-up in one that has left the caches costs a miss for each line that it reads.
  *
- * `dir24` is never chosen: it is 16 MB at least. It wins on traffic that stays in few cache lines and can be forced.
+ * `dir24` is never chosen: it is 16 MB at least. It wins on traffic that stays in few cache lines and can be forced. Nor is `poptrie`, which
+ * is here to be compared with.
  */
 import type { Family } from "../net/ip.ts";
 import { blocks, buildBlocks } from "./blocks.ts";
@@ -19,6 +20,7 @@ import { columnsOf } from "./columns.ts";
 import { dir24 } from "./dir24.ts";
 import { linear } from "./linear.ts";
 import type { LpmEntry, LpmImage, LpmKind, LpmStructure } from "./lpm.ts";
+import { poptrie } from "./poptrie.ts";
 import { ranges } from "./ranges.ts";
 
 /** @param longest bits of the longest prefix */
@@ -30,7 +32,7 @@ export const RANGES_UP_TO = 1024;
 /** So many tables of a namespace that are small enough share the caches. */
 export const MANY_TABLES = 8;
 
-export const LPM_STRUCTURES: Readonly<Record<LpmKind, LpmStructure>> = { linear, blocks, dir24, ranges };
+export const LPM_STRUCTURES: Readonly<Record<LpmKind, LpmStructure>> = { linear, blocks, dir24, ranges, poptrie };
 
 /**
  * @param prefixes how many the table holds

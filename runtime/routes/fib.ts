@@ -310,8 +310,9 @@ export class FibTable {
 
   #adopt(): UpdatableTable {
     const [kind, image, shapeId] = [this.#word("kind"), this.#word("image"), this.#word("shape")];
-    if (kind === LpmKind.dir24)
-      throw new RouteError(Errno.EOPNOTSUPP, "the table was compiled as dir24, which cannot change");
+    for (const fixed of ["dir24", "poptrie"] as const)
+      if (kind === LpmKind[fixed])
+        throw new RouteError(Errno.EOPNOTSUPP, `the table was compiled as ${fixed}, which cannot change`);
     const at = (offset: number) => ({ bytes: new Uint8Array(this.#image.buffer as ArrayBuffer, offset) });
     const prefer = kind === LpmKind.blocks && this.trie.size <= PREFERRED_UP_TO ? blockShape(at(image)) : null;
     const small = kind === LpmKind.linear ? "linear" : kind === LpmKind.ranges ? "ranges" : undefined;

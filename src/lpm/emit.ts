@@ -14,6 +14,7 @@ import { LPM_STRUCTURES } from "../../runtime/lpm/choose.ts";
 import { type Dir24Shape, dir24Shape } from "../../runtime/lpm/dir24.ts";
 import { type LinearShape, linearShape } from "../../runtime/lpm/linear.ts";
 import type { LpmImage, LpmKind } from "../../runtime/lpm/lpm.ts";
+import { type PoptrieShape, poptrieShape } from "../../runtime/lpm/poptrie.ts";
 import { type RangesShape, rangesShape } from "../../runtime/lpm/ranges.ts";
 import type { Family } from "../../runtime/net/ip.ts";
 import { add, and, load, local, type Proc, type Reg, repeat, ret, type Step, set, shr, store } from "../plan/ir.ts";
@@ -22,6 +23,7 @@ import { blocksSimd, SIMD_LANES } from "./blocks-simd.ts";
 import { dir24Lookup } from "./dir24.ts";
 import { linearLookup } from "./linear.ts";
 import type { Lane, LookupCode } from "./lookup.ts";
+import { poptrieLookup } from "./poptrie.ts";
 import { rangesLookup } from "./ranges.ts";
 
 /** What a specialised proc takes as constant. A patched image keeps its shape; a rebuilt one may not. */
@@ -29,7 +31,8 @@ export type LpmShape =
   | ({ readonly kind: "linear" } & LinearShape)
   | ({ readonly kind: "blocks" } & BlockShape)
   | ({ readonly kind: "dir24" } & Dir24Shape)
-  | ({ readonly kind: "ranges" } & RangesShape);
+  | ({ readonly kind: "ranges" } & RangesShape)
+  | ({ readonly kind: "poptrie" } & PoptrieShape);
 
 /** More rows are compared in a loop: straight-line code for them would be longer than the table. */
 const UNROLLED_ROWS = 16;
@@ -45,6 +48,8 @@ export function shapeOf(image: LpmImage): LpmShape | null {
       return { kind: "dir24", ...dir24Shape(image) };
     case "ranges":
       return { kind: "ranges", ...rangesShape(image) };
+    case "poptrie":
+      return { kind: "poptrie", ...poptrieShape(image) };
   }
 }
 
@@ -167,6 +172,8 @@ function lookupCode(kind: LpmKind, family: Family, base: Reg, shape: LpmShape | 
       return dir24Lookup(base, shape?.kind === "dir24" ? shape : null);
     case "ranges":
       return rangesLookup(base, shape?.kind === "ranges" ? shape : null);
+    case "poptrie":
+      return poptrieLookup(base, shape?.kind === "poptrie" ? shape : null);
   }
 }
 
@@ -185,6 +192,8 @@ export function lpmProcName(kind: LpmKind, family: Family, shape: LpmShape | nul
     parts.push(`${CELL_LETTERS[shape.cellBytes]}${shape.long ? "" : "_short"}`);
   } else if (shape?.kind === "ranges") {
     parts.push(`${shape.levels}${CELL_LETTERS[shape.cellBytes]}`, ...(shape.scale === 0 ? [] : [`${shape.scale}`]));
+  } else if (shape?.kind === "poptrie") {
+    parts.push(`${shape.directBits}`, CELL_LETTERS[shape.leafBytes]);
   }
   return parts.join("_");
 }

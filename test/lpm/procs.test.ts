@@ -18,6 +18,7 @@ const CASES: readonly (readonly [LpmKind, Family])[] = [
   ["blocks", 6],
   ["dir24", 4],
   ["ranges", 4],
+  ["poptrie", 4],
 ];
 
 /** Between the parts of the memory: what must stay as it is. */

@@ -7,13 +7,14 @@ import { columnsOf, sortColumns } from "../../runtime/lpm/columns.ts";
 import { buildDag, census } from "../../runtime/lpm/dag.ts";
 import { dir24Shape } from "../../runtime/lpm/dir24.ts";
 import type { LpmEntry, LpmImage } from "../../runtime/lpm/lpm.ts";
+import { poptrieShape } from "../../runtime/lpm/poptrie.ts";
 import { rangesOf, rangesShape } from "../../runtime/lpm/ranges.ts";
 import { alone, bytesOfSplit, chooseStrides } from "../../runtime/lpm/strides.ts";
 import type { Family, Ip } from "../../runtime/net/ip.ts";
 import { parseIp, parsePrefix } from "./notation.ts";
 import { address, edges, longestMatch, table } from "./tables.ts";
 
-const { linear, blocks, dir24, ranges } = LPM_STRUCTURES;
+const { linear, blocks, dir24, ranges, poptrie } = LPM_STRUCTURES;
 const FAMILIES: readonly Family[] = [4, 6];
 
 const routes = (text: Record<string, number>): LpmEntry[] =>
@@ -136,6 +137,30 @@ describe("ranges", () => {
   });
 });
 
+test("poptrie is linear", () => {
+  fc.assert(
+    fc.property(table(4), fc.array(address(4), { maxLength: 30 }), (entries, more) => {
+      const image = poptrie.build(4, entries);
+      for (const ip of [...edges(4, entries), ...more])
+        expect([ip, poptrie.lookup(image, ip)]).toEqual([ip, longestMatch(entries, ip)]);
+    }),
+  );
+});
+
+test("poptrie of many routes has a direct table of 18 bits, as the paper has", () => {
+  const entries = Array.from({ length: (1 << 14) + 1 }, (_, i) => ({
+    address: (i << 17) >>> 0,
+    length: i % 2 === 0 ? 15 : 25,
+    value: 1 + (i & 7),
+  }));
+  const image = poptrie.build(4, entries);
+  const twin = blocks.build(4, entries);
+  expect(poptrieShape(image)).toEqual({ directBits: 18, leafBytes: 1 });
+  for (let i = 0; i < entries.length; i += 97)
+    for (const ip of [entries[i].address + 1, entries[i].address + 128])
+      expect([ip, poptrie.lookup(image, ip)]).toEqual([ip, blocks.lookup(twin, ip)]);
+});
+
 // 64 MB an image: fewer runs
 test("dir24 is linear", () => {
   fc.assert(
@@ -179,6 +204,16 @@ describe("the worked examples", () => {
     expect(new Set(bounds.slice(4))).toEqual(new Set([0xffffffff]));
     expect([...image.bytes.subarray(64 + 48, 64 + 53)]).toEqual([0, 1, 2, 1, 0]);
     expect(answers(image, ["10.1.2.3", "10.0.0.0", "11.0.0.0", "255.255.255.255"])).toEqual([2, 1, 0, 0]);
+  });
+
+  test("poptrie: one node", () => {
+    const image = poptrie.build(4, routes({ "10.0.0.0/8": 1, "10.16.64.0/18": 2 }));
+    const [nodes, leaves] = new Uint32Array(image.bytes.buffer, 4, 2);
+    expect(leaves - nodes).toBe(24);
+    const [vector, leafvec] = new BigUint64Array(image.bytes.slice(nodes, nodes + 16).buffer);
+    expect([vector, leafvec]).toEqual([0n, 0b111n]);
+    expect([...image.bytes.subarray(leaves, leaves + 3)]).toEqual([1, 2, 1]);
+    expect(answers(image, ["10.16.64.9", "10.17.0.0", "10.32.0.0", "11.0.0.0"])).toEqual([2, 1, 1, 0]);
   });
 
   test("blocks: six blocks", () => {
@@ -299,7 +334,7 @@ test("entries that are none are refused", () => {
     { address: 0, length: 0, value: 2 ** 31 },
   ];
   for (const entry of bad)
-    for (const structure of [linear, blocks, dir24, ranges])
+    for (const structure of [linear, blocks, dir24, ranges, poptrie])
       expect(() => structure.build(4, [entry])).toThrow(RangeError);
 });
 
