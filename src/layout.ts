@@ -11,7 +11,7 @@ import { type Address, type Device, type Model, type Net, type Route, Scope } fr
 import * as abi from "../runtime/abi.ts";
 import type { IfIndex, TableId } from "../runtime/brand.ts";
 import { commonStrides } from "../runtime/lpm/blocks.ts";
-import { buildLpm, chooseLpm, LPM_STRUCTURES } from "../runtime/lpm/choose.ts";
+import { buildLpm, chooseLpm, LPM_STRUCTURES, longestOf, MANY_TABLES } from "../runtime/lpm/choose.ts";
 import { columnsOf } from "../runtime/lpm/columns.ts";
 import { type LpmImage, LpmKind } from "../runtime/lpm/lpm.ts";
 import { NeighbourTable, neighbourSlots, neighbourTableBytes } from "../runtime/neighbour.ts";
@@ -57,13 +57,20 @@ export interface NetLayout {
   readonly addresses: TableLayout;
   readonly counters: number;
   readonly netfilter: NetfilterLayout;
-  /** The DEVICE of each ifindex, 0 where there is none; null: there are too many gaps for that. */
-  readonly deviceIndex: IndexedBytes | null;
+  /** Null: there are too many gaps for one. */
+  readonly deviceIndex: DeviceIndex | null;
   /** sourceFilter (source-filter.ts); null: each source is looked up. */
   readonly sourceFilter: IndexedBytes | null;
   /** Of each family; null: its rules are code. */
   readonly ruleLists: Readonly<Record<Family, RuleListLayout | null>>;
 }
+
+/** The DEVICE of each ifindex below `length`, 0 where there is none: `offset` has the offset of each page, of DEVICES_OF_PAGE words. */
+export interface DeviceIndex {
+  readonly offset: number;
+  readonly length: number;
+}
+export const DEVICES_OF_PAGE = 256;
 
 export interface IndexedBytes {
   readonly offset: number;
@@ -224,18 +231,29 @@ function layoutState(
   return { ...fixed, counters, netfilter: { space: "image", ...state, ...lists } };
 }
 
-/** Words of the index for each device, at the most: numbers are mostly given in a row. */
+/** Words of the index at the most: of each device, and besides. Numbers are mostly given in a few rows. */
 const INDEX_WORDS_PER_DEVICE = 16;
+const INDEX_WORDS = 2048;
 
-function layoutDeviceIndex(image: ImageWriter, name: string, devices: NetLayout["devices"]): IndexedBytes | null {
-  const length = Math.max(...devices.keys()) + 1;
-  if (length > INDEX_WORDS_PER_DEVICE * devices.size) return null;
-  const offset = image.reserve(name, 4 * length);
-  image.view(offset, 4 * length, (bytes) => {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    for (const [ifindex, device] of devices) view.setUint32(4 * ifindex, device, true);
+function layoutDeviceIndex(image: ImageWriter, name: string, devices: NetLayout["devices"]): DeviceIndex | null {
+  const pageOf = (ifindex: number): number => Math.floor(ifindex / DEVICES_OF_PAGE);
+  const count = pageOf(Math.max(...devices.keys())) + 1;
+  const used = [...new Set([...devices.keys()].map(pageOf))];
+  // One more, which is empty, for all that are not used.
+  const words = count + DEVICES_OF_PAGE * (used.length + 1);
+  if (words > INDEX_WORDS_PER_DEVICE * devices.size + INDEX_WORDS) return null;
+  const offset = image.reserve(name, 4 * words);
+  image.view(offset, 4 * words, (bytes) => {
+    const index = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const placeOf = (k: number): number => 4 * (count + DEVICES_OF_PAGE * k);
+    for (let page = 0; page < count; page++) index.setUint32(4 * page, offset + placeOf(used.length), true);
+    for (const [k, page] of used.entries()) index.setUint32(4 * page, offset + placeOf(k), true);
+    for (const [ifindex, device] of devices) {
+      const page = index.getUint32(4 * pageOf(ifindex), true) - offset;
+      index.setUint32(page + 4 * (ifindex % DEVICES_OF_PAGE), device, true);
+    }
   });
-  return { offset, length };
+  return { offset, length: count * DEVICES_OF_PAGE };
 }
 
 function layoutSourceFilter(image: ImageWriter, name: string, fibs: readonly Fib[]): IndexedBytes | null {
@@ -277,27 +295,39 @@ function layoutTables(
 ): { readonly first: number; readonly byId: Tables } {
   const first = image.reserve(`${name}s`, fibs.length * abi.TABLE_BYTES, CACHE_LINE);
   const byId = new Map<TableId, TableLayout>();
-  const strides = sharedStrides(fibs);
+  const isOfMany = fibs.filter(isSmall).length >= MANY_TABLES;
+  const strides = isOfMany ? sharedStrides(fibs.filter(isSmall)) : null;
+  // What packets read of one kind of record stands together for all tables: many small ones then share pages, and the TLB has them.
+  const nameOf = (fib: Fib, what: string): string => `${name} ${fib.table} ${what}`;
+  const lists = fibs.map((fib) => layoutHops(image, nameOf(fib, "next hops"), fib.hopLists, devices));
+  const entries = fibs.map((fib, i) => layoutEntries(image, nameOf(fib, "entries"), fib, lists[i]));
   for (const [i, fib] of fibs.entries()) {
     const forced = lpm !== undefined && LPM_STRUCTURES[lpm].families.includes(fib.family) ? lpm : undefined;
-    const offset = first + i * abi.TABLE_BYTES;
-    const kind = forced ?? chooseLpm(fib.entries.length);
-    const own = fib.entries.length <= SMALL_TABLE ? strides : null;
-    byId.set(fib.table, layoutTable(image, `${name} ${fib.table}`, fib, { offset, kind, strides: own }, devices));
+    const kind = forced ?? chosenFor(fib, isOfMany);
+    const prefixes = fib.entries.map(({ prefix }, k) => ({ ...prefix, value: entries[i][k] }));
+    const found = buildLpm(fib.family, prefixes, kind, isSmall(fib) ? strides : null);
+    byId.set(fib.table, writeTable(image, `${name} ${fib.table}`, first + i * abi.TABLE_BYTES, fib.table, found));
   }
+  for (const [i, fib] of fibs.entries())
+    image.words(first + i * abi.TABLE_BYTES, abi.TABLE, {
+      ...(fib.family === 4 ? commonPrefix(fib) : {}),
+      networks: layoutNetworks(image, nameOf(fib, "networks"), fib, entries[i]),
+    });
   return { first, byId };
 }
 
-/** So many tables of a namespace with up to so many prefixes have their strides in common. */
-const MANY_TABLES = 8;
 const SMALL_TABLE = 4096;
+const longestOfFib = ({ entries }: Fib): number => longestOf(entries.map(({ prefix }) => prefix));
+const chosenFor = (fib: Fib, isOfMany: boolean): LpmKind =>
+  chooseLpm(fib.family, fib.entries.length, longestOfFib(fib), isOfMany);
+const isSmall = ({ entries }: Fib): boolean => entries.length <= SMALL_TABLE;
 const SAMPLES = 8;
 
-/** One split for all small tables, where there are many: they share the caches, and the code that reads them. */
+/** One split for all small tables that are blocks, where there are many: they share the caches, and the code that reads them. */
 function sharedStrides(fibs: readonly Fib[]): number[] | null {
-  const small = fibs.filter(({ entries }) => chooseLpm(entries.length) === "blocks" && entries.length <= SMALL_TABLE);
+  const small = fibs.filter((fib) => chosenFor(fib, true) === "blocks");
   if (small.length < MANY_TABLES) return null;
-  const bits = Math.max(...small.map(({ entries }) => entries.reduce((most, e) => Math.max(most, e.prefix.length), 0)));
+  const bits = Math.max(...small.map(longestOfFib));
   const samples = Array.from({ length: SAMPLES }, (_, i) => small[Math.floor((i * small.length) / SAMPLES)]);
   // That entries have offsets of their own is what matters of them.
   const columns = samples.map(({ family, entries }) =>
@@ -402,17 +432,10 @@ const isIpv6 = (address: Address): address is Address6 => typeof address.prefix.
 
 const { CACHE_LINE } = abi;
 
-/** Hop lists and entries first, so that the structure can hold the entries' offsets; then the descriptor. */
-function layoutTable(
-  image: ImageWriter,
-  name: string,
-  fib: Fib,
-  { offset, kind, strides }: Omit<TableLayout, "shape"> & { readonly strides: readonly number[] | null },
-  devices: ReadonlyMap<IfIndex, number>,
-): TableLayout {
-  const lists = layoutHops(image, `${name} next hops`, fib.hopLists, devices);
+/** @returns the offset of each entry */
+function layoutEntries(image: ImageWriter, name: string, fib: Fib, lists: readonly number[]): number[] {
   const aliasBytes = fib.family === 4 ? abi.FIB_ALIAS_BYTES : abi.FIB_ALIAS6_BYTES;
-  const entries = reserveEntries(image, `${name} entries`, fib, aliasBytes);
+  const entries = reserveEntries(image, name, fib, aliasBytes);
   for (const [i, entry] of fib.entries.entries()) {
     image.words(entries[i], abi.FIB_ENTRY, {
       cover: entry.cover === null ? 0 : entries[entry.cover],
@@ -423,13 +446,7 @@ function layoutTable(
     for (const [k, alias] of entry.aliases.entries())
       writeAlias(image, entries[i] + abi.FIB_ENTRY_BYTES + k * aliasBytes, alias, fib, lists);
   }
-  const prefixes = fib.entries.map(({ prefix }, i) => ({ ...prefix, value: entries[i] }));
-  const lpm = buildLpm(fib.family, prefixes, kind, strides);
-  image.words(offset, abi.TABLE, {
-    ...(fib.family === 4 ? commonPrefix(fib) : {}),
-    networks: layoutNetworks(image, `${name} networks`, fib, entries),
-  });
-  return writeTable(image, name, offset, fib.table, lpm);
+  return entries;
 }
 
 /** For whoever changes the table: where its entries are, and for which networks. */

@@ -8,6 +8,7 @@ import { BLOCKS } from "../runtime/lpm/blocks.ts";
 import { MOST_LEVELS } from "../runtime/lpm/blocks-update.ts";
 import { LINEAR } from "../runtime/lpm/linear.ts";
 import type { LpmKind } from "../runtime/lpm/lpm.ts";
+import { RANGES } from "../runtime/lpm/ranges.ts";
 import { NeighbourTable } from "../runtime/neighbour.ts";
 import type { Fib } from "./fib/fib.ts";
 import type { Layout } from "./layout.ts";
@@ -38,7 +39,11 @@ export function limitsOf(layout: Layout, fibs: readonly Fib[]): Limits {
     // And the round that finds no more.
     covers: most(fibs.map(deepest)) + 1,
     // A map's may be built anew, with other levels.
-    levels: most([...ofTables("blocks", BLOCKS.LEVELS), ...(hasPrefixes(layout) || rules > 0 ? [MOST_LEVELS] : [])]),
+    levels: most([
+      ...ofTables("blocks", BLOCKS.LEVELS),
+      ...ofTables("ranges", RANGES.LEVELS),
+      ...(hasPrefixes(layout) || rules > 0 ? [MOST_LEVELS] : []),
+    ]),
     rows: most(ofTables("linear", LINEAR.COUNT)),
     // The outgoing device and its VRF come before them.
     devices: most(nets.map(({ devices }) => devices.size)) + 2,

@@ -41,7 +41,7 @@ import { bitsOf, writeIpv6 } from "../net/ip.ts";
 import { columnsOf, type PrefixColumns } from "./columns.ts";
 import { buildDag, census, type Dag, Descent } from "./dag.ts";
 import type { LpmEntry, LpmImage, LpmStructure } from "./lpm.ts";
-import { bytesOfSplit, type CellBytes, cellBytesFor, chooseStrides, fewestLevels } from "./strides.ts";
+import { alone, bytesOfSplit, type CellBytes, cellBytesFor, chooseStrides, fewestLevels } from "./strides.ts";
 
 export const BLOCKS = {
   LEVELS: 0,
@@ -81,9 +81,10 @@ export interface BlockOptions {
 export function buildBlocks(columns: PrefixColumns, options: BlockOptions = {}): LpmImage {
   const { family } = columns;
   const dag = buildDag(columns);
-  const { strides, indirect, leafBytes } = chooseSplit(family, dag, options);
+  const prefixes = columns.lengths.length;
+  const { strides, indirect, leafBytes } = chooseSplit(family, dag, prefixes, options);
   const levels = collectLevels(family, dag, strides, leafBytes);
-  return { kind: "blocks", family, bytes: assemble(dag, levels, family, indirect), prefixes: columns.lengths.length };
+  return { kind: "blocks", family, bytes: assemble(dag, levels, family, indirect), prefixes };
 }
 
 /**
@@ -102,7 +103,7 @@ export function commonStrides(samples: readonly PrefixColumns[], tables: number,
   const values = Math.max(...dags.map((dag) => dag.values.length));
   const prefixes = samples.reduce((sum, { lengths }) => sum + lengths.length, 0) / samples.length;
   const company = { tables, budget: prefixes * BYTES_OF_PREFIX };
-  return chooseStrides(samples[0].family, average, cellBytesFor(values), undefined, company);
+  return chooseStrides(samples[0].family, average, cellBytesFor(values), company);
 }
 
 /** Of a small table, where there are many. */
@@ -115,13 +116,18 @@ interface Split {
 }
 
 /** Values in the last level's cells, or their indices when that is smaller, the value table counted. */
-function chooseSplit(family: Family, dag: Dag, { strides: forced = null, budget }: BlockOptions): Split {
+function chooseSplit(
+  family: Family,
+  dag: Dag,
+  prefixes: number,
+  { strides: forced = null, budget }: BlockOptions,
+): Split {
   const counts = census(dag);
   const measured = (leafBytes: CellBytes, indirect: boolean): Split & { bytes: number } => {
     const strides =
       forced ??
       (budget === undefined
-        ? chooseStrides(family, counts, leafBytes)
+        ? chooseStrides(family, counts, leafBytes, alone(family, prefixes))
         : fewestLevels(family, counts, leafBytes, budget));
     checkStrides(family, strides, dag.bits);
     const values = indirect ? dag.values.length * 4 : 0;

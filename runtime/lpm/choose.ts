@@ -1,21 +1,18 @@
 /**
  * Which structure for which table.
  *
- *   up to COMPARES_UP_TO prefixes   linear: a cache line or two of rows
- *   more                            blocks, strides by measured size (strides.ts)
+ *   up to comparesUpTo prefixes                                        linear: a cache line or two of rows
+ *   one of MANY_TABLES small tables: IPv4, up to RANGES_UP_TO          ranges: two cache lines a look-up
+ *                                    IPv6, up to COMPARES_OF_MANY      linear: for its size, a few percent of that of blocks
+ *   others                                                             blocks, strides by measured size (strides.ts)
  *
- * `npm run bench -- small` shows the crossover. Nanoseconds a look-up, one lane, specialised code, fastest of 60 rounds:
+ * A compare of IPv4 takes 0.45 ns in batches of eight side by side, blocks 0.6 ns (0.85 with host routes, of 3 levels in place of 2): the
+ * third is one too many. Of IPv6 it takes 0.84 ns, and a level of blocks 0.23 ns, which looks at about eight bits: so a compare for each 32
+ * bits of the longest prefix costs no more (`npm run bench -- small`; src/EXPERIMENTS.md).
+ * `npm run bench -- vrfs` is about many tables: a look-up in one that has left the caches costs a miss for each line that it reads.
  *
- *   prefixes          1     2     3     4     5     6     8      bytes of 4
- *   IPv4 linear    1.16  2.05  2.55  2.90  3.31  3.86  5.45              56
- *   IPv4 blocks    1.88  1.89  1.89  1.91  1.90  1.90  1.90          32,836
- *   IPv6 linear    2.12  4.08  5.57  6.93  8.07  12.5  17.7             168
- *   IPv6 blocks    7.88  7.82  8.08  7.96  8.25  7.95  11.7          10,308
- *
- * IPv6 breaks even at 4 to 5. IPv4 does at 2 while blocks have the first-level cache to themselves; with packets and other
- * tables in it they have not, and 1 ns buys a table of one six-hundredth the size.
- *
- * `dir24` is never chosen: it is 16 MB at least. It wins on traffic that stays in few cache lines and can be forced.
+ * `dir24` is never chosen: it is 16 MB at least. It wins on traffic that stays in few cache lines and can be forced. Nor is `poptrie`, which
+ * is here to be compared with.
  */
 import type { Family } from "../net/ip.ts";
 import { blocks, buildBlocks } from "./blocks.ts";
@@ -23,13 +20,29 @@ import { columnsOf } from "./columns.ts";
 import { dir24 } from "./dir24.ts";
 import { linear } from "./linear.ts";
 import type { LpmEntry, LpmImage, LpmKind, LpmStructure } from "./lpm.ts";
+import { poptrie } from "./poptrie.ts";
+import { ranges } from "./ranges.ts";
 
-export const COMPARES_UP_TO = 4;
+/** @param longest bits of the longest prefix */
+export const comparesUpTo = (family: Family, longest: number): number =>
+  family === 4 ? 2 : Math.max(1, Math.floor(longest / 32));
+const COMPARES_OF_MANY = 4;
+/** A table of more is changed in place, as `blocks`; one of ranges is built anew for each change. */
+export const RANGES_UP_TO = 1024;
+/** So many tables of a namespace that are small enough share the caches. */
+export const MANY_TABLES = 8;
 
-export const LPM_STRUCTURES: Readonly<Record<LpmKind, LpmStructure>> = { linear, blocks, dir24 };
+export const LPM_STRUCTURES: Readonly<Record<LpmKind, LpmStructure>> = { linear, blocks, dir24, ranges, poptrie };
 
-/** @param prefixes how many the table holds */
-export const chooseLpm = (prefixes: number): LpmKind => (prefixes <= COMPARES_UP_TO ? "linear" : "blocks");
+/**
+ * @param prefixes how many the table holds
+ * @param longest bits of the longest of them
+ * @param isOfMany whether it is one of many small tables
+ */
+export function chooseLpm(family: Family, prefixes: number, longest: number, isOfMany = false): LpmKind {
+  if (isOfMany && family === 4 && prefixes <= RANGES_UP_TO) return "ranges";
+  return prefixes <= (isOfMany ? COMPARES_OF_MANY : comparesUpTo(family, longest)) ? "linear" : "blocks";
+}
 
 /**
  * The image of a table in the structure that suits it, or in `kind`.
@@ -38,12 +51,16 @@ export const chooseLpm = (prefixes: number): LpmKind => (prefixes <= COMPARES_UP
 export function buildLpm(
   family: Family,
   entries: readonly LpmEntry[],
-  kind: LpmKind = chooseLpm(entries.length),
+  kind: LpmKind = chooseLpm(family, entries.length, longestOf(entries)),
   strides: readonly number[] | null = null,
 ): LpmImage {
   if (kind === "blocks" && strides !== null) return buildBlocks(columnsOf(family, entries), { strides });
   return LPM_STRUCTURES[kind].build(family, entries);
 }
+
+/** Bits of the longest prefix. */
+export const longestOf = (prefixes: readonly { readonly length: number }[]): number =>
+  prefixes.reduce((longest, { length }) => Math.max(longest, length), 0);
 
 /** The value of the longest matching entry, or 0, walked in TypeScript. */
 export const lookupLpm = (image: LpmImage, address: number | bigint): number =>

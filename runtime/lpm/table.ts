@@ -2,7 +2,8 @@
  * A table that changes: its routes as a trie, and beside them the structure that programs look up in (choose.ts says
  * which), mended or, where it has become the wrong one, built anew.
  *
- *   linear    up to COMPARES_UP_TO routes: built anew at every change, which is as quick as changing it
+ *   linear    up to comparesUpTo routes: built anew at every change, which is as quick as changing it
+ *   ranges    of one of many, up to RANGES_UP_TO routes: built anew too
  *   blocks    more: changed in place (blocks-update.ts); built anew when a prefix is longer than its levels, a number wider than
  *             its cells, or the table twice or half as large as when its strides were chosen: then others would suit it better
  *
@@ -17,13 +18,16 @@ import { buildLpm, chooseLpm } from "./choose.ts";
 import { type PrefixColumns, wordsOf } from "./columns.ts";
 import { buildDag, census } from "./dag.ts";
 import type { LpmEntry, LpmKind } from "./lpm.ts";
-import { type CellBytes, cellBytesFor, chooseStrides, type Widest } from "./strides.ts";
+import { alone, type CellBytes, type Company, cellBytesFor, chooseStrides, type Widest } from "./strides.ts";
 import type { Node, Trie } from "./trie.ts";
 
 /** Lengths that levels end at: a table whose longest prefix grows by a bit is not built anew for each. */
 const ENDS = [8, 16, 24, 32, 48, 64, 96, 128];
 /** Blocks that a level has room for, as a multiple of what it needs when it is built. */
 const HEADROOM = 1.25;
+
+/** Structures of tables with few routes, which are built anew for each change. */
+export type SmallKind = "linear" | "ranges";
 
 export interface UpdatableTableOptions<Address = number> {
   /** Greatest value of a route, ever or until the structure is built anew: decides how wide cells are. */
@@ -32,8 +36,8 @@ export interface UpdatableTableOptions<Address = number> {
   readonly prefer?: BlockShape | null;
   /** Bits that a level looks at, at most; absent: as many as look-ups are quickest with. */
   readonly widest?: Widest;
-  /** Whoever reads the table knows nothing but `blocks`: always so where keys are wider than 32 bits. */
-  readonly blocksAlone?: boolean;
+  /** What whoever reads the table knows besides `blocks`; absent: nothing, and always so where keys are wider than 32 bits. */
+  readonly small?: SmallKind;
   /** What the routes' values stand for, where look-ups shall give that. */
   readonly values?: ValueTable;
   /** Called with a structure that is complete; afterwards the old one is gone. */
@@ -44,7 +48,7 @@ export class UpdatableTable<Address = number> {
   readonly trie: Trie<Address>;
   readonly #memory: Memory;
   readonly #options: UpdatableTableOptions<Address>;
-  #structure: Linear | UpdatableBlocks<Address> | null = null;
+  #structure: Small | UpdatableBlocks<Address> | null = null;
   /** Routes when the strides were chosen. */
   #chosenFor = 0;
   #isBulk = false;
@@ -63,7 +67,7 @@ export class UpdatableTable<Address = number> {
   }
 
   get kind(): LpmKind {
-    return this.#structure instanceof UpdatableBlocks ? "blocks" : "linear";
+    return this.#structure instanceof Small ? this.#structure.kind : "blocks";
   }
 
   /** Offset of the structure in memory. */
@@ -71,7 +75,7 @@ export class UpdatableTable<Address = number> {
     return this.#structure!.base;
   }
 
-  /** Null for `linear`. */
+  /** Null for others than `blocks`. */
   get shape(): BlockShape | null {
     return this.#structure instanceof UpdatableBlocks ? this.#structure.shape : null;
   }
@@ -152,16 +156,18 @@ export class UpdatableTable<Address = number> {
 
   #rebuild(): void {
     const old = this.#structure;
+    const kind = this.#kind();
     this.#structure =
-      this.#kind() === "linear"
-        ? new Linear(this.#memory, columnsOfTrie(this.trie), this.#options.values)
-        : this.#buildBlocks();
+      kind === "blocks"
+        ? this.#buildBlocks()
+        : new Small(this.#memory, kind, columnsOfTrie(this.trie), this.#options.values);
     this.#options.publish?.(this);
     old?.dispose();
   }
 
-  #kind(): LpmKind {
-    return this.#options.blocksAlone ? "blocks" : chooseLpm(this.trie.size);
+  #kind(): SmallKind | "blocks" {
+    const { small } = this.#options;
+    return small !== undefined && chooseLpm(4, this.trie.size, 32, small === "ranges") === small ? small : "blocks";
   }
 
   /** Null when that shape cannot hold the routes. */
@@ -183,7 +189,7 @@ export class UpdatableTable<Address = number> {
     const counts = Uint32Array.from({ length: bits + 1 }, (_, depth) => found[Math.min(depth, dag.bits)]);
     const leafBytes = cellBytesFor(this.#options.maxValue + 1);
     const { family } = trie;
-    const strides = changingStrides(family, counts, leafBytes, this.#options.widest);
+    const strides = changingStrides(family, counts, leafBytes, alone(family, trie.size), this.#options.widest);
     const depths = strides.map((_, k) => strides.slice(0, k).reduce((a, b) => a + b, 0));
     const room = depths.map((depth) => Math.ceil(counts[depth] * HEADROOM));
     const levels = strides.map((stride, k) => ({
@@ -199,14 +205,20 @@ export class UpdatableTable<Address = number> {
 /** Most routes of an IPv4 table end here. Where a level does too, a change of one is a cell of it, and no block below. */
 const COMMON_LENGTH = 24;
 
-function changingStrides(family: Family, counts: Uint32Array, leafBytes: CellBytes, widest?: Widest): number[] {
+function changingStrides(
+  family: Family,
+  counts: Uint32Array,
+  leafBytes: CellBytes,
+  company: Company,
+  widest?: Widest,
+): number[] {
+  const choose = (part: Uint32Array): number[] => chooseStrides(family, part, leafBytes, company, widest);
   if (family === 6) {
-    const strides = chooseStrides(family, counts, leafBytes, widest);
+    const strides = choose(counts);
     return strides.length <= MOST_LEVELS ? strides : evenStrides(counts.length - 1);
   }
-  if (counts.length - 1 <= COMMON_LENGTH) return chooseStrides(family, counts, leafBytes, widest);
-  const upper = chooseStrides(family, counts.subarray(0, COMMON_LENGTH + 1), leafBytes, widest);
-  return [...upper, ...chooseStrides(family, counts.subarray(COMMON_LENGTH), leafBytes, widest)];
+  if (counts.length - 1 <= COMMON_LENGTH) return choose(counts);
+  return [...choose(counts.subarray(0, COMMON_LENGTH + 1)), ...choose(counts.subarray(COMMON_LENGTH))];
 }
 
 /** Bytes of an address that most routes of IPv6 end in, then halves: few blocks a level, as many levels as a header has room for. */
@@ -216,19 +228,21 @@ function evenStrides(bits: number): number[] {
   return strides;
 }
 
-/** `linear` (linear.ts) in a place of its own. */
-class Linear {
+/** A structure of few routes in a place of its own. */
+class Small {
+  readonly kind: SmallKind;
   readonly base: number;
   readonly bytes: number;
   readonly #memory: Memory;
 
   /** @param columns of IPv4 */
-  constructor(memory: Memory, { words, lengths, values }: PrefixColumns, table?: ValueTable) {
+  constructor(memory: Memory, kind: SmallKind, { words, lengths, values }: PrefixColumns, table?: ValueTable) {
     const entries = Array.from(words, (address, i): LpmEntry => {
       const value = table === undefined ? values[i] : table.at(values[i]);
       return { address, length: lengths[i], value };
     });
-    const { bytes } = buildLpm(4, entries, "linear");
+    const { bytes } = buildLpm(4, entries, kind);
+    this.kind = kind;
     this.#memory = memory;
     this.bytes = bytes.length;
     this.base = memory.allocate(bytes.length);

@@ -277,7 +277,6 @@ export class LpmStore implements MemoryStore {
       get maxValue() {
         return Math.max(1, places.values.length);
       },
-      blocksAlone: true,
       widest: WIDEST,
       publish: (table) => this.#record.set("structure", table.image),
     });

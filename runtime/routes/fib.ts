@@ -14,6 +14,7 @@ import { FIB_ENTRY, NEXT_HOP, type TABLE } from "../abi.ts";
 import { blockShape } from "../lpm/blocks.ts";
 import { LpmKind } from "../lpm/lpm.ts";
 import { type Node, PrefixTrie } from "../lpm/prefix-trie.ts";
+import { isSameShape, rangesShape } from "../lpm/ranges.ts";
 import { UpdatableTable } from "../lpm/table.ts";
 import { RouteError } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
@@ -308,14 +309,19 @@ export class FibTable {
   }
 
   #adopt(): UpdatableTable {
-    const { buffer } = this.#image;
     const [kind, image, shapeId] = [this.#word("kind"), this.#word("image"), this.#word("shape")];
-    if (kind === LpmKind.dir24)
-      throw new RouteError(Errno.EOPNOTSUPP, "the table was compiled as dir24, which cannot change");
-    const prefer =
-      kind === LpmKind.blocks && this.trie.size <= PREFERRED_UP_TO
-        ? blockShape({ bytes: new Uint8Array(buffer as ArrayBuffer, image) })
-        : null;
+    for (const fixed of ["dir24", "poptrie"] as const)
+      if (kind === LpmKind[fixed])
+        throw new RouteError(Errno.EOPNOTSUPP, `the table was compiled as ${fixed}, which cannot change`);
+    const at = (offset: number) => ({ bytes: new Uint8Array(this.#image.buffer as ArrayBuffer, offset) });
+    const prefer = kind === LpmKind.blocks && this.trie.size <= PREFERRED_UP_TO ? blockShape(at(image)) : null;
+    const small = kind === LpmKind.linear ? "linear" : kind === LpmKind.ranges ? "ranges" : undefined;
+    const ranges = small === "ranges" ? rangesShape(at(image)) : null;
+    /** Whether the code that was compiled for the table's structure reads the one that it has now. */
+    const keepsShape = (table: UpdatableTable): boolean =>
+      table.kind === "ranges"
+        ? ranges !== null && isSameShape(ranges, rangesShape(at(table.image)))
+        : prefer !== null && table.shape === prefer;
     this.#share();
     const { entries } = this;
     this.#structure = new UpdatableTable(this.#image, this.trie, {
@@ -324,10 +330,10 @@ export class FibTable {
       },
       values: entries,
       prefer,
-      blocksAlone: kind === LpmKind.blocks,
+      ...(small === undefined ? {} : { small }),
       publish: (table) => {
         const now = this.#image.words;
-        now[tableWord(this.#offset, "shape")] = prefer !== null && table.shape === prefer ? shapeId : 0;
+        now[tableWord(this.#offset, "shape")] = keepsShape(table) ? shapeId : 0;
         now[tableWord(this.#offset, "kind")] = LpmKind[table.kind];
         now[tableWord(this.#offset, "image")] = table.image;
       },

@@ -216,7 +216,6 @@ export class FibTable6 {
   #structureToChange(): UpdatableTable<Key6> {
     this.#structure ??= new UpdatableTable<Key6>(this.#image, this.trie, {
       maxValue: MAX_VALUE,
-      blocksAlone: true,
       publish: (table) => {
         const { words } = this.#image;
         words[tableWord(this.#offset, "shape")] = 0;

@@ -56,7 +56,10 @@ export function commandLine(): CAC {
       "--c-network <file>",
       "Write what a forwarder in C must know besides: names of devices, and what its kernel is told",
     )
-    .option("--lpm <structure>", "Force one look-up structure for every table: linear, blocks or dir24")
+    .option(
+      "--lpm <structure>",
+      "Force one look-up structure for every table: linear, blocks, ranges, dir24 or poptrie",
+    )
     .option("--threads", "For several threads of one program, over a shared memory")
     .option("--c-program <file>", "With --program: write what a host in C must know besides the program's module")
     .option("--program <name>", "Only this program or base chain, to be attached to the module of the same networks")

@@ -10,9 +10,12 @@
  *                                                                       the same for engines with SIMD
  */
 import { type BlockShape, blockShape, zeroEnds } from "../../runtime/lpm/blocks.ts";
+import { LPM_STRUCTURES } from "../../runtime/lpm/choose.ts";
 import { type Dir24Shape, dir24Shape } from "../../runtime/lpm/dir24.ts";
 import { type LinearShape, linearShape } from "../../runtime/lpm/linear.ts";
 import type { LpmImage, LpmKind } from "../../runtime/lpm/lpm.ts";
+import { type PoptrieShape, poptrieShape } from "../../runtime/lpm/poptrie.ts";
+import { type RangesShape, rangesShape } from "../../runtime/lpm/ranges.ts";
 import type { Family } from "../../runtime/net/ip.ts";
 import { add, and, load, local, type Proc, type Reg, repeat, ret, type Step, set, shr, store } from "../plan/ir.ts";
 import { blocksLookup } from "./blocks.ts";
@@ -20,12 +23,16 @@ import { blocksSimd, SIMD_LANES } from "./blocks-simd.ts";
 import { dir24Lookup } from "./dir24.ts";
 import { linearLookup } from "./linear.ts";
 import type { Lane, LookupCode } from "./lookup.ts";
+import { poptrieLookup } from "./poptrie.ts";
+import { rangesLookup } from "./ranges.ts";
 
 /** What a specialised proc takes as constant. A patched image keeps its shape; a rebuilt one may not. */
 export type LpmShape =
   | ({ readonly kind: "linear" } & LinearShape)
   | ({ readonly kind: "blocks" } & BlockShape)
-  | ({ readonly kind: "dir24" } & Dir24Shape);
+  | ({ readonly kind: "dir24" } & Dir24Shape)
+  | ({ readonly kind: "ranges" } & RangesShape)
+  | ({ readonly kind: "poptrie" } & PoptrieShape);
 
 /** More rows are compared in a loop: straight-line code for them would be longer than the table. */
 const UNROLLED_ROWS = 16;
@@ -39,6 +46,10 @@ export function shapeOf(image: LpmImage): LpmShape | null {
       return { kind: "blocks", ...blockShape(image) };
     case "dir24":
       return { kind: "dir24", ...dir24Shape(image) };
+    case "ranges":
+      return { kind: "ranges", ...rangesShape(image) };
+    case "poptrie":
+      return { kind: "poptrie", ...poptrieShape(image) };
   }
 }
 
@@ -151,21 +162,25 @@ export function lpmSimdBatchProc(image: LpmImage, resultBytes: 1 | 2 | 4 = 4): P
 /** @throws RangeError as lpmProc */
 function lookupCode(kind: LpmKind, family: Family, base: Reg, shape: LpmShape | null): LookupCode {
   if (shape !== null && shape.kind !== kind) throw new RangeError(`a shape of ${shape.kind} for ${kind}`);
+  if (!LPM_STRUCTURES[kind].families.includes(family)) throw new RangeError(`${kind} is not for IPv${family}`);
   switch (kind) {
     case "linear":
       return linearLookup(family, base, shape?.kind === "linear" ? shape : null);
     case "blocks":
       return blocksLookup(family, base, shape?.kind === "blocks" ? shape : null);
     case "dir24":
-      if (family === 6) throw new RangeError("dir24 is for IPv4");
       return dir24Lookup(base, shape?.kind === "dir24" ? shape : null);
+    case "ranges":
+      return rangesLookup(base, shape?.kind === "ranges" ? shape : null);
+    case "poptrie":
+      return poptrieLookup(base, shape?.kind === "poptrie" ? shape : null);
   }
 }
 
 /** Widths in names. */
 const CELL_LETTERS = { 1: "b", 2: "h", 4: "w" } as const;
 
-/** `lpm_blocks_4`; with a shape `lpm_linear_4_3`, `lpm_blocks_4_20h_4h_8b_values`: strides, each with the width of its cells. */
+/** `lpm_blocks_4`; with a shape `lpm_ranges_4_2b_6`: levels, cells, scale; `lpm_linear_4_3`, `lpm_blocks_4_20h_4h_8b_values`: strides, each with the width of its cells. */
 export function lpmProcName(kind: LpmKind, family: Family, shape: LpmShape | null = null): string {
   const parts = [`lpm_${kind}_${family}`];
   if (shape?.kind === "linear") {
@@ -175,6 +190,10 @@ export function lpmProcName(kind: LpmKind, family: Family, shape: LpmShape | nul
     if (shape.indirect) parts.push("values");
   } else if (shape?.kind === "dir24") {
     parts.push(`${CELL_LETTERS[shape.cellBytes]}${shape.long ? "" : "_short"}`);
+  } else if (shape?.kind === "ranges") {
+    parts.push(`${shape.levels}${CELL_LETTERS[shape.cellBytes]}`, ...(shape.scale === 0 ? [] : [`${shape.scale}`]));
+  } else if (shape?.kind === "poptrie") {
+    parts.push(`${shape.directBits}`, CELL_LETTERS[shape.leafBytes]);
   }
   return parts.join("_");
 }

@@ -1,6 +1,6 @@
 /**
  * `lookup`, `lookup6`: longest-prefix match, every structure on small, middle and big tables and three kinds of traffic;
- * `small`: where compares end and blocks begin (runtime/lpm/choose.ts);
+ * `small`: which structure is best for 1 to 4,000 routes, and which is chosen (runtime/lpm/choose.ts);
  * `strides`: the split that was chosen against others (runtime/lpm/strides.ts).
  */
 import { blockShape, buildBlocks } from "../../runtime/lpm/blocks.ts";
@@ -8,7 +8,9 @@ import { chooseLpm } from "../../runtime/lpm/choose.ts";
 import type { PrefixColumns } from "../../runtime/lpm/columns.ts";
 import { buildDir24 } from "../../runtime/lpm/dir24.ts";
 import { linear } from "../../runtime/lpm/linear.ts";
-import type { LpmImage } from "../../runtime/lpm/lpm.ts";
+import type { LpmImage, LpmKind } from "../../runtime/lpm/lpm.ts";
+import { buildPoptrie } from "../../runtime/lpm/poptrie.ts";
+import { buildRanges } from "../../runtime/lpm/ranges.ts";
 import type { Family } from "../../runtime/net/ip.ts";
 import { prefixAt, type Stream } from "./generate.ts";
 import { measure } from "./harness.ts";
@@ -26,9 +28,9 @@ export const lookup6 = (options: BenchOptions): Promise<Report> =>
   report("lookup6", tablesOf(6, options.quick ? [16, 256] : [16, 256, 65536], options), structures, options);
 
 export const small = (options: BenchOptions): Promise<Report> => {
-  const sizes = [1, 2, 3, 4, 5, 6, 8, 12, 16];
-  const tables = ([4, 6] as const).flatMap((family) => tablesOf(family, sizes, { ...options, routes: [] }));
-  return report("small", tables, comparesOrBlocks, options);
+  const sizes = [1, 2, 3, 4, 6, 16, 64, 256, 1024, 4000];
+  const tables = ([4, 6] as const).flatMap((family) => tablesOf(family, sizes, options));
+  return report("small", tables, everyStructure, options);
 };
 
 export const strides = (options: BenchOptions): Promise<Report> => {
@@ -92,24 +94,30 @@ function structures(columns: PrefixColumns): Field {
     contestants.push({ name: "linear, JavaScript", image: row, code: "javascript" });
   }
   if (columns.family === 4) {
-    const image = buildDir24(columns);
-    contestants.push({ name: "dir24 x8", image, code: wasm(8) });
-    contestants.push({ name: "dir24, JavaScript", image, code: "javascript" });
+    for (const image of [buildDir24(columns), buildRanges(columns), buildPoptrie(columns)]) {
+      contestants.push({ name: `${image.kind} x8`, image, code: wasm(8) });
+      contestants.push({ name: `${image.kind}, JavaScript`, image, code: "javascript" });
+    }
   }
   return { contestants, baseline: "blocks, JavaScript" };
 }
 
-function comparesOrBlocks(columns: PrefixColumns): Field {
-  const row = linearImage(columns);
-  const blocks = buildBlocks(columns);
-  const chosen = chooseLpm(columns.lengths.length);
-  const name = (kind: string, lanes: number) => `${kind} x${lanes}${kind === chosen ? " (chosen)" : ""}`;
-  const contestants = [1, 8].flatMap((lanes): Contestant[] => [
-    { name: name("linear", lanes), image: row, code: wasm(lanes) },
-    { name: name("blocks", lanes), image: blocks, code: wasm(lanes) },
-  ]);
+/** What --lpm can force, but for compares where they are many; one after the other, and eight side by side. */
+function everyStructure(columns: PrefixColumns): Field {
+  const { family, lengths } = columns;
+  const chosen = chooseLpm(family, lengths.length, longestPrefix(columns));
+  const images = [
+    ...(lengths.length <= COMPARES ? [linearImage(columns)] : []),
+    buildBlocks(columns),
+    ...(family === 4 ? [buildDir24(columns), buildRanges(columns), buildPoptrie(columns)] : []),
+  ];
+  const name = (kind: LpmKind, lanes: number) => `${kind} x${lanes}${kind === chosen ? " (chosen)" : ""}`;
+  const contestants = [1, 8].flatMap((lanes): Contestant[] =>
+    images.map((image) => ({ name: name(image.kind, lanes), image, code: wasm(lanes) })),
+  );
   return { contestants, baseline: name(chosen, 8) };
 }
+const COMPARES = 16;
 
 const OTHER_SPLITS: Readonly<Record<Family, readonly (readonly number[])[]>> = {
   4: [
@@ -132,10 +140,12 @@ const OTHER_SPLITS: Readonly<Record<Family, readonly (readonly number[])[]>> = {
   ],
 };
 
+const longestPrefix = ({ lengths }: PrefixColumns): number => lengths.reduce((a, b) => Math.max(a, b), 0);
+
 function splits(columns: PrefixColumns): Field {
   const chosen = buildBlocks(columns);
   const baseline = `${stridesOf(chosen)} (chosen)`;
-  const longest = columns.lengths.reduce((a, b) => Math.max(a, b), 0);
+  const longest = longestPrefix(columns);
   const others = OTHER_SPLITS[columns.family]
     .filter((split) => sum(split) >= longest && sum(split) < longest + 8)
     .map((split) => ({ name: split.join("-"), image: buildBlocks(columns, { strides: split }), code: wasm(8) }));

@@ -20,7 +20,7 @@ import { vrfs } from "./vrfs.ts";
 const BENCHES: Readonly<Record<string, { what: string; run: (options: BenchOptions) => Promise<Report> }>> = {
   lookup: { what: "IPv4 look-ups: each structure, 16, 256 and 65536 routes, three kinds of traffic", run: lookup },
   lookup6: { what: "the same for IPv6", run: lookup6 },
-  small: { what: "tables of 1 to 16 routes: compares against blocks", run: small },
+  small: { what: "tables of 1 to 4,000 routes: what is chosen against all that can be forced", run: small },
   strides: { what: "blocks: the split chosen against others", run: strides },
   build: { what: "a table from its file and from parsed routes to a module that can be asked", run: build },
   packets: { what: "whole packets: 64-byte frames forwarded between the slaves of 4 VRFs, hot and cold", run: packets },

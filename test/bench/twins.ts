@@ -5,17 +5,26 @@
 import { BLOCKS, type BlockLevel, blockShape, TWICE } from "../../runtime/lpm/blocks.ts";
 import { DIR24, dir24Shape, longFlag } from "../../runtime/lpm/dir24.ts";
 import { LINEAR } from "../../runtime/lpm/linear.ts";
-import type { LpmImage } from "../../runtime/lpm/lpm.ts";
+import type { LpmImage, LpmKind } from "../../runtime/lpm/lpm.ts";
+import { POPTRIE, poptrieShape } from "../../runtime/lpm/poptrie.ts";
+import { RANGES, rangesShape } from "../../runtime/lpm/ranges.ts";
 
 export type Twin = (addresses: Uint8Array, out: Uint32Array) => void;
 type Cells = Uint8Array | Uint16Array | Uint32Array;
 
 /** null when there is none for the image. */
 export function twinOf(image: LpmImage): Twin | null {
-  if (image.kind === "blocks") return blocksTwin(image);
-  if (image.family === 6) return null;
-  return image.kind === "linear" ? linearTwin(image) : dir24Twin(image);
+  if (image.family === 6) return image.kind === "blocks" ? blocksTwin(image) : null;
+  return TWINS[image.kind](image);
 }
+
+const TWINS: Readonly<Record<LpmKind, (image: LpmImage) => Twin>> = {
+  linear: linearTwin,
+  blocks: blocksTwin,
+  dir24: dir24Twin,
+  ranges: rangesTwin,
+  poptrie: poptrieTwin,
+};
 
 const u32 = (bytes: Uint8Array): Uint32Array => new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 2);
 
@@ -54,6 +63,70 @@ function dir24Twin(image: LpmImage): Twin {
     for (let i = 0; i < out.length; i++) {
       const cell = first[ips[i] >>> 8];
       out[i] = cell < flag ? cell : long[((cell - flag) << 8) | (ips[i] & 255)];
+    }
+  };
+}
+
+function rangesTwin(image: LpmImage): Twin {
+  const { levels, cellBytes, scale } = rangesShape(image);
+  const words = u32(image.bytes);
+  const layout = RANGES.LEAF[cellBytes];
+  const cells = cellsOf(image, layout.CELLS, cellBytes);
+  const cellsOfWord = 4 / cellBytes;
+  const first = RANGES.NODES / 4;
+  /** Word behind the bounds from `at` on that are below the address. */
+  const behind = (ip: number, at: number, bounds: number): number => {
+    for (let left = bounds + 1; left > 1; ) {
+      const half = left >> 1;
+      if (words[at + half - 1] < ip) at += half;
+      left -= half;
+    }
+    return at;
+  };
+  return (addresses, out) => {
+    const ips = u32(addresses);
+    for (let i = 0; i < out.length; i++) {
+      let node = first;
+      for (let level = 1; level < levels; level++)
+        node += 16 * (behind(ips[i], node, RANGES.BOUNDS) - first) + RANGES.NODE_BYTES / 4;
+      const cell = cells[node * cellsOfWord + behind(ips[i], node, layout.BOUNDS) - node];
+      const origin = cellBytes === 1 ? words[node + 15] >>> 8 : words[node + 14];
+      out[i] = cell === 0 || scale === 0 ? cell : (origin + cell) << scale;
+    }
+  };
+}
+
+/** Vectors as two words each, as JavaScript counts no bits of 64. */
+function poptrieTwin(image: LpmImage): Twin {
+  const { directBits, leafBytes } = poptrieShape(image);
+  const words = u32(image.bytes);
+  const leaves = cellsOf(image, words[POPTRIE.LEAVES / 4], leafBytes);
+  const { NODE, NODE_BITS } = POPTRIE;
+  const count = (bits: number): number => {
+    bits -= (bits >>> 1) & 0x55555555;
+    bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333);
+    return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+  };
+  const upTo = (at: number, v: number): number =>
+    v < 32 ? count(words[at] & ((2 << v) - 1)) - 1 : count(words[at]) + count(words[at + 1] & ((2 << v) - 1)) - 1;
+  const nodeAt = (node: number): number => (words[POPTRIE.NODES / 4] + node * NODE.BYTES) / 4;
+  return (addresses, out) => {
+    const ips = u32(addresses);
+    for (let i = 0; i < out.length; i++) {
+      const cell = words[POPTRIE.DIRECT / 4 + (ips[i] >>> (32 - directBits))];
+      if (cell >= POPTRIE.DIRECT_LEAF) {
+        out[i] = cell - POPTRIE.DIRECT_LEAF;
+        continue;
+      }
+      let at = nodeAt(cell);
+      let depth = directBits;
+      let v = (ips[i] << depth) >>> (32 - NODE_BITS);
+      while ((words[at + (v >>> 5)] >>> (v & 31)) & 1) {
+        at = nodeAt(words[at + NODE.FIRST / 4] + upTo(at + NODE.VECTOR / 4, v));
+        depth += NODE_BITS;
+        v = (ips[i] << depth) >>> (32 - NODE_BITS);
+      }
+      out[i] = leaves[words[at + NODE.LEAVES / 4] + upTo(at + NODE.LEAFVEC / 4, v)];
     }
   };
 }

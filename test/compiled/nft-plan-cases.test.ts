@@ -99,10 +99,10 @@ function code(plan: Plan, { id }: Chain): string[] {
   return [...sets.map(({ name, comment }) => `# ${name}, ${comment}`), ...lines];
 }
 
-/** Addresses by the name of their region. An array whose elements count from 1 is addressed from one before its start. */
+/** Addresses by the name of their region; a factor is none. An array whose elements count from 1 is addressed from one before its start. */
 const placed = (line: string, regions: readonly Region[]): string =>
   line.replace(
-    /(?<=((?:<<|\*) \d+)\) \+ |\b)(0x[0-9a-f]+|\d+)\b(?!n)/g,
+    /(?<=((?:<<|\*) \d+)\) \+ |\b)(?<!\* )(0x[0-9a-f]+|\d+)\b(?!n)/g,
     (number: string, scale: string | undefined) => {
       const [operator, by] = scale?.split(" ") ?? ["*", "0"];
       const at = Number(number) + (operator === "*" ? Number(by) : 2 ** Number(by));

@@ -31,6 +31,7 @@ describe("the plan does what the reference does", () => {
   test("optimised", () => agree(2, 5));
   test("its tables linear", () => agree(0, 15, "linear"));
   test("its tables in blocks", () => agree(0, 15, "blocks"));
+  test("its tables ranges", () => agree(0, 15, "ranges"));
 });
 
 test("namespaces do not mix", () => {

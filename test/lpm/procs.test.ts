@@ -17,6 +17,8 @@ const CASES: readonly (readonly [LpmKind, Family])[] = [
   ["blocks", 4],
   ["blocks", 6],
   ["dir24", 4],
+  ["ranges", 4],
+  ["poptrie", 4],
 ];
 
 /** Between the parts of the memory: what must stay as it is. */

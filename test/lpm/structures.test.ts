@@ -2,17 +2,19 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { blockShape, buildBlocks, zeroEnds } from "../../runtime/lpm/blocks.ts";
-import { buildLpm, COMPARES_UP_TO, chooseLpm, LPM_STRUCTURES } from "../../runtime/lpm/choose.ts";
+import { buildLpm, chooseLpm, LPM_STRUCTURES, RANGES_UP_TO } from "../../runtime/lpm/choose.ts";
 import { columnsOf, sortColumns } from "../../runtime/lpm/columns.ts";
 import { buildDag, census } from "../../runtime/lpm/dag.ts";
 import { dir24Shape } from "../../runtime/lpm/dir24.ts";
 import type { LpmEntry, LpmImage } from "../../runtime/lpm/lpm.ts";
-import { bytesOfSplit, chooseStrides } from "../../runtime/lpm/strides.ts";
+import { poptrieShape } from "../../runtime/lpm/poptrie.ts";
+import { rangesOf, rangesShape } from "../../runtime/lpm/ranges.ts";
+import { alone, bytesOfSplit, chooseStrides } from "../../runtime/lpm/strides.ts";
 import type { Family, Ip } from "../../runtime/net/ip.ts";
 import { parseIp, parsePrefix } from "./notation.ts";
 import { address, edges, longestMatch, table } from "./tables.ts";
 
-const { linear, blocks, dir24 } = LPM_STRUCTURES;
+const { linear, blocks, dir24, ranges, poptrie } = LPM_STRUCTURES;
 const FAMILIES: readonly Family[] = [4, 6];
 
 const routes = (text: Record<string, number>): LpmEntry[] =>
@@ -88,6 +90,77 @@ describe.each(FAMILIES)("IPv%i", (family) => {
   });
 });
 
+describe("ranges", () => {
+  /** Values as entries of 64 bytes have them, of 16 and 64, far apart, and any. */
+  const coded = fc.constantFrom(
+    (n: number) => n * 64 + 4096,
+    (n: number) => n * 16 + 0x1234560,
+    (n: number) => n * 0x100040 + 64,
+    (n: number) => n + 1,
+    (n: number) => 0x7fffffff - n,
+  );
+  const few = fc.array(address(4), { maxLength: 30 });
+
+  test.each([8, 40, 400])("is linear, up to %i routes", (most) => {
+    fc.assert(
+      fc.property(table(4, most), few, coded, (entries, more, coding) => {
+        const valued = entries.map((entry, i) => ({ ...entry, value: coding(i) }));
+        const image = ranges.build(4, valued);
+        for (const ip of [...edges(4, valued), ...more])
+          expect([ip, ranges.lookup(image, ip)]).toEqual([ip, linear.lookup(linear.build(4, valued), ip)]);
+      }),
+      { numRuns: most > 100 ? 20 : 100 },
+    );
+  });
+
+  test("the address line: no two neighbours are alike, and every address is in one", () => {
+    fc.assert(
+      fc.property(table(4), (entries) => {
+        const { count, last, values } = rangesOf(columnsOf(4, entries));
+        expect(last[count - 1]).toBe(0xffffffff);
+        for (let i = 1; i < count; i++) {
+          expect(last[i]).toBeGreaterThan(last[i - 1]);
+          expect(values[i]).not.toBe(values[i - 1]);
+        }
+      }),
+    );
+  });
+
+  test("100 routes to entries of 64 bytes are 18 lines behind the header, far values more", () => {
+    const entries = (spread: number) =>
+      Array.from({ length: 100 }, (_, i) => ({ address: (i << 25) >>> 0, length: 16, value: 0x10000 + i * spread }));
+    const shapeFor = (spread: number) => rangesShape(ranges.build(4, entries(spread)));
+    expect(ranges.build(4, entries(64)).bytes.length).toBe(64 + 64 * (1 + 16));
+    expect(shapeFor(64)).toEqual({ levels: 2, cellBytes: 1, scale: 6 });
+    expect(shapeFor(112)).toEqual({ levels: 3, cellBytes: 2, scale: 4 });
+    expect(shapeFor(1)).toEqual({ levels: 3, cellBytes: 4, scale: 0 });
+  });
+});
+
+test("poptrie is linear", () => {
+  fc.assert(
+    fc.property(table(4), fc.array(address(4), { maxLength: 30 }), (entries, more) => {
+      const image = poptrie.build(4, entries);
+      for (const ip of [...edges(4, entries), ...more])
+        expect([ip, poptrie.lookup(image, ip)]).toEqual([ip, longestMatch(entries, ip)]);
+    }),
+  );
+});
+
+test("poptrie of many routes has a direct table of 18 bits, as the paper has", () => {
+  const entries = Array.from({ length: (1 << 14) + 1 }, (_, i) => ({
+    address: (i << 17) >>> 0,
+    length: i % 2 === 0 ? 15 : 25,
+    value: 1 + (i & 7),
+  }));
+  const image = poptrie.build(4, entries);
+  const twin = blocks.build(4, entries);
+  expect(poptrieShape(image)).toEqual({ directBits: 18, leafBytes: 1 });
+  for (let i = 0; i < entries.length; i += 97)
+    for (const ip of [entries[i].address + 1, entries[i].address + 128])
+      expect([ip, poptrie.lookup(image, ip)]).toEqual([ip, blocks.lookup(twin, ip)]);
+});
+
 // 64 MB an image: fewer runs
 test("dir24 is linear", () => {
   fc.assert(
@@ -121,6 +194,26 @@ describe("the worked examples", () => {
     expect(image.bytes.length).toBe(64 + 2 ** 24 + 256 + 4);
     expect(image.bytes[64 + 0x0a0102]).toBe(0x80);
     expect(answers(image, ["10.1.2.200", "10.1.2.100", "10.200.0.0", "11.0.0.0"])).toEqual([2, 1, 1, 0]);
+  });
+
+  test("ranges: one leaf", () => {
+    const image = ranges.build(4, routes({ "10.0.0.0/8": 1, "10.1.0.0/16": 2 }));
+    expect(image.bytes.length).toBe(64 + 64);
+    const bounds = [...new Uint32Array(image.bytes.buffer, 64, 12)];
+    expect(bounds.slice(0, 4)).toEqual([0x09ffffff, 0x0a00ffff, 0x0a01ffff, 0x0affffff]);
+    expect(new Set(bounds.slice(4))).toEqual(new Set([0xffffffff]));
+    expect([...image.bytes.subarray(64 + 48, 64 + 53)]).toEqual([0, 1, 2, 1, 0]);
+    expect(answers(image, ["10.1.2.3", "10.0.0.0", "11.0.0.0", "255.255.255.255"])).toEqual([2, 1, 0, 0]);
+  });
+
+  test("poptrie: one node", () => {
+    const image = poptrie.build(4, routes({ "10.0.0.0/8": 1, "10.16.64.0/18": 2 }));
+    const [nodes, leaves] = new Uint32Array(image.bytes.buffer, 4, 2);
+    expect(leaves - nodes).toBe(24);
+    const [vector, leafvec] = new BigUint64Array(image.bytes.slice(nodes, nodes + 16).buffer);
+    expect([vector, leafvec]).toEqual([0n, 0b111n]);
+    expect([...image.bytes.subarray(leaves, leaves + 3)]).toEqual([1, 2, 1]);
+    expect(answers(image, ["10.16.64.9", "10.17.0.0", "10.32.0.0", "11.0.0.0"])).toEqual([2, 1, 1, 0]);
   });
 
   test("blocks: six blocks", () => {
@@ -186,7 +279,7 @@ describe("strides are chosen by size", () => {
   test("levels cover the longest prefix exactly", () => {
     for (const bits of [1, 8, 15, 24, 32]) {
       const ones = new Uint32Array(bits + 1).fill(1);
-      expect(chooseStrides(4, ones, 2).reduce((a, b) => a + b, 0)).toBe(bits);
+      expect(chooseStrides(4, ones, 2, alone(4, 1e6)).reduce((a, b) => a + b, 0)).toBe(bits);
     }
   });
 
@@ -196,10 +289,19 @@ describe("strides are chosen by size", () => {
       ...[1, 2, 4, 8, 15, 29, 57, 113, 221, 430, 817, 1519, 2697, 4729, 7867, 11195, 16075, 24439, 33962, 40296, 39009],
       ...[24710, 7697, 289, 17],
     );
-    expect(chooseStrides(4, counts, 1)).toHaveLength(2);
+    const full = alone(4, 1_042_325);
+    expect(chooseStrides(4, counts, 1, full)).toHaveLength(2);
     for (const leafBytes of [1, 2, 4] as const)
-      expect(bytesOfSplit(counts, chooseStrides(4, counts, leafBytes), leafBytes)).toBeLessThanOrEqual(3_500_000);
-    expect(chooseStrides(4, counts, 4).length).toBeGreaterThan(2);
+      expect(bytesOfSplit(counts, chooseStrides(4, counts, leafBytes, full), leafBytes)).toBeLessThanOrEqual(3_500_000);
+    expect(chooseStrides(4, counts, 4, full).length).toBeGreaterThan(2);
+  });
+
+  test("a table of few routes has few bytes", () => {
+    const hosts = { "127.0.0.0/8": 1, "127.0.0.1/32": 2, "127.255.255.255/32": 3 };
+    expect(blocks.build(4, routes(hosts)).bytes.length).toBeLessThan(16 << 10);
+    expect(blocks.build(6, routes({ "::1/128": 1, "fe80::/10": 2, "ff00::/8": 3 })).bytes.length).toBeLessThan(
+      32 << 10,
+    );
   });
 
   test("strides that do not cover the table, or are in three bytes of IPv6, are refused", () => {
@@ -232,17 +334,28 @@ test("entries that are none are refused", () => {
     { address: 0, length: 0, value: 2 ** 31 },
   ];
   for (const entry of bad)
-    for (const structure of [linear, blocks, dir24]) expect(() => structure.build(4, [entry])).toThrow(RangeError);
+    for (const structure of [linear, blocks, dir24, ranges, poptrie])
+      expect(() => structure.build(4, [entry])).toThrow(RangeError);
 });
 
-test("compares for a handful of routes, blocks for more", () => {
-  expect([0, 1, COMPARES_UP_TO, COMPARES_UP_TO + 1, 1e6].map(chooseLpm)).toEqual([
-    "linear",
-    "linear",
-    "linear",
-    "blocks",
-    "blocks",
-  ]);
+describe("chosen", () => {
+  test.each([
+    [4, 24, 2],
+    [4, 32, 2],
+    [6, 32, 1],
+    [6, 48, 1],
+    [6, 64, 2],
+    [6, 128, 4],
+  ] as const)("IPv%i, to /%i: compares for %i routes, blocks for more", (family, longest, end) => {
+    const kinds = [0, 1, end, end + 1, 1e6].map((prefixes) => chooseLpm(family, prefixes, longest));
+    expect(kinds).toEqual(["linear", "linear", "linear", "blocks", "blocks"]);
+  });
+
+  test("ranges for one of many small tables of IPv4", () => {
+    const kinds = [0, 1, 100, RANGES_UP_TO, RANGES_UP_TO + 1].map((prefixes) => chooseLpm(4, prefixes, 32, true));
+    expect(kinds).toEqual(["ranges", "ranges", "ranges", "ranges", "blocks"]);
+    expect([1, 4, 100].map((prefixes) => chooseLpm(6, prefixes, 48, true))).toEqual(["linear", "linear", "blocks"]);
+  });
 });
 
 type Cells = Uint8Array | Uint16Array | Uint32Array;

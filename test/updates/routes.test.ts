@@ -31,6 +31,7 @@ import { protocolNumber } from "../../runtime/net/rt-protos.ts";
 import { compileModel } from "../../src/compile.ts";
 import { buildFib } from "../../src/fib/build.ts";
 import type { Fib, FibEntry } from "../../src/fib/fib.ts";
+import type { LayoutOptions } from "../../src/layout.ts";
 import { referenceEngine } from "../../src/reference/engine.ts";
 import { edges } from "../lpm/tables.ts";
 import { imported, refusal } from "./imported.ts";
@@ -47,8 +48,8 @@ interface Loadable {
   readonly manifest: Manifest;
 }
 
-async function compiled(setup: readonly string[]): Promise<Loadable> {
-  const { artifact } = await compileModel(imported(setup, []).model, { level: 0 });
+async function compiled(setup: readonly string[], options: LayoutOptions = {}): Promise<Loadable> {
+  const { artifact } = await compileModel(imported(setup, []).model, { level: 0, ...options });
   const module = await WebAssembly.compile(artifact);
   return { module, manifest: readManifest(module) };
 }
@@ -204,12 +205,13 @@ describe("ip route on a loaded module", () => {
   });
 
   test.each([
-    ["a rule that selects", SELECTIVE],
-    ["the kernel's rules, and packets that take the short way", PLAIN],
-  ])(
+    ["a rule that selects", SELECTIVE, {}],
+    ["the kernel's rules, and packets that take the short way", PLAIN, {}],
+    ["tables of ranges", PLAIN, { lpm: "ranges" }],
+  ] as const)(
     "%s: refuses what Linux refuses, and leaves in memory what a compilation would",
-    async (_, setup) => {
-      const { module, manifest } = await compiled(setup);
+    async (_, setup, options) => {
+      const { module, manifest } = await compiled(setup, options);
       await fc.assert(
         fc.asyncProperty(commands(25), async (list) => {
           const { model, refusals } = imported(

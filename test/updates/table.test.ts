@@ -3,9 +3,10 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { blockField } from "../../runtime/lpm/blocks.ts";
 import { UpdatableBlocks } from "../../runtime/lpm/blocks-update.ts";
-import { LPM_STRUCTURES } from "../../runtime/lpm/choose.ts";
+import { LPM_STRUCTURES, RANGES_UP_TO } from "../../runtime/lpm/choose.ts";
 import type { LpmEntry, LpmImage } from "../../runtime/lpm/lpm.ts";
 import { PrefixTrie } from "../../runtime/lpm/prefix-trie.ts";
+import { ranges } from "../../runtime/lpm/ranges.ts";
 import { cellBytesFor } from "../../runtime/lpm/strides.ts";
 import { UpdatableTable } from "../../runtime/lpm/table.ts";
 import { network } from "../../runtime/net/ip.ts";
@@ -166,11 +167,14 @@ describe("blocks", () => {
 const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
 
 describe("a table that changes", () => {
-  test("answers as one built anew after every change", () => {
+  test.each([undefined, "linear", "ranges"] as const)("answers as one built anew after every change: %s", (small) => {
     fc.assert(
       fc.property(changes(25), fc.constantFrom(4, 0x7fffffff), (list, maxValue) => {
         const memory = new TestMemory();
-        const table = new UpdatableTable(memory, new PrefixTrie(), { maxValue });
+        const table = new UpdatableTable(memory, new PrefixTrie(), {
+          maxValue,
+          ...(small === undefined ? {} : { small }),
+        });
         list.forEach((change, i) => {
           apply(table, change);
           const routes = routesAfter(list.slice(0, i + 1));
@@ -179,6 +183,20 @@ describe("a table that changes", () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  test("is ranges up to so many routes, then blocks, and ranges again; no room is left behind", () => {
+    const memory = new TestMemory();
+    const table = new UpdatableTable(memory, new PrefixTrie(), { maxValue: 1, small: "ranges" });
+    const networks = Array.from({ length: RANGES_UP_TO + 1 }, (_, i) => (i << 12) >>> 0);
+    for (const address of networks) table.set(address, 24, 1);
+    expect([table.kind, memory.bytesInUse]).toEqual(["blocks", table.bytes]);
+    for (const address of networks.slice(1)) table.delete(table.trie.find(address, 24));
+    expect([table.kind, memory.bytesInUse, table.bytes]).toEqual(["ranges", 128, 128]);
+    expect(ranges.lookup(imageOf(memory, table), 255)).toBe(1);
+    expect(ranges.lookup(imageOf(memory, table), 256)).toBe(0);
+    table.dispose();
+    expect(memory.bytesInUse).toBe(0);
   });
 
   test("gives back all memory that a change took when the change is taken back", () => {

@@ -8,6 +8,7 @@ import {
   type Source,
 } from "../../../dsl/index.ts";
 import type { ProgramManifest } from "../../../runtime/links/manifest.ts";
+import { LpmKind } from "../../../runtime/lpm/lpm.ts";
 import type { Manifest } from "../../../runtime/manifest.ts";
 import { cNetwork } from "../../c-network.ts";
 import { cProgram } from "../../c-program.ts";
@@ -32,7 +33,8 @@ export async function run(file: string, options: CompileOptions): Promise<number
   const source = readSource(file);
   const kernel = kernelOption(options.kernel);
   const level = Number(choiceOption("optimize", options.optimize, ["0", "1", "2"])) as 0 | 1 | 2;
-  const lpm = options.lpm === undefined ? undefined : choiceOption("lpm", options.lpm, ["linear", "blocks", "dir24"]);
+  const lpm =
+    options.lpm === undefined ? undefined : choiceOption("lpm", options.lpm, Object.keys(LpmKind) as LpmKind[]);
   const how: CompilerOptions = {
     level,
     threads: options.threads ?? false,

@@ -4,9 +4,11 @@ import { DEVICE, NEXT_HOP, RouteTypeCode, TABLE } from "../../../runtime/abi.ts"
 import { RT_TABLE_LOCAL } from "../../../runtime/brand.ts";
 import { LpmKind } from "../../../runtime/lpm/lpm.ts";
 import type { Family } from "../../../runtime/net/ip.ts";
-import type { TableLayout } from "../../layout.ts";
+import { DEVICES_OF_PAGE, type DeviceIndex, type TableLayout } from "../../layout.ts";
 import { lpmProcName, lpmSteps } from "../../lpm/emit.ts";
 import {
+  add,
+  and,
   call,
   type Expr,
   eq,
@@ -22,6 +24,7 @@ import {
   select,
   set,
   shl,
+  shr,
   when,
 } from "../ir.ts";
 import { type Context, callNet, field, proc } from "./context.ts";
@@ -35,10 +38,14 @@ const device = local("device");
 const table = local("table");
 const entry = local("entry");
 
-/** `dev_get_by_index(ifindex)`: the DEVICE, or 0; by its place in the index, or by a balanced tree of compares: the set is fixed. */
+/**
+ * `dev_get_by_index(ifindex)`: the DEVICE, or 0; by its place in the index, without a branch: each packet may be of another device. Where
+ * numbers are too far apart for that, by a balanced tree of compares: the set is fixed.
+ */
 export function devGetByIndex(context: Context): Proc {
   const devices = [...context.layout.devices].sort(([a], [b]) => a - b);
   const index = context.layout.deviceIndex;
+  const pageOf = ({ offset }: DeviceIndex): Expr => field(shl(shr(ifindex, Math.log2(DEVICES_OF_PAGE)), 2), offset);
   const search = (from: number, to: number): Step[] => {
     if (to - from === 1) return [ret(select(eq(ifindex, devices[from][0]), devices[from][1], 0))];
     const middle = (from + to) >>> 1;
@@ -50,22 +57,34 @@ export function devGetByIndex(context: Context): Proc {
     { comment, params: [ifindex], result: "i32" },
     index === null
       ? search(0, devices.length)
-      : [ret(field(shl(select(lt(ifindex, index.length), ifindex, 0), 2), index.offset))],
+      : [
+          set(ifindex, select(lt(ifindex, index.length), ifindex, 0)),
+          ret(field(add(pageOf(index), shl(and(ifindex, DEVICES_OF_PAGE - 1), 2)), 0)),
+        ],
   );
 }
 
+/** Structures of few routes: when a table has more it becomes blocks. */
+export const SMALL_KINDS: readonly LpmKind[] = ["linear", "ranges"];
+
 /** The value that a table's structure holds for an address (of IPv6 an offset), or 0. */
 const lpmLookup = (kind: LpmKind, family: Family, table: Operand, address: Operand): Expr =>
-  kind === "linear"
+  SMALL_KINDS.includes(kind)
     ? call(smallTableName(family), [table, address])
     : call(lpmProcName(kind, family), [field(table, TABLE.image), address]);
 
-/** `lpm_small_table_<family>(table, address)`: of a table that is small, or was when it was compiled; one that grows becomes blocks. */
-export function smallTable(family: Family): Proc {
+/**
+ * `lpm_small_table_<family>(table, address)`: of a table that is small, or was when it was compiled; one that grows becomes blocks.
+ * @param kinds that tables have
+ */
+export function smallTable(family: Family, kinds: ReadonlySet<LpmKind>): Proc {
   const image = field(table, TABLE.image);
+  const look = (kind: LpmKind): Step => ret(call(lpmProcName(kind, family), [image, address]));
   const body: Step[] = [
-    when(eq(field(table, TABLE.kind), LpmKind.linear), [ret(call(lpmProcName("linear", family), [image, address]))]),
-    ret(call(lpmProcName("blocks", family), [image, address])),
+    ...SMALL_KINDS.filter((kind) => kinds.has(kind)).map((kind) =>
+      when(eq(field(table, TABLE.kind), LpmKind[kind]), [look(kind)]),
+    ),
+    look("blocks"),
   ];
   return proc(
     smallTableName(family),

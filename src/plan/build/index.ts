@@ -21,6 +21,7 @@
  */
 
 import type { Model } from "../../../dsl/model.ts";
+import type { LpmKind } from "../../../runtime/lpm/lpm.ts";
 import type { Layout, TableLayout } from "../../layout.ts";
 import { lpmProc } from "../../lpm/emit.ts";
 import { lpmFamily } from "../../rules/layout.ts";
@@ -28,7 +29,7 @@ import type { Plan, Proc } from "../ir.ts";
 import { atomicProcs } from "./atomic.ts";
 import { ipFastCsum } from "./checksum.ts";
 import { type Context, contextOf } from "./context.ts";
-import { devGetByIndex, inetAddrType, ipDevFind, smallTable } from "./devinet.ts";
+import { devGetByIndex, inetAddrType, ipDevFind, SMALL_KINDS, smallTable } from "./devinet.ts";
 import { ipDstMtu, rtNexthop, rtSetNexthop, traceRoute } from "./dst.ts";
 import { fastForwardProcs, hasFastForward } from "./fast_forward.ts";
 import { fibTableLookup, fibTrieLookup, fibTrieRoute } from "./fib.ts";
@@ -202,7 +203,8 @@ export function sharedProcs(layout: Layout): Proc[] {
   const kinds4 = new Set(kindsOf(layout.nets.flatMap(({ tables, addresses }) => [...tables.values(), addresses])));
   const kinds6 = new Set(kindsOf(layout.nets.flatMap(({ tables6 }) => [...tables6.values()])));
   // What a small table becomes when it grows.
-  for (const kinds of [kinds4, kinds6]) if (kinds.has("linear")) kinds.add("blocks");
+  const haveSmall = (kinds: ReadonlySet<LpmKind>): boolean => SMALL_KINDS.some((kind) => kinds.has(kind));
+  for (const kinds of [kinds4, kinds6]) if (haveSmall(kinds)) kinds.add("blocks");
   for (const family of lpmFamiliesOf(layout.nets.flatMap(({ netfilter }) => netfilter.sets)))
     (family === 4 ? kinds4 : kinds6).add("blocks");
   for (const { ruleLists } of layout.nets)
@@ -222,8 +224,8 @@ export function sharedProcs(layout: Layout): Proc[] {
     ...linkProcs().map((built) => () => built),
     ...[kfreeSkb, icmpSendProc, leaveProc, writeNextHop],
     ...[...kinds4].map((kind) => () => lpmProc(kind, 4)),
-    ...(kinds4.has("linear") ? [() => smallTable(4)] : []),
-    ...(kinds6.has("linear") ? [() => smallTable(6)] : []),
+    ...(haveSmall(kinds4) ? [() => smallTable(4, kinds4)] : []),
+    ...(haveSmall(kinds6) ? [() => smallTable(6, kinds6)] : []),
     ...layout.shapes.map((shape) => () => lpmProc(shape.kind, 4, shape)),
     ...[...kinds6].map((kind) => () => lpmProc(kind, 6)),
   ].map((build) => build());
