@@ -397,11 +397,13 @@ export const RouteTypeCode = {
  *   0  device     flags      scope      upperBound       device: DEVICE
  *  16  gateway (16 bytes, as on the wire; IPv4 in the first 4)
  *  32  family     source     weight     ifindex          family of the gateway: 4, 6, 0: the destination is on the link;
- *                                                        weight: for the host alone; ifindex: the device's
+ *  48  neighbour                                         weight: for the host alone; ifindex: the device's
  *
  * `source` is what fib_result_prefsrc gives for an IPv4 route without prefsrc. A hash of 31 bits picks the first next hop of a
  * multipath route with hash <= upperBound as signed numbers (fib_select_multipath); -1: never picked. A multipath route of IPv6 is
  * all next hops with a gateway of all aliases of one metric (siblings).
+ *
+ * `neighbour` is the program's: in which slot of the neighbour table it found the IPv4 gateway last. It looks there first, so any number is right.
  */
 export const NEXT_HOP = {
   device: 0,
@@ -413,6 +415,7 @@ export const NEXT_HOP = {
   source: 36,
   weight: 40,
   ifindex: 44,
+  neighbour: 48,
 } as const;
 export const NEXT_HOP_BYTES = CACHE_LINE;
 

@@ -24,10 +24,10 @@ export function costsOf(model: Model, layout: Layout, fibs: readonly Fib[], plan
   const contexts = model.nets.map((_, index) => contextOf(model, layout, index));
   const limits = limitsOf(layout, fibs);
   const whole = planCost(plan, limits);
-  const alone = planCost(plan, { ...limits, group: 1 });
+  const alone = planCost(plan, { ...limits, ...ALONE });
   /** A batch of one packet, and of two, with so many further passes each; the short way looks at each packet once. */
   const batches = [0, 1, 2].map((passes) =>
-    [1, 2].map((packets) => planCost(plan, { ...limits, packets, passes, copies: 0, group: 1 })),
+    [1, 2].map((packets) => planCost(plan, { ...limits, packets, passes, copies: 0, ...ALONE })),
   );
   const copy = planCost(plan, { ...limits, passes: 0 });
   const without = (...procs: readonly string[]): Costs =>
@@ -56,6 +56,8 @@ export function costsOf(model: Model, layout: Layout, fibs: readonly Fib[], plan
   });
 }
 
+/** Of a packet that is a group. */
+const ALONE = { group: 1, eights: 0 };
 type Costs = ReadonlyMap<string, number>;
 
 /** Chains that jump to chains that jump can cost more than a number tells exactly; then this stands for it. */

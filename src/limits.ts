@@ -63,6 +63,7 @@ export function limitsOf(layout: Layout, fibs: readonly Fib[]): Limits {
     // What is attached has a cost of its own (ProgramManifest).
     links: 0,
     group: GROUP,
+    eights: GROUP >> 3,
     packets: Number.POSITIVE_INFINITY,
     copies: Number.POSITIVE_INFINITY,
   };

@@ -3,7 +3,7 @@
  * table has a route of a type that is no host's (local, broadcast, ...): in practice this host's own addresses, and the broadcast addresses
  * of its subnets. They are few, so that one look at a small table spares nearly every packet the look-up of its source.
  *
- *   cell(address) = address * FILTER_FACTOR, its highest bits          cells: a byte each, 1 where such an address has its place
+ *   cell(address) = address, as it lies in packets, * FILTER_FACTOR, its highest bits          cells: a byte each, 1 where such an address has its place
  *
  * 0 says no, 1 says maybe (Bloom 1970, with one hash). Routes that a host adds are of other types, and deleting one makes a no of no
  * maybe, so that nothing has to be kept up to date.
@@ -30,9 +30,15 @@ export function sourceFilter(fibs: readonly Fib[]): Uint8Array | null {
   const addresses = new Set(prefixes.map(({ address }) => address as number));
   const bits = Math.min(Math.max(Math.ceil(Math.log2(addresses.size * CELLS_PER_ADDRESS + 1)), LEAST_BITS), MOST_BITS);
   const cells = new Uint8Array(2 ** bits);
-  for (const address of addresses) cells[Math.imul(address, FILTER_FACTOR) >>> (32 - bits)] = 1;
+  for (const address of addresses) cells[filterCell(address, cells.length)] = 1;
   return cells;
 }
+
+/** Where an address has its place among so many cells. */
+export const filterCell = (address: number, cells: number): number => {
+  const lies = (address << 24) | ((address & 0xff00) << 8) | ((address >>> 8) & 0xff00) | (address >>> 24);
+  return Math.imul(lies, FILTER_FACTOR) >>> (32 - Math.log2(cells));
+};
 
 /** All in 0/8, 127/8, or 224/3: as sources those are refused without a look-up. */
 const isMartian = ({ address, length }: Prefix): boolean => {

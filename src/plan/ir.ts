@@ -140,7 +140,7 @@ export type Step =
  *   rules, rulePages, ruleWords, ruleBits   of a long rule list: all; pages; words of a page; rules of a word
  *   passes                  times that a packet comes back from a device without a wire
  *   links                   programs attached at a point of a packet's way: as compiled none
- *   group                   packets that the short way takes at a time
+ *   group, eights           packets that the short way takes at a time, and eight of them each
  *   packets, copies         packets of a batch; copies that chains make of one
  */
 export type Bound =
@@ -165,6 +165,7 @@ export type Bound =
   | "passes"
   | "links"
   | "group"
+  | "eights"
   | "packets"
   | "copies";
 

@@ -3,10 +3,9 @@ import { describe, expect, test } from "vitest";
 import { checkText } from "../../dsl/check-text.ts";
 import { parseIp } from "../../runtime/net/ip.ts";
 import { buildFib } from "../../src/fib/build.ts";
-import { FILTER_FACTOR, sourceFilter } from "../../src/source-filter.ts";
+import { filterCell, sourceFilter } from "../../src/source-filter.ts";
 
-const maybe = (cells: Uint8Array, address: number): boolean =>
-  cells[Math.imul(address, FILTER_FACTOR) >>> (32 - Math.log2(cells.length))] === 1;
+const maybe = (cells: Uint8Array, address: number): boolean => cells[filterCell(address, cells.length)] === 1;
 
 const cellsOf = (text: string): Uint8Array | null => {
   const { model } = checkText(text);

@@ -12,6 +12,7 @@ import {
   call,
   type Expr,
   eq,
+  ge,
   i32,
   local,
   lt,
@@ -58,7 +59,7 @@ export function devGetByIndex(context: Context): Proc {
     index === null
       ? search(0, devices.length)
       : [
-          set(ifindex, select(lt(ifindex, index.length), ifindex, 0)),
+          when(ge(ifindex, index.length), [ret(0)]),
           ret(field(add(pageOf(index), shl(and(ifindex, DEVICES_OF_PAGE - 1), 2)), 0)),
         ],
   );
@@ -170,7 +171,7 @@ export function switchKindOf(
 /**
  * Sets `entry` by straight-line code where the module has it for the table's shape, as switchKind elsewhere.
  * @param layouts of the tables that it may be
- * @param inline the code stands here, and uses this register, and is not called
+ * @param inline the code stands here, uses this register, and is not called; elsewhere these steps are taken
  */
 export function switchShape(
   context: Context,
@@ -178,7 +179,7 @@ export function switchShape(
   table: Operand,
   layouts: readonly TableLayout[],
   address: Reg,
-  inline: Reg | null = null,
+  inline: { readonly image: Reg; readonly otherwise: readonly Step[] } | null = null,
 ): Step[] {
   const names = new Set(layouts.map(({ kind, shape }) => (shape === null ? null : lpmProcName(kind, 4, shape))));
   const kinds = [...new Set(layouts.map(({ kind }) => kind))];
@@ -191,11 +192,14 @@ export function switchShape(
   return context.shapes
     .map((shape, i) => ({ id: i + 1, shape, name: lpmProcName(shape.kind, 4, shape) }))
     .filter(({ name }) => names.has(name))
-    .reduceRight<Step[]>((otherwise, { id, shape, name }) => {
-      const look =
-        inline === null
-          ? [set(entry, call(name, [image, address]))]
-          : [set(inline, image), ...lpmSteps(shape.kind, 4, inline, { address, value: entry }, shape)];
-      return [when(eq(field(table, TABLE.shape), id), look, otherwise)];
-    }, any(kinds));
+    .reduceRight<Step[]>(
+      (others, { id, shape, name }) => {
+        const look =
+          inline === null
+            ? [set(entry, call(name, [image, address]))]
+            : [set(inline.image, image), ...lpmSteps(shape.kind, 4, inline.image, { address, value: entry }, shape)];
+        return [when(eq(field(table, TABLE.shape), id), look, others)];
+      },
+      inline === null ? any(kinds) : [...inline.otherwise],
+    );
 }

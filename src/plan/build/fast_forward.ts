@@ -70,6 +70,8 @@ import {
   type Step,
   select,
   set,
+  shl,
+  shr,
   store,
   sub,
   tail,
@@ -78,7 +80,7 @@ import {
   xor,
 } from "../ir.ts";
 import { type Context, callNet, field, macHigh, macLow, proc, thisWorker } from "./context.ts";
-import { device, entry, fastValidateSource, fibLookup, isSettled, saddr, sourceIsAsked } from "./fast_lookup.ts";
+import { device, entry, fastValidateSource, fibLookup, isSettled, sourceIsAsked } from "./fast_lookup.ts";
 import { rtTos2priority } from "./forward.ts";
 import { IPHDR_BYTES } from "./in.ts";
 import { linkedAt } from "./links.ts";
@@ -89,21 +91,20 @@ export const GROUP = 64;
 export const GIVEN_BACK = 0x100;
 
 const mac = local("mac");
-const flags = local("flags");
 const alias = local("alias");
 const hop = local("hop");
 const out = local("out");
 const daddr = local("daddr");
+const octet = local("octet");
 const size = local("size");
 const mtu = local("mtu");
 const gateway = local("gateway");
 const ifindex = local("ifindex");
-const hash = local("hash");
 const known = local("known");
-const check = local("check");
+const ttl = local("ttl");
 const cell = local("cell");
 const looked = local("looked");
-const taken = local("taken");
+const refused = local("refused");
 /** The row of the packet in hand. */
 const at = local("at");
 /** Parameters, not the registers of the same names: those are in memory. */
@@ -119,10 +120,34 @@ const readAt = (column: Column): Expr => load("batch", 4, add(at, distance(colum
 const writeAt = (column: Column, value: Operand): Step => store("batch", 4, add(at, distance(column)), 0, value);
 
 /**
- * Result columns that hold, between the stages, what is not said yet: the DEVICE, the destination, the FIB_ENTRY (0: none), the NEXT_HOP (0:
- * given back), and the first place of its NEIGHBOUR.
+ * Result columns that hold, between the stages, what is not said yet: the DEVICE, the destination, the FIB_ENTRY (0: given back), and the
+ * NEIGHBOUR (0: given back). They are those whose answers differ from packet to packet; the others are written at once.
  */
-const HELD = { device: "l3", destination: "route", entry: "routeType", hop: "verdict", known: "outDevice" } as const;
+const HELD = { device: "outDevice", destination: "l3", entry: "route", known: "routeType" } as const;
+
+/**
+ * Result columns where a stage lists rows of which it wants more: what takes a call. A call in a loop makes engines put all that the
+ * loop keeps in registers on the stack, each round, whether it is made or not; so calls have loops of their own, over those rows alone.
+ */
+const LISTS = { source: "reason", table: "skbDevice", neighbour: "sdif" } as const;
+type List = (typeof LISTS)[keyof typeof LISTS];
+const listEnd = (list: List): Reg => local(`end_of_${list}`);
+const emptyList = (list: List): Step => set(listEnd(list), add(row, mul(stride, COLUMN(list))));
+/** @param wanted 1, or 0: the row is not listed, without a branch */
+const enlist = (list: List, wanted: Expr | 1 = 1): Step[] => [
+  store("batch", 4, listEnd(list), 0, at),
+  set(listEnd(list), add(listEnd(list), wanted === 1 ? 4 : shl(wanted, 2))),
+];
+/** A round for each row of the list. */
+const listed = (list: List, body: readonly Step[]): Step[] => [
+  set(cell, add(row, mul(stride, COLUMN(list)))),
+  repeat(
+    shr(sub(listEnd(list), cell), 2),
+    `of ${list}`,
+    [set(at, load("batch", 4, cell)), set(cell, add(cell, 4)), ...body],
+    "group",
+  ),
+];
 
 /** Of the IPv4 header behind the Ethernet header. */
 const header = (offset: number, bytes: 1 | 2 | 4): Expr => packet(mac, ETHERNET_HEADER_BYTES + offset, bytes);
@@ -162,7 +187,9 @@ export function fastForwardProcs(context: Context): Proc[] {
     when(linkedAt(context, HOOKS_PASSED), [ret(0)]),
     ...receive(context),
     ...route(context),
+    ...validateSource(context),
     ...nextHop(context),
+    ...answerAlike,
     ...transmit(context),
   ];
   return [
@@ -182,14 +209,14 @@ const objection =
   (condition: Expr): Step =>
     when(condition, [leave(label)]);
 
-// ---- the first stage: netif_receive_skb, ip_rcv, fib_validate_source
+// ---- the first stage: netif_receive_skb, ip_rcv
 
 /** dev_receive to ip_rcv_finish: for this host, IPv4, untagged. It ends at the first packet that is not so. */
 function receive(context: Context): Step[] {
   const stop = objection("received");
   return [
     ...distances("device", "data", "length", HELD.device, HELD.destination),
-    set(looked, 0),
+    emptyList(LISTS.source),
     ...stage(count, "received", [
       stop(ne(load("batch", 4, at), Entry.RECEIVE)),
       set(mac, readAt("data")),
@@ -199,25 +226,21 @@ function receive(context: Context): Step[] {
       stop(ne(and(packet(mac, 12, 4), 0xffffff00), (EtherType.IPV4 << 16) | 0x4500)),
       set(device, callNet(context, "dev_get_by_index", readAt("device"))),
       stop(eqz(device)),
-      set(flags, field(device, DEVICE.flags)),
       // A packet is not for an address of lo or of a VRF device without more ado.
-      stop(ne(and(flags, UP | DeviceFlag.LOOPBACK | DeviceFlag.VRF), UP)),
+      stop(ne(and(field(device, DEVICE.flags), UP | DeviceFlag.LOOPBACK | DeviceFlag.VRF), UP)),
       stop(ne(packet(mac, 0, 4), macHigh(device))),
       stop(ne(packet(mac, 4, 2), macLow(device))),
       stop(gt(size, add(field(device, DEVICE.mtu), ETHERNET_HEADER_BYTES))),
       stop(not16Sum),
-      stop(lt(sub(size, ETHERNET_HEADER_BYTES), header(2, 2))),
-      stop(lt(header(2, 2), IPHDR_BYTES)),
+      // At least a header's length, and at most what there is: the frame holds a header.
+      stop(gt(sub(header(2, 2), IPHDR_BYTES), sub(size, ETHERNET_HEADER_BYTES + IPHDR_BYTES))),
       stop(lt(header(8, 1), 2)),
-      set(saddr, header(12, 4)),
-      set(daddr, header(16, 4)),
-      stop(isMartian(saddr)),
-      stop(isMartian(daddr)),
-      when(sourceIsAsked(context), [stop(eqz(callNet(context, "fast_validate_source", device, saddr)))]),
+      ...[12, 16].flatMap((address) => [set(octet, header(address, 1)), ...isMartian.map(stop)]),
       writeAt(HELD.device, device),
-      writeAt(HELD.destination, daddr),
-      set(looked, add(looked, 1)),
+      writeAt(HELD.destination, header(16, 4)),
+      ...enlist(LISTS.source, ne(sourceIsAsked(context, rawHeader(12, 4)), 0)),
     ]),
+    set(looked, shr(sub(at, row), 2)),
   ];
 }
 const UP = DeviceFlag.UP | DeviceFlag.FORWARDING;
@@ -235,60 +258,119 @@ const not16Sum: Expr = gt(
   i64(0x0001_0001_0001_0001n),
 );
 
-/** Not ordinary unicast: that is 1.0.0.0 to 223.255.255.255 without 127/8. */
-const isMartian = (address: Reg): Expr =>
-  or(ge(sub(address, 0x01000000), 0xdf000000), lt(xor(address, 0x7f000000), 0x01000000));
+/** Not ordinary unicast, by the first octet: that is 1.0.0.0 to 223.255.255.255 without 127/8. Two branches are less than an `or`. */
+const isMartian: Expr[] = [ge(sub(octet, 1), 0xdf), eq(octet, 0x7f)];
 
-// ---- the second stage: fib_lookup of ip_route_input_slow
+// ---- the second stage: fib_lookup of ip_route_input_slow, fib_validate_source
 
 function route(context: Context): Step[] {
+  const call = [...enlist(LISTS.table), leave("routed")];
   return [
     ...distances(HELD.entry),
+    emptyList(LISTS.table),
     ...stage(looked, "routes", [
+      block("routed", [
+        set(device, readAt(HELD.device)),
+        set(daddr, readAt(HELD.destination)),
+        ...fibLookup(context, daddr, call),
+        writeAt(HELD.entry, entry),
+      ]),
+    ]),
+    ...listed(LISTS.table, [
       set(device, readAt(HELD.device)),
       set(daddr, readAt(HELD.destination)),
-      ...fibLookup(context, daddr, true),
+      ...fibLookup(context, daddr),
       writeAt(HELD.entry, entry),
     ]),
   ];
 }
 
-// ---- the third stage: fib_result, rt_nexthop
+/** Of the packets whose source has to be asked. */
+const validateSource = (context: Context): Step[] =>
+  listed(LISTS.source, [
+    block("validated", [
+      block("objection", [
+        set(mac, readAt("data")),
+        set(tail, add(mac, readAt("length"))),
+        guard(mac, ETHERNET_HEADER_BYTES + IPHDR_BYTES, [leave("objection")]),
+        when(callNet(context, "fast_validate_source", readAt(HELD.device), header(12, 4)), [leave("validated")]),
+      ]),
+      writeAt(HELD.entry, 0),
+    ]),
+  ]);
+
+// ---- the third stage: fib_result, rt_nexthop, neigh_ha
 
 const neighbours = local("neighbours");
 const mask = local("mask");
+const place = local("place");
 
-/** One next hop; and where its neighbour should be: in its first place. Addresses are as they lie. */
+/** One next hop, and its neighbour: where the last search for it ended, or for a destination on the link in its first place. Addresses are as they lie. */
 function nextHop(context: Context): Step[] {
   const no = objection("unroutable");
+  const elsewhere = objection("elsewhere");
+  const alias = (name: keyof typeof FIB_ALIAS) => field(entry, FIB_ENTRY_BYTES + FIB_ALIAS[name]);
+  const onLink = unary("bswap32", readAt(HELD.destination));
   return [
-    ...distances(HELD.hop, HELD.known),
+    ...distances(HELD.known),
     set(neighbours, field(context.layout.offset, NET.neighbours)),
     set(mask, field(neighbours, NEIGHBOUR_TABLE.mask)),
     set(neighbours, add(neighbours, NEIGHBOUR_TABLE.slots)),
+    emptyList(LISTS.neighbour),
     ...stage(looked, "next hops", [
       set(entry, readAt(HELD.entry)),
-      set(hop, 0),
+      set(known, 0),
       block("unroutable", [
         no(eqz(entry)),
         no(eqz(isSettled)),
-        no(ne(field(entry, FIB_ENTRY_BYTES + FIB_ALIAS.type), RouteTypeCode.unicast)),
-        no(ne(field(entry, FIB_ENTRY_BYTES + FIB_ALIAS.hopCount), 1)),
-        set(hop, field(entry, FIB_ENTRY_BYTES + FIB_ALIAS.nextHops)),
-        ...gatewayOf(unary("bswap32", readAt(HELD.destination))),
-        ...neighbourHash(hash, xor(gateway, field(hop, NEXT_HOP.ifindex))),
-        writeAt(HELD.known, add(neighbours, mul(and(hash, mask), NEIGHBOUR_BYTES))),
+        no(ne(alias("type"), RouteTypeCode.unicast)),
+        no(ne(alias("hopCount"), 1)),
+        set(hop, alias("nextHops")),
+        set(ifindex, field(hop, NEXT_HOP.ifindex)),
+        ...gatewayOf(
+          no,
+          [set(place, field(hop, NEXT_HOP.neighbour))],
+          [set(gateway, onLink), ...neighbourHash(place, xor(gateway, ifindex))],
+        ),
+        set(known, add(neighbours, mul(and(place, mask), NEIGHBOUR_BYTES))),
+        block("elsewhere", [
+          elsewhere(ne(field(known, NEIGHBOUR.device), ifindex)),
+          elsewhere(ne(field(known, NEIGHBOUR.family), 4)),
+          elsewhere(ne(field(known, NEIGHBOUR.address), gateway)),
+          leave("unroutable"),
+        ]),
+        ...enlist(LISTS.neighbour),
       ]),
-      writeAt(HELD.hop, hop),
+      writeAt(HELD.known, known),
+    ]),
+    ...listed(LISTS.neighbour, [
+      set(entry, readAt(HELD.entry)),
+      set(hop, alias("nextHops")),
+      set(known, 0),
+      block("unroutable", [
+        ...gatewayOf(no, [set(place, 1)], [set(gateway, onLink), set(place, 0)]),
+        set(known, callNet(context, "neighbour_4", field(hop, NEXT_HOP.device), unary("bswap32", gateway))),
+        when(and(place, ne(known, 0)), [
+          store("image", 4, hop, NEXT_HOP.neighbour, shr(sub(known, neighbours), Math.log2(NEIGHBOUR_BYTES))),
+        ]),
+      ]),
+      writeAt(HELD.known, known),
     ]),
   ];
 }
 
 /** rt_nexthop. */
-const gatewayOf = (destination: Expr): Step[] => [
-  set(gateway, destination),
-  when(and(ne(field(hop, NEXT_HOP.family), 0), eq(field(hop, NEXT_HOP.scope), Scope.LINK)), [
-    set(gateway, field(hop, NEXT_HOP.gateway)),
+const gatewayOf = (no: Objection, via: readonly Step[], onLink: readonly Step[]): Step[] => [
+  block("next hop", [
+    block("on link", [
+      when(eqz(field(hop, NEXT_HOP.family)), [leave("on link")]),
+      no(eq(field(hop, NEXT_HOP.family), 6)),
+      when(ne(field(hop, NEXT_HOP.scope), Scope.LINK), [leave("on link")]),
+      set(gateway, field(hop, NEXT_HOP.gateway)),
+      ...via,
+      leave("next hop"),
+    ]),
+    ...onLink,
   ]),
 ];
 
@@ -299,30 +381,30 @@ function transmit(context: Context): Step[] {
   const counters = thisWorker(context, context.layout.counters);
   const sent = COUNTERS.verdicts + 8 * Verdict.TRANSMIT;
   return [
-    set(taken, 0),
+    ...distances(...(Object.keys(answers) as Column[])),
+    set(refused, 0),
     ...stage(looked, "transmits", [
       block("transmitted", [
         block("given back", [
-          set(hop, readAt(HELD.hop)),
-          no(eqz(hop)),
           set(known, readAt(HELD.known)),
+          no(eqz(known)),
           set(alias, add(readAt(HELD.entry), FIB_ENTRY_BYTES)),
+          set(hop, field(alias, FIB_ALIAS.nextHops)),
           set(mac, readAt("data")),
           set(tail, add(mac, readAt("length"))),
           guard(mac, ETHERNET_HEADER_BYTES + IPHDR_BYTES, [leave("given back")]),
           set(size, header(2, 2)),
           ...egress(no),
-          ...neighbour(context, no),
           ...forward,
           ...answer,
-          set(taken, add(taken, 1)),
           leave("transmitted"),
         ]),
         writeAt("verdict", Verdict.NONE),
+        set(refused, add(refused, 1)),
       ]),
     ]),
-    store("image", 8, counters, sent, add(load("image", 8, counters, sent), unary("extend", taken))),
-    ret(or(looked, select(eq(taken, looked), 0, GIVEN_BACK))),
+    store("image", 8, counters, sent, add(load("image", 8, counters, sent), unary("extend", sub(looked, refused)))),
+    ret(or(looked, select(refused, GIVEN_BACK, 0))),
   ];
 }
 
@@ -337,48 +419,51 @@ const egress = (no: Objection): Step[] => [
   no(gt(size, select(mtu, mtu, field(out, DEVICE.mtu)))),
 ];
 
-/** neigh_ha: in its first place, or where neighbour_4 finds it. Addresses are as they lie. */
-const neighbour = (context: Context, no: Objection): Step[] => [
-  set(ifindex, field(hop, NEXT_HOP.ifindex)),
-  ...gatewayOf(rawHeader(16, 4)),
-  no(eq(field(hop, NEXT_HOP.family), 6)),
-  when(
-    or(
-      or(xor(field(known, NEIGHBOUR.device), ifindex), xor(field(known, NEIGHBOUR.family), 4)),
-      xor(field(known, NEIGHBOUR.address), gateway),
-    ),
-    [set(known, callNet(context, "neighbour_4", out, unary("bswap32", gateway))), no(eqz(known))],
-  ),
-];
-
 /** ip_forward: from here on the packet is written to. */
 const forward: Step[] = [
-  // ip_decrease_ttl: one less in the high byte of its word, which is one more of the checksum, carried round.
-  set(check, add(rawHeader(10, 2), 1)),
-  put(mac, ETHERNET_HEADER_BYTES + 10, 2, unary("bswap16", add(check, ge(check, 0xffff)))),
-  put(mac, ETHERNET_HEADER_BYTES + 8, 1, sub(header(8, 1), 1)),
+  // ip_decrease_ttl: one less in the low byte of the word as it lies, which is one more of the checksum in its high half, carried round.
+  set(ttl, rawHeader(8, 4)),
+  put(mac, ETHERNET_HEADER_BYTES + 8, 4, unary("bswap32", add(add(ttl, 0x10000 - 1), shl(ge(ttl, 0xfffe0000), 16)))),
   put(mac, 0, 4, macHigh(known, NEIGHBOUR.mac)),
   put(mac, 4, 2, macLow(known, NEIGHBOUR.mac)),
   put(mac, 6, 4, macHigh(out)),
   put(mac, 10, 2, macLow(out)),
 ];
 
-/** The columns from priority on that have an answer, one after the other. */
+/** The columns from priority on that have an answer of the packet's own, one after the other. */
 const answers: Partial<Record<Column, Operand>> = {
   priority: rtTos2priority(header(1, 1)),
   length: add(size, ETHERNET_HEADER_BYTES),
-  ...Object.fromEntries(RESULT_COLUMNS.map((column) => [column, 0])),
-  verdict: Verdict.TRANSMIT,
-  outDevice: ifindex,
+  outDevice: field(hop, NEXT_HOP.ifindex),
   l3: add(mac, ETHERNET_HEADER_BYTES),
   routeType: RouteTypeCode.unicast,
   route: field(alias, FIB_ALIAS.route),
 };
-const answer: Step[] = [
-  set(cell, add(at, mul(stride, COLUMN("priority")))),
-  ...COLUMNS.slice(COLUMN("priority")).flatMap((column, i): Step[] => {
-    const value = answers[column];
-    const next = i === 0 ? [] : [set(cell, add(cell, stride))];
-    return value === undefined ? next : [...next, store("batch", 4, cell, 0, value)];
-  }),
-];
+const answer: Step[] = COLUMNS.flatMap((column): Step[] => {
+  const value = answers[column];
+  return value === undefined ? [] : [writeAt(column, value)];
+});
+
+/** The result columns of which all packets that are forwarded have one answer: eight rows at a time, then one by one. */
+const answerAlike: Step[] = (() => {
+  const columns = RESULT_COLUMNS.filter((column) => !(column in answers));
+  const round = (rows: number): Step[] => [
+    ...columns.flatMap((column) => {
+      const answer = column === "verdict" ? Verdict.TRANSMIT : 0;
+      const stores =
+        rows === 1
+          ? [store("batch", 4, cell, 0, answer)]
+          : Array.from({ length: rows / 2 }, (_, i) =>
+              store("batch", 8, cell, 8 * i, i64(BigInt(answer) * 0x1_0000_0001n)),
+            );
+      return [set(cell, add(at, distance(column))), ...stores];
+    }),
+    set(at, add(at, 4 * rows)),
+  ];
+  return [
+    ...distances(...columns),
+    set(at, row),
+    repeat(shr(looked, 3), "rows", round(8), "eights"),
+    repeat(and(looked, 7), "rows", round(1), "group"),
+  ];
+})();

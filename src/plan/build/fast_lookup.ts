@@ -40,18 +40,21 @@ import { switchShape } from "./devinet.ts";
 /** Registers that these steps have in common with the stages. */
 export const device = local("device");
 export const entry = local("entry");
-export const saddr = local("saddr");
+const saddr = local("saddr");
 
 const alias = local("alias");
 const image = local("image");
 const rpFilter = local("rp_filter");
 const table = local("table");
 
-/** fib_lookup: `entry` of the first table that has one, in the order of the rules; 0: none. */
-export function fibLookup(context: Context, address: Reg, inline: boolean): Step[] {
+/**
+ * fib_lookup: `entry` of the first table that has one, in the order of the rules; 0: none.
+ * @param otherwise the code of tables stands here, and where one would have to be called for these steps, which leave, do; absent: it is called
+ */
+export function fibLookup(context: Context, address: Reg, otherwise: readonly Step[] | null = null): Step[] {
   const rules = context.net.rules.filter(({ family }) => family === 4);
   const vrfTables = context.net.devices.flatMap((device) => context.layout.tables.get(device.table) ?? []);
-  const look = inline ? image : null;
+  const look = otherwise && { image, otherwise };
   const asked = rules.map(({ action }): Step[] => {
     const id = action.kind === "lookup" ? action.table : null;
     if (id === null)
@@ -76,11 +79,11 @@ export function fibLookup(context: Context, address: Reg, inline: boolean): Step
 const canMatch = (table: number, address: Reg): Expr =>
   eqz(and(xor(address, field(table, TABLE.network)), field(table, TABLE.mask)));
 
-/** Whether the source has to be looked up. */
-export function sourceIsAsked({ layout: { sourceFilter } }: Context): Expr {
+/** Whether the source has to be looked up. @param source as it lies */
+export function sourceIsAsked({ layout: { sourceFilter } }: Context, source: Expr): Expr {
   if (sourceFilter === null) return expr(1);
   const { offset, length } = sourceFilter;
-  const cell = shr(mul(saddr, FILTER_FACTOR | 0), 32 - Math.log2(length));
+  const cell = shr(mul(source, FILTER_FACTOR | 0), 32 - Math.log2(length));
   return or(field(device, DEVICE.rpFilter), load("image", 1, cell, offset));
 }
 
@@ -90,7 +93,7 @@ export function fastValidateSource(context: Context): Proc {
   const error = field(alias, FIB_ALIAS.error);
   const body = [
     set(rpFilter, field(device, DEVICE.rpFilter)),
-    ...fibLookup(context, saddr, false),
+    ...fibLookup(context, saddr),
     block("objection", [
       when(eqz(entry), [ret(eqz(rpFilter))]),
       no(eqz(isSettled)),
