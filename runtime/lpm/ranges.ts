@@ -30,7 +30,7 @@
  *
  * 10.1.2.3: two bounds are below it, cell 2 is 2. 11.0.0.0: four are, cell 4 is 0, no match.
  */
-import type { Family, Ip } from "../net/ip.ts";
+import { type Family, type Ip, mask4 } from "../net/ip.ts";
 import { columnsOf, type PrefixColumns, sortColumns } from "./columns.ts";
 import type { LpmEntry, LpmImage, LpmStructure } from "./lpm.ts";
 import type { CellBytes } from "./strides.ts";
@@ -96,7 +96,7 @@ export function rangesOf(unsorted: PrefixColumns): Ranges {
   };
   /** Prefixes around the one in hand, the innermost last. */
   const around: number[] = [];
-  const lastOf = (i: number): number => words[i] + (2 ** (32 - lengths[i]) - 1);
+  const lastOf = (i: number): number => (words[i] | ~mask4(lengths[i])) >>> 0;
   const leave = (): void => {
     const i = around.pop()!;
     upTo(lastOf(i), values[i]);
@@ -153,11 +153,11 @@ export function buildRanges(columns: PrefixColumns): LpmImage {
   const firstLeaf = firstNode(levels - 1);
   const bytes = new Uint8Array(RANGES.NODES + (firstLeaf + leaves) * RANGES.NODE_BYTES);
   const view = new DataView(bytes.buffer);
+  const bounds = new Uint32Array(bytes.buffer, RANGES.NODES);
   view.setUint32(RANGES.LEVELS, levels, true);
   bytes.set([cellBytes, scale], RANGES.CELL_BYTES);
   const bound = (node: number, i: number, range: number): void => {
-    const last = range < ranges.count ? ranges.last[range] : LAST_ADDRESS;
-    view.setUint32(RANGES.NODES + node * RANGES.NODE_BYTES + 4 * i, last, true);
+    bounds[node * (RANGES.NODE_BYTES / 4) + i] = range < ranges.count ? ranges.last[range] : LAST_ADDRESS;
   };
   for (let level = 0; level < levels - 1; level++) {
     const perChild = perLeaf * CHILDREN ** (levels - 2 - level);

@@ -17,7 +17,8 @@ import { MOST_LEVELS, Outgrown, UpdatableBlocks, type ValueTable } from "./block
 import { buildLpm, chooseLpm } from "./choose.ts";
 import { type PrefixColumns, wordsOf } from "./columns.ts";
 import { buildDag, census } from "./dag.ts";
-import type { LpmEntry, LpmKind } from "./lpm.ts";
+import type { LpmEntry, LpmImage, LpmKind } from "./lpm.ts";
+import { buildRanges } from "./ranges.ts";
 import { alone, type CellBytes, type Company, cellBytesFor, chooseStrides, type Widest } from "./strides.ts";
 import type { Node, Trie } from "./trie.ts";
 
@@ -236,12 +237,9 @@ class Small {
   readonly #memory: Memory;
 
   /** @param columns of IPv4 */
-  constructor(memory: Memory, kind: SmallKind, { words, lengths, values }: PrefixColumns, table?: ValueTable) {
-    const entries = Array.from(words, (address, i): LpmEntry => {
-      const value = table === undefined ? values[i] : table.at(values[i]);
-      return { address, length: lengths[i], value };
-    });
-    const { bytes } = buildLpm(4, entries, kind);
+  constructor(memory: Memory, kind: SmallKind, columns: PrefixColumns, table?: ValueTable) {
+    const values = table === undefined ? columns.values : columns.values.map((value) => table.at(value));
+    const { bytes } = kind === "ranges" ? buildRanges({ ...columns, values }) : rowsOf({ ...columns, values });
     this.kind = kind;
     this.#memory = memory;
     this.bytes = bytes.length;
@@ -253,6 +251,13 @@ class Small {
     this.#memory.free(this.base, this.bytes);
   }
 }
+
+const rowsOf = ({ words, lengths, values }: PrefixColumns): LpmImage =>
+  buildLpm(
+    4,
+    Array.from(words, (address, i): LpmEntry => ({ address, length: lengths[i], value: values[i] })),
+    "linear",
+  );
 
 /** The routes of a trie, sorted. */
 export function columnsOfTrie<Address>(trie: Trie<Address>): PrefixColumns {
