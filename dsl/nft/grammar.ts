@@ -20,8 +20,7 @@ export type Property =
   | { readonly kind: "size"; readonly size: IToken }
   | { readonly kind: "auto-merge" }
   | { readonly kind: "storage"; readonly storage: Ast.Name }
-  | { readonly kind: "elements"; readonly elements: readonly Element[] }
-  | { readonly kind: "comment" };
+  | { readonly kind: "elements"; readonly elements: readonly Element[] };
 
 export class NftParser extends RuleParser {
   constructor() {
@@ -90,13 +89,6 @@ export class NftParser extends RuleParser {
             this.CONSUME(K.Policy);
             const policy = this.word(5);
             return this.ACTION((): Property => ({ kind: "policy", policy: nameOf(policy) }));
-          },
-        },
-        {
-          ALT: () => {
-            this.CONSUME(K.Comment);
-            this.word(6);
-            return this.ACTION((): Property => ({ kind: "comment" }));
           },
         },
       ]),
@@ -179,13 +171,6 @@ export class NftParser extends RuleParser {
             this.OPTION2(() => this.CONSUME(P.Equals));
             const { elements } = this.SUBRULE(this.set);
             return { kind: "elements", elements };
-          },
-        },
-        {
-          ALT: () => {
-            this.CONSUME(K.Comment);
-            this.word(4);
-            return { kind: "comment" };
           },
         },
       ]),

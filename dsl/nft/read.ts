@@ -197,6 +197,24 @@ export function block(r: Reader, line: () => Ast.Node | undefined): Block | unde
 export const whole = (r: Reader, from: number, { close, open, lines }: Block): Ast.Node =>
   nodeOf(r, from, close, open, lines);
 
+/** `comment "..."` in a block is a comment above it. */
+const withNotes = (node: Ast.Node, notes: readonly string[]): Ast.Node =>
+  notes.length === 0 ? node : { ...node, comments: [...(node.comments ?? []), ...notes] };
+
+/** The text of `comment "..."`; undefined: another statement comes. */
+export function takeNote(r: Reader): string | undefined {
+  if (!isA(peek(r), K.Comment)) return undefined;
+  const [, text] = takeStatement(r);
+  return text === undefined ? "" : wordOf(text);
+}
+
+/** Takes it, and says so. */
+function notes(r: Reader, list: string[]): boolean {
+  const note = takeNote(r);
+  if (note !== undefined && note !== "") list.push(note);
+  return note !== undefined;
+}
+
 export const tailOf = ({ tail }: Block): { tail?: readonly (string | null)[] } => (tail === undefined ? {} : { tail });
 
 /** The next word, as a name. */
@@ -231,8 +249,11 @@ function table(r: Reader): FilterTable | undefined {
   const name = family && takeName(r, "a name");
   if (family === undefined || name === undefined) return undefined;
   const items: TableItem[] = [];
-  const inside = block(r, () => pushTo(items, tableItem(r)));
-  return inside && { kind: "filter table", ...whole(r, from, inside), ...tailOf(inside), family, name, items };
+  const said: string[] = [];
+  const inside = block(r, () => (notes(r, said) ? undefined : pushTo(items, tableItem(r))));
+  if (inside === undefined) return undefined;
+  const node = withNotes(whole(r, from, inside), said);
+  return { kind: "filter table", ...node, ...tailOf(inside), family, name, items };
 }
 
 export function tableItem(r: Reader): TableItem | undefined {
@@ -251,9 +272,6 @@ export function itemOfKind(r: Reader, keyword: IToken): TableItem | undefined {
       return counter(r);
     case "limit":
       return limit(r);
-    case "comment":
-      takeStatement(r);
-      return undefined;
     default:
       takeStatement(r);
       r.complain(
@@ -272,8 +290,10 @@ function chain(r: Reader): Chain | undefined {
   if (name === undefined) return undefined;
   const said: { -readonly [P in "base" | "policy"]?: Chain[P] } = {};
   const rules: FilterRule[] = [];
+  const own: string[] = [];
   const inside = block(r, () => {
-    if (isA(peek(r), K.Type) || isA(peek(r), K.Policy) || isA(peek(r), K.Comment)) {
+    if (notes(r, own)) return undefined;
+    if (isA(peek(r), K.Type) || isA(peek(r), K.Policy)) {
       const property = parseStatement(r, takeStatement(r), (p) => p.chainProperty);
       if (property?.kind === "base") said.base = property.base;
       if (property?.kind === "policy") said.policy = property.policy;
@@ -281,7 +301,8 @@ function chain(r: Reader): Chain | undefined {
     }
     return pushTo(rules, readRule(r));
   });
-  return inside && { kind: "chain", ...whole(r, from, inside), ...tailOf(inside), name, ...said, rules };
+  if (inside === undefined) return undefined;
+  return { kind: "chain", ...withNotes(whole(r, from, inside), own), ...tailOf(inside), name, ...said, rules };
 }
 
 function pushTo<T>(list: T[], value: T | undefined): T | undefined {
@@ -296,14 +317,16 @@ function set(r: Reader, kind: "set" | "map"): SetDecl | undefined {
   const name = takeName(r, "a name");
   if (name === undefined) return undefined;
   const said: SetDraft = { key: null, value: null, flags: [], elements: [] };
+  const own: string[] = [];
   const inside = block(r, () => {
+    if (notes(r, own)) return undefined;
     const statement = takeStatement(r);
     const property = parseStatement(r, statement, (p) => p.setProperty);
     if (property !== undefined) setProperty(r, said, property);
     return undefined;
   });
   if (inside === undefined) return undefined;
-  return { kind, ...whole(r, from, inside), ...tailOf(inside), name, ...said };
+  return { kind, ...withNotes(whole(r, from, inside), own), ...tailOf(inside), name, ...said };
 }
 
 function setProperty(r: Reader, said: SetDraft, property: Property): void {
@@ -343,13 +366,13 @@ function counter(r: Reader): TableItem | undefined {
     return { kind: "counter", ...nodeOf(r, from, r.at - 1), name, packets: null, bytes: null };
   }
   let counts: ReturnType<NftParser["counts"]> | undefined;
+  const own: string[] = [];
   const inside = block(r, () => {
-    const statement = takeStatement(r);
-    if (!isA(statement[0], K.Comment)) counts = parseStatement(r, statement, (p) => p.counts);
+    if (!notes(r, own)) counts = parseStatement(r, takeStatement(r), (p) => p.counts);
     return undefined;
   })!;
   const { packets = null, bytes = null } = counts ?? {};
-  return { kind: "counter", ...whole(r, from, inside), ...tailOf(inside), name, packets, bytes };
+  return { kind: "counter", ...withNotes(whole(r, from, inside), own), ...tailOf(inside), name, packets, bytes };
 }
 
 function limit(r: Reader): TableItem | undefined {
@@ -357,15 +380,15 @@ function limit(r: Reader): TableItem | undefined {
   const name = takeName(r, "a name");
   if (name === undefined) return undefined;
   let rate: ReturnType<NftParser["rate"]> | undefined;
+  const own: string[] = [];
   const inside = block(r, () => {
-    const statement = takeStatement(r);
-    if (!isA(statement[0], K.Comment)) rate = parseStatement(r, statement, (p) => p.rate);
+    if (!notes(r, own)) rate = parseStatement(r, takeStatement(r), (p) => p.rate);
     return undefined;
   });
   return (
     inside && {
       kind: "limit",
-      ...whole(r, from, inside),
+      ...withNotes(whole(r, from, inside), own),
       ...tailOf(inside),
       name,
       rate: rate ?? null,

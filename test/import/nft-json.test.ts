@@ -143,7 +143,7 @@ it("objects and commands", () => {
       { metainfo: { version: "1.0.6", json_schema_version: 1 } },
       { add: { table: { family: "ip", name: "gone" } } },
       { flush: { ruleset: null } },
-      { table: { family: "netdev", name: "t" } },
+      { table: { family: "netdev", name: "t", comment: "of a device" } },
       {
         set: {
           family: "netdev",
@@ -177,7 +177,8 @@ it("objects and commands", () => {
     ],
   });
   expect(diagnostics.map(({ message }) => message)).toEqual(["not imported: `flowtable` is not supported"]);
-  expect(print(ast)).toBe(`table netdev t {
+  expect(print(ast)).toBe(`# of a device
+table netdev t {
   set s {
     type ipv4_addr . inet_service
     flags interval

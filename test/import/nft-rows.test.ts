@@ -3,6 +3,7 @@
  * what vrfc has not is refused in both forms by the same name. And no match or statement is without a row.
  */
 import { describe, expect, it } from "vitest";
+import { DEVICE_HOOKS, IP_HOOKS, PRIORITIES } from "../../dsl/check/chains/base.ts";
 import { checkText } from "../../dsl/check-text.ts";
 import { print } from "../../dsl/print.ts";
 import { importNft } from "../../src/import/nft/import.ts";
@@ -145,4 +146,21 @@ describe("no row is missing", () => {
   };
   it.each([...FIELD_FORMS])("%s", (_, pattern) => has(pattern));
   it.each([...formsOf("### Matches"), ...formsOf("### Statements")])("%s", (form) => has(patternOf(form)));
+
+  const bases = taken.flatMap(({ text }) => text.match(/^table (\w+)|type \w+ hook [^;\n]*/gm) ?? []);
+  const places = bases.reduce<{ family: string; all: string[] }>(
+    ({ family, all }, line) => {
+      const [, table] = /^table (\w+)/.exec(line) ?? [];
+      return { family: table ?? family, all: table === undefined ? [...all, `${family} ${line}`] : all };
+    },
+    { family: "", all: [] },
+  ).all;
+  const hooks = [
+    ...["ip", "ip6", "inet"].flatMap((family) => IP_HOOKS.map((hook) => `${family} type filter hook ${hook} `)),
+    ...[...DEVICE_HOOKS.keys()].map((hook) => `netdev type filter hook ${hook} `),
+    "type route hook output ",
+  ];
+  it.each([...hooks, ...[...PRIORITIES.keys()].map((name) => `priority ${name}`)])("a base chain: %s", (what) =>
+    expect(places.filter((place) => place.includes(what))).not.toEqual([]),
+  );
 });

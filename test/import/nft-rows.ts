@@ -6,7 +6,7 @@
  */
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
-import { TYPE_NAMES } from "../../dsl/check/chains/datatypes.ts";
+import { ICMP_CODES, ICMPV6_CODES, TYPE_NAMES } from "../../dsl/check/chains/datatypes.ts";
 import { caseTexts, isProgram, sectionsOf } from "../nft-sections.ts";
 
 /** `nft list ruleset` and `nft -j list ruleset`, or the first line of what nft says when it refuses. */
@@ -31,7 +31,7 @@ export const listedRows = (): Readonly<Record<string, Listed>> =>
 
 export function rows(): Row[] {
   const all = new Map<string, Row>();
-  for (const row of [...ruleRows(), ...symbolRows(), ...tableRows()]) all.set(row.text, row);
+  for (const row of [...ruleRows(), ...symbolRows(), ...rejectRows(), ...tableRows()]) all.set(row.text, row);
   return [...all.values()];
 }
 
@@ -72,6 +72,13 @@ function symbolRows(): Row[] {
     }),
   );
 }
+
+/** Each code that a packet is rejected with. */
+const rejectRows = (): Row[] =>
+  [
+    ...Object.keys(ICMP_CODES).map((code) => ["ip input", "icmp", code]),
+    ...Object.keys(ICMPV6_CODES).map((code) => ["ip6 input", "icmpv6", code]),
+  ].map(([context, kind, code]) => ruleRow(context, [], `reject with ${kind} ${code}`));
 
 function tableRows(): Row[] {
   const texts = caseTexts("nft-tables", ".nft").flatMap((text) => text.split("\n\n"));

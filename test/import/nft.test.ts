@@ -158,6 +158,34 @@ describe("commands", () => {
     expect(text).toContain(source.split("\n").at(-1)!.trim());
   });
 
+  it("keeps what nft calls comments, as comments", () => {
+    const { text, findings } = imported(`table ip t {
+      comment "of the table"
+      set s { type ipv4_addr; comment "of the set"; elements = { 10.0.0.1 comment "of the element" }; }
+      counter n { comment "of the counter"; packets 1 bytes 60; }
+      limit l { comment "of the limit"; rate 1/second; }
+      chain c { comment "of the chain"; accept comment "of the rule"; }
+    }`);
+    expect(findings).toEqual([]);
+    const lines = text.split("\n").map((line) => line.trim());
+    for (const [what, item] of [
+      ["table", "table ip t {"],
+      ["set", "set s {"],
+      ["counter", "counter n {"],
+      ["limit", "limit l {"],
+      ["chain", "chain c {"],
+    ])
+      expect(lines[lines.indexOf(`# of the ${what}`) + 1]).toBe(item);
+    expect(text).toContain('10.0.0.1 comment "of the element"');
+    expect(text).toContain('accept comment "of the rule"');
+    // The same in a file of vrfc's own.
+    expect(print(checkText(text).ast)).toBe(text);
+    const own = print(
+      checkText('table ip t {\n comment "of the table"\n chain c {\n comment "x"\n accept\n }\n}\n').ast,
+    );
+    expect(own).toBe(block("# of the table", "table ip t {", "  # x", "  chain c {", "    accept", "  }", "}"));
+  });
+
   it("forgets handles and keeps comments", () => {
     const { text } = imported(`table ip t { # handle 1
       chain c { # handle 2

@@ -6,14 +6,14 @@ import { suggest } from "../../suggest.ts";
 import { requireDevice } from "../names.ts";
 import type { FilterDraft } from "./scope.ts";
 
-const IP_HOOKS: readonly ChainHook[] = ["prerouting", "input", "forward", "output", "postrouting"];
-const DEVICE_HOOKS: ReadonlyMap<string, ChainHook> = new Map([
+export const IP_HOOKS: readonly ChainHook[] = ["prerouting", "input", "forward", "output", "postrouting"];
+export const DEVICE_HOOKS: ReadonlyMap<string, ChainHook> = new Map([
   ["ingress", "netdev ingress"],
   ["egress", "netdev egress"],
 ]);
 
 /** enum nf_ip_hook_priorities, by nft's names; some belong to one hook. */
-const PRIORITIES: ReadonlyMap<string, { readonly value: number; readonly hook?: ChainHook }> = new Map<
+export const PRIORITIES: ReadonlyMap<string, { readonly value: number; readonly hook?: ChainHook }> = new Map<
   string,
   { value: number; hook?: ChainHook }
 >([

@@ -95,8 +95,13 @@ function object(verb: string, kind: string, value: Json, uses: SetUses): Line {
     return { text: ["flush ruleset", ...(isObject(value) ? [quoted(value.family)] : [])].join(" ") };
   if (!isObject(value)) throw new Unsupported(`\`${kind}\` is not an object`);
   const why = verb === "add" && kind === "chain" ? lostOfChain(value) : undefined;
-  return { text: objectText(verb, kind, value, uses), ...(why === undefined ? {} : { why }) };
+  const text = objectText(verb, kind, value, uses);
+  return { text: `${noteOf(kind, value)}${text}`, ...(why === undefined ? {} : { why }) };
 }
+
+/** A comment of nft's as one of the text; that of a rule stands in the rule. */
+const noteOf = (kind: string, { comment }: JsonObject): string =>
+  kind !== "rule" && typeof comment === "string" ? `# ${comment.replaceAll("\n", " ")}\n` : "";
 
 /** nft to 1.0.6 at least: the JSON of a chain at a device does not say which. */
 const lostOfChain = ({ family, hook, dev }: JsonObject): string | undefined =>

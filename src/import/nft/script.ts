@@ -26,6 +26,7 @@ import {
   tableItem,
   tailOf,
   takeName,
+  takeNote,
   takeStatement,
   whole,
 } from "../../../dsl/nft/read.ts";
@@ -245,8 +246,9 @@ class ScriptRun {
   private tableLine(table: TableDraft): Node | undefined {
     const { r } = this;
     const word = peek(r)!;
-    if (isA(word, K.Comment)) {
-      takeStatement(r);
+    const note = takeNote(r);
+    if (note !== undefined) {
+      if (note !== "") table.comments = [...(table.comments ?? []), note];
       return undefined;
     }
     if (NO_OBJECT.has(word.image) || isA(word, K.Flags)) {
