@@ -9,8 +9,12 @@
  *   hot     4,096 slots of 128 bytes          cold     65,536 slots of 2 KiB: none is in a cache when its turn comes
  *
  * By the short way, by the long one, and by the long one with a chain at forward that counts: compiled in, or attached.
+ *
+ * With `--routes FILE` the first VRF has the file's table, and all frames come by it; the others are as small as ever. As it takes a while to
+ * compile such a table only both ways run, and no peers.
  */
 import { rmSync } from "node:fs";
+import { basename } from "node:path";
 import { checkText } from "../../dsl/check-text.ts";
 import type { Model } from "../../dsl/model.ts";
 import type { PacketBatch } from "../../runtime/batch.ts";
@@ -31,6 +35,7 @@ import { translationObstacle } from "../embed/translated.ts";
 import { generateAddresses, generateTable, prefixAt } from "./generate.ts";
 import { type Racer, race, racerOf, type Variant, WrongAnswer } from "./harness.ts";
 import type { BenchOptions, Group, Report } from "./report.ts";
+import { readRoutes } from "./routes.ts";
 import { Translated } from "./translated.ts";
 import { buildXdp, checksumOf, LOCAL, type XdpNetwork, XdpPeer, type XdpPrograms } from "./xdp-peer.ts";
 
@@ -51,27 +56,59 @@ const PLACES = [
 
 const COUNTS = "chain counts { type filter hook forward priority 0; counter }";
 
-const VARIANTS: readonly { name: string; options: BackEndOptions; chain?: "compiled in" | "attached" }[] = [
+interface Way {
+  readonly name: string;
+  readonly options: BackEndOptions;
+  readonly chain?: "compiled in" | "attached";
+}
+const BOTH_WAYS: readonly Way[] = [
   { name: "wasm", options: {} },
   { name: "wasm, the long way", options: { fast: false } },
+];
+const VARIANTS: readonly Way[] = [
+  ...BOTH_WAYS,
   { name: "wasm, a chain compiled in", options: {}, chain: "compiled in" },
   { name: "wasm, a chain attached", options: {}, chain: "attached" },
 ];
 
+/** What is measured: the tables of the VRFs, and by how many of them frames come. */
+interface Policy {
+  readonly name: string;
+  readonly tables: readonly PrefixColumns[];
+  readonly senders: number;
+  readonly ways: readonly Way[];
+}
+
+function policiesOf({ routes: files, seed, quick }: BenchOptions): Policy[] {
+  const drawn = (routes: number) => Array.from({ length: VRFS }, (_, vrf) => tableOf(routes, seed + vrf));
+  if (files.length > 0)
+    return files.map((path) => ({
+      name: `${VRFS} VRFs, the first with ${basename(path)}`,
+      tables: [withoutOwn(readRoutes(path, 4)), ...drawn(16).slice(1)],
+      senders: 1,
+      ways: BOTH_WAYS,
+    }));
+  return (quick ? [16] : [16, 4096]).map((routes) => ({
+    name: `${VRFS} VRFs of ${routes} routes`,
+    tables: drawn(routes),
+    senders: VRFS,
+    ways: VARIANTS,
+  }));
+}
+
 export async function packets(options: BenchOptions): Promise<Report> {
   const groups: Group[] = [];
-  const noC = translationObstacle();
+  const noC = options.routes.length > 0 ? "not with a file of routes" : translationObstacle();
   const notes = new Set(["uniform addresses: most have no route in a small table, and an ICMP error is no forwarding"]);
-  const programs: XdpPrograms | null = options.peers ? buildXdp() : null;
+  const programs: XdpPrograms | null = options.peers && options.routes.length === 0 ? buildXdp() : null;
   if (programs !== null && !programs.ok) notes.add(programs.why);
-  for (const routes of options.quick ? [16] : [16, 4096]) {
-    const tables = Array.from({ length: VRFS }, (_, vrf) => tableOf(routes, options.seed + vrf));
+  for (const { name: policy, tables, senders, ways } of policiesOf(options)) {
     const model = modelOf(tables);
     const dataplanes: { name: string; dataplane: Dataplane }[] = [];
-    const counting = modelOf(tables, COUNTS);
+    const counting = ways === VARIANTS ? modelOf(tables, COUNTS) : model;
     let translated: Translated | null = null;
-    for (const { name, options: backEnd, chain } of VARIANTS) {
-      options.progress(`${routes} routes: compiling ${name}`);
+    for (const { name, options: backEnd, chain } of ways) {
+      options.progress(`${policy}: compiling ${name}`);
       const compiled = await compileModel(chain === "compiled in" ? counting : model, backEnd);
       const dataplane = await load(compiled.artifact);
       if (chain === "attached")
@@ -81,8 +118,8 @@ export async function packets(options: BenchOptions): Promise<Report> {
     }
     for (const { name: place, slots, slotSize } of options.quick ? PLACES.slice(0, 1) : PLACES)
       for (const stream of options.streams.filter((each) => each !== "uniform")) {
-        options.progress(`${routes} routes, ${place}, ${stream}`);
-        const frames = framesOf(tables, stream, slots, options.seed);
+        options.progress(`${policy}, ${place}, ${stream}`);
+        const frames = framesOf(tables.slice(0, senders), stream, slots, options.seed);
         const variants = dataplanes.map(({ name, dataplane }) => variant(name, dataplane, model, frames, slotSize));
         const racers: Racer[] = [];
         for (const each of variants) racers.push(await racerOf(each));
@@ -92,8 +129,9 @@ export async function packets(options: BenchOptions): Promise<Report> {
         const theirs = (await peer?.racers(forwardedSum(dataplanes[0].dataplane, frames, slotSize))) ?? [];
         const results = await race([...racers, ...theirs], { rounds: options.rounds, baseline: "wasm, the long way" });
         await peer?.end();
-        const table = `${VRFS} VRFs of ${routes} routes, ${place}`;
-        groups.push({ table, family: 4, prefixes: VRFS * routes, stream, baseline: "wasm, the long way", results });
+        const table = `${policy}, ${place}`;
+        const prefixes = tables.reduce((sum, { lengths }) => sum + lengths.length, 0);
+        groups.push({ table, family: 4, prefixes, stream, baseline: "wasm, the long way", results });
       }
     await translated?.close();
   }
@@ -102,29 +140,40 @@ export async function packets(options: BenchOptions): Promise<Report> {
   return { bench: "packets", unit: "64-byte frames forwarded, batches of 256", groups, notes: [...notes] };
 }
 
-/** Without what the devices' own subnets and the loopback are in. */
-export function tableOf(prefixes: number, seed: number): PrefixColumns {
-  const drawn = generateTable({ family: 4, prefixes, nextHops: NEXT_HOPS, seed });
-  const kept = [...drawn.lengths.keys()].filter((i) => ![10, 127].includes(drawn.words[i] >>> 24));
-  const pick = <T extends Uint32Array | Uint8Array>(column: T) => column.filter((_, i) => kept.includes(i)) as T;
-  return { ...drawn, words: pick(drawn.words), lengths: pick(drawn.lengths), values: pick(drawn.values) };
+export const tableOf = (prefixes: number, seed: number): PrefixColumns =>
+  withoutOwn(generateTable({ family: 4, prefixes, nextHops: NEXT_HOPS, seed }));
+
+/** Without what the devices' own subnets, the loopback, or no hosts are in; of as many next hops as a VRF has. */
+function withoutOwn(table: PrefixColumns): PrefixColumns {
+  const isKept = Array.from(table.words, (word, i) => {
+    const first = word >>> 24;
+    return table.lengths[i] > 0 && first > 0 && first < 224 && first !== 10 && first !== 127;
+  });
+  const pick = <T extends Uint32Array | Uint8Array>(column: T) => column.filter((_, i) => isKept[i]) as T;
+  const values = pick(table.values).map((hop) => 1 + ((hop - 1) % NEXT_HOPS));
+  return { ...table, words: pick(table.words), lengths: pick(table.lengths), values };
 }
 
 /** In by `inV`, out by `outV` and one of its next hops. */
 export function modelOf(tables: readonly PrefixColumns[], chains = ""): Model {
-  const vrfs = tables.map((table, v) => {
+  const files = tables.map((table, v) => {
     const routes = Array.from(table.values, (hop, i) => {
       const { address, length } = prefixAt(table, i);
-      return `route ${formatIp(address)}/${length} via 10.${v}.1.${1 + hop}`;
+      return `${formatIp(address)}/${length} via 10.${v}.1.${1 + hop}`;
     });
+    return routes.join("\n");
+  });
+  const vrfs = tables.map((_, v) => {
     return `vrf red${v} { table ${100 + v} }
       interface in${v} { index ${11 + 2 * v}; master red${v}; address 10.${v}.0.1/24; lladdr ${formatMac(inMac(v))} }
       interface out${v} { index ${12 + 2 * v}; master red${v}; address 10.${v}.1.1/24 }
-      table ${100 + v} { ${routes.join("\n")}
+      table ${100 + v} { routes from "${v}"
         route unreachable default metric 4278198272 }
       ${Array.from({ length: NEXT_HOPS }, (_, hop) => `neighbour 10.${v}.1.${2 + hop} dev out${v} lladdr ${formatMac(inMac(v))}`).join("\n")}`;
   });
-  const { model, diagnostics } = checkText(`sysctl net.ipv4.ip_forward = 1\n${vrfs.join("\n")}\n${chains}`);
+  const { model, diagnostics } = checkText(`sysctl net.ipv4.ip_forward = 1\n${vrfs.join("\n")}\n${chains}`, "policy", {
+    readFile: (path) => files[Number(path)],
+  });
   if (model === null) throw new Error(diagnostics.map(({ message }) => message).join("\n"));
   return model;
 }
@@ -141,12 +190,12 @@ export function framesOf(
   count: number,
   seed: number,
 ): Frame[] {
-  const each = Math.ceil(count / VRFS);
+  const each = Math.ceil(count / tables.length);
   const addresses = tables.map((table) => new Uint32Array(generateAddresses(table, stream, each, seed).buffer));
   return Array.from({ length: count }, (_, i): Frame => {
-    const vrf = i % VRFS;
+    const vrf = i % tables.length;
     const source = (parseIp(`10.${vrf}.0.0`) as number) + 2 + (i % 200);
-    const destination = addresses[vrf][Math.floor(i / VRFS)];
+    const destination = addresses[vrf][Math.floor(i / tables.length)];
     const header = {
       tos: 0,
       identification: i & 0xffff,
