@@ -129,12 +129,12 @@ describe("tables", () => {
   test.each([1, 15, 16, 17, 300])("of %i columns, blocks shared or not", (columns) => {
     const random = new Random(columns);
     const rows = Array.from({ length: 3 }, () => Uint16Array.from({ length: columns }, () => random.below(0x10000)));
-    const cells = Uint16Array.from({ length: 700 }, () => random.below(3)).reduce<number[]>((all, row) => {
-      const own = [...rows[row]];
-      if (random.chance(0.1)) own[random.below(columns)] = 7;
-      return all.concat(own);
-    }, []);
-    const table = tableOf(Uint16Array.from(cells), columns);
+    const cells = new Uint16Array(2000 * columns);
+    for (let row = 0; row < 2000; row++) {
+      cells.set(rows[random.below(3)], row * columns);
+      if (random.chance(0.1)) cells[row * columns + random.below(columns)] = 7;
+    }
+    const table = tableOf(cells, columns);
     expect(table.shared !== null).toBe(columns === 300);
     expect(table.bytes <= 2 * cells.length).toBe(true);
     for (const [i, cell] of cells.entries()) expect(cellOf(table, Math.floor(i / columns), i % columns)).toBe(cell);

@@ -11,7 +11,7 @@ import { filledWords, rowBytes, sumsOf } from "./vectors.ts";
 /** Words of sets that all merges of a search may intersect. */
 const MOST_WORK = 1 << 26;
 /** What could not be so many times smaller than the best so far is not looked at: merging takes longer than it is worth. */
-const PATIENCE = 1.5;
+const PATIENCE = 2;
 
 /** Cells of one table. */
 const MOST_CELLS = 1 << 22;

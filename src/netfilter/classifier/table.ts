@@ -30,8 +30,8 @@ export interface SharedBlocks {
 }
 
 export const BLOCK = 16;
-/** Bytes from which on blocks are shared, and how many times fewer it has to make them. */
-const SHARED_FROM = 1 << 16;
+/** Bytes from which on blocks are shared: less is in the second cache as it is. And how many times fewer it has to make them. */
+const SHARED_FROM = 1 << 20;
 const WORTH = 3;
 
 const greatestOf = (cells: Cells): number => {
