@@ -6,7 +6,7 @@
  *     1  source 10.0.0.1, destination 10.9.0.1     narrow, narrow
  *     2  source 10.0.0.2                           narrow, wide
  *     3  destination 10.9.0.2                      wide, narrow
- *     4                                            wide, wide
+ *     4                                            wide, wide             narrow: of 32 bits at most 2^16 values (isNarrow)
  *
  * What fields come to is looked up once for all parts; a table over a wide field's classes says its class among the rules of a part.
  */
