@@ -117,8 +117,8 @@ function profileOf(release: string): KernelProfile | undefined {
 }
 
 function cached(read: ReadFile): ReadFile {
-  const texts = new Map<string, string>();
-  return (path) => texts.get(path) ?? texts.set(path, read(path)).get(path)!;
+  const files = new Map<string, ReturnType<ReadFile>>();
+  return (path) => files.get(path) ?? files.set(path, read(path)).get(path)!;
 }
 
 function buildNets(

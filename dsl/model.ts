@@ -8,6 +8,7 @@ import type { Family, Ip, Prefix } from "../runtime/net/ip.ts";
 import type { Mac } from "../runtime/net/mac.ts";
 import type { Range, Transport } from "./ast.ts";
 import type { Netfilter } from "./chain-model.ts";
+import type { RouteColumns } from "./route-columns.ts";
 import type { Source, Span } from "./span.ts";
 
 /** Whose behaviour to follow where kernels differ: 5.4 (to 5.17), 6.1 (5.18 to 6.14), 6.15 (and later). */
@@ -37,8 +38,10 @@ export interface Net {
   readonly index: number;
   /** Dense by position, not by ifindex: look up with `deviceOf`. `lo` (ifindex 1) is always there and first. */
   readonly devices: readonly Device[];
-  /** All routes of all tables, both families; `routes[id].id === id`. Order within a prefix is the kernel's (see Route). */
+  /** Routes of all tables, both families, but for those in `columns`; `routes[id].id === id`. Order within a prefix is the kernel's (see Route). */
   readonly routes: readonly Route[];
+  /** The others, a table each, in the order of their tables (route-columns.ts: `routeOf`, `allRoutes` are for both). */
+  readonly columns: readonly RouteColumns[];
   /** Both families; each family's rules in the order they are tried; `rules[id].id === id`. */
   readonly rules: readonly Rule[];
   /** Table ids to names worth printing: local, main, default, and each VRF's table by the VRF's name. */

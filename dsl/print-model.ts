@@ -31,6 +31,7 @@ import type {
   TestStep,
 } from "./model.ts";
 import { netfilterLines } from "./print-netfilter.ts";
+import { allRoutes } from "./route-columns.ts";
 import type { Source } from "./span.ts";
 
 /** A line of the dump and, in the right column, where it comes from. */
@@ -156,7 +157,7 @@ function addressWords({ prefix, peer, scope, secondary }: Address): string {
 }
 
 function tableLines(net: Net, family: 4 | 6): Line[] {
-  const routes = net.routes.filter((r) => r.family === family);
+  const routes = allRoutes(net).filter((r) => r.family === family);
   const tables = [...new Set(routes.map((r) => r.table))];
   return tables.flatMap((table) => {
     const name = net.tableNames.get(table);

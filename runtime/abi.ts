@@ -34,7 +34,7 @@ import { DropReason, Verdict } from "./verdict.ts";
 /** `IMAGE.magic`: "VRFC" as the bytes stand in memory. */
 export const IMAGE_MAGIC = 0x43465256;
 /** Incremented when a program and a host of different versions would misunderstand each other. */
-export const ABI_VERSION = 7;
+export const ABI_VERSION = 8;
 /** Every record and region starts at a multiple of this many bytes. */
 export const IMAGE_ALIGN = 16;
 /** DEVICEs, TABLEs and NEXT_HOPs have lines of their own: of a packet of a VRF that has not been asked lately each is a miss. */
@@ -278,7 +278,7 @@ export const DeviceFlag = {
  *   0  id         kind       image      prefixes         kind: LpmKind; image: offset of the look-up structure
  *  16  shape      network    mask       networks         shape: for which the module has straight-line code, from 1; 0: it has none;
  *                                                        IPv4: no prefix matches an address with (address ^ network) & mask
- *  32  trie       root       results                     of a table that has changed (IPv4); trie 0: it is as it was compiled
+ *  32  trie       root       results                     IPv4: where entries are shared; trie 0: each prefix has one of its own
  *
  * A look-up gives the offset of a FIB entry, or 0. Whoever gives a table a structure of another shape stores 0 there, and whoever
  * adds a prefix makes `mask` as much shorter as it needs.
@@ -286,7 +286,8 @@ export const DeviceFlag = {
  * `networks`: for the host alone, what it needs to change the table: the offset of the first FIB_ENTRY, then the network address
  * of each of the `prefixes` entries, which stand in a row: one word, or four, the most significant first.
  *
- * A table that has changed shares entries: prefixes that say the same have one (FibEntryFlag.IN_TRIE). Its prefixes are FIB_NODEs,
+ * A table whose routes came from files, or that has changed, shares entries: prefixes that say the same have one (FibEntryFlag.IN_TRIE),
+ * and `networks` is of no more use. Its prefixes are FIB_NODEs,
  * node n at `trie` + n * FIB_NODE_BYTES, the first `root`; `results` is where the offset of the entry of a number stands.
  */
 export const TABLE = {
@@ -335,7 +336,7 @@ export const FibEntryFlag = {
    * in all, and it is the answer to every flow that does not insist on a device.
    */
   SETTLED: 1,
-  /** Of a table that has changed. */
+  /** Of a table that shares entries. */
   IN_TRIE: 2,
 } as const;
 

@@ -71,6 +71,8 @@ export interface NetManifest extends NetConfig {
   /** By rule id and route id: where each comes from. */
   readonly rules: readonly OriginManifest[];
   readonly routes: readonly OriginManifest[];
+  /** The ids behind those of `routes`: of lines of files, whose routes are many. */
+  readonly lines: readonly LinesManifest[];
   /** Offsets in memory of the namespace's records (abi.ts). */
   readonly layout: { readonly net: number; readonly neighbours: number; readonly counters: number };
   /** IPv4's rules, and IPv6's, in order, as far as they decide by which device a gateway is reached. */
@@ -159,6 +161,14 @@ export interface OriginManifest {
   readonly kernel?: string;
   /** Index in `SourceManifest.files`, and line from 1. */
   readonly file?: readonly [number, number];
+}
+
+/** Routes of one table, in the order of their ids. */
+export interface LinesManifest {
+  /** What they may come from. */
+  readonly origins: readonly OriginManifest[];
+  /** Three numbers for as many as follow one another: which of `origins`, the line of the first, how many. */
+  readonly runs: readonly number[];
 }
 
 /**
@@ -269,7 +279,21 @@ function checkReferences(
     for (const [i, { file }] of net[list].entries())
       if (file !== undefined)
         expect(file[0] < source.files.length, `${list}[${i}].file`, "the index of a file", file[0]);
+  for (const [i, { origins, runs }] of net.lines.entries()) {
+    for (const [k, { file }] of origins.entries())
+      expect(file !== undefined && file[0] < source.files.length, `lines[${i}].origins[${k}].file`, "a file", file);
+    expect(runs.length % 3 === 0, `lines[${i}].runs`, "three numbers for each run", runs.length);
+    for (let k = 0; k < runs.length; k += 3)
+      expect(runs[k] < origins.length, `lines[${i}].runs[${k}]`, "the index of an origin", runs[k]);
+  }
 }
+
+/** How many routes a namespace was compiled with: their ids are the numbers below. */
+export const routesOfManifest = ({ routes, lines }: Pick<NetManifest, "routes" | "lines">): number =>
+  lines.reduce(
+    (sum, { runs }) => runs.reduce((all, count, k) => (k % 3 === 2 ? all + count : all), sum),
+    routes.length,
+  );
 
 function parseJson(contents: Uint8Array): unknown {
   try {
@@ -477,6 +501,7 @@ const net = record<NetManifest>({
   ),
   rules: list(origin),
   routes: list(origin),
+  lines: list(record<LinesManifest>({ origins: list(origin), runs: list(u32) })),
   gatewayRules: list(gatewayRule),
   gatewayRules6: list(gatewayRule),
   chains: record<ChainsManifest>({

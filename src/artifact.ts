@@ -5,9 +5,11 @@
  *   artifact = wasm module, custom section "vrfc" { manifest as JSON }        the section stands last
  */
 import type { Model, Net, Origin } from "../dsl/model.ts";
+import type { RouteColumns } from "../dsl/route-columns.ts";
 import { ABI_VERSION, NET } from "../runtime/abi.ts";
 import {
   type CostManifest,
+  type LinesManifest,
   MANIFEST_SCHEMA,
   MANIFEST_SECTION,
   type Manifest,
@@ -18,7 +20,7 @@ import {
   type TableManifest,
 } from "../runtime/manifest.ts";
 import { costsOf } from "./cost.ts";
-import type { Fib } from "./fib/fib.ts";
+import { type Fib, prefixCount } from "./fib/fib.ts";
 import { gatewayRules } from "./gateway-rules.ts";
 import type { Layout, NetLayout } from "./layout.ts";
 import { netConfig } from "./net-config.ts";
@@ -92,6 +94,7 @@ function netManifest(own: NetLayout, index: number, { fibs, files, costs, image 
     tables: fibs.filter((fib) => fib.net === net.index).map((fib) => tableManifest(fib, own)),
     rules: origins(net.rules),
     routes: origins(net.routes),
+    lines: net.columns.map((columns) => knownLines(columns, [...files.keys()], () => linesManifest(columns, files))),
     gatewayRules: gatewayRules(net, 4),
     gatewayRules6: gatewayRules(net, 6),
     layout: { net: offset, neighbours, counters },
@@ -111,15 +114,16 @@ function setManifest({ netfilter }: Net, layout: SetLayout): SetManifest {
   return { name: set.name, structure: kind, elements: elements.length, map };
 }
 
-function tableManifest({ table, family, entries }: Fib, { net, tables, tables6 }: NetLayout): TableManifest {
+function tableManifest(fib: Fib, { net, tables, tables6 }: NetLayout): TableManifest {
+  const { table, family } = fib;
   const structure = (family === 4 ? tables : tables6).get(table)?.kind ?? null;
-  return { id: table, name: net.tableNames.get(table) ?? `${table}`, family, structure, prefixes: entries.length };
+  return { id: table, name: net.tableNames.get(table) ?? `${table}`, family, structure, prefixes: prefixCount(fib) };
 }
 
 function filesOf(nets: readonly Net[]): Map<string, number> {
   const files = new Map<string, number>();
-  for (const { rules, routes } of nets)
-    for (const items of [rules, routes])
+  for (const { rules, routes, columns } of nets)
+    for (const items of [rules, routes, ...columns.map(({ sayings }) => sayings)])
       for (const name of knownNames(items, [], () => new Set(items.flatMap(({ origin }) => origin.file?.name ?? []))))
         if (!files.has(name)) files.set(name, files.size);
   return files;
@@ -129,6 +133,29 @@ function filesOf(nets: readonly Net[]): Map<string, number> {
 type Told = { readonly origin: Origin };
 const knownNames = rememberedOf<readonly Told[], ReadonlySet<string>>(1);
 const knownOrigins = rememberedOf<readonly Told[], readonly OriginManifest[]>(1);
+
+const knownLines = rememberedOf<RouteColumns, LinesManifest>(1);
+
+function linesManifest({ said, lines, sayings }: RouteColumns, files: ReadonlyMap<string, number>): LinesManifest {
+  const origins: OriginManifest[] = [];
+  const places = new Map<string, number>();
+  const placeOf = sayings.map(({ origin }) => {
+    const key = `${origin.span?.start} ${origin.file!.name}`;
+    const known = places.get(key) ?? origins.push(originOf(origin, files)) - 1;
+    places.set(key, known);
+    return known;
+  });
+  const runs: number[] = [];
+  let end = 0;
+  for (let row = 0; row < said.length; row++) {
+    const origin = placeOf[said[row]];
+    const last = runs.length - 3;
+    if (lines[row] === end && runs[last] === origin) runs[last + 2]++;
+    else runs.push(origin, lines[row], 1);
+    end = lines[row] + 1;
+  }
+  return { origins, runs };
+}
 
 /** There may be a million of them. */
 function originOf({ span, kernel, file }: Origin, files: ReadonlyMap<string, number>): OriginManifest {

@@ -41,6 +41,13 @@ export class ImageWriter {
     return offset;
   }
 
+  /** Reserves a place for words, and writes them. */
+  reserveWords(name: string, words: Uint32Array): number {
+    const offset = this.reserve(name, words.byteLength);
+    new Uint32Array(this.#bytes.buffer, offset, words.length).set(words);
+    return offset;
+  }
+
   /** Writes the given fields of a record whose field offsets are `fields`. */
   words<Field extends string>(
     offset: number,

@@ -8,18 +8,19 @@
  * The records are drawn in runtime/abi.ts.
  */
 import { type Address, type Device, type Model, type Net, type Route, Scope } from "../dsl/model.ts";
+import type { SaidRoute } from "../dsl/route-columns.ts";
 import * as abi from "../runtime/abi.ts";
 import type { IfIndex, TableId } from "../runtime/brand.ts";
 import { commonStrides } from "../runtime/lpm/blocks.ts";
-import { buildLpm, chooseLpm, LPM_STRUCTURES, longestOf, MANY_TABLES } from "../runtime/lpm/choose.ts";
-import { columnsOf } from "../runtime/lpm/columns.ts";
+import { buildLpm, buildLpmOf, chooseLpm, LPM_STRUCTURES, longestOf, MANY_TABLES } from "../runtime/lpm/choose.ts";
+import { columnsOf, type PrefixColumns } from "../runtime/lpm/columns.ts";
 import { type LpmImage, LpmKind } from "../runtime/lpm/lpm.ts";
 import { NeighbourTable, neighbourSlots, neighbourTableBytes } from "../runtime/neighbour.ts";
 import * as in6 from "../runtime/net/in6.ts";
 import { type Family, familyOf, type Ip, type Ipv6, mask4 } from "../runtime/net/ip.ts";
 import { writeMac } from "../runtime/net/mac.ts";
 import { protocolNumber } from "../runtime/net/rt-protos.ts";
-import type { Fib, FibAlias, FibHop } from "./fib/fib.ts";
+import { type Fib, type FibAlias, type FibHop, type FibRows, prefixCount } from "./fib/fib.ts";
 import { inetSelectAddr } from "./fib/source.ts";
 import { ImageWriter, type Region } from "./image-writer.ts";
 import { type LpmShape, lpmProcName, shapeOf } from "./lpm/emit.ts";
@@ -28,6 +29,14 @@ import { layoutFilterState, layoutSets, type NetfilterLayout, type SetLayout } f
 import { joined_groups } from "./reference/ipv6/mcast.ts";
 import { rememberedOf } from "./remember.ts";
 import { isPlain, LONG_LIST, layoutRuleList, type RuleListLayout } from "./rules/layout.ts";
+import {
+  lookupColumns,
+  type SharedEntry,
+  type SharedTable,
+  sharedFlags,
+  shareEntries,
+  suppressedLengths,
+} from "./shared-table.ts";
 import { sourceFilter } from "./source-filter.ts";
 
 export interface Layout {
@@ -82,6 +91,8 @@ export interface TableLayout {
   readonly kind: LpmKind;
   /** Of its structure as it was built; null: not worth code of its own. */
   readonly shape: LpmShape | null;
+  /** Nodes of its trie one above the other, at the most; 0: it has none. */
+  readonly depth: number;
 }
 
 export interface LayoutOptions {
@@ -134,7 +145,10 @@ interface Fixed {
 /** Made once for as long as only rules and chains are others. */
 function fixedOf({ nets }: Model, fibs: readonly Fib[], options: Pick<LayoutOptions, "lpm">): Fixed {
   if (nets.length === 0) return layoutFixed(nets, fibs, options);
-  const given = nets.flatMap(({ rules: _, netfilter: __, ...others }) => Object.values(others));
+  const given = nets.flatMap(({ rules, netfilter: _, ...others }) => [
+    suppressedLengths(rules).join(),
+    ...Object.values(others),
+  ]);
   return rememberedFixed(nets[0].routes, [options.lpm, ...fibs, ...given], () => layoutFixed(nets, fibs, options));
 }
 
@@ -186,8 +200,9 @@ function layoutNet(
   const name = titleOf(net);
   const firstDevice = image.reserve(`${name} devices`, net.devices.length * abi.DEVICE_BYTES, CACHE_LINE);
   const devices = new Map(net.devices.map((device, i) => [device.ifindex, firstDevice + i * abi.DEVICE_BYTES]));
-  const tables = layoutTables(image, `${name} table`, ofFamily(fibs, 4), options, devices);
-  const tables6 = layoutTables(image, `${name} IPv6 table`, ofFamily(fibs, 6), options, devices);
+  const tableOptions = { ...options, suppressed: suppressedLengths(net.rules) };
+  const tables = layoutTables(image, `${name} table`, ofFamily(fibs, 4), tableOptions, devices);
+  const tables6 = layoutTables(image, `${name} IPv6 table`, ofFamily(fibs, 6), tableOptions, devices);
   const byIfindex = new Map(net.devices.map((device) => [device.ifindex, device]));
   for (const device of net.devices) {
     const master = device.master === 0 ? null : byIfindex.get(device.master)!;
@@ -290,7 +305,7 @@ function layoutTables(
   image: ImageWriter,
   name: string,
   fibs: readonly Fib[],
-  { lpm }: LayoutOptions,
+  { lpm, suppressed }: Pick<LayoutOptions, "lpm"> & { readonly suppressed: readonly number[] },
   devices: ReadonlyMap<IfIndex, number>,
 ): { readonly first: number; readonly byId: Tables } {
   const first = image.reserve(`${name}s`, fibs.length * abi.TABLE_BYTES, CACHE_LINE);
@@ -300,27 +315,53 @@ function layoutTables(
   // What packets read of one kind of record stands together for all tables: many small ones then share pages, and the TLB has them.
   const nameOf = (fib: Fib, what: string): string => `${name} ${fib.table} ${what}`;
   const lists = fibs.map((fib) => layoutHops(image, nameOf(fib, "next hops"), fib.hopLists, devices));
-  const entries = fibs.map((fib, i) => layoutEntries(image, nameOf(fib, "entries"), fib, lists[i]));
+  const shared = fibs.map((fib) => fib.rows && shareEntries(fib, fib.rows, suppressed));
+  const entries = fibs.map((fib, i) => {
+    const [title, own] = [nameOf(fib, "entries"), shared[i]];
+    if (own === null) return layoutEntries(image, title, fib, lists[i]);
+    return layoutSharedEntries(image, title, { ...fib, rows: fib.rows! }, own, lists[i], first + i * abi.TABLE_BYTES);
+  });
   for (const [i, fib] of fibs.entries()) {
     const forced = lpm !== undefined && LPM_STRUCTURES[lpm].families.includes(fib.family) ? lpm : undefined;
     const kind = forced ?? chosenFor(fib, isOfMany);
-    const prefixes = fib.entries.map(({ prefix }, k) => ({ ...prefix, value: entries[i][k] }));
-    const found = buildLpm(fib.family, prefixes, kind, isSmall(fib) ? strides : null);
-    byId.set(fib.table, writeTable(image, `${name} ${fib.table}`, first + i * abi.TABLE_BYTES, fib.table, found));
+    const own = shared[i];
+    const split = isSmall(fib) ? strides : null;
+    const found =
+      own === null
+        ? buildLpm(fib.family, prefixesOf(fib, entries[i]), kind, split)
+        : buildLpmOf(lookupColumns(own, entries[i]), kind, split);
+    const table = writeTable(image, `${name} ${fib.table}`, first + i * abi.TABLE_BYTES, fib.table, found);
+    byId.set(fib.table, { ...table, depth: own?.trie.depth ?? 0 });
   }
-  for (const [i, fib] of fibs.entries())
-    image.words(first + i * abi.TABLE_BYTES, abi.TABLE, {
-      ...(fib.family === 4 ? commonPrefix(fib) : {}),
-      networks: layoutNetworks(image, nameOf(fib, "networks"), fib, entries[i]),
-    });
+  for (const [i, fib] of fibs.entries()) {
+    const own = shared[i];
+    const words =
+      own === null
+        ? {
+            ...(fib.family === 4 ? commonPrefix(...networksOf(fib)) : {}),
+            networks: layoutNetworks(image, nameOf(fib, "networks"), fib, entries[i]),
+          }
+        : {
+            ...commonPrefix(own.prefixes.addresses, own.prefixes.lengths),
+            trie: image.reserveWords(nameOf(fib, "trie"), own.trie.nodes),
+            root: own.trie.root,
+            results: image.reserveWords(nameOf(fib, "numbers of entries"), Uint32Array.of(0, ...entries[i])),
+          };
+    image.words(first + i * abi.TABLE_BYTES, abi.TABLE, words);
+  }
   return { first, byId };
 }
 
 const SMALL_TABLE = 4096;
-const longestOfFib = ({ entries }: Fib): number => longestOf(entries.map(({ prefix }) => prefix));
+const prefixesOf = ({ entries }: Fib, offsets: readonly number[]) =>
+  entries.map(({ prefix }, i) => ({ ...prefix, value: offsets[i] }));
+const longestOfFib = ({ entries, rows }: Fib): number => {
+  const ofRows = rows === null ? 0 : rows.columns.lengths.reduce((a, b) => Math.max(a, b), 0);
+  return Math.max(ofRows, longestOf(entries.map(({ prefix }) => prefix)));
+};
 const chosenFor = (fib: Fib, isOfMany: boolean): LpmKind =>
-  chooseLpm(fib.family, fib.entries.length, longestOfFib(fib), isOfMany);
-const isSmall = ({ entries }: Fib): boolean => entries.length <= SMALL_TABLE;
+  chooseLpm(fib.family, prefixCount(fib), longestOfFib(fib), isOfMany);
+const isSmall = (fib: Fib): boolean => prefixCount(fib) <= SMALL_TABLE;
 const SAMPLES = 8;
 
 /** One split for all small tables that are blocks, where there are many: they share the caches, and the code that reads them. */
@@ -329,14 +370,18 @@ function sharedStrides(fibs: readonly Fib[]): number[] | null {
   if (small.length < MANY_TABLES) return null;
   const bits = Math.max(...small.map(longestOfFib));
   const samples = Array.from({ length: SAMPLES }, (_, i) => small[Math.floor((i * small.length) / SAMPLES)]);
-  // That entries have offsets of their own is what matters of them.
-  const columns = samples.map(({ family, entries }) =>
-    columnsOf(
-      family,
-      entries.map(({ prefix }, i) => ({ ...prefix, value: i + 1 })),
-    ),
-  );
-  return commonStrides(columns, small.length, bits);
+  return commonStrides(samples.map(sampleOf), small.length, bits);
+}
+
+/** Prefixes with numbers for offsets: that entries have offsets of their own, or share them, is what matters of them. */
+function sampleOf(fib: Fib): PrefixColumns {
+  const own = fib.entries.map(({ prefix }, i) => ({ ...prefix, value: i + 1 }));
+  if (fib.rows === null) return columnsOf(fib.family, own);
+  const { columns } = fib.rows;
+  const rows = Array.from(columns.lengths, (length, i) => {
+    return { address: columns.addresses[i], length, value: own.length + columns.said[i] + 1 };
+  });
+  return columnsOf(4, [...own, ...rows]);
 }
 
 function writeDevice(
@@ -435,7 +480,8 @@ const { CACHE_LINE } = abi;
 /** @returns the offset of each entry */
 function layoutEntries(image: ImageWriter, name: string, fib: Fib, lists: readonly number[]): number[] {
   const aliasBytes = fib.family === 4 ? abi.FIB_ALIAS_BYTES : abi.FIB_ALIAS6_BYTES;
-  const entries = reserveEntries(image, name, fib, aliasBytes);
+  const counts = fib.entries.map(({ aliases }) => aliases.length);
+  const entries = reserveEntries(image, name, counts, aliasBytes);
   for (const [i, entry] of fib.entries.entries()) {
     image.words(entries[i], abi.FIB_ENTRY, {
       cover: entry.cover === null ? 0 : entries[entry.cover],
@@ -447,6 +493,29 @@ function layoutEntries(image: ImageWriter, name: string, fib: Fib, lists: readon
       writeAlias(image, entries[i] + abi.FIB_ENTRY_BYTES + k * aliasBytes, alias, fib, lists);
   }
   return entries;
+}
+
+/** Entries that prefixes share (shared-table.ts). @param table the TABLE */
+function layoutSharedEntries(
+  image: ImageWriter,
+  name: string,
+  fib: Fib & { readonly rows: FibRows },
+  shared: SharedTable,
+  lists: readonly number[],
+  table: number,
+): number[] {
+  const aliasesOf = ({ entry, saying }: SharedEntry): readonly (FibAlias | FibAlias<SaidRoute>)[] =>
+    entry === null ? [fib.rows.aliases[saying!]] : fib.entries[entry].aliases;
+  const counts = shared.entries.map((one) => aliasesOf(one).length);
+  const offsets = reserveEntries(image, name, counts, abi.FIB_ALIAS_BYTES);
+  for (const [i, entry] of shared.entries.entries()) {
+    const { prefixLength } = entry;
+    const flags = sharedFlags(fib, entry);
+    image.words(offsets[i], abi.FIB_ENTRY, { cover: table, prefixLength, aliases: counts[i], flags });
+    for (const [k, alias] of aliasesOf(entry).entries())
+      writeAlias(image, offsets[i] + abi.FIB_ENTRY_BYTES + k * abi.FIB_ALIAS_BYTES, alias, fib, lists);
+  }
+  return offsets;
 }
 
 /** For whoever changes the table: where its entries are, and for which networks. */
@@ -470,13 +539,20 @@ function layoutNetworks(image: ImageWriter, name: string, fib: Fib, offsets: rea
   return offset;
 }
 
+const networksOf = ({ entries }: Fib): [addresses: number[], lengths: number[]] => [
+  entries.map(({ prefix }) => prefix.address as number),
+  entries.map(({ prefix }) => prefix.length),
+];
+
 /** The longest prefix that contains all of a table's. */
-function commonPrefix({ entries }: Fib): { network: number; mask: number } {
-  const [first] = entries;
-  const network = (first?.prefix.address ?? 0) as number;
-  const differ = entries.reduce((bits, { prefix }) => bits | ((prefix.address as number) ^ network), 0);
-  const length = entries.reduce((shortest, { prefix }) => Math.min(shortest, prefix.length), Math.clz32(differ));
-  const mask = mask4(length);
+function commonPrefix(addresses: ArrayLike<number>, lengths: ArrayLike<number>): { network: number; mask: number } {
+  const network = addresses[0] ?? 0;
+  let [differ, shortest] = [0, 32];
+  for (let i = 0; i < addresses.length; i++) {
+    differ |= addresses[i] ^ network;
+    shortest = Math.min(shortest, lengths[i]);
+  }
+  const mask = mask4(Math.min(shortest, Math.clz32(differ)));
   return { network: (network & mask) >>> 0, mask };
 }
 
@@ -488,7 +564,7 @@ function writeTable(image: ImageWriter, name: string, offset: number, id: number
   );
   image.view(structure, lpm.bytes.length, (bytes) => bytes.set(lpm.bytes));
   image.words(offset, abi.TABLE, { id, kind: LpmKind[lpm.kind], image: structure, prefixes: lpm.prefixes });
-  return { offset, kind: lpm.kind, shape: shapeOf(lpm) };
+  return { offset, kind: lpm.kind, shape: shapeOf(lpm), depth: 0 };
 }
 
 /** The namespace's own addresses; of devices that share one, the first has it (inet_lookup_ifaddr_rcu finds one). */
@@ -509,30 +585,42 @@ function layoutAddresses(
   return writeTable(image, name, offset, 0, lpm);
 }
 
-/** @returns the offset of each entry; its aliases follow it */
-function reserveEntries(image: ImageWriter, name: string, fib: Fib, aliasBytes: number): number[] {
+/**
+ * @param counts of aliases
+ * @returns the offset of each entry; its aliases follow it
+ */
+function reserveEntries(image: ImageWriter, name: string, counts: readonly number[], aliasBytes: number): number[] {
   const bytesOf = (aliases: number) => abi.FIB_ENTRY_BYTES + aliases * aliasBytes;
-  const aliases = fib.entries.reduce((sum, entry) => sum + entry.aliases.length, 0);
   // An IPv4 entry with one alias is a cache line.
-  let next = image.reserve(name, fib.entries.length * abi.FIB_ENTRY_BYTES + aliases * aliasBytes, CACHE_LINE);
-  return fib.entries.map((entry) => {
+  let next = image.reserve(
+    name,
+    counts.reduce((sum, aliases) => sum + bytesOf(aliases), 0),
+    CACHE_LINE,
+  );
+  return counts.map((aliases) => {
     const offset = next;
-    next += bytesOf(entry.aliases.length);
+    next += bytesOf(aliases);
     return offset;
   });
 }
 
-function writeAlias(image: ImageWriter, offset: number, alias: FibAlias, fib: Fib, lists: readonly number[]): void {
+function writeAlias(
+  image: ImageWriter,
+  offset: number,
+  alias: FibAlias | FibAlias<SaidRoute>,
+  fib: Fib,
+  lists: readonly number[],
+): void {
   const { route, error, hops } = alias;
   image.words(offset, abi.FIB_ALIAS, {
     type: abi.RouteTypeCode[route.type],
     error,
     tos: route.tos,
-    route: route.id + 1,
+    route: "id" in route ? route.id + 1 : 0,
     nextHops: lists[hops],
     hopCount: fib.hopLists[hops].length,
     prefsrc: typeof route.prefsrc === "number" ? route.prefsrc : 0,
-    flags: route.family === 6 ? route6Flags(route) : 0,
+    flags: route.family === 6 && "prefix" in route ? route6Flags(route) : 0,
     scope: route.scope,
     metric: route.metric,
     mtu: route.mtu ?? 0,

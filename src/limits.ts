@@ -37,7 +37,8 @@ export function limitsOf(layout: Layout, fibs: readonly Fib[]): Limits {
     hops: most(fibs.flatMap(({ hopLists }) => hopLists.map((list) => list.length))),
     aliases: most(fibs.flatMap(({ entries }) => entries.map(({ aliases }) => aliases.length))),
     // And the round that finds no more.
-    covers: most(fibs.map(deepest)) + 1,
+    covers:
+      most([...fibs.map(deepest), ...nets.flatMap(({ tables }) => [...tables.values()].map(({ depth }) => depth))]) + 1,
     // A map's may be built anew, with other levels.
     levels: most([
       ...ofTables("blocks", BLOCKS.LEVELS),

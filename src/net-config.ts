@@ -4,8 +4,17 @@ import type { DeviceConfig, NetConfig } from "../runtime/host/config.ts";
 import { formatIp } from "../runtime/net/ip.ts";
 import { formatMac } from "../runtime/net/mac.ts";
 import { kernelAnycast } from "./reference/ipv6/anycast.ts";
+import { rememberedOf } from "./remember.ts";
 
+/** The same as long as only rules and chains are others. */
 export function netConfig(net: Net): NetConfig {
+  const { name, devices, neighbours, routes, sysctl } = net;
+  return remembered(devices, [name, neighbours, routes, sysctl], () => configOf(net));
+}
+
+const remembered = rememberedOf<Net["devices"], NetConfig>(1);
+
+function configOf(net: Net): NetConfig {
   const { sysctl } = net;
   return {
     name: net.name,

@@ -2,6 +2,7 @@
  * Look-ups of a scenario (RTM_GETROUTE): asked in the root namespace, answered with what `ip route get` shows.
  */
 import { deviceNamed, deviceOf, type Net, type NextHop, type Route } from "../dsl/model.ts";
+import { routeOf } from "../dsl/route-columns.ts";
 import type { PacketBatch } from "../runtime/batch.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { bitsOf, type Family, familyOf, formatIp, formatPrefix, type Ip, parseIp } from "../runtime/net/ip.ts";
@@ -41,7 +42,7 @@ export class RouteGetter {
     if (why !== null) return { unsupported: why };
     const found = inetRouteGet(this.#engine, this.#batch, this.#net, query);
     if (found.error !== 0) return errorAnswer(found.error);
-    const route = found.route === null ? null : this.#net.routes[found.route];
+    const route = found.route === null ? null : routeOf(this.#net, found.route);
     const { type, device, gateway, prefsrc } = found;
     if (!fibmatch) {
       const hop = this.#hop({ device, gateway });

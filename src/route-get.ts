@@ -5,6 +5,7 @@
  * protocol and ports.
  */
 import { type Net, type NextHop, ROUTE_TYPES, type Route, type RouteType, Scope } from "../dsl/model.ts";
+import { routeOf } from "../dsl/route-columns.ts";
 import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag } from "../runtime/batch.ts";
 import { type IfIndex, ifIndex, type RouteId, routeId } from "../runtime/brand.ts";
 import type { Engine } from "../runtime/engine.ts";
@@ -12,6 +13,7 @@ import { type Ip, readIpv4, readIpv6 } from "../runtime/net/ip.ts";
 import { ipv4Packet } from "../runtime/net/ipv4.ts";
 import { ipv6Packet } from "../runtime/net/ipv6.ts";
 import { writeU16 } from "../runtime/net/wire.ts";
+import type { LookupKind } from "../runtime/trace.ts";
 import { Entry, type Errno, Verdict } from "../runtime/verdict.ts";
 
 /** Fields that are not asked about are 0; protocol: UDP, as `ip route get` has it. */
@@ -43,14 +45,18 @@ export type FoundRoute<Address extends Ip = number> =
 
 /** @param batch of the engine, of one packet at least; `net` is the engine's namespace */
 export function inetRouteGet(engine: Engine, batch: PacketBatch, net: Net, query: RouteQuery): FoundRoute {
-  batch.count = 0;
   const { iif, oif, mark, uid } = query;
   const where = iif === 0 ? { entry: Entry.LOOKUP, device: oif } : { entry: Entry.ROUTE_INPUT, device: iif };
-  batch.put(packetOf(query), { ...where, mark, uid });
+  const put = (): void => {
+    batch.count = 0;
+    batch.put(packetOf(query), { ...where, mark, uid });
+  };
+  put();
   engine.process(batch);
   if ((batch.column("verdict")[0] as Verdict) !== Verdict.FOUND) return { error: batch.column("error")[0] as Errno };
   const id = batch.column("route")[0];
-  const route = id === 0 ? null : routeId(id - 1);
+  if (id === 0) put();
+  const route = id === 0 ? rowOfTrace(engine, batch, net) : routeId(id - 1);
   const device = ifIndex(batch.column("outDevice")[0]);
   const source = iif === 0 ? readIpv4(batch.bytes, batch.column("source")[0]) : query.src;
   return {
@@ -63,6 +69,17 @@ export function inetRouteGet(engine: Engine, batch: PacketBatch, net: Net, query
   };
 }
 
+/** Rows share their answers, which so do not say whose they are: the trace does. */
+function rowOfTrace(engine: Engine, batch: PacketBatch, net: Net): RouteId | null {
+  let kind: LookupKind = "nft_fib";
+  let found: RouteId | null = null;
+  for (const step of engine.trace(batch)[0]) {
+    if (step.step === "lookup") kind = step.kind;
+    if (step.step === "result" && (kind === "input" || kind === "output")) found = step.route;
+  }
+  return found !== null && found >= net.routes.length ? found : null;
+}
+
 /**
  * The next hop, where that is not just the destination: of that address the route itself must have a gateway. "To nobody" has
  * become "to oneself".
@@ -73,7 +90,7 @@ function gatewayOf(batch: PacketBatch, net: Net, dst: number, device: IfIndex, i
   const nextHop = ipv6 ? readIpv6(batch.bytes, at) : readIpv4(batch.bytes, at);
   if (dst === 0) return null;
   if (nextHop !== dst) return nextHop;
-  const hops = id === null ? [] : net.routes[id].nexthops;
+  const hops = id === null ? [] : routeOf(net, id).nexthops;
   const isGateway = hops.some((hop) => hop.device === device && hop.gateway === dst && hop.scope === Scope.LINK);
   return isGateway ? nextHop : null;
 }

@@ -6,22 +6,30 @@
  *   hop   = "via" [ "inet6" ] ADDRESS | "dev" NAME | "weight" N | "onlink"
  *   option = hop | "src" ADDRESS | "metric" N | "proto" NAME | "scope" NAME | "tos" N | "mtu" N | "pref" NAME
  *
- * A wrong line is reported with file and line, and the others count.
+ * A wrong line is reported with file and line, and the others count. What a line says behind its prefix is read and checked once for as
+ * long as the answer holds, and lines that say no more than where to become rows (dsl/route-columns.ts).
  */
 import type { TableId } from "../../runtime/brand.ts";
+import { inPrefix } from "../../runtime/net/ip.ts";
 import { parseIp, parsePrefix } from "../address.ts";
 import type { Hop, Route, RoutesFrom } from "../ast.ts";
 import { ROUTE_TYPES } from "../model.ts";
 import type { Span } from "../span.ts";
 import type { NetDraft } from "./draft.ts";
+import type { RouteDraft } from "./fib.ts";
 import { parseU32 } from "./names.ts";
 import type { Finding, Reporter } from "./report.ts";
-import { addRoute } from "./routes.ts";
+import { RouteLines } from "./route-lines.ts";
+import { isReject } from "./route-types.ts";
+import { draftOf, insertRoute } from "./routes.ts";
 
 /** After this many findings in one file the rest is counted, not shown. */
 const MOST_FINDINGS = 20;
+/** A shorter file, of some forty lines, has no rows: it is as if it stood in the text. */
+export const ROWS_FROM_BYTES = 1024;
 
-export type ReadFile = (path: string) => string;
+/** A file's contents; a text is that in UTF-8. */
+export type ReadFile = (path: string) => string | Uint8Array;
 
 export function addRoutesFrom(
   net: NetDraft,
@@ -31,30 +39,114 @@ export function addRoutesFrom(
   report: Reporter,
 ): void {
   const { value: name, span } = node.file;
-  const text = readText(node, read, report);
-  if (text === undefined) return;
+  const bytes = readBytes(node, read, report);
+  if (bytes === undefined) return;
   let findings = 0;
-  for (const [i, content] of text.split(/\r?\n/).entries()) {
+  const lines = new RouteLines(bytes);
+  const rows = bytes.length < ROWS_FROM_BYTES ? null : net.fib.rows(table);
+  const known = new Sayings();
+  while (lines.next()) {
+    const { address, length, number } = lines;
+    const said = length < 0 ? -1 : known.find(lines);
+    if (rows !== null && said >= 0 && net.fib.isFree(table, address, length)) {
+      rows.add(address, length, said, number);
+      known.hasChanged(address, length);
+      continue;
+    }
+    const content = lines.text;
     const words = content.replace(/#.*/, "").trim().split(/\s+/);
     if (words[0] === "") continue;
-    const at = lineReporter(report, span, `${name}:${i + 1}`, () => ++findings <= MOST_FINDINGS);
+    const before = findings;
+    const at = lineReporter(report, span, `${name}:${number}`, () => ++findings <= MOST_FINDINGS);
     const route = parseLine(words, span);
-    if (typeof route === "string") at.error("E0256", span, route, { label: content.trim() });
-    else addRoute(net, route, table, { span: node.span, file: { name, line: i + 1 } }, at);
+    if (typeof route === "string") {
+      at.error("E0256", span, route, { label: content.trim() });
+      continue;
+    }
+    const origin = { span: node.span, file: { name, line: number } };
+    const draft = draftOf(net, route, table, origin, at);
+    if (draft === undefined) continue;
+    const isRow = rows !== null && length >= 0 && !rows.isFull && findings === before && isPlain(draft, table);
+    if (isRow && net.fib.isFree(table, address, length)) {
+      const { prefix: _, ...rest } = draft;
+      const place = rows.sayings.push({ ...rest, origin: { span: node.span, file: { name, line: 0 } } }) - 1;
+      known.add(lines, place, draft);
+      rows.add(address, length, place, number);
+      known.hasChanged(address, length);
+    } else {
+      insertRoute(net, route, draft, at);
+      known.clear();
+    }
   }
   if (findings > MOST_FINDINGS) {
     report.error("E0256", span, `${name}: ${findings - MOST_FINDINGS} more lines with errors`);
   }
 }
 
-function readText(node: RoutesFrom, read: ReadFile | undefined, report: Reporter): string | undefined {
+/** Lines to other prefixes that say the same become the same route, and nothing treats one otherwise than the other. */
+const isPlain = ({ family, table: own, tos, prefsrc, type }: RouteDraft, table: TableId): boolean =>
+  family === 4 && own === table && tos === 0 && prefsrc === null && (type === "unicast" || isReject(type));
+
+interface Saying {
+  readonly place: number;
+  readonly rest: RouteLines["rest"];
+}
+
+const NEAR_BITS = 12;
+
+/**
+ * What lines say behind their prefixes, as long as it is known to be right: of what a file adds to a table, only a route that holds a
+ * gateway can change what the checks say of it.
+ */
+class Sayings {
+  readonly #byHash = new Map<number, Saying[]>();
+  readonly #gateways = new Set<number>();
+  /** By the first bits of a gateway. */
+  #near: Uint8Array | null = null;
+
+  /** The place of the saying; -1: it is not known. */
+  find(lines: RouteLines): number {
+    const found = this.#byHash.get(lines.hash);
+    if (found === undefined) return -1;
+    for (const { place, rest } of found) if (lines.says(rest)) return place;
+    return -1;
+  }
+
+  add(lines: RouteLines, place: number, { nexthops }: RouteDraft): void {
+    const same = this.#byHash.get(lines.hash);
+    const saying = { place, rest: lines.rest };
+    if (same === undefined) this.#byHash.set(lines.hash, [saying]);
+    else same.push(saying);
+    for (const { gateway } of nexthops) {
+      if (typeof gateway !== "number") continue;
+      this.#near ??= new Uint8Array(1 << NEAR_BITS);
+      this.#near[gateway >>> (32 - NEAR_BITS)] = 1;
+      this.#gateways.add(gateway);
+    }
+  }
+
+  /** A route to this prefix has come. */
+  hasChanged(address: number, length: number): void {
+    if (this.#near === null || (length >= NEAR_BITS && this.#near[address >>> (32 - NEAR_BITS)] === 0)) return;
+    if ([...this.#gateways].some((gateway) => inPrefix({ address, length }, gateway))) this.clear();
+  }
+
+  clear(): void {
+    this.#byHash.clear();
+    this.#gateways.clear();
+    this.#near = null;
+  }
+}
+
+function readBytes(node: RoutesFrom, read: ReadFile | undefined, report: Reporter): Uint8Array | undefined {
   const { value: name, span } = node.file;
   if (read === undefined) {
     report.error("E0255", span, `cannot read ${name}: no files are available here`);
     return undefined;
   }
   try {
-    return read(name);
+    const contents = read(name);
+    return typeof contents === "string" ? new TextEncoder().encode(contents) : contents;
   } catch (error) {
     report.error("E0255", span, `cannot read ${name}`, {
       label: error instanceof Error ? error.message : String(error),

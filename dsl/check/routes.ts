@@ -22,20 +22,32 @@ const IP6_RT_PRIO_USER = 1024;
 
 /** Adds one route of the text to its table. `block` is the `table N { }` that it stands in. */
 export function addRoute(net: NetDraft, route: Route, block: TableId | null, origin: Origin, report: Reporter): void {
+  const draft = draftOf(net, route, block, origin, report);
+  if (draft !== undefined) insertRoute(net, route, draft, report);
+}
+
+/** The route as it is to stand in its table; undefined after an error. */
+export function draftOf(
+  net: NetDraft,
+  route: Route,
+  block: TableId | null,
+  origin: Origin,
+  report: Reporter,
+): RouteDraft | undefined {
   const family = familyOfRoute(route, report);
   const type = typeOf(route, report);
   const table = tableOf(net, route, type, block, report);
   const scope = scopeOf(route, family, type, report);
-  if (family === undefined || type === undefined || table === undefined || scope === undefined) return;
+  if (family === undefined || type === undefined || table === undefined || scope === undefined) return undefined;
   const prefix = prefixOf(route, family, report);
   const tos = tosOf(route, family, report);
-  if (prefix === undefined || tos === undefined) return;
+  if (prefix === undefined || tos === undefined) return undefined;
   // The kernel makes the table before it looks at the route.
   net.fib.create(family, table);
   const nexthops = nexthopsOf({ net, family, table, scope, report, span: route.span }, route, type);
   const prefsrc = prefsrcOf({ net, family, type, prefix, table, nexthops }, route.src, report);
-  if (nexthops === undefined || prefsrc === undefined) return;
-  const draft: RouteDraft = {
+  if (nexthops === undefined || prefsrc === undefined) return undefined;
+  return {
     family,
     table,
     prefix,
@@ -51,7 +63,6 @@ export function addRoute(net: NetDraft, route: Route, block: TableId | null, ori
     mtu: route.mtu?.value ?? null,
     origin,
   };
-  insert(net, route, draft, report);
 }
 
 /** The family of everything that has one; `default` alone is IPv4. */
@@ -198,7 +209,7 @@ function tosOf(route: Route, family: Family, report: Reporter): number | undefin
 }
 
 /** Identity of a route: table, prefix, TOS (IPv4) and metric. With `append` several of one identity stand in order. */
-function insert(net: NetDraft, route: Route, draft: RouteDraft, report: Reporter): void {
+export function insertRoute(net: NetDraft, route: Route, draft: RouteDraft, report: Reporter): void {
   const same = net.fib.at(draft.table, draft.prefix).find((r) => r.tos === draft.tos && r.metric === draft.metric);
   if (same === undefined || route.append) {
     net.fib.append(draft);

@@ -16,7 +16,7 @@
  */
 import type { Family } from "../net/ip.ts";
 import { blocks, buildBlocks } from "./blocks.ts";
-import { columnsOf } from "./columns.ts";
+import { columnsOf, type PrefixColumns } from "./columns.ts";
 import { dir24 } from "./dir24.ts";
 import { linear } from "./linear.ts";
 import type { LpmEntry, LpmImage, LpmKind, LpmStructure } from "./lpm.ts";
@@ -61,6 +61,14 @@ export function buildLpm(
 /** Bits of the longest prefix. */
 export const longestOf = (prefixes: readonly { readonly length: number }[]): number =>
   prefixes.reduce((longest, { length }) => Math.max(longest, length), 0);
+
+/** The same of columns that are good and sorted, of IPv4. */
+export function buildLpmOf(columns: PrefixColumns, kind: LpmKind, strides: readonly number[] | null): LpmImage {
+  if (kind === "blocks") return buildBlocks(columns, { strides });
+  const { family, lengths, values } = columns;
+  const entries = Array.from(lengths, (length, i) => ({ address: columns.words[i], length, value: values[i] }));
+  return LPM_STRUCTURES[kind].build(family, entries);
+}
 
 /** The value of the longest matching entry, or 0, walked in TypeScript. */
 export const lookupLpm = (image: LpmImage, address: number | bigint): number =>

@@ -29,6 +29,18 @@ export const A = Object.fromEntries(Object.entries(FIB_ALIAS).map(([field, at]) 
 export const entryBytes = (aliases: number): number => FIB_ENTRY_BYTES + aliases * FIB_ALIAS_BYTES;
 export const aliasWord = (entry: number, at: number): number => (entry + FIB_ENTRY_BYTES + at * FIB_ALIAS_BYTES) >>> 2;
 
+/** Output to a group takes no shorter routes (k:net/ipv4/route.c __mkroute_output). */
+const GROUPS_LENGTH = 4;
+
+/**
+ * By prefix length: the greatest up to it from which on rules or packets treat prefixes otherwise.
+ * @param suppressed suppress_prefixlength of the rules, -1: off
+ */
+export function lengthClasses(suppressed: readonly number[]): Uint8Array {
+  const from = [GROUPS_LENGTH, ...suppressed.map((length) => length + 1)];
+  return Uint8Array.from({ length: 33 }, (_, length) => Math.max(0, ...from.filter((f) => f <= length)));
+}
+
 /** First room for numbers. */
 const FIRST_NUMBERS = 64;
 

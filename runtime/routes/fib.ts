@@ -10,7 +10,7 @@
  * A change makes the new entry, lets the structure point to it, and takes the old one back when no prefix has it any more. Until
  * the first change programs read what was compiled; then all three are published at once.
  */
-import { FIB_ENTRY, NEXT_HOP, type TABLE } from "../abi.ts";
+import { FIB_ENTRY, FIB_NODE, FIB_NODE_BYTES, NEXT_HOP, type TABLE } from "../abi.ts";
 import { blockShape } from "../lpm/blocks.ts";
 import { LpmKind } from "../lpm/lpm.ts";
 import { type Node, PrefixTrie } from "../lpm/prefix-trie.ts";
@@ -50,6 +50,11 @@ const exists = (): never => {
   throw new RouteError(Errno.EEXIST, "RTNETLINK answers: File exists");
 };
 
+/** Word of a field in a node. */
+const N = Object.fromEntries(Object.entries(FIB_NODE).map(([field, at]) => [field, at / 4])) as Readonly<
+  Record<keyof typeof FIB_NODE, number>
+>;
+
 /** Fields in which two fib_infos differ, but for their next hops. */
 const COMPARED = [A.type, A.error, A.tos, A.hopCount, A.prefsrc, A.scope, A.metric, A.mtu, A.protocol];
 
@@ -86,6 +91,26 @@ export class FibTable {
 
   /** Entries as they stand in the image: offsets, until the table changes. */
   #read(): void {
+    if (this.#word("trie") !== 0) this.#readTrie(this.#word("root"));
+    else this.#readRow();
+  }
+
+  /** Of a table that was compiled with shared entries. */
+  #readTrie(node: number): void {
+    if (node === 0) return;
+    const { words } = this.#image;
+    const at = (this.#word("trie") + node * FIB_NODE_BYTES) >>> 2;
+    const [key, length, number] = [words[at + N.key], words[at + N.length], words[at + N.result]];
+    const [zero, one, route] = [words[at + N.below], words[at + N.below + 1], words[at + N.route]];
+    if (number !== 0) {
+      const made = this.trie.set(key, length, words[(this.#word("results") >>> 2) + number]);
+      this.trie.setNote(made, route);
+    }
+    this.#readTrie(zero);
+    this.#readTrie(one);
+  }
+
+  #readRow(): void {
     const { words } = this.#image;
     const [networks, prefixes] = [this.#word("networks") >>> 2, this.#word("prefixes")];
     const [addresses, lengths, entries] = [
@@ -303,7 +328,7 @@ export class FibTable {
       const entry = trie.valueOf(node);
       const first = aliasWord(entry, 0);
       const count = words[(entry + FIB_ENTRY.aliases) >>> 2];
-      trie.setNote(node, count === 1 ? words[first + A.route] : 0);
+      trie.setNote(node, count === 1 ? words[first + A.route] || trie.noteOf(node) : 0);
       trie.setValue(node, entries.take(trie.lengthOf(node), words.slice(first, aliasWord(entry, count))));
     });
   }

@@ -10,6 +10,7 @@
  */
 import { RT_TABLE_MAIN } from "../brand.ts";
 import { key6 } from "../lpm/prefix-trie6.ts";
+import { routesOfManifest } from "../manifest.ts";
 import type { Family } from "../net/ip.ts";
 import { refuseRoute } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
@@ -43,7 +44,7 @@ export class Routes {
 
   constructor(owner: RouteOwner, net: number) {
     this.#tables = new RouteTables(owner, net);
-    this.#nextId = owner.manifest.nets[net].routes.length + 1;
+    this.#nextId = routesOfManifest(owner.manifest.nets[net]) + 1;
   }
 
   /** Bytes of memory beyond the image as it was loaded: of entries and next hops, and of what routes are found by. */

@@ -7,6 +7,7 @@ import type { Family } from "../net/ip.ts";
 import { refuseRoute } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
 import type { Context6 } from "./create-info6.ts";
+import { lengthClasses } from "./entries.ts";
 import { FibTable } from "./fib.ts";
 import { FibTable6 } from "./fib6.ts";
 import { type GatewayContext, parsedRules } from "./gateway.ts";
@@ -21,9 +22,6 @@ export interface RouteOwner extends MemoryOwner {
   netRecord(net: number): number;
 }
 
-/** Output to a group takes no shorter routes (k:net/ipv4/route.c __mkroute_output). */
-const GROUPS_LENGTH = 4;
-
 export class RouteTables {
   readonly image: Image;
   readonly hops: HopLists;
@@ -36,7 +34,6 @@ export class RouteTables {
   readonly #record: number;
   readonly #tables = new Map<number, FibTable>();
   readonly #tables6 = new Map<number, FibTable6>();
-  /** By prefix length: the greatest up to it from which on rules or packets treat prefixes otherwise. */
   readonly #classes: Uint8Array;
 
   constructor(owner: RouteOwner, net: number) {
@@ -46,8 +43,7 @@ export class RouteTables {
     this.#nets = owner.manifest.nets;
     this.#net = this.#nets[net];
     this.#record = owner.netRecord(net);
-    const from = [GROUPS_LENGTH, ...this.#net.gatewayRules.map((rule) => rule.suppressPrefixLength + 1)];
-    this.#classes = Uint8Array.from({ length: 33 }, (_, length) => Math.max(0, ...from.filter((f) => f <= length)));
+    this.#classes = lengthClasses(this.#net.gatewayRules.map((rule) => rule.suppressPrefixLength));
     const { kernel } = owner.manifest;
     this.context = { image: this.image, rules: parsedRules(this.#net.gatewayRules), kernel, table: this.table };
     this.context6 = {

@@ -7,6 +7,7 @@
  *   zipf:S      FLOWS such addresses, the k-th drawn in proportion to 1 / k^S
  */
 import type { Device, Net, Route } from "../../dsl/model.ts";
+import { allRoutes } from "../../dsl/route-columns.ts";
 import { RT_TABLE_MAIN } from "../../runtime/brand.ts";
 import { EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
 import { IpProtocol, ipv4Packet } from "../../runtime/net/ipv4.ts";
@@ -65,7 +66,7 @@ function hostOf({ addresses }: Device, random: Random): number {
 function destinationsOf(net: Net, device: Device, traffic: Traffic, random: Random): () => number {
   if (traffic.kind === "uniform") return () => 2 ** 24 + random.below(223 * 2 ** 24);
   const table = net.devices.find(({ ifindex }) => ifindex === device.master)?.table ?? RT_TABLE_MAIN;
-  const routes = net.routes.filter((route) => isDestination(route) && route.table === table);
+  const routes = allRoutes(net).filter((route) => isDestination(route) && route.table === table);
   if (routes.length === 0) throw new RangeError(`table ${table}, of ${device.name}, has no IPv4 route to send to`);
   const inPrefix = (): number => {
     const { address, length } = routes[random.below(routes.length)].prefix;

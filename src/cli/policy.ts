@@ -51,7 +51,7 @@ export function modelOf(path: string, options: PolicyOptions): Model | null {
 /** `routes from "FILE"` is relative to the policy: text or an MRT dump, gzip or not. */
 export const readBeside =
   (path: string) =>
-  (file: string): string =>
+  (file: string): Uint8Array =>
     readRouteFile(path === "-" ? file : resolve(dirname(path), file));
 
 /** `--kernel 6.1` arrives as a number. */

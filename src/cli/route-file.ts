@@ -11,10 +11,10 @@ export function readPlain(path: string): Uint8Array {
 }
 
 /** The file as `routes from` reads it; of a dump `PREFIX via ADDRESS` a line. @throws MrtError, and what the file system and zlib throw */
-export function readRouteFile(path: string): string {
+export function readRouteFile(path: string): Uint8Array {
   const bytes = readPlain(path);
-  if (!isMrt(bytes)) return new TextDecoder().decode(bytes);
+  if (!isMrt(bytes)) return bytes;
   const lines: string[] = [];
   readMrt(bytes, (route) => lines.push(`${formatPrefix(route)} via ${formatIp(route.via)}`));
-  return lines.join("\n");
+  return new TextEncoder().encode(lines.join("\n"));
 }

@@ -1,31 +1,51 @@
 /** buildFib: the routes of a model, gathered into one Fib for each namespace, family and table that has any. */
-import { type Model, type NextHop, type Route, type RouteType, Scope } from "../../dsl/model.ts";
-import { ifIndex, LOOPBACK_IFINDEX } from "../../runtime/brand.ts";
+import { type Model, type Net, type NextHop, type Route, type RouteType, Scope } from "../../dsl/model.ts";
+import { allRoutes, type RouteColumns, type SaidRoute } from "../../dsl/route-columns.ts";
+import { ifIndex, LOOPBACK_IFINDEX, type TableId } from "../../runtime/brand.ts";
 import { NEVER_PICKED, upperBounds } from "../../runtime/multipath.ts";
-import { compareIp, type Ip, network, type Prefix } from "../../runtime/net/ip.ts";
+import { compareIp, type Family, type Ip, network, type Prefix } from "../../runtime/net/ip.ts";
 import { Errno } from "../../runtime/verdict.ts";
 import { rememberedOf } from "../remember.ts";
-import type { Fib, FibAlias, FibEntry, FibHop } from "./fib.ts";
+import type { Fib, FibAlias, FibEntry, FibHop, FibRows } from "./fib.ts";
 
 /** @returns one Fib for each (net, family, table) that holds a route, in the order of nets, families and table ids */
 export function buildFib(model: Model): Fib[] {
-  return model.nets.flatMap(({ index, routes }) => fibsOf(routes, [index], () => buildTables(index, routes)));
+  return model.nets.flatMap((net) => fibsOf(net.routes, [net.index, net.columns], () => buildTables(net)));
+}
+
+/** The same with an entry for each row: for who wants to see them. */
+export function withoutRows(fib: Fib): Fib {
+  const { net, family, table, entries, rows } = fib;
+  if (rows === null) return fib;
+  const routes = entries.flatMap(({ aliases }) => aliases.map(({ route }) => route));
+  return buildTable(net, family, table, { routes: allRoutes({ routes, columns: [rows.columns] }), columns: null });
 }
 
 const fibsOf = rememberedOf<readonly Route[], readonly Fib[]>(1);
 
-function buildTables(net: number, routes: readonly Route[]): Fib[] {
+function buildTables({ index, routes, columns }: Pick<Net, "index" | "routes" | "columns">): Fib[] {
+  const byTable = new Map(columns.map((each) => [each.table, each]));
   return ([4, 6] as const).flatMap((family) => {
     const tables = groupBy(
       routes.filter((route) => route.family === family),
       ({ table }) => table,
     );
-    return [...tables.keys()].sort((a, b) => a - b).map((table) => buildTable(net, tables.get(table)!));
+    const ids = new Set([...tables.keys(), ...(family === 4 ? byTable.keys() : [])]);
+    return [...ids]
+      .sort((a, b) => a - b)
+      .map((table) => {
+        const own = { routes: tables.get(table) ?? [], columns: (family === 4 && byTable.get(table)) || null };
+        return buildTable(index, family, table, own);
+      });
   });
 }
 
-function buildTable(net: number, routes: readonly Route[]): Fib {
-  const { family, table } = routes[0];
+interface TableRoutes {
+  readonly routes: readonly Route[];
+  readonly columns: RouteColumns | null;
+}
+
+function buildTable(net: number, family: Family, table: TableId, { routes, columns }: TableRoutes): Fib {
   const interner = new HopLists();
   const groups = byPrefix(routes);
   const aliases = groups.map((group) => (family === 4 ? buildAliases : buildAliases6)(group, interner));
@@ -38,10 +58,11 @@ function buildTable(net: number, routes: readonly Route[]): Fib {
       cover: covers[i],
     }),
   );
-  return { net, family, table, entries, hopLists: interner.lists };
+  const rows: FibRows | null = columns && { columns, aliases: buildAliases(columns.sayings, interner) };
+  return { net, family, table, entries, rows, hopLists: interner.lists };
 }
 
-const buildAliases = (group: readonly Route[], interner: HopLists): FibAlias[] =>
+const buildAliases = <R extends SaidRoute>(group: readonly R[], interner: HopLists): FibAlias<R>[] =>
   group.map((route) => ({
     route,
     error: ROUTE_ERRORS[route.type] ?? 0,
@@ -84,7 +105,7 @@ const ROUTE_ERRORS: Partial<Record<RouteType, Errno>> = {
   throw: Errno.EAGAIN,
 };
 
-const isSettled = ({ route, error }: FibAlias): boolean =>
+export const isSettled = ({ route, error }: FibAlias<SaidRoute>): boolean =>
   route.tos === 0 && (error !== 0 || (route.nexthops.length > 0 && !route.nexthops[0].dead));
 
 const isSettled6 = (group: readonly Route[]): boolean => {

@@ -4,6 +4,7 @@
  *   fib   = net, family, table, { entry }              by address, then length; hop lists shared between routes
  *   entry = prefix, settled, cover, { alias }          aliases in the order of fib_table_lookup
  *   alias = route, error, hops                         hops: index of a hop list
+ *   rows  = columns, { alias }                         IPv4: what lines of files say (dsl/route-columns.ts), an alias for each saying
  *
  * Linux may reject the longest match: an alias by TOS, a next hop because it is dead or leads out of another device than
  * the flow is bound to. Then it goes on with the next alias, and after the last one with the next shorter prefix. What of
@@ -21,6 +22,7 @@
  * Scope never rejects: every flow of the packet path has scope universe, the least there is.
  */
 import type { NextHop, Route } from "../../dsl/model.ts";
+import type { RouteColumns, SaidRoute } from "../../dsl/route-columns.ts";
 import type { TableId } from "../../runtime/brand.ts";
 import type { Family, Prefix } from "../../runtime/net/ip.ts";
 import type { Errno } from "../../runtime/verdict.ts";
@@ -31,6 +33,8 @@ export interface Fib {
   readonly family: Family;
   readonly table: TableId;
   readonly entries: readonly FibEntry[];
+  /** Prefixes beyond those of `entries`, each with one route; covers do not count them. */
+  readonly rows: FibRows | null;
   /** Lists of next hops; routes with equal ones share a list. List 0 is empty. */
   readonly hopLists: readonly (readonly FibHop[])[];
 }
@@ -44,8 +48,16 @@ export interface FibEntry {
   readonly cover: number | null;
 }
 
-export interface FibAlias {
-  readonly route: Route;
+export interface FibRows {
+  readonly columns: RouteColumns;
+  /** By `columns.said`. */
+  readonly aliases: readonly FibAlias<SaidRoute>[];
+}
+
+export const prefixCount = ({ entries, rows }: Fib): number => entries.length + (rows?.columns.lengths.length ?? 0);
+
+export interface FibAlias<R extends SaidRoute = Route> {
+  readonly route: R;
   /** What fib_props says of the type: an errno for those that refuse. */
   readonly error: Errno | 0;
   /** Index in `Fib.hopLists`. */

@@ -8,11 +8,13 @@
  */
 import { formatIp, formatPrefix } from "../../runtime/net/ip.ts";
 import { Errno, nameOf } from "../../runtime/verdict.ts";
+import { withoutRows } from "./build.ts";
 import type { Fib, FibAlias, FibEntry, FibHop } from "./fib.ts";
 
 export const printFibs = (fibs: readonly Fib[]): string => fibs.map(printFib).join("\n");
 
-export function printFib(fib: Fib): string {
+export function printFib(built: Fib): string {
+  const fib = withoutRows(built);
   const title = `fib net ${fib.net} ${fib.family === 4 ? "inet" : "inet6"} table ${fib.table}: ${fib.entries.length} entries\n`;
   return title + fib.entries.map((entry, i) => printEntry(fib, entry, i)).join("");
 }

@@ -11,6 +11,7 @@
  */
 import { execFileSync } from "node:child_process";
 import type { Device, Net, Route } from "../../dsl/model.ts";
+import { allRoutes } from "../../dsl/route-columns.ts";
 import { familyOf, formatIp, formatPrefix, type Ip } from "../../runtime/net/ip.ts";
 import { isLinkLocal6 } from "../../runtime/net/ipv6.ts";
 import { ForwardError } from "./native.ts";
@@ -89,7 +90,7 @@ function routesOf(net: Net, vrf: Device, slaves: readonly Device[]): Setting[] {
       remove: `route del ${place}`,
     });
   };
-  const routes = net.routes.filter(({ table, type }) => table === vrf.table && type === "unicast");
+  const routes = allRoutes(net).filter(({ table, type }) => table === vrf.table && type === "unicast");
   for (const route of routes.slice(0, MOST_ROUTES)) {
     const [hop] = route.nexthops;
     const text = formatPrefix(route.prefix);

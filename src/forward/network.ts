@@ -1,5 +1,6 @@
 /** From a checked model to what a forwarder runs by, with the questions that must be asked first. */
 import { deviceNamed, type Model, type Net, type Route } from "../../dsl/model.ts";
+import { allRoutes, routeCount } from "../../dsl/route-columns.ts";
 import { formatIp, formatPrefix } from "../../runtime/net/ip.ts";
 import { formatMac } from "../../runtime/net/mac.ts";
 import { type BackEndOptions, compileModel } from "../compile.ts";
@@ -33,7 +34,7 @@ export async function networkOf(
     module: await WebAssembly.compile(artifact),
     net: net.index,
     settings: mirror(net),
-    routeNames: net.routes.length > MOST_ROUTE_NAMES ? [] : net.routes.map((route) => routeName(net, route)),
+    routeNames: routeCount(net) > MOST_ROUTE_NAMES ? [] : allRoutes(net).map((route) => routeName(net, route)),
   };
 }
 

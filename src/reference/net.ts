@@ -3,6 +3,7 @@
  * flags and per-device settings are read from the model's devices as the kernel's macros read them.
  */
 import { type Device, deviceOf, type KernelProfile, type Net, type Route, type Rule } from "../../dsl/model.ts";
+import { allRoutes } from "../../dsl/route-columns.ts";
 import { ifIndex, type TableId } from "../../runtime/brand.ts";
 import type { Hook } from "../../runtime/hooks.ts";
 import type { Ip } from "../../runtime/net/ip.ts";
@@ -39,7 +40,7 @@ export class NetNamespace {
     this.rules6 = model.rules.filter((rule) => rule.family === 6);
     this.netfilter = new NetfilterState(model.netfilter);
     this.programs = new AttachedPrograms(model.netfilter.programs);
-    for (const route of model.routes) {
+    for (const route of allRoutes(model)) {
       const tables = this.#tables[route.family];
       const table = tables.get(route.table);
       if (table === undefined) tables.set(route.table, [route]);

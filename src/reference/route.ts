@@ -9,7 +9,8 @@
  *                                               -> no route: dst.input = ip_error
  */
 import { type Device, ROUTE_TYPES, type RouteType, Scope } from "../../dsl/model.ts";
-import { LOOPBACK_IFINDEX } from "../../runtime/brand.ts";
+import { routeOf } from "../../dsl/route-columns.ts";
+import { LOOPBACK_IFINDEX, routeId } from "../../runtime/brand.ts";
 import { IcmpType, REDIRECT_HOST } from "../../runtime/net/icmp.ts";
 import { DropReason, Errno, type Verdict } from "../../runtime/verdict.ts";
 import { inet_select_addr, ip_check_mc, ip_dev_find } from "./devinet.ts";
@@ -321,5 +322,5 @@ function noteLookup(
   err: Errno | 0,
 ): void {
   const id = err === 0 ? result!.route.id : reject;
-  noteRoute(skb, id, id === null ? "unspec" : net.model.routes[id].type);
+  noteRoute(skb, id, id === null ? "unspec" : routeOf(net.model, routeId(id)).type);
 }

@@ -8,6 +8,7 @@
  */
 import { deviceName, routeWords, ruleWords, tableName } from "../../dsl/iproute2.ts";
 import type { Net, Rule } from "../../dsl/model.ts";
+import { routeOf } from "../../dsl/route-columns.ts";
 import type { Source } from "../../dsl/span.ts";
 import type { IfIndex } from "../../runtime/brand.ts";
 import { type Hook, NETFILTER_HOOKS } from "../../runtime/hooks.ts";
@@ -104,7 +105,7 @@ function lookupLines(steps: Trace, flow: Flow, net: Net, source: Source): WalkLi
     if (step.step === "rule") lines.push(ruleLine(step, flow, net, source));
     else if (step.step === "fib") lines.push(fibLine(step, flow, net, source));
     else if (step.step === "suppress") {
-      const route = net.routes[step.route];
+      const route = routeOf(net, step.route);
       const why = `rule ${net.rules[step.rule].pref} suppresses it -> next rule`;
       lines.push({
         kind: "suppress",
@@ -181,7 +182,7 @@ function mismatchText(rule: Rule, failed: Selector | null, flow: Flow, net: Net)
 }
 
 function fibLine(step: TraceStep & { step: "fib" }, flow: Flow, net: Net, source: Source): WalkLine {
-  const route = step.route === null ? null : net.routes[step.route];
+  const route = step.route === null ? null : routeOf(net, step.route);
   const name = tableName(net, step.table);
   if (route === null) {
     const why = `no route to ${formatIp(flow.daddr)} -> next rule`;

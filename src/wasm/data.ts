@@ -20,9 +20,9 @@ const DATA = 11;
 const I32_CONST = 0x41;
 const END = 0x0b;
 
-/** Engines take 100,000 segments. */
-const MOST_SEGMENTS = 50_000;
-/** Fewer zeros than these between two runs are written: another segment costs about as much. */
+/** Engines take 100,000 segments, and are the slower the more there are. */
+const MOST_SEGMENTS = 10_000;
+/** Fewer bytes of zeros than these between two runs are written: another segment costs about as much. */
 const FEWEST_ZEROS = 16;
 
 export interface Contents {
@@ -66,33 +66,43 @@ const dataOf = (runs: readonly Segment[]): Parts => [
   ]),
 ];
 
-/** Runs without many zeros, in order; with longer ones inside where there would be too many. */
-function packed(segments: readonly Segment[]): Segment[] {
-  for (let gap = FEWEST_ZEROS; ; gap *= 4) {
-    const runs: Segment[] = [];
-    if (segments.every((segment) => addRuns(runs, segment, gap))) return runs;
-  }
+/** Runs without many zeros, in order; with longer ones inside where there would be too many. They start and end with words. */
+const packed = (segments: readonly Segment[]): Segment[] => segments.flatMap(runsOf);
+
+function runsOf({ offset, bytes }: Segment): Segment[] {
+  const count = bytes.byteOffset % 4 === 0 ? bytes.length >>> 2 : 0;
+  let bounds = boundsOf(new Uint32Array(bytes.buffer, count === 0 ? 0 : bytes.byteOffset, count));
+  for (let gap = FEWEST_ZEROS; bounds.length > 2 * MOST_SEGMENTS; gap *= 4) bounds = joined(bounds, gap);
+  const runs: Segment[] = [];
+  const add = (start: number, end: number): void => {
+    runs.push({ offset: offset + start, bytes: bytes.subarray(start, end) });
+  };
+  for (let i = 0; i < bounds.length; i += 2) add(4 * bounds[i], 4 * bounds[i + 1]);
+  if (bytes.subarray(4 * count).some((byte) => byte !== 0)) add(4 * count, bytes.length);
+  return runs;
 }
 
-/** @returns false when there are too many */
-function addRuns(runs: Segment[], { offset, bytes }: Segment, gap: number): boolean {
-  const { length } = bytes;
-  // Most of a large image is zeros: four at a time.
-  const whole = bytes.byteOffset % 4 === 0 ? length >>> 2 : 0;
-  const words = new Uint32Array(bytes.buffer, whole === 0 ? 0 : bytes.byteOffset, whole);
-  const zeros = (at: number): number => ((at & 3) === 0 && words[at >>> 2] === 0 ? 4 : 1);
+/** Start and end, and start and end, of what is not zero. */
+function boundsOf(words: Uint32Array): number[] {
+  const bounds: number[] = [];
+  const { length } = words;
   for (let at = 0; at < length; ) {
-    while (at < length && bytes[at] === 0) at += zeros(at);
+    while (at < length && words[at] === 0) at++;
     const start = at;
     let end = at;
-    while (at < length && at - end < gap)
-      if (bytes[at] === 0) at += zeros(at);
-      else end = ++at;
-    if (end === start) continue;
-    if (runs.length === MOST_SEGMENTS) return false;
-    runs.push({ offset: offset + start, bytes: bytes.subarray(start, end) });
+    for (; at < length && at - end < FEWEST_ZEROS / 4; at++) if (words[at] !== 0) end = at + 1;
+    if (end > start) bounds.push(start, end);
   }
-  return true;
+  return bounds;
+}
+
+/** Runs with less than so many bytes between them are one. */
+function joined(bounds: readonly number[], gap: number): number[] {
+  const all = bounds.slice(0, 2);
+  for (let i = 2; i < bounds.length; i += 2)
+    if (4 * (bounds[i] - bounds[i - 1]) < gap) all[all.length - 1] = bounds[i + 1];
+    else all.push(bounds[i], bounds[i + 1]);
+  return all;
 }
 
 interface Section {

@@ -458,6 +458,7 @@ export const anyModel = (nets = 1, mostRules = 5): fc.Arbitrary<Model> =>
           index,
           devices,
           routes: [],
+          columns: [],
           rules: [...rules4, ...finishRules(6, rules4.length, kernels6, rules6 ?? [])],
           tableNames: new Map(),
           neighbours,

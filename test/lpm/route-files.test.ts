@@ -89,6 +89,7 @@ const DUMP = Uint8Array.from([
 ]);
 
 describe("MRT", () => {
+  const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
   const LINES = [
     "10.0.0.0/8 via 192.0.2.1",
     "172.16.0.0/12 via 192.0.2.2",
@@ -97,8 +98,8 @@ describe("MRT", () => {
   ];
 
   test("is text to `routes from`, gzip or not", () => {
-    expect(readRouteFile(fileOf("dump", DUMP)).split("\n")).toEqual(LINES);
-    expect(readRouteFile(fileOf("dump.gz", gzipSync(DUMP))).split("\n")).toEqual(LINES);
+    expect(textOf(readRouteFile(fileOf("dump", DUMP))).split("\n")).toEqual(LINES);
+    expect(textOf(readRouteFile(fileOf("dump.gz", gzipSync(DUMP)))).split("\n")).toEqual(LINES);
   });
 
   test("is a table to benchmarks: next hops by number", () => {

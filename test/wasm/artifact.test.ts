@@ -86,6 +86,7 @@ const net: NetManifest = {
   ],
   rules: [{ kernel: "kernel: rule of every namespace" }, { span: [10, 20] }],
   routes: [{ span: [30, 44], file: [0, 7] }],
+  lines: [],
   layout: { net: 64, neighbours: 512, counters: 256 },
   gatewayRules: [],
   gatewayRules6: [],
