@@ -209,8 +209,15 @@ function quickerThanSmaller(all: Rest[], budget: number): Rest[] {
  * As few levels as a budget allows, and of these splits the smallest: for many little tables, where each level is some instructions of every
  * packet's, and all of them are in the cache. Dynamic programming over depth and levels; no cost is weighed, so it takes microseconds.
  * @param budget bytes; where no split stays within, the smallest is taken
+ * @param most levels at most
  */
-export function fewestLevels(family: Family, blocks: Uint32Array, leafBytes: CellBytes, budget: number): number[] {
+export function fewestLevels(
+  family: Family,
+  blocks: Uint32Array,
+  leafBytes: CellBytes,
+  budget: number,
+  most = Number.POSITIVE_INFINITY,
+): number[] {
   const end = Math.max(blocks.length - 1, 1);
   /** By levels left: bytes from each depth on, and the first stride. */
   let below = new Float64Array(end + 1).fill(Number.POSITIVE_INFINITY);
@@ -218,7 +225,7 @@ export function fewestLevels(family: Family, blocks: Uint32Array, leafBytes: Cel
   const firsts: Uint8Array[] = [];
   let fewest: Uint8Array[] = [];
   let least = Number.POSITIVE_INFINITY;
-  while (least > budget && firsts.length < end) {
+  while (least > budget && firsts.length < Math.min(end, most)) {
     const bytes = new Float64Array(end + 1).fill(Number.POSITIVE_INFINITY);
     const first = new Uint8Array(end + 1);
     for (let depth = 0; depth < end; depth++) {

@@ -19,7 +19,15 @@ import { type PrefixColumns, wordsOf } from "./columns.ts";
 import { buildDag, census } from "./dag.ts";
 import type { LpmEntry, LpmImage, LpmKind } from "./lpm.ts";
 import { buildRanges } from "./ranges.ts";
-import { alone, type CellBytes, type Company, cellBytesFor, chooseStrides, type Widest } from "./strides.ts";
+import {
+  alone,
+  type CellBytes,
+  type Company,
+  cellBytesFor,
+  chooseStrides,
+  fewestLevels,
+  type Widest,
+} from "./strides.ts";
 import type { Node, Trie } from "./trie.ts";
 
 /** Lengths that levels end at: a table whose longest prefix grows by a bit is not built anew for each. */
@@ -216,17 +224,12 @@ function changingStrides(
   const choose = (part: Uint32Array): number[] => chooseStrides(family, part, leafBytes, company, widest);
   if (family === 6) {
     const strides = choose(counts);
-    return strides.length <= MOST_LEVELS ? strides : evenStrides(counts.length - 1);
+    return strides.length <= MOST_LEVELS
+      ? strides
+      : fewestLevels(family, counts, leafBytes, company.budget, MOST_LEVELS);
   }
   if (counts.length - 1 <= COMMON_LENGTH) return choose(counts);
   return [...choose(counts.subarray(0, COMMON_LENGTH + 1)), ...choose(counts.subarray(COMMON_LENGTH))];
-}
-
-/** Bytes of an address that most routes of IPv6 end in, then halves: few blocks a level, as many levels as a header has room for. */
-function evenStrides(bits: number): number[] {
-  const strides = [16];
-  for (let depth = 16; depth < bits; depth += strides.at(-1)!) strides.push(depth < 64 ? 8 : 4);
-  return strides;
 }
 
 /** A structure of few routes in a place of its own. */
