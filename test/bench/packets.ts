@@ -227,8 +227,8 @@ export function variant(
     for (let i = 0; i < frames.length; i++)
       bytes.set(frames[i].bytes, batches[Math.floor(i / BATCH)].slot(i % BATCH) + HEADROOM);
   };
-  for (const [b, batch] of batches.entries())
-    check(name, engine, referenceEngine(model.nets[0], model.kernel), batch, b === 0);
+  const reference = referenceEngine(model.nets[0], model.kernel);
+  for (const [b, batch] of batches.entries()) check(name, engine, reference, batch, b === 0);
   let runs = 1;
   const run = () => {
     if (++runs % LIVES === 0) restore();

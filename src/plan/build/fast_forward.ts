@@ -6,12 +6,12 @@
  *
  *   receive      frame        of an interface that is up, for its own address, IPv4, no options, header sums up, TTL above 1
  *                addresses    neither end is multicast, broadcast, zero or loopback
+ *   route        destination  fib_lookup ends at an entry ...
  *                source       its way back ends at a unicast route that answers every flow (SETTLED), or at none, and the device's
  *                             rp_filter has no objection; where rp_filter is off, hardly one has to be looked up (source-filter.ts)
- *   route        destination  fib_lookup ends at an entry ...
  *   next hop                  ... which is such a route too, with one next hop
- *   transmit     device       another one, that is up
  *                neighbour    known
+ *   transmit     device       another one, that is up
  *                size         within the route's MTU
  *
  * A stage does all packets of a group before the next one begins. Its round is short and does not depend on the round before, so that a
