@@ -275,8 +275,16 @@ function ascending(ends: readonly bigint[], bits: number): { readonly at: Float6
     bits <= 32 && step <= 2 ** 20
       ? null
       : new Map([...new Set(ends)].sort((a, b) => (a < b ? -1 : 1)).map((one, rank) => [one, rank]));
-  const keys = Float64Array.from(ends, (one, i) => (ranks?.get(one) ?? Number(one)) * step + i).sort();
-  return { at: keys.map((key) => Math.floor(key / step)), order: Uint32Array.from(keys, (key) => key % step) };
+  const at = new Float64Array(step);
+  for (let i = 0; i < step; i++) at[i] = (ranks?.get(ends[i]) ?? Number(ends[i])) * step + i;
+  at.sort();
+  const order = new Uint32Array(step);
+  for (let i = 0; i < step; i++) {
+    const key = at[i];
+    at[i] = Math.floor(key / step);
+    order[i] = key - at[i] * step;
+  }
+  return { at, order };
 }
 
 export const classOfValue = ({ starts, classes }: FieldClasses, value: bigint): number =>
@@ -334,7 +342,7 @@ interface Row {
   /** All words of the one. */
   readonly dense: Uint32Array;
   readonly sparse: FoundClasses;
-  /** Rules that are in one of its sets, and not in that near it, or the other way round: the one that has none of them has the same in common with both. */
+  /** How its sets differ from those near them: with both the one has the same in common, unless it has one of these rules. */
   readonly changes: Words;
   /** Cells of the table: the first, and how far the next one is. */
   readonly from: number;
