@@ -9,10 +9,8 @@
  */
 import type { Ranges } from "./conditions.ts";
 
-/** Sets of rules, one a class. Most of their words are 0, and only the others are there. */
-export interface Classes {
-  readonly count: number;
-  readonly rules: number;
+/** Sets of rules. Most of their words are 0, and only the others are there. */
+interface Words {
   /** Where in `places` and `bits` each set starts, and where the last one ends. */
   readonly heads: Uint32Array;
   /** Of words, in ascending order: word w has rules 32 w to 32 w + 31. */
@@ -21,18 +19,32 @@ export interface Classes {
   readonly bits: Uint32Array;
 }
 
-export interface FieldClasses extends Classes {
+/** A set a class. */
+export interface Classes extends Words {
+  readonly count: number;
+  readonly rules: number;
+}
+
+/** Sets as they are found; those that are found one after the other are alike. */
+export interface FoundClasses extends Classes {
+  /** For each set one that was found before it, and is much like it; of the first one itself. */
+  readonly near: Uint32Array;
+}
+
+export interface FieldClasses extends FoundClasses {
   /** Where intervals start, in ascending order, the first at 0, and the class of each. */
   readonly starts: readonly bigint[];
   readonly classes: readonly number[];
 }
 
-export interface MergedClasses extends Classes {
+export interface MergedClasses extends FoundClasses {
   /** The class of left class l and right class r: cell l * (right's count) + r. */
   readonly table: Uint16Array;
 }
 /** Classes that a table's cells can tell apart. */
 export const MOST_CLASSES = 0x10000;
+/** Behind the place of every word. */
+const NONE = 0x10000;
 
 const larger = <T extends Uint32Array | Int32Array | Uint16Array>(into: T, from: T): T => {
   into.set(from);
@@ -46,9 +58,11 @@ class Sets {
   #heads = new Uint32Array(64);
   #places = new Uint16Array(256);
   #bits = new Uint32Array(256);
+  #near = new Uint32Array(64);
   #hashes = new Int32Array(64);
   /** Numbers plus 1, 0 when free; at most half of them are in use. */
   #slots = new Int32Array(128);
+  /** The one found last. */
   #last = 0;
 
   constructor(rules: number) {
@@ -59,8 +73,9 @@ class Sets {
    * The number of a set's intersection with another one.
    * @param set one of `sets`
    * @param other all of its words
+   * @param near the number of one that is likely much like it
    */
-  ofBoth({ heads, places, bits }: Classes, set: number, other: Uint32Array): number {
+  ofBoth({ heads, places, bits }: Classes, set: number, other: Uint32Array, near = this.#last): number {
     const [from, to] = [heads[set], heads[set + 1]];
     this.#reserve(to - from);
     const [ownPlaces, ownBits] = [this.#places, this.#bits];
@@ -74,7 +89,7 @@ class Sets {
       ownBits[end++] = common;
       hash = mixed(hash, place, common);
     }
-    return this.#numbered(end, hash);
+    return this.#numbered(end, hash, near);
   }
 
   /** The number of a set. */
@@ -89,11 +104,11 @@ class Sets {
       ownBits[end++] = words[place];
       hash = mixed(hash, place, words[place]);
     }
-    return this.#numbered(end, hash);
+    return this.#numbered(end, hash, this.#last);
   }
 
   /** Of the set that stands behind the others, up to `end`: it stays there if it is new. */
-  #numbered(end: number, hash: number): number {
+  #numbered(end: number, hash: number, near: number): number {
     // Neighbours are alike: the last one found is likely.
     if (this.#hashes[this.#last] === hash && this.#last < this.count && this.#same(this.#last, end)) return this.#last;
     const mask = this.#slots.length - 1;
@@ -107,6 +122,7 @@ class Sets {
     }
     const number = this.count++;
     this.#hashes[number] = hash;
+    this.#near[number] = near;
     this.#slots[slot] = this.count;
     if (this.count === this.#hashes.length) this.#grow();
     this.#heads[this.count] = end;
@@ -132,6 +148,7 @@ class Sets {
 
   #grow(): void {
     this.#heads = larger(new Uint32Array(2 * this.#heads.length), this.#heads);
+    this.#near = larger(new Uint32Array(2 * this.#near.length), this.#near);
     this.#hashes = larger(new Int32Array(2 * this.#hashes.length), this.#hashes);
     const slots = new Int32Array(2 * this.#slots.length);
     const mask = slots.length - 1;
@@ -144,13 +161,14 @@ class Sets {
     this.#slots = slots;
   }
 
-  classes(): Classes {
+  classes(): FoundClasses {
     const end = this.#heads[this.count];
     return {
       ...{ count: this.count, rules: this.#rules },
       heads: this.#heads.subarray(0, this.count + 1),
       places: this.#places.subarray(0, end),
       bits: this.#bits.subarray(0, end),
+      near: this.#near.subarray(0, this.count),
     };
   }
 }
@@ -164,7 +182,7 @@ const wordsFor = (rules: number): number => Math.ceil(rules / 32);
 const bit = (rule: number): number => (1 << (31 - (rule & 31))) >>> 0;
 
 /** One class: some of the rules. */
-export function singleClass(members: Iterable<number>, rules: number): Classes {
+export function singleClass(members: Iterable<number>, rules: number): FoundClasses {
   const words = new Uint32Array(wordsFor(rules));
   for (const rule of members) words[rule >> 5] |= bit(rule);
   const sets = new Sets(rules);
@@ -257,8 +275,16 @@ function ascending(ends: readonly bigint[], bits: number): { readonly at: Float6
     bits <= 32 && step <= 2 ** 20
       ? null
       : new Map([...new Set(ends)].sort((a, b) => (a < b ? -1 : 1)).map((one, rank) => [one, rank]));
-  const keys = Float64Array.from(ends, (one, i) => (ranks?.get(one) ?? Number(one)) * step + i).sort();
-  return { at: keys.map((key) => Math.floor(key / step)), order: Uint32Array.from(keys, (key) => key % step) };
+  const at = new Float64Array(step);
+  for (let i = 0; i < step; i++) at[i] = (ranks?.get(ends[i]) ?? Number(ends[i])) * step + i;
+  at.sort();
+  const order = new Uint32Array(step);
+  for (let i = 0; i < step; i++) {
+    const key = at[i];
+    at[i] = Math.floor(key / step);
+    order[i] = key - at[i] * step;
+  }
+  return { at, order };
 }
 
 export const classOfValue = ({ starts, classes }: FieldClasses, value: bigint): number =>
@@ -269,11 +295,16 @@ export const workOf = (left: Classes, right: Classes): number =>
   Math.min(left.count * right.bits.length, right.count * left.bits.length);
 
 /** @param most classes, MOST_CLASSES at the most; more: null */
-export function mergeClasses(left: Classes, right: Classes, most: number): MergedClasses | null {
+export function mergeClasses(left: FoundClasses, right: FoundClasses, most: number): MergedClasses | null {
   const table = new Uint16Array(left.count * right.count);
   const sets = new Sets(left.rules);
-  const inReach = eachRow(left, right, ({ dense, sparse, from, step }) => {
-    for (let i = 0, cell = from; i < sparse.count; i++, cell += step) table[cell] = sets.ofBoth(sparse, i, dense);
+  const inReach = eachRow(left, right, ({ dense, sparse, changes, from, step }) => {
+    const { count, near } = sparse;
+    table[from] = sets.ofBoth(sparse, 0, dense);
+    for (let i = 1, cell = from + step; i < count; i++, cell += step) {
+      const like = table[from + near[i] * step];
+      table[cell] = meets(changes, i, dense) ? sets.ofBoth(sparse, i, dense, like) : like;
+    }
     return sets.count <= most;
   });
   return inReach ? { ...sets.classes(), table } : null;
@@ -286,16 +317,21 @@ export const firstMembers = ({ count, heads, places, bits }: Classes): Uint32Arr
   );
 
 /** The table of all pairs' first rules, counted from 1; 0: none. */
-export function firstRules(left: Classes, right: Classes): Uint32Array {
+export function firstRules(left: FoundClasses, right: FoundClasses): Uint32Array {
   const table = new Uint32Array(left.count * right.count);
-  eachRow(left, right, ({ dense, sparse: { count, heads, places, bits }, from, step }) => {
-    for (let c = 0, cell = from; c < count; c++, cell += step)
+  eachRow(left, right, ({ dense, sparse: { count, heads, places, bits, near }, changes, from, step }) => {
+    for (let c = 0, cell = from; c < count; c++, cell += step) {
+      if (c > 0 && !meets(changes, c, dense)) {
+        table[cell] = table[from + near[c] * step];
+        continue;
+      }
       for (let i = heads[c]; i < heads[c + 1]; i++) {
         const both = bits[i] & dense[places[i]];
         if (both === 0) continue;
         table[cell] = places[i] * 32 + Math.clz32(both) + 1;
         break;
       }
+    }
     return true;
   });
   return table;
@@ -305,7 +341,9 @@ export function firstRules(left: Classes, right: Classes): Uint32Array {
 interface Row {
   /** All words of the one. */
   readonly dense: Uint32Array;
-  readonly sparse: Classes;
+  readonly sparse: FoundClasses;
+  /** How its sets differ from those near them: with both the one has the same in common, unless it has one of these rules. */
+  readonly changes: Words;
   /** Cells of the table: the first, and how far the next one is. */
   readonly from: number;
   readonly step: number;
@@ -316,16 +354,44 @@ interface Row {
  * @param visit true: go on
  * @returns whether it went on to the end
  */
-function eachRow(left: Classes, right: Classes, visit: (row: Row) => boolean): boolean {
+function eachRow(left: FoundClasses, right: FoundClasses, visit: (row: Row) => boolean): boolean {
   const swapped = right.count * left.bits.length < left.count * right.bits.length;
   const [outer, sparse] = swapped ? [right, left] : [left, right];
   const [row, step] = swapped ? [1, right.count] : [right.count, 1];
+  const changes = changesOf(sparse);
   const dense = new Uint32Array(wordsFor(left.rules));
   for (let o = 0; o < outer.count; o++) {
     const [from, to] = [outer.heads[o], outer.heads[o + 1]];
     for (let i = from; i < to; i++) dense[outer.places[i]] = outer.bits[i];
-    if (!visit({ dense, sparse, from: o * row, step })) return false;
+    if (!visit({ dense, sparse, changes, from: o * row, step })) return false;
     for (let i = from; i < to; i++) dense[outer.places[i]] = 0;
   }
   return true;
+}
+
+/** Of each set how it differs from that near it: the rules that only one of the two has. */
+function changesOf({ count, heads, places, bits, near }: FoundClasses): Words {
+  let most = 0;
+  for (let c = 1; c < count; c++) most += heads[c + 1] - heads[c] + heads[near[c] + 1] - heads[near[c]];
+  const own = { heads: new Uint32Array(count + 1), places: new Uint16Array(most), bits: new Uint32Array(most) };
+  let end = 0;
+  for (let c = 1; c < count; c++) {
+    let [i, j] = [heads[c], heads[near[c]]];
+    const [last, nearLast] = [heads[c + 1], heads[near[c] + 1]];
+    while (i < last || j < nearLast) {
+      const [place, nearPlace] = [i < last ? places[i] : NONE, j < nearLast ? places[j] : NONE];
+      const word = (place <= nearPlace ? bits[i++] : 0) ^ (nearPlace <= place ? bits[j++] : 0);
+      if (word === 0) continue;
+      own.places[end] = Math.min(place, nearPlace);
+      own.bits[end++] = word;
+    }
+    own.heads[c + 1] = end;
+  }
+  return own;
+}
+
+/** Has the one that is dense a rule of the set? */
+function meets({ heads, places, bits }: Words, set: number, dense: Uint32Array): boolean {
+  for (let i = heads[set]; i < heads[set + 1]; i++) if ((dense[places[i]] & bits[i]) !== 0) return true;
+  return false;
 }

@@ -6,9 +6,9 @@
  *   among     a table over the classes of one: classes that some of the rules take for the same are one
  */
 import {
-  type Classes,
   classesOfField,
   type FieldClasses,
+  type FoundClasses,
   type MergedClasses,
   MOST_CLASSES,
   mergeClasses,
@@ -48,7 +48,7 @@ export function mergeTrees(left: Tree, right: Tree, most: number): MergedTree | 
 }
 
 /** @param some one class: of the rules that matter */
-export function among(tree: Tree, some: Classes): Tree {
+export function among(tree: Tree, some: FoundClasses): Tree {
   const classes = mergeClasses(tree.classes, some, MOST_CLASSES)!;
   return { kind: "among", of: tree, classes, table: tableOf(classes.table, 1) };
 }
