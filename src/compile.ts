@@ -121,7 +121,7 @@ const units = (hot: Plan, traced: Plan): Unit[] => [
 ];
 
 const emitOptions = (image: Layout, level: Level, threads: boolean): EmitOptions => ({
-  segments: [{ offset: 0, bytes: image.image }],
+  segments: threads ? [{ offset: 0, bytes: image.image }] : image.segments,
   initialPages: pagesOf(image).initial,
   maximumPages: pagesOf(image).maximum,
   traceRegion: traceRegion(threads ? { at: image.worker, ...WORKER } : { at: 0, ...IMAGE }),
