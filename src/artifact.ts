@@ -54,6 +54,7 @@ export async function buildManifest({
 }: ManifestInput): Promise<Manifest> {
   const { source, nets } = model;
   const files = filesOf(nets);
+  const names = namesOf(files);
   const costs = costsOf(model, layout, fibs, plan);
   return {
     schema: MANIFEST_SCHEMA,
@@ -70,9 +71,9 @@ export async function buildManifest({
     source: {
       name: source.name,
       sha256: await sha256(new TextEncoder().encode(source.text)),
-      files: [...files.keys()],
+      files: names,
     },
-    nets: layout.nets.map((own, index) => netManifest(own, index, { fibs, files, costs, image: layout.image })),
+    nets: layout.nets.map((own, index) => netManifest(own, index, { fibs, files, names, costs, image: layout.image })),
   };
 }
 
@@ -80,21 +81,23 @@ interface Shared {
   readonly fibs: readonly Fib[];
   /** Their places in the manifest's list. */
   readonly files: ReadonlyMap<string, number>;
+  /** That list. */
+  readonly names: readonly string[];
   readonly costs: readonly CostManifest[];
   readonly image: Uint8Array;
 }
 
-function netManifest(own: NetLayout, index: number, { fibs, files, costs, image }: Shared): NetManifest {
+function netManifest(own: NetLayout, index: number, { fibs, files, names, costs, image }: Shared): NetManifest {
   const { net, offset, counters, netfilter } = own;
   const neighbours = new DataView(image.buffer, image.byteOffset).getUint32(offset + NET.neighbours, true);
   const origins = (items: readonly Told[]) =>
-    knownOrigins(items, [...files.keys()], () => items.map(({ origin }) => originOf(origin, files)));
+    knownOrigins(items, [names], () => items.map(({ origin }) => originOf(origin, files)));
   return {
     ...netConfig(net),
     tables: fibs.filter((fib) => fib.net === net.index).map((fib) => tableManifest(fib, own)),
     rules: origins(net.rules),
     routes: origins(net.routes),
-    lines: net.columns.map((columns) => knownLines(columns, [...files.keys()], () => linesManifest(columns, files))),
+    lines: net.columns.map((columns) => knownLines(columns, [names], () => linesManifest(columns, files))),
     gatewayRules: gatewayRules(net, 4),
     gatewayRules6: gatewayRules(net, 6),
     layout: { net: offset, neighbours, counters },
@@ -128,6 +131,14 @@ function filesOf(nets: readonly Net[]): Map<string, number> {
         if (!files.has(name)) files.set(name, files.size);
   return files;
 }
+
+/** The earlier list where it is the same, so that what depends on it is known by the object: there may be thousands of files. */
+function namesOf(files: ReadonlyMap<string, number>): readonly string[] {
+  const names = [...files.keys()];
+  if (names.length !== lastNames.length || names.some((name, i) => name !== lastNames[i])) lastNames = names;
+  return lastNames;
+}
+let lastNames: readonly string[] = [];
 
 /** A rule or a route. */
 type Told = { readonly origin: Origin };
@@ -168,12 +179,51 @@ function originOf({ span, kernel, file }: Origin, files: ReadonlyMap<string, num
 
 /** @param wasm a module without a manifest, whole or in parts */
 export const writeArtifact = (wasm: Uint8Array | Parts, manifest: Manifest): Uint8Array<ArrayBuffer> =>
-  customSection(wasm, MANIFEST_SECTION, new TextEncoder().encode(JSON.stringify(manifest)));
+  customSection(wasm, MANIFEST_SECTION, jsonOf(manifest, ["nets", "lines"]));
+
+/**
+ * As JSON.stringify writes it. What an earlier manifest had too is known by the object.
+ * @param lists fields, of which the items of the one before have the next, that are lists whose items are kept one by one
+ */
+function jsonOf(value: unknown, [list, ...inItems]: readonly string[]): Parts {
+  if (list === undefined || typeof value !== "object" || value === null || Array.isArray(value))
+    return knownJson(value);
+  return jsonObject(value, (key, field) =>
+    key === list && Array.isArray(field) ? jsonArray(field.map((item) => jsonOf(item, inItems))) : knownJson(field),
+  );
+}
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+function knownJson(value: unknown): Parts {
+  const json = (): Parts => [utf8(JSON.stringify(value))];
+  return typeof value === "object" && value !== null ? remembered(value, [], json) : json();
+}
+const remembered = rememberedOf<object, Parts>(1);
+
+const jsonArray = (items: readonly Parts[]): Parts => [
+  utf8("["),
+  ...items.flatMap((item, i) => (i === 0 ? item : [utf8(","), ...item])),
+  utf8("]"),
+];
+
+function jsonObject(object: object, partsOf: (key: string, value: unknown) => Parts): Parts {
+  const fields = Object.entries(object).filter(([, value]) => value !== undefined);
+  const parts = fields.map(([key, value], i) => [
+    utf8(`${i === 0 ? "" : ","}${JSON.stringify(key)}:`),
+    ...partsOf(key, value),
+  ]);
+  return [utf8("{"), ...parts.flat(), utf8("}")];
+}
 
 /** The module with one more custom section behind all others. */
-export function customSection(wasm: Uint8Array | Parts, name: string, contents: Uint8Array): Uint8Array<ArrayBuffer> {
-  const utf8 = new TextEncoder().encode(name);
-  const payload = [leb128(utf8.length), utf8, contents];
+export function customSection(
+  wasm: Uint8Array | Parts,
+  name: string,
+  contents: Uint8Array | Parts,
+): Uint8Array<ArrayBuffer> {
+  const title = utf8(name);
+  const payload = [leb128(title.length), title, ...(contents instanceof Uint8Array ? [contents] : contents)];
   const size = payload.reduce((sum, part) => sum + part.length, 0);
   return concatenate([...(wasm instanceof Uint8Array ? [wasm] : wasm), [CUSTOM_SECTION], leb128(size), ...payload]);
 }

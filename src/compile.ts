@@ -27,6 +27,7 @@ import { procsByName } from "./plan/callgraph.ts";
 import type { Plan, Proc } from "./plan/ir.ts";
 import { type Level, optimize, optimizeHot, withoutTrace } from "./plan/optimize.ts";
 import { printPlan } from "./plan/print.ts";
+import { rememberedOfProc } from "./plan/remember.ts";
 import { validatePlan } from "./plan/validate.ts";
 import { type EmitOptions, emitModule, type Unit } from "./wasm/emit.ts";
 
@@ -89,9 +90,7 @@ export async function compileModel(
     buildPlan(model, image, { fast, threads, traced: false }),
   );
   done("plan");
-  // Traces are taken of single packets: inlining them would cost more than it ever saves.
-  const plan = valid(optimize(built, level === 0 ? 0 : 1));
-  const hot = valid(optimizeHot(builtHot, { built, optimized: plan }, level));
+  const { plan, hot } = optimized(built, builtHot, level);
   done("optimize");
   const module = await emitModule(units(hot, plan), emitOptions(image, level, threads));
   done("emit");
@@ -114,6 +113,18 @@ export async function compileModel(
   return { artifact, manifest, model, fibs, layout: image, plan, print };
 }
 
+/** Both builds; where all procs are those of an earlier compilation, as when a rule of a long list is another, so is what they become. */
+function optimized(built: Plan, builtHot: Plan, level: Level): { readonly plan: Plan; readonly hot: Plan } {
+  const given = [level, built.skb, builtHot.skb, built.procs.length, ...built.procs, ...builtHot.procs];
+  return knownOptimized(built.procs[0], given, () => {
+    // Traces are taken of single packets: inlining them would cost more than it ever saves.
+    const plan = valid(optimize(built, level === 0 ? 0 : 1));
+    const hot = valid(optimizeHot(builtHot, { built, optimized: plan }, level));
+    return { plan, hot };
+  });
+}
+const knownOptimized = rememberedOfProc<{ readonly plan: Plan; readonly hot: Plan }>();
+
 /** The same plan twice, under names of their own. */
 const units = (hot: Plan, traced: Plan): Unit[] => [
   { plan: hot, suffix: "" },
@@ -121,7 +132,7 @@ const units = (hot: Plan, traced: Plan): Unit[] => [
 ];
 
 const emitOptions = (image: Layout, level: Level, threads: boolean): EmitOptions => ({
-  segments: [{ offset: 0, bytes: image.image }],
+  segments: threads ? [{ offset: 0, bytes: image.image }] : image.segments,
   initialPages: pagesOf(image).initial,
   maximumPages: pagesOf(image).maximum,
   traceRegion: traceRegion(threads ? { at: image.worker, ...WORKER } : { at: 0, ...IMAGE }),

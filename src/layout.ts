@@ -38,6 +38,7 @@ import {
   suppressedLengths,
 } from "./shared-table.ts";
 import { sourceFilter } from "./source-filter.ts";
+import type { Segment } from "./wasm/data.ts";
 
 export interface Layout {
   /** Initial contents of linear memory from offset 0. */
@@ -48,6 +49,8 @@ export interface Layout {
   readonly worker: number;
   /** The image as it is without chains, whose part stands behind it: where a program finds devices, tables and routes. */
   readonly networks: Uint8Array<ArrayBuffer>;
+  /** The image in parts, of which the one that devices, neighbours and routes alone decide is the same object for as long as they are. */
+  readonly segments: readonly Segment[];
   readonly nets: readonly NetLayout[];
   /** Of IPv4 tables, those that most have: `TABLE.shape` is the place here plus 1. */
   readonly shapes: readonly LpmShape[];
@@ -105,7 +108,7 @@ export interface LayoutOptions {
 }
 
 export function layout(model: Model, fibs: readonly Fib[], options: LayoutOptions = {}): Layout {
-  const { records, networks, regions, nets: known } = fixedOf(model, fibs, options);
+  const { records, networks, unchanged, shapes, regions, nets: known } = fixedOf(model, fibs, options);
   const image = new ImageWriter(networks, regions);
   const fixed = known.map((own, i): FixedLayout => ({ ...own, net: model.nets[i] }));
   const sets = fixed.map(({ net }) => layoutSets(image, titleOf(net), net.netfilter));
@@ -117,7 +120,6 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
   const workerBytes = image.end() - worker;
   // Behind all else, so that nothing moves when a rule changes.
   const nets = placed.map((net) => ({ ...net, ruleLists: layoutRuleLists(image, model, net, options) }));
-  const shapes = commonShapes(image, nets);
   const heap = image.end();
   image.words(0, abi.IMAGE, {
     magic: abi.IMAGE_MAGIC,
@@ -131,13 +133,22 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
     workerBytes,
   });
   image.address(abi.IMAGE.loopback, 1n);
-  return { image: image.bytes(), heap, worker, networks, nets, shapes, regions: image.regions };
+  const bytes = image.bytes();
+  const segments = [
+    { offset: 0, bytes: bytes.subarray(0, unchanged.offset) },
+    unchanged,
+    { offset: networks.length, bytes: bytes.subarray(networks.length) },
+  ];
+  return { image: bytes, heap, worker, networks, segments, nets, shapes, regions: image.regions };
 }
 
 /** What stands first: what devices, neighbours and routes alone decide. */
 interface Fixed {
   readonly records: number;
   readonly networks: Uint8Array<ArrayBuffer>;
+  /** Of that, all behind the records of nets: nothing of it is written any more. */
+  readonly unchanged: Segment;
+  readonly shapes: Layout["shapes"];
   readonly regions: readonly Region[];
   readonly nets: readonly FixedLayout[];
 }
@@ -162,7 +173,11 @@ function layoutFixed(nets: readonly Net[], fibs: readonly Fib[], options: Pick<L
     const own = fibs.filter((fib) => fib.net === net.index);
     return layoutNet(image, net, records + i * abi.NET_BYTES, own, options);
   });
-  return { records, networks: image.bytes(), regions: image.regions, nets: fixed };
+  const shapes = commonShapes(image, fixed);
+  const networks = image.bytes();
+  const offset = records + nets.length * abi.NET_BYTES;
+  const unchanged = { offset, bytes: networks.subarray(offset) };
+  return { records, networks, unchanged, shapes, regions: image.regions, nets: fixed };
 }
 
 /** More shapes than these are looked up by the code that reads any. */

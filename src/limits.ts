@@ -15,6 +15,7 @@ import type { Layout } from "./layout.ts";
 import { GROUP } from "./plan/build/fast_forward.ts";
 import type { Limits } from "./plan/cost.ts";
 import { MAX_PASSES } from "./reference/passes.ts";
+import { rememberedOf } from "./remember.ts";
 
 /** Bytes: what fits into a slot of the usual size of a batch. */
 export const LONGEST_PACKET = DEFAULT_SLOT_SIZE;
@@ -22,36 +23,12 @@ export const LONGEST_PACKET = DEFAULT_SLOT_SIZE;
 const most = (numbers: readonly number[]): number => numbers.reduce((a, b) => Math.max(a, b), 0);
 
 export function limitsOf(layout: Layout, fibs: readonly Fib[]): Limits {
-  const { nets, image } = layout;
-  const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
-  const word = (at: number): number => view.getUint32(at, true);
-  const ofDevices = (field: number): number[] =>
-    nets.flatMap(({ devices }) => [...devices.values()].map((device) => word(device + field)));
-  /** A word of every look-up structure of a kind. */
-  const ofTables = (kind: LpmKind, field: number): number[] =>
-    nets
-      .flatMap(({ tables, tables6, addresses }) => [...tables.values(), ...tables6.values(), addresses])
-      .flatMap((table) => (table.kind === kind ? [word(word(table.offset + TABLE.image) + field)] : []));
-  const rules = most(nets.flatMap(({ ruleLists }) => [ruleLists[4]?.rules ?? 0, ruleLists[6]?.rules ?? 0]));
+  const rules = most(layout.nets.flatMap(({ ruleLists }) => [ruleLists[4]?.rules ?? 0, ruleLists[6]?.rules ?? 0]));
+  const { levels, ...ofRoutes } = remembered(layout.networks, fibs, () => limitsOfNetworks(layout, fibs));
   return {
-    hops: most(fibs.flatMap(({ hopLists }) => hopLists.map((list) => list.length))),
-    aliases: most(fibs.flatMap(({ entries }) => entries.map(({ aliases }) => aliases.length))),
-    // And the round that finds no more.
-    covers:
-      most([...fibs.map(deepest), ...nets.flatMap(({ tables }) => [...tables.values()].map(({ depth }) => depth))]) + 1,
+    ...ofRoutes,
     // A map's may be built anew, with other levels.
-    levels: most([
-      ...ofTables("blocks", BLOCKS.LEVELS),
-      ...ofTables("ranges", RANGES.LEVELS),
-      ...(hasPrefixes(layout) || rules > 0 ? [MOST_LEVELS] : []),
-    ]),
-    rows: most(ofTables("linear", LINEAR.COUNT)),
-    // The outgoing device and its VRF come before them.
-    devices: most(nets.map(({ devices }) => devices.size)) + 2,
-    addresses: most(ofDevices(DEVICE.addressCount6)),
-    groups: most(ofDevices(DEVICE.groupCount6)),
-    // At most half of the slots are taken, one behind the other at the worst; the next one ends the search.
-    neighbours: most(nets.map(({ offset }) => new NeighbourTable(image, word(offset + NET.neighbours)).slots / 2 + 1)),
+    levels: Math.max(levels, hasPrefixes(layout) || rules > 0 ? MOST_LEVELS : 0),
     headers: (LONGEST_PACKET >> 3) + 1,
     words: LONGEST_PACKET >> 2,
     tags: (LONGEST_PACKET >> 2) + 1,
@@ -67,6 +44,40 @@ export function limitsOf(layout: Layout, fibs: readonly Fib[]): Limits {
     eights: GROUP >> 3,
     packets: Number.POSITIVE_INFINITY,
     copies: Number.POSITIVE_INFINITY,
+  };
+}
+
+/** What does not change with rules and chains. */
+type OfNetworks = Pick<
+  Limits,
+  "hops" | "aliases" | "covers" | "levels" | "rows" | "devices" | "addresses" | "groups" | "neighbours"
+>;
+const remembered = rememberedOf<Uint8Array, OfNetworks>(1);
+
+function limitsOfNetworks({ nets, image }: Layout, fibs: readonly Fib[]): OfNetworks {
+  const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
+  const word = (at: number): number => view.getUint32(at, true);
+  const ofDevices = (field: number): number[] =>
+    nets.flatMap(({ devices }) => [...devices.values()].map((device) => word(device + field)));
+  /** A word of every look-up structure of a kind. */
+  const ofTables = (kind: LpmKind, field: number): number[] =>
+    nets
+      .flatMap(({ tables, tables6, addresses }) => [...tables.values(), ...tables6.values(), addresses])
+      .flatMap((table) => (table.kind === kind ? [word(word(table.offset + TABLE.image) + field)] : []));
+  return {
+    hops: most(fibs.flatMap(({ hopLists }) => hopLists.map((list) => list.length))),
+    aliases: most(fibs.flatMap(({ entries }) => entries.map(({ aliases }) => aliases.length))),
+    // And the round that finds no more.
+    covers:
+      most([...fibs.map(deepest), ...nets.flatMap(({ tables }) => [...tables.values()].map(({ depth }) => depth))]) + 1,
+    levels: most([...ofTables("blocks", BLOCKS.LEVELS), ...ofTables("ranges", RANGES.LEVELS)]),
+    rows: most(ofTables("linear", LINEAR.COUNT)),
+    // The outgoing device and its VRF come before them.
+    devices: most(nets.map(({ devices }) => devices.size)) + 2,
+    addresses: most(ofDevices(DEVICE.addressCount6)),
+    groups: most(ofDevices(DEVICE.groupCount6)),
+    // At most half of the slots are taken, one behind the other at the worst; the next one ends the search.
+    neighbours: most(nets.map(({ offset }) => new NeighbourTable(image, word(offset + NET.neighbours)).slots / 2 + 1)),
   };
 }
 

@@ -7,6 +7,8 @@
  *
  * Zeros are left out where that saves more than it costs: memory has them anyway.
  */
+import { rememberedOf } from "../remember.ts";
+
 export interface Segment {
   /** Where the bytes stand when the module is instantiated. */
   readonly offset: number;
@@ -66,8 +68,13 @@ const dataOf = (runs: readonly Segment[]): Parts => [
   ]),
 ];
 
-/** Runs without many zeros, in order; with longer ones inside where there would be too many. They start and end with words. */
-const packed = (segments: readonly Segment[]): Segment[] => segments.flatMap(runsOf);
+/**
+ * Runs without many zeros, in order; with longer ones inside where there would be too many. They start and end with words. Those of bytes
+ * that were there before are known by the object.
+ */
+const packed = (segments: readonly Segment[]): Segment[] =>
+  segments.flatMap((segment) => remembered(segment.bytes, [segment.offset], () => runsOf(segment)));
+const remembered = rememberedOf<Uint8Array, Segment[]>(1);
 
 function runsOf({ offset, bytes }: Segment): Segment[] {
   const count = bytes.byteOffset % 4 === 0 ? bytes.length >>> 2 : 0;

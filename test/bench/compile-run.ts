@@ -112,11 +112,12 @@ async function compileRun(policy: Policy, vrfs: number, routes: string): Promise
   return { stages, total, changed, changedStages, peakMib, artifactBytes, imageBytes: layout.image.length };
 }
 
-/** The last rule that asks a table asks another one: the first that any rule asks. */
+/** The text's last rule that asks a table asks another one: the first that any rule asks. */
 function withAnotherRule(model: Model): Model {
   const [net, ...others] = model.nets;
   const asking = net.rules.filter(({ action }) => action.kind === "lookup" && action.table !== null);
-  const changed: Rule = { ...asking[asking.length - 1], action: asking[0].action };
+  const own = asking.filter(({ origin }) => origin.span !== undefined);
+  const changed: Rule = { ...own[own.length - 1], action: asking[0].action };
   return {
     ...model,
     nets: [{ ...net, rules: net.rules.map((rule) => (rule.id === changed.id ? changed : rule)) }, ...others],

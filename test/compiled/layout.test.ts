@@ -1,11 +1,13 @@
 /** layout: regions aligned, disjoint and in order; the image is what abi.ts draws; neighbour tables keep what they are told. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { Model } from "../../dsl/model.ts";
 import * as abi from "../../runtime/abi.ts";
 import { NeighbourTable, neighbourSlots, neighbourTableBytes } from "../../runtime/neighbour.ts";
 import type { Ip } from "../../runtime/net/ip.ts";
 import { buildFib } from "../../src/fib/build.ts";
 import { layout, printLayout } from "../../src/layout.ts";
+import { suppressedLengths } from "../../src/shared-table.ts";
 import { anyModel } from "./random-model.ts";
 
 test("regions are aligned, disjoint, ascending, and inside the image", () => {
@@ -24,6 +26,26 @@ test("regions are aligned, disjoint, ascending, and inside the image", () => {
     { numRuns: 50 },
   );
 });
+
+test("the parts are the image, and the one that routes decide is the same when rules are others", () => {
+  fc.assert(
+    fc.property(anyModel(2), (model) => {
+      const fibs = buildFib(model);
+      const { image, segments } = layout(model, fibs);
+      expect(Buffer.concat(segments.map(({ bytes }) => bytes)).equals(image)).toBe(true);
+      const nets = model.nets.map((net) => ({ ...net, rules: net.rules.slice(0, 1) }));
+      const alone = suppresses(model) ? [] : layout({ ...model, nets }, fibs).segments;
+      for (const [i, { offset, bytes }] of alone.entries()) {
+        expect(offset).toBe(segments[i].offset);
+        if (i === 1) expect(bytes).toBe(segments[1].bytes);
+      }
+    }),
+    { numRuns: 50 },
+  );
+});
+
+/** Such rules decide what routes become. */
+const suppresses = ({ nets }: Model): boolean => nets.some(({ rules }) => suppressedLengths(rules).length > 0);
 
 test("every offset in a record leads to a record of its kind", () => {
   fc.assert(

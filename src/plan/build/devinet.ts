@@ -6,6 +6,7 @@ import { LpmKind } from "../../../runtime/lpm/lpm.ts";
 import type { Family } from "../../../runtime/net/ip.ts";
 import { DEVICES_OF_PAGE, type DeviceIndex, type TableLayout } from "../../layout.ts";
 import { lpmProcName, lpmSteps } from "../../lpm/emit.ts";
+import { rememberedOf } from "../../remember.ts";
 import {
   add,
   and,
@@ -44,9 +45,10 @@ const entry = local("entry");
  * numbers are too far apart for that, by a balanced tree of compares: the set is fixed.
  */
 export function devGetByIndex(context: Context): Proc {
-  const devices = [...context.layout.devices].sort(([a], [b]) => a - b);
   const index = context.layout.deviceIndex;
   const pageOf = ({ offset }: DeviceIndex): Expr => field(shl(shr(ifindex, Math.log2(DEVICES_OF_PAGE)), 2), offset);
+  // Only where it is asked: there may be thousands.
+  const devices = index === null ? [...context.layout.devices].sort(([a], [b]) => a - b) : [];
   const search = (from: number, to: number): Step[] => {
     if (to - from === 1) return [ret(select(eq(ifindex, devices[from][0]), devices[from][1], 0))];
     const middle = (from + to) >>> 1;
@@ -135,15 +137,16 @@ export function inetAddrType(context: Context): Proc {
 
 /** Sets `entry` by the structure that the VRF table `table` says it has. */
 export function switchKind(context: Context, entry: Reg, table: Reg, address: Operand, family: Family = 4): Step[] {
-  const tables = tablesOf(context, family);
-  return switchKindOf(
-    context.net.devices.flatMap((device) => tables.get(device.table) ?? []),
-    entry,
-    table,
-    address,
-    family,
-  );
+  return switchKindOf(vrfTables(context, family), entry, table, address, family);
 }
+
+/** Of each device the table, where it has one: there may be thousands, and many procs ask. */
+export function vrfTables(context: Context, family: Family): readonly TableLayout[] {
+  const tables = tablesOf(context, family);
+  const { devices } = context.net;
+  return remembered(tables, [devices], () => devices.flatMap((device) => tables.get(device.table) ?? []));
+}
+const remembered = rememberedOf<ReadonlyMap<number, TableLayout>, readonly TableLayout[]>(1);
 
 const tablesOf = ({ layout }: Context, family: Family): ReadonlyMap<number, TableLayout> =>
   family === 4 ? layout.tables : layout.tables6;

@@ -35,7 +35,7 @@ import {
   xor,
 } from "../ir.ts";
 import { type Context, field, proc } from "./context.ts";
-import { switchShape } from "./devinet.ts";
+import { switchShape, vrfTables } from "./devinet.ts";
 
 /** Registers that these steps have in common with the stages. */
 export const device = local("device");
@@ -53,7 +53,7 @@ const table = local("table");
  */
 export function fibLookup(context: Context, address: Reg, otherwise: readonly Step[] | null = null): Step[] {
   const rules = context.net.rules.filter(({ family }) => family === 4);
-  const vrfTables = context.net.devices.flatMap((device) => context.layout.tables.get(device.table) ?? []);
+  const ofVrfs = vrfTables(context, 4);
   const look = otherwise && { image, otherwise };
   const asked = rules.map(({ action }): Step[] => {
     const id = action.kind === "lookup" ? action.table : null;
@@ -61,7 +61,7 @@ export function fibLookup(context: Context, address: Reg, otherwise: readonly St
       return [
         // The device is no VRF itself: it has the table of its VRF.
         set(table, field(device, DEVICE.table)),
-        when(table, switchShape(context, entry, table, vrfTables, address, look)),
+        when(table, switchShape(context, entry, table, ofVrfs, address, look)),
         when(entry, [leave("found")]),
       ];
     const found = context.layout.tables.get(id);
