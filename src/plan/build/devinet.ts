@@ -4,7 +4,8 @@ import { DEVICE, NEXT_HOP, RouteTypeCode, TABLE } from "../../../runtime/abi.ts"
 import { RT_TABLE_LOCAL } from "../../../runtime/brand.ts";
 import { LpmKind } from "../../../runtime/lpm/lpm.ts";
 import type { Family } from "../../../runtime/net/ip.ts";
-import { DEVICES_OF_PAGE, type DeviceIndex, type TableLayout } from "../../layout.ts";
+import { DEVICES_OF_PAGE, type DeviceIndex } from "../../layout.ts";
+import type { TableLayout } from "../../layout-tables.ts";
 import { lpmProcName, lpmSteps } from "../../lpm/emit.ts";
 import { rememberedOf } from "../../remember.ts";
 import {

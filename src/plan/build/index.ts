@@ -22,7 +22,8 @@
 
 import type { Model } from "../../../dsl/model.ts";
 import type { LpmKind } from "../../../runtime/lpm/lpm.ts";
-import type { Layout, TableLayout } from "../../layout.ts";
+import type { Layout } from "../../layout.ts";
+import type { TableLayout } from "../../layout-tables.ts";
 import { lpmProc } from "../../lpm/emit.ts";
 import { lpmFamily } from "../../rules/layout.ts";
 import type { Plan, Proc } from "../ir.ts";
