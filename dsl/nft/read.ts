@@ -113,7 +113,8 @@ export function parseStatement<T>(
   const [error] = parser.errors;
   if (error === undefined) return result;
   const found = statement.includes(error.token) ? error.token : undefined;
-  const last = statement.at(-1)!;
+  // Of a statement without words: what stands before it.
+  const last = statement.at(-1) ?? r.tokens.all[r.at - 1];
   if (found === undefined) {
     const end = last.startOffset + last.image.length;
     r.complain({ start: end, end }, "E0102", `\`${last.image}\` needs something behind it`, "expected more");

@@ -200,6 +200,13 @@ describe("commands", () => {
   });
 });
 
+it("says at its name that a limit has no rate", () => {
+  const { diagnostics } = importNft({ name: "x", text: "table ip t {}\nadd limit ip t slow" });
+  expect(diagnostics.map(({ message }) => message)).toEqual([
+    "not imported: `slow` needs something behind it: expected more",
+  ]);
+});
+
 it("never throws, whatever the text", () => {
   const words = [
     ...[
