@@ -7,7 +7,7 @@ import { type LabEvent, SECOND } from "../runtime/host/events.ts";
 import { CHATTER_TYPES, hookWalk } from "../runtime/lab/hook-walk.ts";
 import type { Lab } from "../runtime/lab/lab.ts";
 import { foldChecksum, pseudoHeaderSum } from "../runtime/net/checksum.ts";
-import { ETHERNET_HEADER_BYTES, EthernetView, EtherType } from "../runtime/net/ethernet.ts";
+import { ETHERNET_HEADER_BYTES, EthernetView, EtherType, VLAN_TAG_BYTES } from "../runtime/net/ethernet.ts";
 import type { Ip } from "../runtime/net/ip.ts";
 import { IpProtocol, Ipv4View } from "../runtime/net/ipv4.ts";
 import { IPV6_HEADER_BYTES, Ipv6View, skipExtensionHeaders } from "../runtime/net/ipv6.ts";
@@ -45,7 +45,6 @@ export function answerFrame(lab: Lab, model: Model, frame: Frame, scenario: Scen
 /** packet_snd: a whole packet behind the Ethernet header; behind an 802.1Q tag too (packet_extra_vlan_len_allowed). */
 const mostBytes = ({ mtu }: Device, frame: Uint8Array): number =>
   mtu + ETHERNET_HEADER_BYTES + (new EthernetView(frame).type === EtherType.VLAN ? VLAN_TAG_BYTES : 0);
-const VLAN_TAG_BYTES = 4;
 
 /** A frame that arrived at a port of the root namespace. */
 function arrival(event: LabEvent, root: number, lab: Lab, ports: ReadonlySet<string>): Frame[] {

@@ -3,12 +3,12 @@
  * k:net/ethernet/eth.c eth_type_trans; net/core/skbuff.c skb_vlan_untag; include/linux/if_vlan.h vlan_set_encap_proto.
  */
 import type { Device } from "../../dsl/model.ts";
-import { ETHERNET_HEADER_BYTES, EthernetView, VLAN_VID_MASK } from "../../runtime/net/ethernet.ts";
+import { ETHERNET_HEADER_BYTES, EthernetView, VLAN_TAG_BYTES, VLAN_VID_MASK } from "../../runtime/net/ethernet.ts";
 import { BROADCAST_MAC, isGroup } from "../../runtime/net/mac.ts";
 import { readU16 } from "../../runtime/net/wire.ts";
 import type { PacketType, SkBuff } from "./skb.ts";
 
-export const VLAN_HLEN = 4;
+export const VLAN_HLEN = VLAN_TAG_BYTES;
 /** Of an Ethernet header, without its type. */
 const ADDRESSES_BYTES = 12;
 /** Below, the type is a length. */

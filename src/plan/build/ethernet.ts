@@ -1,6 +1,6 @@
 /** Ethernet headers and VLAN tags behind them: what both sides of a device ask of a frame. k:net/ethernet/eth.c eth_type_trans. */
 import { DEVICE } from "../../../runtime/abi.ts";
-import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
+import { ETHERNET_HEADER_BYTES, EtherType, VLAN_TAG_BYTES } from "../../../runtime/net/ethernet.ts";
 import {
   add,
   block,
@@ -21,7 +21,7 @@ import { field } from "./context.ts";
 import { protocol } from "./netfilter/registers.ts";
 import { l3 } from "./skb.ts";
 
-export const VLAN_HLEN = 4;
+export const VLAN_HLEN = VLAN_TAG_BYTES;
 /** The longest frame that a device with a wire takes: is_skb_forwardable, xdp_ok_fwd_dev. */
 export const mostBytes = (device: Operand): Expr => add(field(device, DEVICE.mtu), ETHERNET_HEADER_BYTES + VLAN_HLEN);
 export const isVlan = (type: Operand): Expr => or(eq(type, EtherType.VLAN), eq(type, EtherType.VLAN_STACKED));
