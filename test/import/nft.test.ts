@@ -201,7 +201,8 @@ describe("commands", () => {
 });
 
 it("says at its name that a limit has no rate", () => {
-  const { diagnostics } = importNft({ name: "x", text: "table ip t {}\nadd limit ip t slow" });
+  const { ast, diagnostics } = importNft({ name: "x", text: "table ip t {}\nadd limit ip t slow" });
+  expect(print(ast)).not.toMatch(/^ *limit slow/m);
   expect(diagnostics.map(({ message }) => message)).toEqual([
     "not imported: `slow` needs something behind it: expected more",
   ]);

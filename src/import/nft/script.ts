@@ -292,8 +292,10 @@ class ScriptRun {
     if (name === undefined) return undefined;
     const statement = takeStatement(r);
     const node = { span: name.span, name };
-    if (keyword.image === "limit")
-      return { kind: "limit", ...node, rate: parseStatement(r, statement, (p) => p.rate) ?? null };
+    if (keyword.image === "limit") {
+      const rate = parseStatement(r, statement, (p) => p.rate);
+      return rate && { kind: "limit", ...node, rate };
+    }
     const counts = statement.length === 0 ? undefined : parseStatement(r, statement, (p) => p.counts);
     return { kind: "counter", ...node, packets: counts?.packets ?? null, bytes: counts?.bytes ?? null };
   }
