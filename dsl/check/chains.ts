@@ -25,9 +25,10 @@ import { baseChain } from "./chains/base.ts";
 import { type ChainGraph, chainGraph, checkJumps, programNode, reached } from "./chains/graph.ts";
 import { lintChains } from "./chains/lints.ts";
 import { addProgram, programHook } from "./chains/programs.ts";
-import { filterRule, newCounter, newLimit } from "./chains/rules.ts";
+import { filterRule } from "./chains/rules.ts";
 import { type FilterDraft, newScope, programOf, type RuleScope, type TableScope } from "./chains/scope.ts";
 import { declareSet, fillSet } from "./chains/sets.ts";
+import { newCounter, newLimit } from "./chains/stateful.ts";
 import type { Mutable, NetDraft } from "./draft.ts";
 import type { Reporter } from "./report.ts";
 

@@ -1,41 +1,18 @@
 /** Rules: the clauses of one become its steps, in the order in which they stand, with what they imply before them. */
 
 import { COUNTER_TYPE } from "../../../runtime/hooks.ts";
-import type { Clause, Rate, FilterRule as RuleNode, Term } from "../../chain-ast.ts";
-import {
-  type Counter,
-  type CounterId,
-  counterId,
-  type Decision,
-  type Expr,
-  type FilterRule,
-  type Limit,
-  type LimitId,
-  limitId,
-  META_KEYS,
-  type MetaSetKey,
-  type SetId,
-  type Step,
-} from "../../chain-model.ts";
+import type { Clause, FilterRule as RuleNode, Term } from "../../chain-ast.ts";
+import type { Decision, Expr, FilterRule, SetId } from "../../chain-model.ts";
 import type { Span } from "../../span.ts";
-import { asValue, type Constant, constant, isSingle, ones } from "./constants.ts";
-import { ICMP_CODES, ICMPV6_CODES, TYPES } from "./datatypes.ts";
-import { META, type Need } from "./fields.ts";
-import { isProgramHook, type RuleScope, type TableScope } from "./scope.ts";
-import { literalSet, namedSet, sameType } from "./sets.ts";
-import {
-  bitwise,
-  establish,
-  type Operand,
-  operand,
-  operands,
-  payload,
-  type RuleDraft,
-  refusedByXdp,
-  require,
-  startRule,
-} from "./terms.ts";
+import { asValue, type Constant, constant, isSingle } from "./constants.ts";
+import { TYPES } from "./datatypes.ts";
+import { reject } from "./reject.ts";
+import { isProgramHook, type RuleScope } from "./scope.ts";
+import { literalSet, namedSet } from "./sets.ts";
+import { counterOf, newLimit } from "./stateful.ts";
+import { bitwise, establish, type Operand, operand, operands, type RuleDraft, report, startRule } from "./terms.ts";
 import { decision, mayDecide } from "./verdicts.ts";
+import { assign, assigned } from "./writes.ts";
 
 export function filterRule(scope: RuleScope, node: RuleNode): FilterRule {
   const rule = startRule(scope);
@@ -126,8 +103,6 @@ function count(rule: RuleDraft, { key, map }: Extract<Term, { kind: "map" }>, sp
   }
   rule.steps.push({ kind: "count", map: entry.set.id, key: parts.map((part) => part.expr), span });
 }
-
-const report = (rule: RuleDraft) => rule.scope.table.draft.report;
 
 function undefinedName(
   rule: RuleDraft,
@@ -285,220 +260,6 @@ function vmapFits(rule: RuleDraft, id: SetId, span: Span): boolean {
   return false;
 }
 
-// What is written.
-
-type Assign = Extract<Clause, { kind: "assign" }>;
-const META_SET: readonly string[] = ["mark", "priority", "pkttype"] satisfies MetaSetKey[];
-
-const PKTTYPE_HOOKS: ReadonlySet<string> = new Set(["prerouting", "netdev ingress"]);
-
-function assign(rule: RuleDraft, one: Assign): void {
-  const { target, span } = one;
-  if (target.kind === "field" && target.words[0] === "meta") {
-    const [, key] = target.words;
-    if (!META_SET.includes(key)) {
-      report(rule).error("E0410", target.span, `\`meta ${key}\` cannot be set`, {
-        label: "mark, priority and pkttype can",
-      });
-      return;
-    }
-    if (refusedByXdp(rule, key, target.span)) return;
-    // nft_meta_set_validate
-    const late = key === "pkttype" ? [...rule.scope.hooks].find((hook) => !PKTTYPE_HOOKS.has(hook)) : undefined;
-    if (late !== undefined && !isProgramHook(late)) {
-      report(rule).error("E0410", target.span, `\`meta pkttype\` cannot be set at ${late}`, {
-        label: "at prerouting and netdev ingress only",
-        kernel: "Error: Could not process rule: Operation not supported",
-      });
-      return;
-    }
-    const value = assigned(rule, one.value, { type: META[key].type, bits: META_KEYS[key as MetaSetKey] });
-    if (value !== null) rule.steps.push({ kind: "set meta", key: key as MetaSetKey, value, span });
-    return;
-  }
-  const what = operand(rule, target);
-  if (what === null) return;
-  if (what.payload === undefined) {
-    report(rule).error("E0410", target.span, "this cannot be set", { label: "fields of headers can, and `meta mark`" });
-    return;
-  }
-  writePayload(rule, what.payload, one);
-}
-
-interface Place {
-  readonly type: Operand["type"];
-  /** Width of what is written. */
-  readonly bits: number;
-}
-
-/** The expression that `set` writes. Null after an error. */
-function assigned(rule: RuleDraft, term: Term, { type, bits }: Place): Expr | null {
-  if (term.kind === "map") return mapped(rule, term, type);
-  if (
-    term.kind === "field" ||
-    term.kind === "raw" ||
-    term.kind === "fib" ||
-    (term.kind === "binary" && holdsField(term))
-  ) {
-    const what = operand(rule, term);
-    if (what === null) return null;
-    if (what.expr.bits === bits && sameType(what.type, type)) return what.expr;
-    report(rule).error("E0403", term.span, `a ${type.name} is needed here, and this is a ${what.type.name}`, {
-      kernel: "Error: datatype mismatch",
-    });
-    return null;
-  }
-  const value = constant(rule.scope.table, term, type);
-  if (value === null) return null;
-  if (isSingle(value)) return { kind: "const", value: asValue(value.first, bits), bits, span: term.span };
-  report(rule).error("E0403", term.span, "one value is needed here, not a range");
-  return null;
-}
-
-const holdsField = (term: Term): boolean =>
-  term.kind === "field" ||
-  term.kind === "raw" ||
-  (term.kind === "binary" && (holdsField(term.left) || holdsField(term.right)));
-
-function mapped(rule: RuleDraft, term: Extract<Term, { kind: "map" }>, type: Operand["type"]): Expr | null {
-  const key = operands(rule, term.key);
-  if (key === null) return null;
-  const types = key.map((part) => part.type);
-  let map = null;
-  if (term.map.kind === "set") map = literalSet(rule.scope, term.map, types, type);
-  else if (term.map.kind === "ref") {
-    const entry = namedSet(rule.scope.table, term.map, types, "map");
-    if (entry !== null && entry.value !== null && entry.value !== "verdict" && !sameType(entry.value, type)) {
-      report(rule).error("E0403", term.map.span, `the map gives a ${entry.value.name}, and a ${type.name} is needed`, {
-        secondary: [{ span: entry.span, message: "declared here" }],
-        kernel: "Error: datatype mismatch",
-      });
-      return null;
-    }
-    map = entry?.set.id ?? null;
-  }
-  if (map === null) return null;
-  return { kind: "map", map, key: key.map((part) => part.expr), bits: type.bits, span: term.span };
-}
-
-/** Fields that are in the pseudo header of TCP and UDP (nft: payload_needs_l4csum_update_pseudohdr). */
-const PSEUDO: readonly string[] = [
-  ...["ip saddr", "ip daddr", "ip protocol", "ip length", "ip6 saddr", "ip6 daddr", "ip6 nexthdr", "ip6 length"],
-];
-
-/**
- * Checksums are over pairs of bytes: an odd field is written together with its neighbour, and one that does not end at a byte
- * with the bits around it. Only constants can be written then, because two values cannot be put together.
- */
-function writePayload(rule: RuleDraft, field: NonNullable<Operand["payload"]>, { value: term, span }: Assign): void {
-  const { base, offset, type, header, name } = field;
-  const checksum = header?.checksum ?? null;
-  const aligned = offset % 8 === 0 && type.bits % 8 === 0;
-  const even = offset % 16 === 0 && type.bits % 16 === 0;
-  const pseudo = PSEUDO.includes(name);
-  const write = (at: number, length: number, value: Expr): void => {
-    rule.steps.push({ kind: "write payload", base, offset: at, length, value, checksum, pseudo, span });
-  };
-  if (aligned && (even || checksum === null)) {
-    const value = assigned(rule, term, { type, bits: type.bits });
-    if (value !== null) write(offset / 8, type.bits / 8, value);
-    return;
-  }
-  if (term.kind === "map" || term.kind === "field" || term.kind === "raw") {
-    report(rule).error("E0410", term.span, `\`${name}\` can be set to a constant only`, {
-      label: "it shares its bytes with other fields",
-    });
-    return;
-  }
-  const value = constant(rule.scope.table, term, type);
-  if (value === null) return;
-  const from = Math.floor(offset / 16) * 2;
-  const length = Math.ceil((offset + type.bits) / 16) * 2 - from;
-  const shift = BigInt((from + length) * 8 - offset - type.bits);
-  const mask = ones(type.bits) << shift;
-  write(from, length, bitwise(payload(base, from, length, span), ones(8 * length) ^ mask, value.first << shift, span));
-}
-
-// State.
-
-export function counterOf(scope: TableScope, node: Extract<Clause, { kind: "counter" }>): CounterId | null {
-  const { counters, report } = scope.draft;
-  if (node.name !== undefined) {
-    const entry = scope.counters.get(node.name.value);
-    if (entry !== undefined) return entry.counter.id;
-    report.error("E0405", node.name.span, `no counter \`${node.name.value}\` in ${scope.label}`, {
-      kernel: "Error: Could not process rule: No such file or directory",
-    });
-    return null;
-  }
-  const { packets, bytes, span } = node;
-  return newCounter(scope, null, packets?.value ?? 0n, bytes?.value ?? 0n, span, counters).id;
-}
-
-export function newCounter(
-  { index }: TableScope,
-  name: string | null,
-  packets: bigint,
-  bytes: bigint,
-  span: Span,
-  counters: Counter[],
-): Counter {
-  const counter: Counter = { id: counterId(counters.length), table: index, name, packets, bytes, span };
-  counters.push(counter);
-  return counter;
-}
-
-const NANOSECONDS: Readonly<Record<string, bigint>> = {
-  second: 1_000_000_000n,
-  minute: 60_000_000_000n,
-  hour: 3_600_000_000_000n,
-  day: 86_400_000_000_000n,
-  week: 604_800_000_000_000n,
-};
-const BYTE_UNITS: Readonly<Record<string, bigint>> = { bytes: 1n, kbytes: 1024n, mbytes: 1048576n };
-/** NFT_LIMIT_PKT_BURST_DEFAULT. */
-const PACKET_BURST = 5;
-
-/** Null after an error. */
-export function newLimit(scope: TableScope, rate: Rate, name: string | null): LimitId | null {
-  const { report, limits } = scope.draft;
-  const per = NANOSECONDS[rate.per.value];
-  const scale = rate.unit === undefined ? 1n : BYTE_UNITS[rate.unit.value];
-  if (per === undefined || scale === undefined || rate.amount.value === 0n) {
-    report.error("E0402", rate.span, "this is no rate", {
-      label: "`rate 10/second`, `rate 5 mbytes/minute burst 10 kbytes`",
-    });
-    return null;
-  }
-  const packets = rate.unit === undefined;
-  const unit = rate.burst?.unit?.value;
-  const burstScale = unit === undefined || unit === "packets" ? 1n : BYTE_UNITS[unit];
-  const burst = Number(BigInt(rate.burst?.amount.value ?? (packets ? PACKET_BURST : 0)) * burstScale);
-  const speed = rate.amount.value * scale;
-  const max = packets ? (per / speed) * BigInt(burst) : per * (speed + BigInt(burst));
-  if (max >= 1n << 64n) {
-    report.error("E0402", rate.span, "the rate is too high", {
-      label: "its tokens do not fit into 64 bits",
-      kernel: "Error: Could not process rule: Value too large for defined data type",
-    });
-    return null;
-  }
-  const limit: Limit = {
-    id: limitId(limits.length),
-    table: scope.index,
-    name,
-    unit: packets ? "packets" : "bytes",
-    rate: speed,
-    per,
-    burst,
-    over: rate.over,
-    max: packets ? max : max / speed,
-    span: rate.span,
-  };
-  limits.push(limit);
-  return limit.id;
-}
-
 const LEVELS = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"];
 const DEFAULT_LEVEL = 4;
 
@@ -522,78 +283,6 @@ function log(rule: RuleDraft, { prefix, level, options, span }: Extract<Clause, 
 }
 
 // Verdicts that send something.
-
-/** `icmpx` codes: what they are in each family (nft_reject_icmp_code, nft_reject_icmpv6_code). */
-const ICMPX: Readonly<Record<string, readonly [number, number]>> = {
-  "no-route": [0, 0],
-  "port-unreachable": [3, 4],
-  "host-unreachable": [1, 3],
-  "admin-prohibited": [13, 1],
-};
-
-/** What a `reject` implies stands in front of the rule, so that nothing is counted that is not rejected (stmt_reject_gen_dependency). */
-function requireFirst(rule: RuleDraft, need: Need, span: Span, word: string): boolean {
-  const before = rule.steps.length;
-  const holds = require(rule, need, span, word);
-  rule.steps.unshift(...rule.steps.splice(before));
-  return holds;
-}
-
-function reject(rule: RuleDraft, node: Extract<Clause, { kind: "reject" }>): void {
-  const { scope } = rule;
-  const { span } = node;
-  const ofProgram = [...scope.hooks].some(isProgramHook);
-  const misplaced = [...scope.hooks].find((hook) => hook === "postrouting" || hook === "netdev egress");
-  if (misplaced !== undefined || ofProgram) {
-    report(rule).error("E0410", span, `nothing is rejected at ${ofProgram ? "a program's hook" : misplaced}`, {
-      label: "`drop` it",
-      kernel: "Error: Could not process rule: Operation not supported",
-    });
-    return;
-  }
-  const kind = node.with?.[0];
-  const code = node.with?.[1];
-  const step = (icmp: number | null, icmp6: number | null, tcpReset = false): Step => ({
-    kind: "reject",
-    icmp,
-    icmp6,
-    tcpReset,
-    span,
-  });
-  if (kind === undefined || code === undefined) {
-    const { family } = rule.known;
-    rule.steps.push(step(family === 6 ? null : 3, family === 4 ? null : 4));
-    return;
-  }
-  if (kind.value === "tcp") {
-    if (requireFirst(rule, { kind: "l4proto", protocol: 6 }, span, "tcp reset"))
-      rule.steps.push(step(null, null, true));
-    return;
-  }
-  const tables: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-    icmp: ICMP_CODES,
-    icmpv6: ICMPV6_CODES,
-    icmpx: { "no-route": 0, "port-unreachable": 1, "host-unreachable": 2, "admin-prohibited": 3 },
-  };
-  const codes = tables[kind.value];
-  const number = codes?.[code.value] ?? (/^\d{1,3}$/.test(code.value) ? Number(code.value) : undefined);
-  if (codes === undefined || number === undefined) {
-    report(rule).error("E0402", (codes === undefined ? kind : code).span, "a packet is not rejected like this", {
-      label: codes === undefined ? "icmp, icmpv6, icmpx or `tcp reset`" : Object.keys(codes).join(", "),
-    });
-    return;
-  }
-  if (kind.value === "icmpx") {
-    const pair = Object.values(ICMPX)[number] ?? ICMPX["port-unreachable"];
-    const named =
-      ICMPX[code.value] ??
-      [ICMPX["no-route"], ICMPX["port-unreachable"], ICMPX["host-unreachable"], ICMPX["admin-prohibited"]][number] ??
-      pair;
-    rule.steps.push(step(named[0], named[1]));
-  } else if (requireFirst(rule, { kind: "family", family: kind.value === "icmp" ? 4 : 6 }, span, kind.value)) {
-    rule.steps.push(kind.value === "icmp" ? step(number, null) : step(null, number));
-  }
-}
 
 function send(rule: RuleDraft, { how, to, span }: Extract<Clause, { kind: "send" }>): void {
   const { program, family, hooks } = rule.scope;

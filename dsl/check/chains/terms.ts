@@ -57,7 +57,7 @@ export interface Operand {
   readonly payload?: HeaderField & { readonly header: Header | null; readonly name: string };
 }
 
-const report = (rule: RuleDraft) => rule.scope.table.draft.report;
+export const report = (rule: RuleDraft) => rule.scope.table.draft.report;
 
 /** Null after an error. */
 export function operand(rule: RuleDraft, term: Term): Operand | null {
