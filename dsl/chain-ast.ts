@@ -130,7 +130,7 @@ export interface Rate {
   /** Absent: packets. */
   readonly unit?: Name;
   readonly per: Name;
-  readonly burst?: { readonly amount: Spanned<number>; readonly unit?: Name };
+  readonly burst?: { readonly amount: Spanned<bigint>; readonly unit?: Name };
   readonly span: Span;
 }
 

@@ -12,7 +12,7 @@ import type { Clause, CounterClause, Operator, Rate, Term } from "../chain-ast.t
 import { EOF, tokenMatcher } from "../chevrotain.ts";
 import type { Span } from "../span.ts";
 import { across, nameOf, spanOfTokens, start, TermParser } from "./terms.ts";
-import { K, MetaWord, P, Protocol, Raw, Verdict, wordOf } from "./tokens.ts";
+import { Digits, K, MetaWord, P, PacketRate, Protocol, Raw, Verdict, wordOf } from "./tokens.ts";
 
 const OPERATORS: ReadonlyMap<TokenType, Operator> = new Map<TokenType, Operator>([
   [P.Equal, "=="],
@@ -89,9 +89,9 @@ export abstract class RuleParser extends TermParser {
 
   readonly counts = this.RULE("counts", (): Counts => {
     this.CONSUME(K.Packets);
-    const packets = this.word();
+    const packets = this.CONSUME(Digits);
     this.CONSUME(K.Bytes);
-    const bytes = this.word(1);
+    const bytes = this.CONSUME1(Digits);
     return this.ACTION(() => ({ packets: bigOf(packets), bytes: bigOf(bytes) }));
   });
 
@@ -122,15 +122,18 @@ export abstract class RuleParser extends TermParser {
       this.CONSUME(K.Over);
       over = true;
     });
-    const words = [this.word()];
-    this.OPTION1({ GATE: () => BYTE_RATE.test(this.LA(1).image), DEF: () => words.push(this.word(1)) });
+    const words: IToken[] = [];
+    this.OR([
+      { ALT: () => words.push(this.CONSUME(PacketRate)) },
+      { ALT: () => words.push(this.CONSUME(Digits), this.word()) },
+    ]);
     const burst: IToken[] = [];
     this.OPTION2(() => {
       this.CONSUME(K.Burst);
-      burst.push(this.word(2));
+      burst.push(this.CONSUME1(Digits));
       this.OPTION3({
         GATE: () => BURST_UNITS.has(this.LA(1).image),
-        DEF: () => burst.push(this.word(3)),
+        DEF: () => burst.push(this.word(1)),
       });
     });
     const last = this.LA(0);
@@ -307,11 +310,7 @@ export abstract class RuleParser extends TermParser {
   // Lines of blocks.
 }
 
-/** Counts are as nft prints them; what is no number counts from 0. */
-const bigOf = (token: IToken): Ast.Spanned<bigint> => ({
-  value: /^\d+$/.test(token.image) ? BigInt(token.image) : 0n,
-  span: spanOfTokens(token),
-});
+const bigOf = (token: IToken): Ast.Spanned<bigint> => ({ value: BigInt(token.image), span: spanOfTokens(token) });
 
 /** What stands behind `log flags tcp` and `log flags ip`. */
 const LOG_FLAG_OPTIONS: ReadonlySet<string> = new Set(["sequence", "options"]);
@@ -320,7 +319,6 @@ const joinedName = (tokens: readonly IToken[]): Ast.Name => ({
   span: spanOfTokens(tokens[0], tokens.at(-1)!),
 });
 
-const BYTE_RATE = /^[kmg]?bytes\//;
 const BURST_UNITS: ReadonlySet<string> = new Set(["packets", "bytes", "kbytes", "mbytes"]);
 
 /** `10/second`, or `10` and `mbytes/second`. */
@@ -330,14 +328,14 @@ function rateOf(over: boolean, words: readonly IToken[], burst: readonly IToken[
   const last = spanOfTokens(words.at(-1)!);
   return {
     over,
-    amount: { value: /^\d+$/.test(amount) ? BigInt(amount) : 0n, span: spanOfTokens(words[0]) },
+    amount: { value: BigInt(amount), span: spanOfTokens(words[0]) },
     ...(unit === undefined ? {} : { unit: { value: unit, span: last } }),
     per: { value: per ?? "", span: last },
     ...(burst.length === 0
       ? {}
       : {
           burst: {
-            amount: { value: Number(burst[0].image), span: spanOfTokens(burst[0]) },
+            amount: bigOf(burst[0]),
             ...(burst[1] === undefined ? {} : { unit: nameOf(burst[1]) }),
           },
         }),

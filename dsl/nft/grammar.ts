@@ -8,7 +8,7 @@ import type * as Ast from "../ast.ts";
 import type { BaseChain, Element, Term } from "../chain-ast.ts";
 import { RuleParser } from "./clauses.ts";
 import { nameOf, spanOfTokens } from "./terms.ts";
-import { Colon, K, P, wordOf } from "./tokens.ts";
+import { Colon, Digits, K, P, wordOf } from "./tokens.ts";
 
 /** What a line of a block says. */
 export type Property =
@@ -148,7 +148,7 @@ export class NftParser extends RuleParser {
         {
           ALT: () => {
             this.CONSUME(K.Size);
-            const size = this.word(2);
+            const size = this.CONSUME(Digits);
             return { kind: "size", size };
           },
         },

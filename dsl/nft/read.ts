@@ -7,7 +7,7 @@
  *              | ("set" | "map") NAME "{" { setProperty } "}" | "counter" NAME ["{" [counts] "}"] | "limit" NAME "{" rate "}"
  *              | "program" NAME "on" ("xdp" | "tc" ("ingress" | "egress")) DEV [ "priority" NUMBER ] "{" { policy | rule } "}"
  */
-import type { IToken } from "chevrotain";
+import type { IToken, TokenType } from "chevrotain";
 import type * as Ast from "../ast.ts";
 import type { Chain, FilterItem, FilterRule, FilterTable, Program, SetDecl, TableItem } from "../chain-ast.ts";
 import { attachComments, type Comments } from "../comments.ts";
@@ -121,10 +121,18 @@ export function parseStatement<T>(
   } else {
     const expression = statement.slice(0, statement.indexOf(found)).find((token) => EXPRESSIONS.has(token.image));
     const token = expression ?? found;
-    r.complain(spanOfTokens(token), "E0101", `unexpected \`${token.image}\``, hintFor(token, statement[0]));
+    const behind = statement[statement.indexOf(token) - 1]?.tokenType;
+    const hint = BEHIND.get(behind) ?? hintFor(token, statement[0]);
+    r.complain(spanOfTokens(token), "E0101", `unexpected \`${token.image}\``, hint);
   }
   return undefined;
 }
+
+/** What has to stand behind a word. */
+const BEHIND: ReadonlyMap<TokenType | undefined, string> = new Map([
+  ...[K.Rate, K.Over].map((word): [TokenType, string] => [word, "`10/second` or `5 mbytes/minute` was expected"]),
+  ...[K.Burst, K.Packets, K.Bytes, K.Size].map((word): [TokenType, string] => [word, "a number was expected"]),
+]);
 
 /** Words that begin an expression of nft's which is not known here: what is behind them is not what is wrong. */
 const EXPRESSIONS: ReadonlySet<string> = new Set(["numgen", "jhash", "symhash", "socket", "osf", "ipsec"]);
@@ -323,14 +331,14 @@ function set(r: Reader, kind: "set" | "map"): SetDecl | undefined {
     if (notes(r, own)) return undefined;
     const statement = takeStatement(r);
     const property = parseStatement(r, statement, (p) => p.setProperty);
-    if (property !== undefined) setProperty(r, said, property);
+    if (property !== undefined) setProperty(said, property);
     return undefined;
   });
   if (inside === undefined) return undefined;
   return { kind, ...withNotes(whole(r, from, inside), own), ...tailOf(inside), name, ...said };
 }
 
-function setProperty(r: Reader, said: SetDraft, property: Property): void {
+function setProperty(said: SetDraft, property: Property): void {
   switch (property.kind) {
     case "type":
       said.key = { types: property.key };
@@ -350,9 +358,7 @@ function setProperty(r: Reader, said: SetDraft, property: Property): void {
       said.storage = property.storage;
       break;
     case "size":
-      if (/^\d+$/.test(property.size.image))
-        said.size = { value: Number(property.size.image), span: spanOfTokens(property.size) };
-      else r.complain(spanOfTokens(property.size), "E0110", `\`${property.size.image}\` is not a number`);
+      said.size = { value: Number(property.size.image), span: spanOfTokens(property.size) };
       break;
     case "elements":
       said.elements = [...said.elements, ...property.elements];

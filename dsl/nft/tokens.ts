@@ -72,6 +72,10 @@ function keyword(spelling: string, above: TokenType): TokenType {
 const group = (name: string, label: string): TokenType =>
   createToken({ name, pattern: Lexer.NA, categories: [Word], label });
 
+/** A count. */
+export const Digits = group("Digits", "a number");
+/** `10/second` */
+export const PacketRate = group("PacketRate", "`10/second`");
 /** Begins `PROTOCOL FIELD`. */
 export const Protocol = group("Protocol", "a protocol");
 /** A meta key that may stand without `meta`. */
@@ -156,7 +160,17 @@ const lexed = [
   ...Object.values(P).filter((type) => type !== P.Dot && type !== P.Dash && type !== P.Slash),
   Unknown,
 ];
-export const vocabulary: TokenType[] = [...lexed, Value, Protocol, MetaWord, Verdict, Jump, ...keywords.values()];
+export const vocabulary: TokenType[] = [
+  ...lexed,
+  Value,
+  Digits,
+  PacketRate,
+  Protocol,
+  MetaWord,
+  Verdict,
+  Jump,
+  ...keywords.values(),
+];
 
 const lexer = new Lexer(lexed, { positionTracking: "onlyOffset", skipValidations: true });
 
@@ -174,13 +188,18 @@ export function tokenizeNft(text: string, start = 0, end: number = text.length):
   for (const [index, token] of tokens.entries()) {
     token.startOffset += start;
     token.payload = { index, statement: 0 };
-    const type = token.tokenType === Word ? keywords.get(token.image) : undefined;
+    const type = token.tokenType === Word ? (keywords.get(token.image) ?? numeric(token.image)) : undefined;
     if (type === undefined) continue;
     token.tokenType = type;
     token.tokenTypeIdx = type.tokenTypeIdx!;
   }
   for (const comment of groups.comments) comment.startOffset += start;
   return { text, all: tokens, comments: groups.comments };
+}
+
+function numeric(word: string): TokenType | undefined {
+  if (/^\d+$/.test(word)) return Digits;
+  return /^\d+\/[a-z]+$/.test(word) ? PacketRate : undefined;
 }
 
 /** Without the quotes of a string. */

@@ -8,8 +8,10 @@
  * `in vethr1` is a frame received by that device, `out` a packet of a local socket, `out vrf` one of a socket bound to a
  * device. A source of 0.0.0.0 or :: lets the host choose. `hoplimit` is IPv6's word for `ttl`, and does the same.
  */
+
 import { parseIp } from "../../dsl/address.ts";
 import { suggest } from "../../dsl/suggest.ts";
+import { wordTable } from "../../dsl/word-table.ts";
 import { familyOf, type Ip } from "../../runtime/net/ip.ts";
 import { UsageError } from "./io.ts";
 
@@ -30,9 +32,11 @@ export interface PacketSpec {
   readonly length: number;
 }
 
-const protocols: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17, icmp6: 58 };
-const synonyms: Readonly<Record<string, Option>> = { hoplimit: "ttl" };
-const limits = {
+const ICMP = 1;
+const ICMP6 = 58;
+const protocols: Readonly<Record<string, number>> = wordTable({ icmp: ICMP, tcp: 6, udp: 17, icmp6: ICMP6 });
+const synonyms: Readonly<Record<string, Option>> = wordTable({ hoplimit: "ttl" });
+const limits = wordTable({
   sport: 65535,
   dport: 65535,
   ttl: 255,
@@ -40,7 +44,7 @@ const limits = {
   tos: 255,
   uid: 0xfffffffe,
   length: 1400,
-} as const;
+} as const);
 type Option = keyof typeof limits;
 const defaults: Record<Option, number> = { sport: 40000, dport: 80, ttl: 64, mark: 0, tos: 0, uid: 0, length: 56 };
 
@@ -67,7 +71,7 @@ export function parsePacketSpec(text: string): PacketSpec {
   const bare = isAddress(words[at]) || (words[at] in protocols && isAddress(words[at + 1]));
   if (direction === "in" || !bare) device = words[at++] ?? fail("a device");
   const named = !isAddress(words[at]);
-  const given = named ? protocolNumber(words[at]) : protocols.icmp;
+  const given = named ? protocolNumber(words[at]) : ICMP;
   if (given === undefined) return fail("icmp, icmp6, udp, tcp or a protocol number");
   if (named) at++;
   const address = (what: string): Ip => {
@@ -84,7 +88,7 @@ export function parsePacketSpec(text: string): PacketSpec {
     throw new UsageError(`packet \`${text}\`: source and destination are of different families`);
   const ipv6 = familyOf(source) === 6;
   // `icmp` is the family's own.
-  const protocol = ipv6 && given === protocols.icmp ? protocols.icmp6 : given;
+  const protocol = ipv6 && given === ICMP ? ICMP6 : given;
   const options = { ...defaults };
   while (at < words.length) {
     const name = synonyms[words[at]] ?? words[at];

@@ -106,7 +106,7 @@ const rate: fc.Arbitrary<Nft.Rate> = maybe(
   { over: fc.boolean(), amount: said(fc.bigInt(0n, 10n ** 12n)), per: oneOf("second", "minute", "week"), span },
   {
     unit: oneOf("bytes", "kbytes", "mbytes"),
-    burst: maybe({ amount: said(u32) }, { unit: oneOf("packets", "bytes", "mbytes") }),
+    burst: maybe({ amount: said(fc.bigInt(0n, 2n ** 33n)) }, { unit: oneOf("packets", "bytes", "mbytes") }),
   },
 );
 const counts = { packets: said(fc.bigInt(0n, 2n ** 64n)), bytes: said(fc.bigInt(0n, 2n ** 64n)) };

@@ -4,7 +4,9 @@
  *
  *   FieldSpec = bits at a bit offset of a header, of a type; behind the tests `needs`
  */
+
 import type { MetaKey, Payload } from "../../chain-model.ts";
+import { wordTable } from "../../word-table.ts";
 import { type Datatype, integer, TYPES as T } from "./datatypes.ts";
 
 /** What a header implies: `tcp dport` that the L4 protocol is TCP. */
@@ -37,11 +39,13 @@ export interface Header {
 type Table = Readonly<Record<string, readonly [number, Datatype, (readonly Need[])?]>>;
 const header = (base: Payload["base"], needs: readonly Need[], table: Table, checksum?: number): Header => ({
   needs,
-  fields: Object.fromEntries(
-    Object.entries(table).map(([name, [offset, type, more]]): [string, HeaderField] => [
-      name,
-      { base, offset, type, ...(more === undefined ? {} : { needs: more }) },
-    ]),
+  fields: wordTable(
+    Object.fromEntries(
+      Object.entries(table).map(([name, [offset, type, more]]): [string, HeaderField] => [
+        name,
+        { base, offset, type, ...(more === undefined ? {} : { needs: more }) },
+      ]),
+    ),
   ),
   ...(checksum === undefined ? {} : { checksum }),
 });
@@ -53,7 +57,7 @@ const icmp = (...types: number[]): Need[] => [{ kind: "icmp type", types }];
 const PORTS: Table = { sport: [0, T.inet_service], dport: [16, T.inet_service] };
 
 /** By the word that begins a field. The order of bits is that of the RFC's drawings. */
-export const HEADERS: Readonly<Record<string, Header>> = {
+export const HEADERS: Readonly<Record<string, Header>> = wordTable({
   ether: header("link", [{ kind: "ethernet" }], {
     daddr: [0, T.ether_addr],
     saddr: [48, T.ether_addr],
@@ -152,7 +156,7 @@ export const HEADERS: Readonly<Record<string, Header>> = {
     mrt: [8, integer(8)],
     group: [32, T.ipv4_addr],
   }),
-};
+});
 
 /** Fields of extension headers and options: offsets in bits, as everywhere. */
 export interface Extension {
@@ -163,24 +167,24 @@ export interface Extension {
 }
 
 const NEXT = { nexthdr: [0, T.inet_proto], hdrlength: [8, integer(8)] } as const;
-export const IPV6_EXTENSIONS: Readonly<Record<string, Extension>> = {
-  hbh: { op: "ipv6", number: 0, fields: NEXT },
-  rt: { op: "ipv6", number: 43, fields: { ...NEXT, type: [16, integer(8)], "seg-left": [24, integer(8)] } },
+export const IPV6_EXTENSIONS: Readonly<Record<string, Extension>> = wordTable({
+  hbh: { op: "ipv6", number: 0, fields: wordTable(NEXT) },
+  rt: { op: "ipv6", number: 43, fields: wordTable({ ...NEXT, type: [16, integer(8)], "seg-left": [24, integer(8)] }) },
   frag: {
     op: "ipv6",
     number: 44,
-    fields: {
+    fields: wordTable({
       ...{ nexthdr: [0, T.inet_proto], reserved: [8, integer(8)], "frag-off": [16, integer(13)] },
       ...{ reserved2: [29, integer(2)], "more-fragments": [31, integer(1)], id: [32, integer(32)] },
-    },
+    }),
   },
-  dst: { op: "ipv6", number: 60, fields: NEXT },
+  dst: { op: "ipv6", number: 60, fields: wordTable(NEXT) },
   mh: {
     op: "ipv6",
     number: 135,
-    fields: { ...NEXT, type: [16, T.mh_type], reserved: [24, integer(8)], checksum: [32, integer(16)] },
+    fields: wordTable({ ...NEXT, type: [16, T.mh_type], reserved: [24, integer(8)], checksum: [32, integer(16)] }),
   },
-};
+});
 
 const POINTER = {
   type: [0, integer(8)],
@@ -188,27 +192,35 @@ const POINTER = {
   ptr: [16, integer(8)],
   addr: [24, integer(32)],
 } as const;
-export const IP_OPTIONS: Readonly<Record<string, Extension>> = {
-  lsrr: { op: "ipv4", number: 131, fields: POINTER },
-  rr: { op: "ipv4", number: 7, fields: POINTER },
-  ssrr: { op: "ipv4", number: 137, fields: POINTER },
-  ra: { op: "ipv4", number: 148, fields: { type: [0, integer(8)], length: [8, integer(8)], value: [16, integer(16)] } },
-};
+export const IP_OPTIONS: Readonly<Record<string, Extension>> = wordTable({
+  lsrr: { op: "ipv4", number: 131, fields: wordTable(POINTER) },
+  rr: { op: "ipv4", number: 7, fields: wordTable(POINTER) },
+  ssrr: { op: "ipv4", number: 137, fields: wordTable(POINTER) },
+  ra: {
+    op: "ipv4",
+    number: 148,
+    fields: wordTable({ type: [0, integer(8)], length: [8, integer(8)], value: [16, integer(16)] }),
+  },
+});
 
 const KIND = { kind: [0, integer(8)], length: [8, integer(8)] } as const;
 const SACK = { ...KIND, left: [16, integer(32)], right: [48, integer(32)] } as const;
-export const TCP_OPTIONS: Readonly<Record<string, Extension>> = {
-  eol: { op: "tcp", number: 0, fields: { kind: [0, integer(8)] } },
-  nop: { op: "tcp", number: 1, fields: { kind: [0, integer(8)] } },
-  maxseg: { op: "tcp", number: 2, fields: { ...KIND, size: [16, integer(16)] } },
-  window: { op: "tcp", number: 3, fields: { ...KIND, count: [16, integer(8)] } },
-  "sack-perm": { op: "tcp", number: 4, fields: KIND },
-  sack: { op: "tcp", number: 5, fields: SACK },
-  timestamp: { op: "tcp", number: 8, fields: { ...KIND, tsval: [16, integer(32)], tsecr: [48, integer(32)] } },
-};
+export const TCP_OPTIONS: Readonly<Record<string, Extension>> = wordTable({
+  eol: { op: "tcp", number: 0, fields: wordTable({ kind: [0, integer(8)] }) },
+  nop: { op: "tcp", number: 1, fields: wordTable({ kind: [0, integer(8)] }) },
+  maxseg: { op: "tcp", number: 2, fields: wordTable({ ...KIND, size: [16, integer(16)] }) },
+  window: { op: "tcp", number: 3, fields: wordTable({ ...KIND, count: [16, integer(8)] }) },
+  "sack-perm": { op: "tcp", number: 4, fields: wordTable(KIND) },
+  sack: { op: "tcp", number: 5, fields: wordTable(SACK) },
+  timestamp: {
+    op: "tcp",
+    number: 8,
+    fields: wordTable({ ...KIND, tsval: [16, integer(32)], tsecr: [48, integer(32)] }),
+  },
+});
 
 /** nft's meta keys: the model's key, and the type. `name`: says a device by its name, which is its ifindex here. */
-export const META: Readonly<Record<string, { readonly key: MetaKey; readonly type: Datatype }>> = {
+export const META: Readonly<Record<string, { readonly key: MetaKey; readonly type: Datatype }>> = wordTable({
   length: { key: "length", type: integer(32) },
   protocol: { key: "protocol", type: T.ether_type },
   nfproto: { key: "nfproto", type: T.nf_proto },
@@ -228,4 +240,4 @@ export const META: Readonly<Record<string, { readonly key: MetaKey; readonly typ
   pkttype: { key: "pkttype", type: T.pkt_type },
   skuid: { key: "skuid", type: T.uid },
   skgid: { key: "skgid", type: T.gid },
-};
+});

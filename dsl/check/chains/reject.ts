@@ -1,7 +1,9 @@
 /** `reject`: the ICMP error of each family, or a TCP reset. */
+
 import type { Clause } from "../../chain-ast.ts";
 import type { Step } from "../../chain-model.ts";
 import type { Span } from "../../span.ts";
+import { wordTable } from "../../word-table.ts";
 import { ICMP_CODES, ICMPV6_CODES } from "./datatypes.ts";
 import type { Need } from "./fields.ts";
 import { isProgramHook } from "./scope.ts";
@@ -15,11 +17,11 @@ const ICMPX = [
   { name: "admin-prohibited", icmp: 13, icmp6: 1 },
 ] as const;
 
-const CODES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  icmp: ICMP_CODES,
-  icmpv6: ICMPV6_CODES,
-  icmpx: Object.fromEntries(ICMPX.map(({ name }, number) => [name, number])),
-};
+const CODES: Readonly<Record<string, Readonly<Record<string, number>>>> = wordTable({
+  icmp: wordTable(ICMP_CODES),
+  icmpv6: wordTable(ICMPV6_CODES),
+  icmpx: wordTable(Object.fromEntries(ICMPX.map(({ name }, number) => [name, number]))),
+});
 
 /** What a `reject` implies stands in front of the rule, so that nothing is counted that is not rejected (stmt_reject_gen_dependency). */
 function requireFirst(rule: RuleDraft, need: Need, span: Span, word: string): boolean {
@@ -60,12 +62,12 @@ export function reject(rule: RuleDraft, node: Extract<Clause, { kind: "reject" }
       rule.steps.push(step(null, null, true));
     return;
   }
-  const codes = Object.hasOwn(CODES, kind.value) ? CODES[kind.value] : undefined;
+  const codes = CODES[kind.value];
   const number = codes && codeOf(code.value, codes, kind.value === "icmpx" ? ICMPX.length - 1 : 0xff);
   if (number === undefined) {
     report(rule).error("E0402", (codes === undefined ? kind : code).span, "a packet is not rejected like this", {
       label: codes === undefined ? "icmp, icmpv6, icmpx or `tcp reset`" : Object.keys(codes).join(", "),
-      ...(codes !== undefined && { kernel: "Error: Could not process rule: Invalid argument" }),
+      ...(kind.value === "icmpx" && { kernel: "Error: Could not process rule: Invalid argument" }),
     });
   } else if (kind.value === "icmpx") {
     rule.steps.push(step(ICMPX[number].icmp, ICMPX[number].icmp6));
@@ -76,6 +78,6 @@ export function reject(rule: RuleDraft, node: Extract<Clause, { kind: "reject" }
 
 /** A code by its name or number; undefined: there is none. */
 function codeOf(word: string, codes: Readonly<Record<string, number>>, last: number): number | undefined {
-  if (Object.hasOwn(codes, word)) return codes[word];
-  return /^\d{1,3}$/.test(word) && Number(word) <= last ? Number(word) : undefined;
+  const named = codes[word];
+  return named ?? (/^\d{1,3}$/.test(word) && Number(word) <= last ? Number(word) : undefined);
 }

@@ -10,6 +10,7 @@ import type { Term } from "../../chain-ast.ts";
 import { type Expr, META_KEYS, type Payload, type Step, type Value } from "../../chain-model.ts";
 import type { Span } from "../../span.ts";
 import { suggest } from "../../suggest.ts";
+import { wordTable } from "../../word-table.ts";
 import { anonymousSet } from "./anonymous.ts";
 import { asValue, constant, ones } from "./constants.ts";
 import { type Datatype, integer, TYPES } from "./datatypes.ts";
@@ -348,7 +349,9 @@ function conntrack(rule: RuleDraft, term: FieldTerm, key: string): Operand | nul
   return { expr: { kind: "ct", key: "state", bits: 32, span: term.span }, type: TYPES.ct_state };
 }
 
-const BASES: Readonly<Record<string, Payload["base"]>> = { ll: "link", nh: "network", th: "transport", ih: "inner" };
+const BASES: Readonly<Record<string, Payload["base"]>> = wordTable({
+  ...{ ll: "link", nh: "network", th: "transport", ih: "inner" },
+} as const);
 const MAX_RAW_BITS = 128;
 
 function rawPayload(rule: RuleDraft, term: Extract<Term, { kind: "raw" }>): Operand | null {
@@ -413,9 +416,11 @@ function fibRefusal(rule: RuleDraft, result: string, flags: readonly string[]): 
   return hook === undefined ? null : `this \`fib\` has no meaning at ${hook}: ${wanted.join(", ")} have it`;
 }
 
+const NO_OPTIONS: Readonly<Record<string, Extension>> = wordTable({});
+
 function option(rule: RuleDraft, term: FieldTerm): Operand | null {
   const [protocol, , name, fieldName] = term.words;
-  const table = protocol === "tcp" ? TCP_OPTIONS : protocol === "ip" ? IP_OPTIONS : {};
+  const table = protocol === "tcp" ? TCP_OPTIONS : protocol === "ip" ? IP_OPTIONS : NO_OPTIONS;
   const extension = table[name];
   if (extension === undefined) return unknown(rule, term, `${protocol} option`, name, Object.keys(table));
   if (protocol === "ip" && !require(rule, { kind: "family", family: 4 }, term.span, "ip")) return null;
