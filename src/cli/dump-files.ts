@@ -27,7 +27,8 @@ type Sections = Record<string, unknown>;
 /** What is at the paths, as one object to be read as a dump. */
 export function readDumpFiles(paths: readonly string[]): unknown {
   if (paths.length === 0) throw new UsageError("no dump given: a directory or files (`vrfc import --help`)");
-  const namespaces: Record<string, Sections> = {};
+  // A namespace may be called `constructor`.
+  const namespaces: Record<string, Sections> = Object.create(null);
   for (const path of paths) {
     if (path !== "-" && isDirectory(path)) readDirectory(path, namespaces);
     else {
