@@ -12,7 +12,7 @@ import type { Clause, CounterClause, Operator, Rate, Term } from "../chain-ast.t
 import { EOF, tokenMatcher } from "../chevrotain.ts";
 import type { Span } from "../span.ts";
 import { across, nameOf, spanOfTokens, start, TermParser } from "./terms.ts";
-import { Digits, K, MetaWord, P, PacketRate, Protocol, Raw, Verdict, wordOf } from "./tokens.ts";
+import { ByteRate, Digits, K, MetaWord, P, PacketRate, Protocol, Raw, Verdict, wordOf } from "./tokens.ts";
 
 const OPERATORS: ReadonlyMap<TokenType, Operator> = new Map<TokenType, Operator>([
   [P.Equal, "=="],
@@ -125,7 +125,7 @@ export abstract class RuleParser extends TermParser {
     const words: IToken[] = [];
     this.OR([
       { ALT: () => words.push(this.CONSUME(PacketRate)) },
-      { ALT: () => words.push(this.CONSUME(Digits), this.word()) },
+      { ALT: () => words.push(this.CONSUME(Digits), this.CONSUME(ByteRate)) },
     ]);
     const burst: IToken[] = [];
     this.OPTION2(() => {
@@ -133,7 +133,7 @@ export abstract class RuleParser extends TermParser {
       burst.push(this.CONSUME1(Digits));
       this.OPTION3({
         GATE: () => BURST_UNITS.has(this.LA(1).image),
-        DEF: () => burst.push(this.word(1)),
+        DEF: () => burst.push(this.word()),
       });
     });
     const last = this.LA(0);

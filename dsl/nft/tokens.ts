@@ -76,6 +76,8 @@ const group = (name: string, label: string): TokenType =>
 export const Digits = group("Digits", "a number");
 /** `10/second` */
 export const PacketRate = group("PacketRate", "`10/second`");
+/** `mbytes/second` */
+export const ByteRate = group("ByteRate", "`mbytes/second`");
 /** Begins `PROTOCOL FIELD`. */
 export const Protocol = group("Protocol", "a protocol");
 /** A meta key that may stand without `meta`. */
@@ -165,6 +167,7 @@ export const vocabulary: TokenType[] = [
   Value,
   Digits,
   PacketRate,
+  ByteRate,
   Protocol,
   MetaWord,
   Verdict,
@@ -188,7 +191,7 @@ export function tokenizeNft(text: string, start = 0, end: number = text.length):
   for (const [index, token] of tokens.entries()) {
     token.startOffset += start;
     token.payload = { index, statement: 0 };
-    const type = token.tokenType === Word ? (keywords.get(token.image) ?? numeric(token.image)) : undefined;
+    const type = token.tokenType === Word ? (keywords.get(token.image) ?? measure(token.image)) : undefined;
     if (type === undefined) continue;
     token.tokenType = type;
     token.tokenTypeIdx = type.tokenTypeIdx!;
@@ -197,9 +200,10 @@ export function tokenizeNft(text: string, start = 0, end: number = text.length):
   return { text, all: tokens, comments: groups.comments };
 }
 
-function numeric(word: string): TokenType | undefined {
+function measure(word: string): TokenType | undefined {
   if (/^\d+$/.test(word)) return Digits;
-  return /^\d+\/[a-z]+$/.test(word) ? PacketRate : undefined;
+  if (/^\d+\/[a-z]+$/.test(word)) return PacketRate;
+  return /^[a-z]+\/[a-z]+$/.test(word) ? ByteRate : undefined;
 }
 
 /** Without the quotes of a string. */

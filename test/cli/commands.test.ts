@@ -194,6 +194,14 @@ describe("fmt", () => {
     expect(err).toContain("E0103");
     expect(readFileSync(path, "utf8")).toBe("vrf   red{tabel 10}\n");
   });
+  test("leaves a file alone that would not be read again as it is", async () => {
+    const text = 'chain c { type "" hook input priority 0 }\n';
+    const path = file("odd.vrf", text);
+    const { status, err } = await vrfc("fmt", path);
+    expect(status).toBe(1);
+    expect(err).toContain("left alone");
+    expect(readFileSync(path, "utf8")).toBe(text);
+  });
 });
 
 describe("compile and dump", () => {

@@ -64,7 +64,7 @@ function otherwise(texts: readonly string[], word: RegExp, read: Read): string[]
 }
 
 const example = (name: string) => readFileSync(new URL(`../../examples/${name}`, import.meta.url), "utf8");
-const EXAMPLES = ["firewall.vrf", "rate-limit.vrf", "xdp-scrubber.vrf"];
+const EXAMPLES = ["rate-limit.vrf"];
 const ROWS = rows();
 const WORD = /[\w-]+/g;
 

@@ -16,6 +16,13 @@ export function run(files: readonly string[], options: { check?: boolean; color?
       continue;
     }
     const formatted = print(ast);
+    if (!isStable(formatted)) {
+      process.stderr.write(
+        `${source.name}: left alone, as it would not be read again as it is: \`vrfc check\` says what is wrong in it\n`,
+      );
+      status = EXIT.FINDINGS;
+      continue;
+    }
     if (options.check) {
       if (formatted === source.text) continue;
       console.log(`${source.name}: not formatted`);
@@ -25,4 +32,10 @@ export function run(files: readonly string[], options: { check?: boolean; color?
     }
   }
   return status;
+}
+
+/** Words that only the checker refuses (`type ""`) may print as what does not parse. */
+function isStable(formatted: string): boolean {
+  const { ast, diagnostics } = parse({ name: "formatted", text: formatted });
+  return !diagnostics.some((d) => d.severity === "error") && print(ast) === formatted;
 }
