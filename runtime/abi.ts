@@ -34,7 +34,7 @@ import { DropReason, Verdict } from "./verdict.ts";
 /** `IMAGE.magic`: "VRFC" as the bytes stand in memory. */
 export const IMAGE_MAGIC = 0x43465256;
 /** Incremented when a program and a host of different versions would misunderstand each other. */
-export const ABI_VERSION = 8;
+export const ABI_VERSION = 9;
 /** Every record and region starts at a multiple of this many bytes. */
 export const IMAGE_ALIGN = 16;
 /** DEVICEs, TABLEs and NEXT_HOPs have lines of their own: of a packet of a VRF that has not been asked lately each is a miss. */
@@ -338,6 +338,8 @@ export const FibEntryFlag = {
   SETTLED: 1,
   /** Of a table that shares entries. */
   IN_TRIE: 2,
+  /** IPv4: SETTLED, and the first alias is a unicast route with one next hop, which has no IPv6 gateway: the short way takes it. */
+  FORWARDS: 4,
 } as const;
 
 /**
@@ -396,15 +398,18 @@ export const RouteTypeCode = {
 /**
  *      0          4          8          12
  *   0  device     flags      scope      upperBound       device: DEVICE
- *  16  gateway (16 bytes, as on the wire; IPv4 in the first 4)
+ *  16  gateway (16 bytes, as on the wire; IPv4 in the first 4, then 4 bytes 0, mtu, changes)
  *  32  family     source     weight     ifindex          family of the gateway: 4, 6, 0: the destination is on the link;
- *  48  neighbour                                         weight: for the host alone; ifindex: the device's
+ *  48  mac (6 bytes), 2 bytes 0                           weight: for the host alone; ifindex: the device's
+ *  56  sender (6 bytes), EtherType                        as on the wire: what a frame to the gateway has behind its first MAC
  *
  * `source` is what fib_result_prefsrc gives for an IPv4 route without prefsrc. A hash of 31 bits picks the first next hop of a
  * multipath route with hash <= upperBound as signed numbers (fib_select_multipath); -1: never picked. A multipath route of IPv6 is
  * all next hops with a gateway of all aliases of one metric (siblings).
  *
- * `neighbour` is the program's: in which slot of the neighbour table it found the IPv4 gateway last. It looks there first, so any number is right.
+ * `mtu` (the device's), `changes`, `mac` (the gateway's) and `sender` are the program's, of what has no IPv6 gateway: what it has found of a device
+ * that sends and a neighbour that is known (the kernel's hh_cache). They hold while `changes` is the NEIGHBOUR_TABLE's; that with its
+ * highest bit changed says the same of a next hop whose destinations are on the link, but for `mac`.
  */
 export const NEXT_HOP = {
   device: 0,
@@ -412,11 +417,14 @@ export const NEXT_HOP = {
   scope: 8,
   upperBound: 12,
   gateway: 16,
+  mtu: 24,
+  changes: 28,
   family: 32,
   source: 36,
   weight: 40,
   ifindex: 44,
-  neighbour: 48,
+  mac: 48,
+  sender: 56,
 } as const;
 export const NEXT_HOP_BYTES = CACHE_LINE;
 
@@ -428,13 +436,17 @@ export const NextHopFlag = {
 
 /**
  *      0          4          8          12
- *   0  mask       used                                   mask: slots - 1 (a power of two - 1); used: slots not free
+ *   0  mask       used       changes                     mask: slots - 1 (a power of two - 1); used: slots not free
  *  16  slots, NEIGHBOUR_BYTES each
+ *
+ * `changes` counts, from 1 to MOST_CHANGES and round again: who changes a neighbour, or flags, MTU or MAC of a DEVICE, counts it up, as next hops
+ * remember both. A table that takes the place of another goes on behind its count.
  *
  * Open addressing: an entry stands at the first free or reused slot from `neighbourHash & mask` on, wrapping. At least
  * one slot is free, so that a search ends.
  */
-export const NEIGHBOUR_TABLE = { mask: 0, used: 4, slots: 16 } as const;
+export const NEIGHBOUR_TABLE = { mask: 0, used: 4, changes: 8, slots: 16 } as const;
+export const MOST_CHANGES = 0x7fffffff;
 
 /**
  *      0          4          8          12

@@ -461,7 +461,7 @@ class NetEngine implements Engine {
     const slots = this.#neighbours().slots * 2;
     const offset = this.#dataplane.allocate(neighbourTableBytes(slots));
     const larger = new NeighbourTable(this.#dataplane.bytes, offset);
-    larger.clear(slots);
+    larger.clear(slots, this.#neighbours());
     for (const entry of this.#neighbours().entries()) larger.set(entry);
     this.#dataplane.setWord(this.#record + NET.neighbours, offset);
   }

@@ -5,7 +5,7 @@
  * A slot is free (device 0, ends a search), in use, or gone (forgotten: may be taken again, does not end a search). `used`
  * counts the slots that are not free; keeping it at most half of all keeps searches short and one slot free.
  */
-import { NEIGHBOUR, NEIGHBOUR_BYTES, NEIGHBOUR_GONE, NEIGHBOUR_TABLE, neighbourHash } from "./abi.ts";
+import { MOST_CHANGES, NEIGHBOUR, NEIGHBOUR_BYTES, NEIGHBOUR_GONE, NEIGHBOUR_TABLE, neighbourHash } from "./abi.ts";
 import { type Ip, readIpv4, readIpv6, writeIpv4, writeIpv6 } from "./net/ip.ts";
 import { type Mac, readMac, writeMac } from "./net/mac.ts";
 
@@ -37,10 +37,11 @@ export class NeighbourTable {
     this.#offset = offset;
   }
 
-  /** Makes an empty table. @param slots a power of two */
-  clear(slots: number): void {
+  /** Makes an empty table. @param slots a power of two @param before the table whose place it takes */
+  clear(slots: number, before: NeighbourTable | null = null): void {
     this.#bytes.fill(0, this.#offset, this.#offset + neighbourTableBytes(slots));
     this.#view.setUint32(this.#offset + NEIGHBOUR_TABLE.mask, slots - 1, true);
+    this.#changed(before?.changes ?? 0);
   }
 
   get slots(): number {
@@ -52,11 +53,21 @@ export class NeighbourTable {
     return this.#word(this.#offset + NEIGHBOUR_TABLE.used);
   }
 
+  /** How often it has changed: what next hops remember holds as long as this is the same. */
+  get changes(): number {
+    return this.#word(this.#offset + NEIGHBOUR_TABLE.changes);
+  }
+
+  #changed(before = this.changes): void {
+    this.#view.setUint32(this.#offset + NEIGHBOUR_TABLE.changes, before === MOST_CHANGES ? 1 : before + 1, true);
+  }
+
   /** @returns false when the entry is new and has no room: the caller moves to a larger table */
   set({ ifindex, address, mac }: NeighbourEntry): boolean {
     const { found, vacant } = this.#search(ifindex, address);
     if (found !== null) {
       writeMac(this.#bytes, found + NEIGHBOUR.mac, mac);
+      this.#changed();
       return true;
     }
     const fresh = this.#word(vacant + NEIGHBOUR.device) === 0;
@@ -67,6 +78,7 @@ export class NeighbourTable {
     if (fresh) this.#view.setUint32(this.#offset + NEIGHBOUR_TABLE.used, this.used + 1, true);
     // Last: with the device the entry can be found.
     this.#view.setUint32(vacant + NEIGHBOUR.device, ifindex, true);
+    this.#changed();
     return true;
   }
 
@@ -77,7 +89,9 @@ export class NeighbourTable {
 
   delete(ifindex: number, address: Ip): void {
     const { found } = this.#search(ifindex, address);
-    if (found !== null) this.#view.setUint32(found + NEIGHBOUR.device, NEIGHBOUR_GONE, true);
+    if (found === null) return;
+    this.#view.setUint32(found + NEIGHBOUR.device, NEIGHBOUR_GONE, true);
+    this.#changed();
   }
 
   *entries(): Iterable<NeighbourEntry> {

@@ -50,6 +50,7 @@ const TABLES: readonly (readonly [string, Readonly<Record<string, number>>, stri
 
 const NUMBERS: Readonly<Record<string, number>> = {
   ABI_VERSION: abi.ABI_VERSION,
+  MOST_CHANGES: abi.MOST_CHANGES,
   MAGIC: abi.IMAGE_MAGIC,
   NEIGHBOUR_GONE: abi.NEIGHBOUR_GONE,
   NEIGHBOUR_HASH_FACTOR: abi.NEIGHBOUR_HASH_FACTOR,

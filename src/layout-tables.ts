@@ -18,7 +18,7 @@ import { protocolNumber } from "../runtime/net/rt-protos.ts";
 import { type Fib, type FibAlias, type FibHop, type FibRows, prefixCount } from "./fib/fib.ts";
 import type { ImageWriter } from "./image-writer.ts";
 import { type LpmShape, shapeOf } from "./lpm/emit.ts";
-import { lookupColumns, type SharedEntry, type SharedTable, sharedFlags, shareEntries } from "./shared-table.ts";
+import { entryFlags, lookupColumns, type SharedEntry, type SharedTable, shareEntries } from "./shared-table.ts";
 
 const { CACHE_LINE } = abi;
 
@@ -126,7 +126,7 @@ function layoutEntries(image: ImageWriter, name: string, fib: Fib, lists: readon
       cover: entry.cover === null ? 0 : entries[entry.cover],
       prefixLength: entry.prefix.length,
       aliases: entry.aliases.length,
-      flags: entry.settled ? abi.FibEntryFlag.SETTLED : 0,
+      flags: fib.family === 4 ? entryFlags(entry.aliases[0]) : entry.settled ? abi.FibEntryFlag.SETTLED : 0,
     });
     for (const [k, alias] of entry.aliases.entries())
       writeAlias(image, entries[i] + abi.FIB_ENTRY_BYTES + k * aliasBytes, alias, fib, lists);
@@ -149,9 +149,10 @@ function layoutSharedEntries(
   const offsets = reserveEntries(image, name, counts, abi.FIB_ALIAS_BYTES);
   for (const [i, entry] of shared.entries.entries()) {
     const { prefixLength } = entry;
-    const flags = sharedFlags(fib, entry);
+    const aliases = aliasesOf(entry);
+    const flags = abi.FibEntryFlag.IN_TRIE | entryFlags(aliases[0]);
     image.words(offsets[i], abi.FIB_ENTRY, { cover: table, prefixLength, aliases: counts[i], flags });
-    for (const [k, alias] of aliasesOf(entry).entries())
+    for (const [k, alias] of aliases.entries())
       writeAlias(image, offsets[i] + abi.FIB_ENTRY_BYTES + k * abi.FIB_ALIAS_BYTES, alias, fib, lists);
   }
   return offsets;

@@ -12,7 +12,7 @@ import { RANGES } from "../runtime/lpm/ranges.ts";
 import { NeighbourTable } from "../runtime/neighbour.ts";
 import type { Fib } from "./fib/fib.ts";
 import type { Layout } from "./layout.ts";
-import { GROUP } from "./plan/build/fast_forward.ts";
+import { GROUP } from "./plan/build/fast_stages.ts";
 import type { Limits } from "./plan/cost.ts";
 import { MAX_PASSES } from "./reference/passes.ts";
 import { rememberedOf } from "./remember.ts";

@@ -5,11 +5,12 @@
  */
 
 import type { Rule } from "../dsl/model.ts";
+import type { SaidRoute } from "../dsl/route-columns.ts";
 import * as abi from "../runtime/abi.ts";
 import type { PrefixColumns } from "../runtime/lpm/columns.ts";
 import { lengthClasses } from "../runtime/routes/entries.ts";
-import { isSettled } from "./fib/build.ts";
-import type { Fib, FibRows } from "./fib/fib.ts";
+import { forwards, isSettled } from "./fib/build.ts";
+import type { Fib, FibAlias, FibRows } from "./fib/fib.ts";
 import { type BuiltTrie, buildTrie, type TriePrefixes } from "./fib/trie.ts";
 
 /** An entry, with what is shared of it. */
@@ -85,8 +86,6 @@ export function lookupColumns({ prefixes }: SharedTable, offsets: readonly numbe
   return { family: 4, words: addresses, lengths, values: results.map((number) => offsets[number - 1]) };
 }
 
-/** FIB_ENTRY.flags. */
-export function sharedFlags(fib: Fib, { entry, saying }: SharedEntry): number {
-  const settled = entry === null ? isSettled(fib.rows!.aliases[saying!]) : fib.entries[entry].settled;
-  return abi.FibEntryFlag.IN_TRIE | (settled ? abi.FibEntryFlag.SETTLED : 0);
-}
+/** FIB_ENTRY.flags of an IPv4 entry. @param alias the first */
+export const entryFlags = (alias: FibAlias<SaidRoute>): number =>
+  (isSettled(alias) ? abi.FibEntryFlag.SETTLED : 0) | (forwards(alias) ? abi.FibEntryFlag.FORWARDS : 0);

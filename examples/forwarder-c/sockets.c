@@ -140,6 +140,7 @@ bool sockets_attach(struct forwarder *f, struct port *port, const struct real_de
   if (!port_open(port, real->ifindex, MARK)) return false;
   memcpy(port->mac, real->mac, MAC_BYTES);
   memcpy(memory_of(f) + vrfc_device(memory_of(f), f->net, port->ifindex) + VRFC_DEVICE_MAC, real->mac, MAC_BYTES);
+  vrfc_device_changed(memory_of(f), f->net);
   /* Routes by a device go with it: one that is back needs them again. */
   if (port->was_gone && !(tell(f->net, 4, false, port->name) && tell(f->net, 6, false, port->name))) return false;
   return true;

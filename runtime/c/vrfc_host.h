@@ -115,6 +115,17 @@ static inline uint32_t vrfc_neighbours(const uint8_t *memory, uint32_t net) {
   return vrfc_word(memory, vrfc_net(memory, net) + VRFC_NET_NEIGHBOURS);
 }
 
+/* Counts a change of the table, from `count` on: next hops remember MACs for as long as it is the same. */
+static inline void vrfc_count_change(uint8_t *memory, uint32_t table, uint32_t count) {
+  vrfc_set_word(memory, table + VRFC_NEIGHBOUR_TABLE_CHANGES, count == VRFC_MOST_CHANGES ? 1 : count + 1);
+}
+
+/* To be called behind a change of a device's flags, MTU or MAC, which next hops remember too. */
+static inline void vrfc_device_changed(uint8_t *memory, uint32_t net) {
+  const uint32_t table = vrfc_neighbours(memory, net);
+  vrfc_count_change(memory, table, vrfc_word(memory, table + VRFC_NEIGHBOUR_TABLE_CHANGES));
+}
+
 /* Bytes of a table of `slots` slots, a power of two. */
 static inline uint32_t vrfc_neighbour_bytes(uint32_t slots) { return VRFC_NEIGHBOUR_TABLE_SLOTS + slots * VRFC_NEIGHBOUR_SIZE; }
 
@@ -152,6 +163,7 @@ static inline int vrfc_neighbour_put(uint8_t *memory, uint32_t table, uint32_t i
   if (fresh) vrfc_set_word(memory, table + VRFC_NEIGHBOUR_TABLE_USED, used + 1);
   /* The device comes last: from here on searches find it. */
   vrfc_set_word(memory, slot + VRFC_NEIGHBOUR_DEVICE, ifindex);
+  vrfc_count_change(memory, table, vrfc_word(memory, table + VRFC_NEIGHBOUR_TABLE_CHANGES));
   return 1;
 }
 
@@ -167,9 +179,11 @@ static inline int vrfc_set_neighbour(uint8_t *memory, uint32_t net, uint32_t ifi
 /* Forgets one. Its slot stays taken until the table is moved. */
 static inline void vrfc_forget_neighbour(uint8_t *memory, uint32_t net, uint32_t ifindex, uint32_t family,
                                          const uint8_t address[16]) {
-  const uint32_t slot = vrfc_neighbour_slot(memory, vrfc_neighbours(memory, net), ifindex, family, address);
-  if (vrfc_word(memory, slot + VRFC_NEIGHBOUR_DEVICE) != 0)
-    vrfc_set_word(memory, slot + VRFC_NEIGHBOUR_DEVICE, VRFC_NEIGHBOUR_GONE);
+  const uint32_t table = vrfc_neighbours(memory, net);
+  const uint32_t slot = vrfc_neighbour_slot(memory, table, ifindex, family, address);
+  if (vrfc_word(memory, slot + VRFC_NEIGHBOUR_DEVICE) == 0) return;
+  vrfc_set_word(memory, slot + VRFC_NEIGHBOUR_DEVICE, VRFC_NEIGHBOUR_GONE);
+  vrfc_count_change(memory, table, vrfc_word(memory, table + VRFC_NEIGHBOUR_TABLE_CHANGES));
 }
 
 /* Moves the table to vrfc_neighbour_bytes(slots) at `table`, which has at least twice as many slots as there are neighbours. */
@@ -178,6 +192,7 @@ static inline void vrfc_move_neighbours(uint8_t *memory, uint32_t net, uint32_t 
   const uint32_t count = vrfc_word(memory, old + VRFC_NEIGHBOUR_TABLE_MASK) + 1;
   memset(memory + table, 0, vrfc_neighbour_bytes(slots));
   vrfc_set_word(memory, table + VRFC_NEIGHBOUR_TABLE_MASK, slots - 1);
+  vrfc_count_change(memory, table, vrfc_word(memory, old + VRFC_NEIGHBOUR_TABLE_CHANGES));
   for (uint32_t i = 0; i < count; i++) {
     const uint32_t slot = old + VRFC_NEIGHBOUR_TABLE_SLOTS + i * VRFC_NEIGHBOUR_SIZE;
     const uint32_t owner = vrfc_word(memory, slot + VRFC_NEIGHBOUR_DEVICE);

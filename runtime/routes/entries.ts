@@ -14,7 +14,16 @@
  * What of a prefix a program reads besides: rules that suppress_prefixlength, and output to groups, ask for its length. So entries
  * are shared by lengths that these treat alike.
  */
-import { FIB_ALIAS, FIB_ALIAS_BYTES, FIB_ENTRY, FIB_ENTRY_BYTES, FibEntryFlag, NEXT_HOP, NextHopFlag } from "../abi.ts";
+import {
+  FIB_ALIAS,
+  FIB_ALIAS_BYTES,
+  FIB_ENTRY,
+  FIB_ENTRY_BYTES,
+  FibEntryFlag,
+  NEXT_HOP,
+  NextHopFlag,
+  RouteTypeCode,
+} from "../abi.ts";
 import type { ValueTable } from "../lpm/blocks-update.ts";
 import type { HopLists } from "./hops.ts";
 import type { Image } from "./image.ts";
@@ -160,8 +169,7 @@ export class FibEntries implements ValueTable {
     words[(entry + FIB_ENTRY.prefixLength) >>> 2] = length;
     words[(entry + FIB_ENTRY.aliases) >>> 2] = count;
     words.set(aliases, aliasWord(entry, 0));
-    words[(entry + FIB_ENTRY.flags) >>> 2] =
-      FibEntryFlag.IN_TRIE | (isSettled(words, entry) ? FibEntryFlag.SETTLED : 0);
+    words[(entry + FIB_ENTRY.flags) >>> 2] = FibEntryFlag.IN_TRIE | flagsOf(words, entry);
     words[(this.#offset >>> 2) + number] = entry;
     this.#users[number] = 1;
     for (let i = 0; i < count; i++) this.#hops.use(aliases[i * ALIAS_WORDS + A.nextHops]);
@@ -188,10 +196,14 @@ function hashOf(length: number, alias: Uint32Array): number {
   return hash;
 }
 
-/** FibEntryFlag.SETTLED, as fib/build.ts says it. */
-function isSettled(words: Uint32Array, entry: number): boolean {
+/** SETTLED and FORWARDS, as fib/build.ts says them. */
+function flagsOf(words: Uint32Array, entry: number): number {
   const first = aliasWord(entry, 0);
   const hop = words[first + A.nextHops];
-  const isAlive = words[first + A.hopCount] > 0 && (words[(hop + NEXT_HOP.flags) >>> 2] & NextHopFlag.DEAD) === 0;
-  return words[first + A.tos] === 0 && (words[first + A.error] !== 0 || isAlive);
+  const hops = words[first + A.hopCount];
+  const isAlive = hops > 0 && (words[(hop + NEXT_HOP.flags) >>> 2] & NextHopFlag.DEAD) === 0;
+  if (words[first + A.tos] !== 0 || (words[first + A.error] === 0 && !isAlive)) return 0;
+  const isUnicast = words[first + A.type] === RouteTypeCode.unicast;
+  const forwards = isUnicast && hops === 1 && words[(hop + NEXT_HOP.family) >>> 2] !== 6;
+  return FibEntryFlag.SETTLED | (forwards ? FibEntryFlag.FORWARDS : 0);
 }

@@ -10,7 +10,7 @@
  * A change makes the new entry, lets the structure point to it, and takes the old one back when no prefix has it any more. Until
  * the first change programs read what was compiled; then all three are published at once.
  */
-import { FIB_ENTRY, FIB_NODE, FIB_NODE_BYTES, NEXT_HOP, type TABLE } from "../abi.ts";
+import { FIB_ENTRY, FIB_NODE, FIB_NODE_BYTES, NEXT_HOP, NEXT_HOP_BYTES, type TABLE } from "../abi.ts";
 import { blockShape } from "../lpm/blocks.ts";
 import { LpmKind } from "../lpm/lpm.ts";
 import { type Node, PrefixTrie } from "../lpm/prefix-trie.ts";
@@ -411,7 +411,7 @@ function matches(words: Uint32Array, at: number, match: DeleteMatch): boolean {
   if (!fits || match.hops.length === 0) return fits;
   const count = words[at + A.hopCount];
   if (count === 0 || (match.hops.length > 1 && count !== match.hops.length)) return false;
-  return match.hops.every((hop, i) => matchesHop(words, words[at + A.nextHops] + i * 48, hop));
+  return match.hops.every((hop, i) => matchesHop(words, words[at + A.nextHops] + i * NEXT_HOP_BYTES, hop));
 }
 
 /** fib_nh_match */

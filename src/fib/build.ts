@@ -108,6 +108,14 @@ const ROUTE_ERRORS: Partial<Record<RouteType, Errno>> = {
 export const isSettled = ({ route, error }: FibAlias<SaidRoute>): boolean =>
   route.tos === 0 && (error !== 0 || (route.nexthops.length > 0 && !route.nexthops[0].dead));
 
+/** One next hop, which an IPv4 packet is handed on to: of an entry that is settled by such an alias the short way takes packets. */
+export const forwards = ({ route: { type, tos, nexthops } }: FibAlias<SaidRoute>): boolean =>
+  type === "unicast" &&
+  tos === 0 &&
+  nexthops.length === 1 &&
+  !nexthops[0].dead &&
+  typeof nexthops[0].gateway !== "bigint";
+
 const isSettled6 = (group: readonly Route[]): boolean => {
   const nexthops = group.flatMap(nexthops6);
   return nexthops.length === 1 && !nexthops[0].dead;

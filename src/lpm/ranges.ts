@@ -78,14 +78,24 @@ function answer(lanes: readonly Lane[], cellBytes: CellBytes, scale: Operand): S
 const toRoot = (base: Reg): Step => set(root, add(base, RANGES.NODES));
 const fromRoot = (lanes: readonly Lane[]): Step[] => lanes.map(({ value }) => set(value, root));
 
-const fixedShape = (base: Reg, { levels, cellBytes, scale }: RangesShape): LookupCode => ({
+const fixedShape = (base: Reg, shape: RangesShape): LookupCode => ({
   prologue: [toRoot(base)],
-  body: (lanes) => [
-    ...fromRoot(lanes),
-    ...Array.from({ length: levels - 1 }, () => descend(lanes)).flat(),
-    ...answer(lanes, cellBytes, scale),
-  ],
+  body: (lanes) => [...toLeaf(lanes, shape), ...answer(lanes, shape.cellBytes, shape.scale)],
 });
+
+const toLeaf = (lanes: readonly Lane[], { levels }: RangesShape): Step[] => [
+  ...fromRoot(lanes),
+  ...Array.from({ length: levels - 1 }, () => descend(lanes)).flat(),
+];
+
+/** The first half of a look-up: the lane's value is its leaf, of which nothing has been read. */
+export const rangesDescent = (base: Reg, lane: Lane, shape: RangesShape): Step[] => [
+  toRoot(base),
+  ...toLeaf([lane], shape),
+];
+
+/** The other half, of a lane whose value is its leaf. */
+export const rangesAnswer = (lane: Lane, { cellBytes, scale }: RangesShape): Step[] => answer([lane], cellBytes, scale);
 
 function anyShape(base: Reg): LookupCode {
   const [levels, cellBytes, scale] = [local("levels"), local("cellBytes"), local("scale")];

@@ -41,6 +41,8 @@ function unary32(op: UnaryOp, x: number): Value {
       return (x << 24) | ((x & 0xff00) << 8) | ((x >>> 8) & 0xff00) | (x >>> 24);
     case "wrap":
       return x | 0;
+    case "bswap64":
+      throw new TypeError(`${op} of an i32`);
     default:
       return op satisfies never;
   }
@@ -57,6 +59,13 @@ function unary64(op: UnaryOp, x: bigint): Value {
       return BigInt(popcnt(bits));
     case "wrap":
       return Number(BigInt.asIntN(32, x));
+    case "bswap64":
+      return BigInt.asIntN(
+        64,
+        Array.from({ length: 8 }, (_, i) => ((bits >> BigInt(8 * i)) & 0xffn) << BigInt(56 - 8 * i)).reduce(
+          (a, b) => a | b,
+        ),
+      );
     default:
       throw new TypeError(`${op} of an i64`);
   }

@@ -49,7 +49,7 @@ export interface Reg {
 export type Space = "image" | "batch" | "state";
 export type Bytes = 1 | 2 | 4 | 8;
 
-export type UnaryOp = "eqz" | "clz" | "popcnt" | "wrap" | "extend" | "extend_s" | "bswap16" | "bswap32";
+export type UnaryOp = "eqz" | "clz" | "popcnt" | "wrap" | "extend" | "extend_s" | "bswap16" | "bswap32" | "bswap64";
 export type BinaryOp =
   | "add"
   | "sub"

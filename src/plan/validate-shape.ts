@@ -151,7 +151,14 @@ function checkExpr(shape: Shape, e: Expr, at: Place): void {
       break;
     case "unary": {
       if (typeOf(e.value) === "v128") shape.report("type-mismatch", `${printPlace(at)}: ${e.op} of a vector`);
-      const takes = { wrap: "i64", extend: "i32", extend_s: "i32", bswap16: "i32", bswap32: "i32" } as const;
+      const takes = {
+        wrap: "i64",
+        extend: "i32",
+        extend_s: "i32",
+        bswap16: "i32",
+        bswap32: "i32",
+        bswap64: "i64",
+      } as const;
       if (e.op in takes) checkType(shape, e.value, takes[e.op as keyof typeof takes], at);
       break;
     }

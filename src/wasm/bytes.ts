@@ -6,6 +6,7 @@
  *     packet 4 l3[12] & 0xff000000            (i32.load & 0xff) as a condition
  *     put 4 l3[16] = packet 4 l3[12]          i32.store (i32.load)
  */
+import { evalUnary } from "../plan/arithmetic.ts";
 import type { Expr } from "../plan/ir.ts";
 import type { Node, WasmModule } from "./binaryen.ts";
 
@@ -56,7 +57,7 @@ const join = (m: WasmModule, high: Node, low: Node): Node =>
     m.numeric("i64", "extend_u", low),
   );
 
-function bswap64(context: ByteContext, value: Node): Node {
+export function bswap64(context: ByteContext, value: Node): Node {
   const { module: m } = context;
   return context.once("i64", value, (first, again) => {
     const high = bswap32(context, m.numeric("i32", "wrap", first));
@@ -87,21 +88,20 @@ export function readPacket(context: ByteContext, e: Expr & { kind: "packet" }): 
 /** The value of `e` with its bytes turned, ready for a little-endian store of `bytes`. */
 export function networkOrder(context: ByteContext, bytes: 1 | 2 | 4 | 8, e: Expr): Node {
   if (bytes === 1) return context.value(e);
-  if (bytes === 8) return bswap64(context, context.value(e));
   const turned = context.turned ? turn(context, bytes, e) : null;
   if (turned !== null) return turned();
-  return (bytes === 2 ? bswap16 : bswap32)(context, context.value(e));
+  return { 2: bswap16, 4: bswap32, 8: bswap64 }[bytes](context, context.value(e));
 }
 
-/** `bswap16(e)` or `bswap32(e)` where that undoes the turning of `e`; null elsewhere. */
-export function turned(context: ByteContext, bytes: 2 | 4, e: Expr): Node | null {
+/** `bswap16(e)`, `bswap32(e)` or `bswap64(e)` where that undoes the turning of `e`; null elsewhere. */
+export function turned(context: ByteContext, bytes: 2 | 4 | 8, e: Expr): Node | null {
   return context.turned && readsNetworkOrder(e) ? (turn(context, bytes, e)?.() ?? null) : null;
 }
 
 /** `left == right` or its contrary over turned operands, or null when that saves nothing. */
 export function turnedEquality(context: ByteContext, left: Expr, right: Expr): readonly [Node, Node] | null {
   if (!context.turned) return null;
-  for (const bytes of [2, 4] as const) {
+  for (const bytes of [2, 4, 8] as const) {
     if (!readsNetworkOrder(left) && !readsNetworkOrder(right)) continue;
     const [a, b] = [turn(context, bytes, left), turn(context, bytes, right)];
     if (a !== null && b !== null) return [a(), b()];
@@ -112,7 +112,7 @@ export function turnedEquality(context: ByteContext, left: Expr, right: Expr): r
 /** A node that is zero exactly when `e` is: its bytes may be turned. */
 export function zeroOrNot(context: ByteContext, e: Expr): Node {
   if (context.turned && readsNetworkOrder(e))
-    for (const bytes of [2, 4] as const) {
+    for (const bytes of [2, 4, 8] as const) {
       const turned = turn(context, bytes, e);
       if (turned !== null) return turned();
     }
@@ -120,8 +120,8 @@ export function zeroOrNot(context: ByteContext, e: Expr): Node {
 }
 
 const readsNetworkOrder = (e: Expr): boolean =>
-  (e.kind === "packet" && (e.bytes === 2 || e.bytes === 4)) ||
-  (e.kind === "unary" && (e.op === "bswap32" || e.op === "bswap16")) ||
+  (e.kind === "packet" && e.bytes !== 1) ||
+  (e.kind === "unary" && (e.op === "bswap64" || e.op === "bswap32" || e.op === "bswap16")) ||
   (e.kind === "binary" && isBitwise(e) && (readsNetworkOrder(e.left) || readsNetworkOrder(e.right)));
 
 const isBitwise = (e: Expr & { kind: "binary" }): boolean => e.op === "and" || e.op === "or" || e.op === "xor";
@@ -130,11 +130,12 @@ const isBitwise = (e: Expr & { kind: "binary" }): boolean => e.op === "and" || e
  * How to make `e` with its `bytes` bytes turned without turning anything, or null. For 2 bytes `e` must be below 2^16,
  * so that turning is a bijection and equality survives it.
  */
-function turn(context: ByteContext, bytes: 2 | 4, e: Expr): (() => Node) | null {
+function turn(context: ByteContext, bytes: 2 | 4 | 8, e: Expr): (() => Node) | null {
   const { module: m } = context;
   switch (e.kind) {
     case "const": {
-      if (e.type !== "i32") return null;
+      if (e.type !== (bytes === 8 ? "i64" : "i32")) return null;
+      if (bytes === 8) return () => m.constant("i64", evalUnary("bswap64", BigInt(e.value)));
       const value = Number(e.value) >>> 0;
       if (bytes === 2) return value > 0xffff ? null : () => m.constant("i32", turn16(value));
       return () => m.constant("i32", (turn16(value & 0xffff) << 16) | turn16(value >>> 16) | 0);
@@ -145,7 +146,7 @@ function turn(context: ByteContext, bytes: 2 | 4, e: Expr): (() => Node) | null 
       return () => m.load(bytes, offset, base());
     }
     case "unary":
-      if (bytes === 4) return e.op === "bswap32" ? () => context.value(e.value) : null;
+      if (bytes !== 2) return e.op === `bswap${8 * bytes}` ? () => context.value(e.value) : null;
       if (e.op !== "bswap16") return null;
       if (fitsTwoBytes(e.value)) return () => context.value(e.value);
       return () => m.numeric("i32", "and", context.value(e.value), m.constant("i32", 0xffff));
@@ -153,7 +154,7 @@ function turn(context: ByteContext, bytes: 2 | 4, e: Expr): (() => Node) | null 
       if (!isBitwise(e)) return null;
       const [left, right] = [turn(context, bytes, e.left), turn(context, bytes, e.right)];
       if (left === null || right === null) return null;
-      return () => m.numeric("i32", e.op as "and" | "or" | "xor", left(), right());
+      return () => m.numeric(bytes === 8 ? "i64" : "i32", e.op as "and" | "or" | "xor", left(), right());
     }
     default:
       return null;

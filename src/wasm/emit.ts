@@ -25,6 +25,7 @@ import {
   type ByteContext,
   bswap16,
   bswap32,
+  bswap64,
   networkOrder,
   readPacket,
   turned,
@@ -308,6 +309,7 @@ class ProcEmitter implements ByteContext {
 
   #unary(op: UnaryOp, operand: Expr): Node {
     if (op === "bswap16") return turned(this, 2, operand) ?? bswap16(this, this.value(operand));
+    if (op === "bswap64") return turned(this, 8, operand) ?? bswap64(this, this.value(operand));
     if (op === "bswap32") return turned(this, 4, operand) ?? bswap32(this, this.value(operand));
     const value = op === "eqz" ? zeroOrNot(this, operand) : this.value(operand);
     const type = op === "wrap" ? "i32" : op === "extend" || op === "extend_s" ? "i64" : typeOf(operand);

@@ -46,7 +46,7 @@ function shortWay(model: Model) {
       batch.count = 0;
       batch.put(bytes, { device, entry: Entry.RECEIVE });
     };
-    // The first call of two finds the neighbour, and remembers where it was (NEXT_HOP.neighbour).
+    // The first call of two finds the neighbour, and the next hop remembers it (NEXT_HOP.changes).
     put();
     call();
     put();
@@ -110,7 +110,8 @@ describe("drawn networks with the kernel's rules alone", () => {
   });
 
   test.each(models.map((model, i) => [i, model] as const))("%i: as the reference", (_, model) => {
-    const engines = [referenceEngine(model.nets[0], model.kernel), planEngines(model, { level: 0 }, 1 << 23)[0]];
+    const plans = ([{}, { lpm: "ranges" }] as const).map((lpm) => planEngines(model, { level: 0, ...lpm }, 1 << 23)[0]);
+    const engines = [referenceEngine(model.nets[0], model.kernel), ...plans];
     fc.assert(
       fc.property(fc.array(anyDrawn, { minLength: 1, maxLength: 150, size: "max" }), (drawn) =>
         expectAgreement(engines, drawn),

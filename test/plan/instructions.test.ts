@@ -82,6 +82,7 @@ const STEPS: Step[] = [
   ...[load("image", 4, a, 8), load("image", 8, 64), select(a, 1, 2), call("g", [a]), i64(5n)].map(into),
   ...(["eqz", "clz", "popcnt", "bswap16", "bswap32", "extend", "extend_s"] as const).map((op) => into(unary(op, a))),
   into(unary("wrap", l)),
+  into(unary("bswap64", l)),
   ...([1, 2, 4] as Bytes[]).flatMap((bytes) => [put(l3, 4, bytes, a), put(l3, -2, bytes, call("g", [a]))]),
   put(l3, 0, 8, l),
   put(l3, 0, 8, unary("extend", call("g", [a]))),

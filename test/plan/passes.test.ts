@@ -73,6 +73,7 @@ describe("simplify", () => {
     // constants
     [add(2, 3), "5"],
     [unary("bswap16", 0x0800), "8"],
+    [unary("bswap64", i64(0x0102030405060708n)), "0x807060504030201n"],
     [binary("div", 7, 0), "7 / 0"],
     [add(i64(1n), i64(-2n)), "-1n"],
     // rewrites; each rule of the table has a case here, see below
@@ -106,6 +107,7 @@ describe("simplify", () => {
     [unary("wrap", unary("extend", a)), "a"],
     [unary("wrap", unary("extend_s", a)), "a"],
     [unary("bswap32", unary("bswap32", a)), "a"],
+    [unary("bswap64", unary("bswap64", w)), "w"],
     [mul(a, 0), "0"],
     [and(w, i64(0n)), "0n"],
     [or(a, -1), "-1"],

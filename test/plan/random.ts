@@ -138,7 +138,7 @@ const CONSTANTS = [0, 1, 2, 3, 4, 8, 14, 20, 31, 255, 256, 0xffff, -1, -14, 0x12
 const BINARY: BinaryOp[] = ["add", "sub", "mul", "and", "or", "xor", "shl", "shr", "shr_s", "rotl", "div", "rem"];
 const COMPARE: BinaryOp[] = ["eq", "ne", "lt", "le", "gt", "ge", "lt_s", "gt_s"];
 const UNARY: UnaryOp[] = ["clz", "popcnt", "bswap16", "bswap32", "eqz"];
-const UNARY64: UnaryOp[] = ["clz", "popcnt"];
+const UNARY64: UnaryOp[] = ["clz", "popcnt", "bswap64"];
 
 /** What the generator keeps in mind on its way down the text. */
 interface Scope {

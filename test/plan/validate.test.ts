@@ -72,6 +72,7 @@ const WRONG: [ViolationKind, string, Plan][] = [
   ["type-mismatch", "set", body(set(a, wide))],
   ["type-mismatch", "operands", body(set(a, eq(a, wide)))],
   ["type-mismatch", "operator", body(set(a, unary("bswap32", wide)))],
+  ["type-mismatch", "operator of a word", body(set(wide, unary("bswap64", a)))],
   ["type-mismatch", "condition", body(when(wide, []))],
   ["type-mismatch", "store", body(store("image", 8, a, 0, a))],
   ["type-mismatch", "cursor", body(set(tail, 1), guard(wide, 1, [ret(0)]))],

@@ -1,5 +1,6 @@
 /** Neighbours by hand: in `ip neigh`'s words and as numbers, of both families; packets see them, refusals change nothing. */
 import { beforeAll, describe, expect, test } from "vitest";
+import { DEVICE, DEVICE_BYTES, IMAGE, MOST_CHANGES, NEIGHBOUR_TABLE, NET } from "../../runtime/abi.ts";
 import { type Dataplane, load } from "../../runtime/dataplane.ts";
 import { EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
 import { parseIp } from "../../runtime/net/ip.ts";
@@ -13,7 +14,8 @@ import { compile } from "../../src/compile.ts";
 const POLICY = `sysctl net.ipv4.ip_forward = 1
 sysctl net.ipv6.conf.all.forwarding = 1
 interface in { address 10.0.0.1/24; address 2001:db8:1::1/64; lladdr 02:00:00:00:10:01 }
-interface out { address 10.0.1.1/24; address 2001:db8:2::1/64 }
+interface out { address 10.0.1.1/24; address 2001:db8:2::1/64; lladdr 02:00:00:00:10:02 }
+route 20.0.0.0/8 via 10.0.1.70
 neighbour 10.0.1.9 dev out lladdr 02:00:00:00:00:09`;
 
 let loaded: Dataplane;
@@ -24,6 +26,12 @@ beforeAll(async () => {
 
 /** The link-layer destination of a frame that is forwarded to an address; null: the neighbour is not known. */
 function sentTo(address: string): string | null {
+  const frame = sent(address);
+  return frame === null ? null : formatMac(readMac(frame, 0));
+}
+
+/** The frame that is forwarded. */
+function sent(address: string): Uint8Array | null {
   const destination = parseIp(address)!;
   const packet =
     typeof destination === "number"
@@ -58,7 +66,7 @@ function sentTo(address: string): string | null {
   const [verdict] = batch.column("verdict");
   if (verdict === Verdict.UNRESOLVED) return null;
   expect(verdict).toBe(Verdict.TRANSMIT);
-  return formatMac(readMac(batch.packet(0), 0));
+  return batch.packet(0);
 }
 const device = (name: string): number => loaded.manifest.nets[0].devices.find((d) => d.name === name)!.ifindex;
 
@@ -95,6 +103,41 @@ describe("neighbours", () => {
     expect(sentTo("2001:db8:2::1:3e7")).toBe("02:00:00:01:03:e7");
     for (let i = 0; i < 1000; i++) neighbours.delete({ address: base + BigInt(i), dev: "out" });
     expect(sentTo("2001:db8:2::1:3e7")).toBe(null);
+  });
+
+  test("what a next hop remembers of its gateway and device lasts until either changes", () => {
+    const neighbours = loaded.neighbours("host");
+    const twice = (): (string | null)[] => [sentTo("20.1.2.3"), sentTo("20.4.5.6")];
+    expect(twice()).toEqual([null, null]);
+    neighbours.add("10.0.1.70 lladdr 02:00:00:00:00:70 dev out");
+    expect(twice()).toEqual(["02:00:00:00:00:70", "02:00:00:00:00:70"]);
+    neighbours.change("10.0.1.70 dev out lladdr 02:00:00:00:00:71");
+    expect(twice()).toEqual(["02:00:00:00:00:71", "02:00:00:00:00:71"]);
+    for (let i = 0; i < 100; i++) {
+      neighbours.add({ address: 0x0a000180 + i, dev: "out", lladdr: 0x020000010000 + i });
+      if (i % 9 === 0) expect(twice()).toEqual(["02:00:00:00:00:71", "02:00:00:00:00:71"]);
+    }
+    neighbours.delete({ address: parseIp("10.0.1.70")!, dev: "out" });
+    expect(twice()).toEqual([null, null]);
+    neighbours.add("10.0.1.70 lladdr 02:00:00:00:00:72 dev out");
+    expect(twice()).toEqual(["02:00:00:00:00:72", "02:00:00:00:00:72"]);
+
+    const net = loaded.word(IMAGE.netsOffset);
+    const out =
+      loaded.word(net + NET.devices) +
+      DEVICE_BYTES * loaded.manifest.nets[0].devices.findIndex((d) => d.name === "out");
+    const changes = loaded.word(net + NET.neighbours) + NEIGHBOUR_TABLE.changes;
+    const macAt = out + DEVICE.mac + 5;
+    expect(formatMac(readMac(sent("20.1.2.3")!, 6))).toBe("02:00:00:00:10:02");
+    loaded.bytes[macAt] = 0x99;
+    loaded.setWord(changes, loaded.word(changes) + 1);
+    expect(formatMac(readMac(sent("20.1.2.3")!, 6))).toBe("02:00:00:00:10:99");
+    loaded.bytes[macAt] = 0x02;
+    loaded.setWord(changes, MOST_CHANGES);
+    expect(formatMac(readMac(sent("20.1.2.3")!, 6))).toBe("02:00:00:00:10:02");
+    neighbours.change("10.0.1.70 dev out lladdr 02:00:00:00:00:73");
+    expect(loaded.word(changes)).toBe(1);
+    expect(twice()).toEqual(["02:00:00:00:00:73", "02:00:00:00:00:73"]);
   });
 
   test.each([

@@ -29,7 +29,7 @@ import { type Manifest, readManifest } from "../../runtime/manifest.ts";
 import { formatIp, inPrefix, parseIp, readIpv4 } from "../../runtime/net/ip.ts";
 import { protocolNumber } from "../../runtime/net/rt-protos.ts";
 import { compileModel } from "../../src/compile.ts";
-import { buildFib } from "../../src/fib/build.ts";
+import { buildFib, forwards } from "../../src/fib/build.ts";
 import type { Fib, FibEntry } from "../../src/fib/fib.ts";
 import type { LayoutOptions } from "../../src/layout.ts";
 import { referenceEngine } from "../../src/reference/engine.ts";
@@ -119,8 +119,8 @@ function entryAt(loaded: Dataplane, entry: number, length: number): unknown {
     ).map(field);
     return { type, error, tos, prefsrc, scope, metric, mtu, protocol, hops };
   });
-  const settled = (word(entry + FIB_ENTRY.flags) & FibEntryFlag.SETTLED) !== 0;
-  return { length, settled, aliases };
+  const has = (flag: number): boolean => (word(entry + FIB_ENTRY.flags) & flag) !== 0;
+  return { length, settled: has(FibEntryFlag.SETTLED), forwards: has(FibEntryFlag.FORWARDS), aliases };
 }
 
 /**
@@ -135,6 +135,7 @@ function expectedAt(fib: Fib | undefined, address: number): unknown[] {
 const expectedEntry = (fib: Fib, { prefix, settled, aliases }: FibEntry) => ({
   length: prefix.length,
   settled,
+  forwards: forwards(aliases[0]),
   aliases: aliases.map(({ route, error, hops }) => ({
     type: RouteTypeCode[route.type],
     error,
@@ -202,6 +203,16 @@ describe("ip route on a loaded module", () => {
       return loaded.word(loaded.word(entry + FIB_ENTRY_BYTES + FIB_ALIAS.nextHops) + NEXT_HOP.flags);
     });
     expect(flags).toEqual([NextHopFlag.ONLINK, 0]);
+  });
+
+  test("a route is deleted by all of its next hops", async () => {
+    const { module, manifest } = await compiled(PLAIN);
+    const routes = new Dataplane(await WebAssembly.instantiate(module), manifest).routes(0);
+    routes.run("add 10.202.0.0/16 table 10 nexthop via 10.0.1.7 nexthop via 10.0.2.7");
+    const deleted = (second: string) =>
+      refusal(() => routes.run(`del 10.202.0.0/16 table 10 nexthop via 10.0.1.7 nexthop via ${second}`));
+    expect(deleted("10.0.2.8")).toBe("RTNETLINK answers: No such process");
+    expect(deleted("10.0.2.7")).toBe(null);
   });
 
   test.each([

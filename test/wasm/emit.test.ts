@@ -149,6 +149,7 @@ describe("operators", () => {
     ["clz", a64],
     ["popcnt", a64],
     ["wrap", a64],
+    ["bswap64", a64],
   ];
   it.each(UNARY)("%s of %o", async (op, reg) => {
     const e = unary(op, reg);
@@ -190,6 +191,11 @@ describe("memory", () => {
     await agree(inPacket(copy, ret(wide(packet(cursor, 0, bytes)))), "f", calls);
   });
 
+  it("put as it lies in a table", async () => {
+    const copy = put(cursor, 5, 8, unary("bswap64", load("image", 8, 1024, 0)));
+    await agree(inPacket(copy, ret(packet(cursor, 5, 8))), "f", calls);
+  });
+
   it("bytes before the cursor", async () => {
     const moved = [set(cursor, add(cursor, 8)), put(cursor, -8, 4, a), ret(wide(packet(cursor, -6, 4)))];
     await agree(inPacket(...moved), "f", calls);
@@ -203,6 +209,8 @@ describe("memory", () => {
     ["masked by 16 bits of a larger mask", eq(and(packet(cursor, 0, 2), 0x3ff00), 0x8100)],
     ["two fields", eq(packet(cursor, 0, 4), packet(cursor, 4, 4))],
     ["a table's word in network order", eq(unary("bswap32", load("image", 4, 1024, 0)), packet(cursor, 0, 4))],
+    ["a table's eight bytes in network order", eq(unary("bswap64", load("image", 8, 1024, 0)), packet(cursor, 0, 8))],
+    ["six bytes of eight", eq(and(packet(cursor, 0, 8), i64(-0x10000n)), i64(-0x7e6d5c4c00000000n))],
     ["a bit", eqz(and(packet(cursor, 0, 2), 0x8000))],
     ["a masked field as a number", and(packet(cursor, 0, 2), 0xff00)],
   ])("compares without turning: %s", async (_, e) => {

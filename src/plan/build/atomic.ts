@@ -34,6 +34,10 @@ export const atomicAdd = (address: Operand, by: Operand): Step => run(FETCH_ADD,
 export const atomicCmpxchg = (address: Operand, expected: Operand, value: Operand): Expr =>
   call(CMPXCHG, [address, expected, value], "i64");
 
+/** The same, whatever was there. */
+export const atomicTryCmpxchg = (address: Operand, expected: Operand, value: Operand): Step =>
+  run(CMPXCHG, [address, expected, value]);
+
 const FETCH_ADD = "atomic_fetch_add";
 const CMPXCHG = "atomic64_cmpxchg";
 

@@ -6,7 +6,7 @@ import { LpmKind } from "../../../runtime/lpm/lpm.ts";
 import type { Family } from "../../../runtime/net/ip.ts";
 import { DEVICES_OF_PAGE, type DeviceIndex } from "../../layout.ts";
 import type { TableLayout } from "../../layout-tables.ts";
-import { lpmProcName, lpmSteps } from "../../lpm/emit.ts";
+import { type LpmShape, lpmProcName, lpmSteps } from "../../lpm/emit.ts";
 import { rememberedOf } from "../../remember.ts";
 import {
   add,
@@ -172,10 +172,20 @@ export function switchKindOf(
   return look([...kinds]);
 }
 
+/** What a look-up does that makes no calls. */
+export interface InlineLookup {
+  /** A register of the code. */
+  readonly image: Reg;
+  /** In place of a call; they leave. */
+  readonly call: readonly Step[];
+  /** In place of a shape's code, where there are some; they leave. */
+  toLeaf(shape: LpmShape): Step[] | null;
+}
+
 /**
  * Sets `entry` by straight-line code where the module has it for the table's shape, as switchKind elsewhere.
  * @param layouts of the tables that it may be
- * @param inline the code stands here, uses this register, and is not called; elsewhere these steps are taken
+ * @param inline the code of shapes stands here, and where a proc would have to be called these steps
  */
 export function switchShape(
   context: Context,
@@ -183,7 +193,7 @@ export function switchShape(
   table: Operand,
   layouts: readonly TableLayout[],
   address: Reg,
-  inline: { readonly image: Reg; readonly otherwise: readonly Step[] } | null = null,
+  inline: InlineLookup | null = null,
 ): Step[] {
   const names = new Set(layouts.map(({ kind, shape }) => (shape === null ? null : lpmProcName(kind, 4, shape))));
   const kinds = [...new Set(layouts.map(({ kind }) => kind))];
@@ -201,9 +211,12 @@ export function switchShape(
         const look =
           inline === null
             ? [set(entry, call(name, [image, address]))]
-            : [set(inline.image, image), ...lpmSteps(shape.kind, 4, inline.image, { address, value: entry }, shape)];
+            : (inline.toLeaf(shape) ?? [
+                set(inline.image, image),
+                ...lpmSteps(shape.kind, 4, inline.image, { address, value: entry }, shape),
+              ]);
         return [when(eq(field(table, TABLE.shape), id), look, others)];
       },
-      inline === null ? any(kinds) : [...inline.otherwise],
+      inline === null ? any(kinds) : [...inline.call],
     );
 }

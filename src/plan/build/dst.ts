@@ -89,11 +89,11 @@ export const TRACE_ROUTE = "trace_route";
 export function traceRoute(): Proc {
   const source = local("source");
   const family = select(dstGateway, field(dstGateway, NEXT_HOP.family), 0);
-  const word = (at: number) => select(dstGateway, addressField(dstGateway, NEXT_HOP.gateway + at), 0);
-  const body: Step[] = [
-    trace(TraceEvent.route, [ifindexOf(dstDev), family, word(0), word(4), word(8), word(12), source]),
-    ret(),
-  ];
+  const word = (at: number) => addressField(dstGateway, NEXT_HOP.gateway + at);
+  const first = select(dstGateway, word(0), 0);
+  // Behind an IPv4 gateway stands what the short way remembers.
+  const others = [4, 8, 12].map((at) => select(eq(family, 6), word(at), 0));
+  const body: Step[] = [trace(TraceEvent.route, [ifindexOf(dstDev), family, first, ...others, source]), ret()];
   return proc(TRACE_ROUTE, { comment: "the route, traced", params: [source] }, body);
 }
 

@@ -9,9 +9,10 @@
  *   route        destination  fib_lookup ends at an entry ...
  *                source       its way back ends at a unicast route that answers every flow (SETTLED), or at none, and the device's
  *                             rp_filter has no objection; where rp_filter is off, hardly one has to be looked up (source-filter.ts)
- *   next hop                  ... which is such a route too, with one next hop
+ *   next hop                  ... which is such a route too, with one next hop (FORWARDS)
+ *                device       up
  *                neighbour    known
- *   transmit     device       another one, that is up
+ *   transmit     device       another one
  *                size         within the route's MTU
  *
  * A stage does all packets of a group before the next one begins. Its round is short and does not depend on the round before, so that a
@@ -25,23 +26,22 @@
  * traced has no fast_forward), and tests hold the two against each other. Where a namespace's rule list asks more of a packet than
  * its VRF, or where a chain or a program looks at IPv4, there is none; while programs are attached there, no packet takes it.
  */
-import { type Rule, Scope } from "../../../dsl/model.ts";
+import type { Rule } from "../../../dsl/model.ts";
 import {
   COUNTERS,
   DEVICE,
   DeviceFlag,
   FIB_ALIAS,
   FIB_ENTRY_BYTES,
-  NEIGHBOUR,
-  NEIGHBOUR_BYTES,
-  NEIGHBOUR_TABLE,
-  NET,
   NEXT_HOP,
   RouteTypeCode,
+  TABLE,
 } from "../../../runtime/abi.ts";
-import { COLUMN, COLUMNS, type Column, RESULT_COLUMNS } from "../../../runtime/batch.ts";
+import { COLUMNS, type Column, RESULT_COLUMNS } from "../../../runtime/batch.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
 import { Entry, Verdict } from "../../../runtime/verdict.ts";
+import type { LpmShape } from "../../lpm/emit.ts";
+import { rangesAnswer, rangesDescent } from "../../lpm/ranges.ts";
 import {
   add,
   and,
@@ -64,7 +64,6 @@ import {
   type Proc,
   packet,
   put,
-  type Reg,
   repeat,
   ret,
   type Step,
@@ -77,77 +76,48 @@ import {
   tail,
   unary,
   when,
-  xor,
 } from "../ir.ts";
-import { type Context, callNet, field, macHigh, macLow, proc, thisWorker } from "./context.ts";
-import { device, entry, fastValidateSource, fibLookup, isSettled, sourceIsAsked } from "./fast_lookup.ts";
+import { type Context, callNet, field, proc, thisWorker } from "./context.ts";
+import { device, entry, fastValidateSource, fibLookup, image, sourceIsAsked } from "./fast_lookup.ts";
+import { fastNextHop, nextHop } from "./fast_next_hop.ts";
+import {
+  at,
+  cell,
+  count,
+  distance,
+  distances,
+  emptyList,
+  enlist,
+  HELD,
+  hop,
+  known,
+  LEAVES,
+  LISTS,
+  listed,
+  looked,
+  type Objection,
+  objection,
+  readAt,
+  row,
+  stage,
+  stride,
+  writeAt,
+} from "./fast_stages.ts";
 import { rtTos2priority } from "./forward.ts";
 import { IPHDR_BYTES } from "./in.ts";
 import { linkedAt } from "./links.ts";
-import { neighbourHash } from "./neighbour.ts";
 
-/** Packets of a group: as many as a processor can be expected to have misses in flight, and no more than a cache holds of headers. */
-export const GROUP = 64;
 export const GIVEN_BACK = 0x100;
 
 const mac = local("mac");
 const alias = local("alias");
-const hop = local("hop");
-const out = local("out");
 const daddr = local("daddr");
 const octet = local("octet");
 const size = local("size");
 const mtu = local("mtu");
-const gateway = local("gateway");
-const ifindex = local("ifindex");
-const known = local("known");
 const ttl = local("ttl");
-const cell = local("cell");
-const looked = local("looked");
+const table = local("table");
 const refused = local("refused");
-/** The row of the packet in hand. */
-const at = local("at");
-/** Parameters, not the registers of the same names: those are in memory. */
-const row = local("row");
-const stride = local("stride");
-const count = local("count");
-
-/** How far a column's rows are from the first column's, for all rounds of a stage. */
-const distance = (column: Column): Reg => local(`to_${column}`);
-const distances = (...columns: Column[]): Step[] =>
-  columns.map((column) => set(distance(column), mul(stride, COLUMN(column))));
-const readAt = (column: Column): Expr => load("batch", 4, add(at, distance(column)));
-const writeAt = (column: Column, value: Operand): Step => store("batch", 4, add(at, distance(column)), 0, value);
-
-/**
- * Result columns that hold, between the stages, what is not said yet: the DEVICE, the destination, the FIB_ENTRY (0: given back), and the
- * NEIGHBOUR (0: given back). They are those whose answers differ from packet to packet; the others are written at once.
- */
-const HELD = { device: "outDevice", destination: "l3", entry: "route", known: "routeType" } as const;
-
-/**
- * Result columns where a stage lists rows of which it wants more: what takes a call. A call in a loop makes engines put all that the
- * loop keeps in registers on the stack, each round, whether it is made or not; so calls have loops of their own, over those rows alone.
- */
-const LISTS = { source: "reason", table: "skbDevice", neighbour: "sdif" } as const;
-type List = (typeof LISTS)[keyof typeof LISTS];
-const listEnd = (list: List): Reg => local(`end_of_${list}`);
-const emptyList = (list: List): Step => set(listEnd(list), add(row, mul(stride, COLUMN(list))));
-/** @param wanted 1, or 0: the row is not listed, without a branch */
-const enlist = (list: List, wanted: Expr | 1 = 1): Step[] => [
-  store("batch", 4, listEnd(list), 0, at),
-  set(listEnd(list), add(listEnd(list), wanted === 1 ? 4 : shl(wanted, 2))),
-];
-/** A round for each row of the list. */
-const listed = (list: List, body: readonly Step[]): Step[] => [
-  set(cell, add(row, mul(stride, COLUMN(list)))),
-  repeat(
-    shr(sub(listEnd(list), cell), 2),
-    `of ${list}`,
-    [set(at, load("batch", 4, cell)), set(cell, add(cell, 4)), ...body],
-    "group",
-  ),
-];
 
 /** Of the IPv4 header behind the Ethernet header. */
 const header = (offset: number, bytes: 1 | 2 | 4): Expr => packet(mac, ETHERNET_HEADER_BYTES + offset, bytes);
@@ -195,19 +165,9 @@ export function fastForwardProcs(context: Context): Proc[] {
   return [
     proc(context.name("fast_forward"), { comment, params: [row, stride, count], result: "i32" }, body),
     fastValidateSource(context),
+    fastNextHop(context),
   ];
 }
-
-/** A round for each packet of the group. */
-const stage = (times: Reg, label: string, body: readonly Step[]): Step[] => [
-  set(at, row),
-  repeat(times, label, [...body, set(at, add(at, 4))], "group"),
-];
-/** What a stage does with a packet that it does not take: it leaves a block, or the stage. */
-const objection =
-  (label: string) =>
-  (condition: Expr): Step =>
-    when(condition, [leave(label)]);
 
 // ---- the first stage: netif_receive_skb, ip_rcv
 
@@ -228,8 +188,7 @@ function receive(context: Context): Step[] {
       stop(eqz(device)),
       // A packet is not for an address of lo or of a VRF device without more ado.
       stop(ne(and(field(device, DEVICE.flags), UP | DeviceFlag.LOOPBACK | DeviceFlag.VRF), UP)),
-      stop(ne(packet(mac, 0, 4), macHigh(device))),
-      stop(ne(packet(mac, 4, 2), macLow(device))),
+      stop(ne(and(packet(mac, 0, 8), i64(-0x1_0000n)), unary("bswap64", load("image", 8, device, DEVICE.mac)))),
       stop(gt(size, add(field(device, DEVICE.mtu), ETHERNET_HEADER_BYTES))),
       stop(not16Sum),
       // At least a header's length, and at most what there is: the frame holds a header.
@@ -263,19 +222,53 @@ const isMartian: Expr[] = [ge(sub(octet, 1), 0xdf), eq(octet, 0x7f)];
 
 // ---- the second stage: fib_lookup of ip_route_input_slow, fib_validate_source
 
+/**
+ * Tables of `ranges` are many, so that each of their lines may be a miss, and a search in a node is long: descriptor, inner nodes and leaf are read in
+ * loops of their own. A loop of all three is so long that a processor has no more than three packets of it in flight.
+ */
 function route(context: Context): Step[] {
   const call = [...enlist(LISTS.table), leave("routed")];
+  const lane = { address: daddr, value: entry };
+  const shapes = context.shapes.flatMap((shape) => (shape.kind === "ranges" ? [shape] : []));
+  const toLeaf = (shape: LpmShape): Step[] | null =>
+    shape.kind === "ranges"
+      ? [
+          set(image, readAt(HELD.image)),
+          ...rangesDescent(image, lane, shape),
+          writeAt(HELD.entry, entry),
+          ...enlist(LEAVES[shapes.indexOf(shape)]),
+          leave("routed"),
+        ]
+      : null;
+  const images = stage(looked, "tables", [
+    set(image, 0),
+    set(table, field(readAt(HELD.device), DEVICE.table)),
+    when(table, [set(image, field(table, TABLE.image))]),
+    writeAt(HELD.image, image),
+  ]);
   return [
-    ...distances(HELD.entry),
+    ...distances(HELD.entry, HELD.image),
     emptyList(LISTS.table),
+    ...shapes.map((_, i) => emptyList(LEAVES[i])),
+    ...(shapes.length > 0 ? images : []),
     ...stage(looked, "routes", [
       block("routed", [
         set(device, readAt(HELD.device)),
         set(daddr, readAt(HELD.destination)),
-        ...fibLookup(context, daddr, call),
+        ...fibLookup(context, daddr, { call, toLeaf }),
         writeAt(HELD.entry, entry),
       ]),
     ]),
+    ...shapes.flatMap((shape, i) =>
+      listed(LEAVES[i], [
+        set(daddr, readAt(HELD.destination)),
+        set(entry, readAt(HELD.entry)),
+        ...rangesAnswer(lane, shape),
+        writeAt(HELD.entry, entry),
+        // None: the next rule's table.
+        ...enlist(LISTS.table, eqz(entry)),
+      ]),
+    ),
     ...listed(LISTS.table, [
       set(device, readAt(HELD.device)),
       set(daddr, readAt(HELD.destination)),
@@ -298,81 +291,6 @@ const validateSource = (context: Context): Step[] =>
       writeAt(HELD.entry, 0),
     ]),
   ]);
-
-// ---- the third stage: fib_result, rt_nexthop, neigh_ha
-
-const neighbours = local("neighbours");
-const mask = local("mask");
-const place = local("place");
-
-/** One next hop, and its neighbour: where the last search for it ended, or for a destination on the link in its first place. Addresses are as they lie. */
-function nextHop(context: Context): Step[] {
-  const no = objection("unroutable");
-  const elsewhere = objection("elsewhere");
-  const alias = (name: keyof typeof FIB_ALIAS) => field(entry, FIB_ENTRY_BYTES + FIB_ALIAS[name]);
-  const onLink = unary("bswap32", readAt(HELD.destination));
-  return [
-    ...distances(HELD.known),
-    set(neighbours, field(context.layout.offset, NET.neighbours)),
-    set(mask, field(neighbours, NEIGHBOUR_TABLE.mask)),
-    set(neighbours, add(neighbours, NEIGHBOUR_TABLE.slots)),
-    emptyList(LISTS.neighbour),
-    ...stage(looked, "next hops", [
-      set(entry, readAt(HELD.entry)),
-      set(known, 0),
-      block("unroutable", [
-        no(eqz(entry)),
-        no(eqz(isSettled)),
-        no(ne(alias("type"), RouteTypeCode.unicast)),
-        no(ne(alias("hopCount"), 1)),
-        set(hop, alias("nextHops")),
-        set(ifindex, field(hop, NEXT_HOP.ifindex)),
-        ...gatewayOf(
-          no,
-          [set(place, field(hop, NEXT_HOP.neighbour))],
-          [set(gateway, onLink), ...neighbourHash(place, xor(gateway, ifindex))],
-        ),
-        set(known, add(neighbours, mul(and(place, mask), NEIGHBOUR_BYTES))),
-        block("elsewhere", [
-          elsewhere(ne(field(known, NEIGHBOUR.device), ifindex)),
-          elsewhere(ne(field(known, NEIGHBOUR.family), 4)),
-          elsewhere(ne(field(known, NEIGHBOUR.address), gateway)),
-          leave("unroutable"),
-        ]),
-        ...enlist(LISTS.neighbour),
-      ]),
-      writeAt(HELD.known, known),
-    ]),
-    ...listed(LISTS.neighbour, [
-      set(entry, readAt(HELD.entry)),
-      set(hop, alias("nextHops")),
-      set(known, 0),
-      block("unroutable", [
-        ...gatewayOf(no, [set(place, 1)], [set(gateway, onLink), set(place, 0)]),
-        set(known, callNet(context, "neighbour_4", field(hop, NEXT_HOP.device), unary("bswap32", gateway))),
-        when(and(place, ne(known, 0)), [
-          store("image", 4, hop, NEXT_HOP.neighbour, shr(sub(known, neighbours), Math.log2(NEIGHBOUR_BYTES))),
-        ]),
-      ]),
-      writeAt(HELD.known, known),
-    ]),
-  ];
-}
-
-/** rt_nexthop. */
-const gatewayOf = (no: Objection, via: readonly Step[], onLink: readonly Step[]): Step[] => [
-  block("next hop", [
-    block("on link", [
-      when(eqz(field(hop, NEXT_HOP.family)), [leave("on link")]),
-      no(eq(field(hop, NEXT_HOP.family), 6)),
-      when(ne(field(hop, NEXT_HOP.scope), Scope.LINK), [leave("on link")]),
-      set(gateway, field(hop, NEXT_HOP.gateway)),
-      ...via,
-      leave("next hop"),
-    ]),
-    ...onLink,
-  ]),
-];
 
 // ---- the last stage: ip_mkroute_input, ip_forward, ip_finish_output2
 
@@ -408,15 +326,10 @@ function transmit(context: Context): Step[] {
   ];
 }
 
-type Objection = (condition: Expr) => Step;
-
 const egress = (no: Objection): Step[] => [
-  set(out, field(hop, NEXT_HOP.device)),
-  no(eq(out, readAt(HELD.device))),
-  // What lo and VRF devices are given to send does not leave.
-  no(ne(and(field(out, DEVICE.flags), DeviceFlag.UP | DeviceFlag.LOOPBACK | DeviceFlag.VRF), DeviceFlag.UP)),
+  no(eq(field(hop, NEXT_HOP.device), readAt(HELD.device))),
   set(mtu, field(alias, FIB_ALIAS.mtu)),
-  no(gt(size, select(mtu, mtu, field(out, DEVICE.mtu)))),
+  no(gt(size, select(mtu, mtu, field(hop, NEXT_HOP.mtu)))),
 ];
 
 /** ip_forward: from here on the packet is written to. */
@@ -424,10 +337,9 @@ const forward: Step[] = [
   // ip_decrease_ttl: one less in the low byte of the word as it lies, which is one more of the checksum in its high half, carried round.
   set(ttl, rawHeader(8, 4)),
   put(mac, ETHERNET_HEADER_BYTES + 8, 4, unary("bswap32", add(add(ttl, 0x10000 - 1), shl(ge(ttl, 0xfffe0000), 16)))),
-  put(mac, 0, 4, macHigh(known, NEIGHBOUR.mac)),
-  put(mac, 4, 2, macLow(known, NEIGHBOUR.mac)),
-  put(mac, 6, 4, macHigh(out)),
-  put(mac, 10, 2, macLow(out)),
+  // The second puts right what the first writes behind its MAC.
+  put(mac, 0, 8, unary("bswap64", load("image", 8, known))),
+  put(mac, 6, 8, unary("bswap64", load("image", 8, hop, NEXT_HOP.sender))),
 ];
 
 /** The columns from priority on that have an answer of the packet's own, one after the other. */
@@ -436,7 +348,6 @@ const answers: Partial<Record<Column, Operand>> = {
   length: add(size, ETHERNET_HEADER_BYTES),
   outDevice: field(hop, NEXT_HOP.ifindex),
   l3: add(mac, ETHERNET_HEADER_BYTES),
-  routeType: RouteTypeCode.unicast,
   route: field(alias, FIB_ALIAS.route),
 };
 const answer: Step[] = COLUMNS.flatMap((column): Step[] => {
@@ -444,12 +355,13 @@ const answer: Step[] = COLUMNS.flatMap((column): Step[] => {
   return value === undefined ? [] : [writeAt(column, value)];
 });
 
-/** The result columns of which all packets that are forwarded have one answer: eight rows at a time, then one by one. */
+/** The result columns of which all packets that are forwarded have one answer, 0 but for these: eight rows at a time, then one by one. */
+const alike: Partial<Record<Column, number>> = { verdict: Verdict.TRANSMIT, routeType: RouteTypeCode.unicast };
 const answerAlike: Step[] = (() => {
   const columns = RESULT_COLUMNS.filter((column) => !(column in answers));
   const round = (rows: number): Step[] => [
     ...columns.flatMap((column) => {
-      const answer = column === "verdict" ? Verdict.TRANSMIT : 0;
+      const answer = alike[column] ?? 0;
       const stores =
         rows === 1
           ? [store("batch", 4, cell, 0, answer)]

@@ -35,7 +35,7 @@ import {
   xor,
 } from "../ir.ts";
 import { type Context, field, proc } from "./context.ts";
-import { switchShape, vrfTables } from "./devinet.ts";
+import { type InlineLookup, switchShape, vrfTables } from "./devinet.ts";
 
 /** Registers that these steps have in common with the stages. */
 export const device = local("device");
@@ -43,32 +43,32 @@ export const entry = local("entry");
 const saddr = local("saddr");
 
 const alias = local("alias");
-const image = local("image");
+export const image = local("image");
 const rpFilter = local("rp_filter");
 const table = local("table");
 
 /**
  * fib_lookup: `entry` of the first table that has one, in the order of the rules; 0: none.
- * @param otherwise the code of tables stands here, and where one would have to be called for these steps, which leave, do; absent: it is called
+ * @param inline absent: code is called. `toLeaf` is of VRFs' tables alone
  */
-export function fibLookup(context: Context, address: Reg, otherwise: readonly Step[] | null = null): Step[] {
+export function fibLookup(context: Context, address: Reg, inline: Omit<InlineLookup, "image"> | null = null): Step[] {
   const rules = context.net.rules.filter(({ family }) => family === 4);
   const ofVrfs = vrfTables(context, 4);
-  const look = otherwise && { image, otherwise };
+  const whole = inline && { ...inline, image, toLeaf: () => null };
   const asked = rules.map(({ action }): Step[] => {
     const id = action.kind === "lookup" ? action.table : null;
     if (id === null)
       return [
         // The device is no VRF itself: it has the table of its VRF.
         set(table, field(device, DEVICE.table)),
-        when(table, switchShape(context, entry, table, ofVrfs, address, look)),
+        when(table, switchShape(context, entry, table, ofVrfs, address, inline && { ...inline, image })),
         when(entry, [leave("found")]),
       ];
     const found = context.layout.tables.get(id);
     return found === undefined
       ? []
       : [
-          when(canMatch(found.offset, address), switchShape(context, entry, found.offset, [found], address, look)),
+          when(canMatch(found.offset, address), switchShape(context, entry, found.offset, [found], address, whole)),
           when(entry, [leave("found")]),
         ];
   });

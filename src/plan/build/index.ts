@@ -2,7 +2,7 @@
  * buildPlan: the packet path of each namespace as plan procs, one file for each area of the kernel.
  *
  *   process.ts     the batch loop, one packet's passes, Entry NEIGHBOUR
- *   fast_forward.ts the short way of a packet that is forwarded and that nothing on its way objects to; fast_lookup.ts
+ *   fast_forward.ts the short way of a packet that is forwarded and that nothing on its way objects to; fast_stages.ts, fast_lookup.ts, fast_next_hop.ts
  *   receive.ts     netif_receive_skb            ip_input.ts     ip_rcv, ip_local_deliver
  *   route_input.ts ip_route_input, ip_error     source.ts       fib_validate_source
  *   rtm_getroute.ts inet_rtm_getroute

@@ -47,7 +47,8 @@ import {
   when,
 } from "../ir.ts";
 import { type Context, callNet, drop, proc, readColumn, runNet, thisWorker, writeColumn } from "./context.ts";
-import { GIVEN_BACK, GROUP } from "./fast_forward.ts";
+import { GIVEN_BACK } from "./fast_forward.ts";
+import { GROUP } from "./fast_stages.ts";
 import { IPHDR_BYTES } from "./in.ts";
 import { refuseHeader6, whenIpv6 } from "./ipv6/af_inet6.ts";
 import { kept } from "./netfilter/fib.ts";

@@ -43,6 +43,7 @@ const neutral: readonly Rewrite[] = [
   { rule: "(wrap (extend x)) -> x" },
   { rule: "(wrap (extend_s x)) -> x" },
   { rule: "(bswap32 (bswap32 x)) -> x" },
+  { rule: "(bswap64 (bswap64 x)) -> x" },
 ];
 
 const constant: readonly Rewrite[] = [
