@@ -66,6 +66,13 @@ function fixedShape(family: Family, base: Reg, shape: BlockShape): LookupCode {
   };
 }
 
+/** Where a lane's cell of the root is. */
+export function rootCell(family: Family, shape: BlockShape, lane: Lane): Expr {
+  const { offsets } = placesOf(shape);
+  const [level, word] = fieldOf(family, lane, shape.levels[0]);
+  return add(offsets[0], scaledIndex(word.value, level, Math.log2(level.cellBytes), word.bits));
+}
+
 /** A level's bits, as a number of a byte where they are one: then there is nothing to shift or mask. */
 function fieldOf(family: Family, lane: Lane, level: BlockLevel): [BlockLevel, { value: Expr; bits: number }] {
   const { byte, shift, stride } = level;

@@ -136,9 +136,9 @@ export function lpmSimdBatchProc(image: LpmImage, resultBytes: 1 | 2 | 4 = 4): P
   if (shape?.kind !== "blocks") throw new RangeError(`no SIMD code for ${image.kind}`);
   const single = lpmBatchProc("blocks", family, 1, shape, resultBytes);
   const [base, addresses, out, count] = single.params;
-  const { prologue } = blocksLookup(family, base, shape);
+  const lookup = blocksLookup(family, base, shape);
   const early = family === 6 && zeroEnds(image);
-  const simd = blocksSimd(family, shape, { addresses, out, resultBytes, zeroEnds: early });
+  const simd = blocksSimd(family, shape, { addresses, out, resultBytes, single: lookup, zeroEnds: early });
   const lanes = SIMD_LANES[family];
   const round: Step[] = [
     ...simd.round,
@@ -150,7 +150,7 @@ export function lpmSimdBatchProc(image: LpmImage, resultBytes: 1 | 2 | 4 = 4): P
     name: `${lpmProcName("blocks", family, shape)}_simd${CELL_LETTERS[resultBytes]}${early ? "_early" : ""}`,
     comment: `${lanes} look-ups at a time, with SIMD: blocks, IPv${family}`,
     body: [
-      ...prologue,
+      ...lookup.prologue,
       ...simd.prologue,
       repeat(shr(count, Math.log2(lanes)), "wide", round),
       set(count, and(count, lanes - 1)),

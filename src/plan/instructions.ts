@@ -6,6 +6,7 @@
  * Counted is what is executed: `block`, `loop`, `else` and `end` are where branches lead and take nothing.
  */
 import { type Bytes, type Expr, type Step, typeOf, type UnaryOp } from "./ir.ts";
+import type { VectorOp } from "./vector.ts";
 import { hasCall } from "./visit.ts";
 
 /** Turning the bytes of a value in a register: src/wasm/bytes.ts bswap16, bswap32, bswap64. */
@@ -15,6 +16,7 @@ const READ: Readonly<Record<Bytes, number>> = { 1: 1, 2: 5, 4: 12, 8: 29 };
 /** Loads of those: each has an address. */
 const LOADS: Readonly<Record<Bytes, number>> = { 1: 1, 2: 2, 4: 1, 8: 2 };
 const UNARY: Readonly<Partial<Record<UnaryOp, number>>> = { bswap16: TURN[2], bswap32: TURN[4] };
+const VECTOR: Readonly<Partial<Record<VectorOp, number>>> = { widen1: 2, some1: 3, some2: 3 };
 
 /** local.get; and for bytes in front of the cursor i32.const, i32.add. */
 const address = (offset: number): number => (offset < 0 ? 3 : 1);
@@ -30,8 +32,9 @@ export function instructionsOfExpr(e: Expr): number {
     case "binary":
     case "select":
     case "call":
-    case "vector":
       return 1;
+    case "vector":
+      return e.op === "splat" && e.args[0].kind === "const" ? 0 : (VECTOR[e.op] ?? 1); // such a splat is the constant
     case "load":
       return 1 + place(e);
     case "packet":

@@ -1,7 +1,7 @@
 /** Batches with SIMD: in the plan interpreter and as wasm, for cells and results of every width, the definition's answers. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { buildBlocks } from "../../runtime/lpm/blocks.ts";
+import { blockShape, buildBlocks } from "../../runtime/lpm/blocks.ts";
 import { columnsOf } from "../../runtime/lpm/columns.ts";
 import { linear } from "../../runtime/lpm/linear.ts";
 import type { LpmEntry, LpmImage } from "../../runtime/lpm/lpm.ts";
@@ -133,6 +133,20 @@ test.each(EACH)("wasm, IPv%i, results of %i bytes", async (family, bytes) => {
     ground.expect(answers);
   });
   await fc.assert(property, { numRuns: 20 });
+});
+
+test("cells of the root in two bytes, some of a round's 0", () => {
+  const networks = Array.from({ length: 300 }, (_, i) => BigInt(0x2001 + i) << 112n);
+  const entries = networks.map((address, i): LpmEntry => ({ address, length: 48, value: 1 + i }));
+  const rounds = [0, 1, 3, 5, 11, 16].flatMap((routed) =>
+    Array.from({ length: 16 }, (_, i) => (i < routed ? networks[(37 * i) % 300] : 0n) + BigInt(i)),
+  );
+  const { image, plan, name, ips, answers } = caseOf(6, entries, [16, 8, 8, 8, 8], rounds, 2);
+  expect(blockShape(image).levels[0].cellBytes).toBe(2);
+  const memory = new Uint8Array(Ground.bytes(image, ips));
+  const ground = new Ground(memory, image, ips, 2);
+  interpret(plan, { memory }).call(name, ground.args);
+  ground.expect(answers);
 });
 
 test("where the lowest addresses have no route, a round without any ends early", () => {
