@@ -22,6 +22,7 @@ import { linear } from "./linear.ts";
 import type { LpmEntry, LpmImage, LpmKind, LpmStructure } from "./lpm.ts";
 import { poptrie } from "./poptrie.ts";
 import { ranges } from "./ranges.ts";
+import { buildSpill, spill } from "./spill.ts";
 
 /** @param longest bits of the longest prefix */
 export const comparesUpTo = (family: Family, longest: number): number =>
@@ -32,7 +33,14 @@ export const RANGES_UP_TO = 1024;
 /** So many tables of a namespace that are small enough share the caches. */
 export const MANY_TABLES = 8;
 
-export const LPM_STRUCTURES: Readonly<Record<LpmKind, LpmStructure>> = { linear, blocks, dir24, ranges, poptrie };
+export const LPM_STRUCTURES: Readonly<Record<LpmKind, LpmStructure>> = {
+  linear,
+  blocks,
+  dir24,
+  ranges,
+  poptrie,
+  spill,
+};
 
 /**
  * @param prefixes how many the table holds
@@ -65,6 +73,7 @@ export const longestOf = (prefixes: readonly { readonly length: number }[]): num
 /** The same of columns that are good and sorted, of IPv4. */
 export function buildLpmOf(columns: PrefixColumns, kind: LpmKind, strides: readonly number[] | null): LpmImage {
   if (kind === "blocks") return buildBlocks(columns, { strides });
+  if (kind === "spill") return buildSpill(columns);
   const { family, lengths, values } = columns;
   const entries = Array.from(lengths, (length, i) => ({ address: columns.words[i], length, value: values[i] }));
   return LPM_STRUCTURES[kind].build(family, entries);

@@ -63,6 +63,8 @@ export interface VectorBatch {
   readonly resultBytes: 1 | 2 | 4;
   /** The look-up by single lanes. */
   readonly single: LookupCode;
+  /** Where the results are more than stored: what is done with each vector of them, where their cells are as wide. */
+  readonly use?: (group: number, results: Reg) => Step[];
   /**
    * IPv6, where 0 in a cell of the root settles the answer, as the shape's images have `zeroEnds`: most of the IPv6 space has no routes, so
    * that often a round has few other cells. It then looks these up one by one.
@@ -119,7 +121,7 @@ export function blocksSimd(family: Family, shape: BlockShape, batch: VectorBatch
         ? gather(
             resultBytes,
             values.map((_, i) => at(i)),
-            (group, results) => store("image", 16, out, 16 * group, results),
+            batch.use ?? ((group, results) => [store("image", 16, out, 16 * group, results)]),
           )
         : values.map((value, i) => set(value, load("image", cellBytes, at(i))))),
     ];
@@ -135,37 +137,54 @@ export function blocksSimd(family: Family, shape: BlockShape, batch: VectorBatch
 
   const { cellBytes } = levels[0];
   const roots = Array.from({ length: (lanes * cellBytes) / 16 }, (_, i) => local(`roots${i}`, "v128"));
-  const [some, which, zero] = [local("some"), local("which"), local("zero", "v128")];
-  const one: Lane = { address: local("address"), value: local("value") };
-  const rootCells = values.map((_, i) => {
-    const lane: Lane = { address: addresses, behind: 16 * i, value: one.value };
-    return rootCell(family, shape, lane);
+  const [some, zero] = [local("some"), local("zero", "v128")];
+  const rootCells = values.map((value, i) => rootCell(family, shape, { address: addresses, behind: 16 * i, value }));
+  const zeros = roots.map((reg, i) => {
+    const equal = vector(cellBytes === 1 ? "equal1" : "equal2", [reg, vector("splat", [0])]);
+    return shl(equal, (i * 16) / cellBytes);
   });
-  const masks = roots.map((reg, i) => shl(vector(`some${cellBytes as 1 | 2}`, [reg]), (i * 16) / cellBytes));
   return {
     prologue: [
       ...splats,
       set(zero, filled(resultBytes, valueAt(load("image", levels[last].cellBytes, offsets[last])))),
     ],
     round: [
-      ...gather(cellBytes, rootCells, (group, cells) => set(roots[group], cells)),
-      set(some, masks.reduce(or)),
+      ...gather(cellBytes, rootCells, (group, cells) => [set(roots[group], cells)]),
+      set(some, xor(zeros.reduce(or), 2 ** lanes - 1)),
       when(
         gt(unary("popcnt", some), FEW),
         [...read, ...level(1, roots), ...below(2), ...finish],
         [
           ...Array.from({ length: (lanes * resultBytes) / 16 }, (_, i) => store("image", 16, out, 16 * i, zero)),
-          repeat(unary("popcnt", some), "few", [
-            set(which, sub(31, unary("clz", some))),
-            set(some, xor(some, shl(1, which))),
-            set(one.address, add(addresses, shl(which, 4))),
-            ...batch.single.body([one]),
-            store("image", resultBytes, add(out, shl(which, Math.log2(resultBytes))), 0, one.value),
-          ]),
+          ...oneByOne(family, some, batch, (lane) => batch.single.body([lane])),
         ],
       ),
     ],
   };
+}
+
+/**
+ * Looks up those of a round that a mask names, and stores their results.
+ * @param mask register: bit i stands for address i; 0 afterwards
+ */
+export function oneByOne(
+  family: Family,
+  mask: Reg,
+  { addresses, out, resultBytes }: Pick<VectorBatch, "addresses" | "out" | "resultBytes">,
+  look: (lane: Lane) => Step[],
+): Step[] {
+  const which = local("which");
+  const lane: Lane = { address: local("address"), value: local("value") };
+  const at = add(addresses, shl(which, family === 4 ? 2 : 4));
+  return [
+    repeat(unary("popcnt", mask), "few", [
+      set(which, sub(31, unary("clz", mask))),
+      set(mask, xor(mask, shl(1, which))),
+      set(lane.address, family === 4 ? load("image", 4, at) : at),
+      ...look(lane),
+      store("image", resultBytes, add(out, shl(which, Math.log2(resultBytes))), 0, lane.value),
+    ]),
+  ];
 }
 
 /** Cells 4 * q to 4 * q + 3 as words. */
@@ -225,7 +244,7 @@ function fieldsOf(family: Family, levels: readonly BlockLevel[]): FieldPart[][] 
 }
 
 /** Cells into vectors. @param use of each vector that is full */
-function gather(bytes: 1 | 2 | 4, at: readonly Expr[], use: (group: number, full: Reg) => Step): Step[] {
+function gather(bytes: 1 | 2 | 4, at: readonly Expr[], use: (group: number, full: Reg) => Step[]): Step[] {
   const gathered = local("gathered", "v128");
   const load: VectorOp = `load${bytes}`;
   const count = 16 / bytes;
@@ -233,6 +252,6 @@ function gather(bytes: 1 | 2 | 4, at: readonly Expr[], use: (group: number, full
     const lane = i % count;
     const before: Expr = lane === 0 ? vector("splat", [i32(0)]) : expr(gathered);
     const into = set(gathered, vector(load, [address, before], { lane }));
-    return lane === count - 1 ? [into, use((i - lane) / count, gathered)] : [into];
+    return lane === count - 1 ? [into, ...use((i - lane) / count, gathered)] : [into];
   });
 }

@@ -16,7 +16,7 @@ const READ: Readonly<Record<Bytes, number>> = { 1: 1, 2: 5, 4: 12, 8: 29 };
 /** Loads of those: each has an address. */
 const LOADS: Readonly<Record<Bytes, number>> = { 1: 1, 2: 2, 4: 1, 8: 2 };
 const UNARY: Readonly<Partial<Record<UnaryOp, number>>> = { bswap16: TURN[2], bswap32: TURN[4] };
-const VECTOR: Readonly<Partial<Record<VectorOp, number>>> = { widen1: 2, some1: 3, some2: 3 };
+const VECTOR: Readonly<Partial<Record<VectorOp, number>>> = { widen1: 2, equal1: 2, equal2: 2 };
 
 /** local.get; and for bytes in front of the cursor i32.const, i32.add. */
 const address = (offset: number): number => (offset < 0 ? 3 : 1);
