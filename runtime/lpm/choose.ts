@@ -11,8 +11,8 @@
  * bits of the longest prefix costs no more (`npm run bench -- small`; src/EXPERIMENTS.md).
  * `npm run bench -- vrfs` is about many tables: a look-up in one that has left the caches costs a miss for each line that it reads.
  *
- * `dir24` is never chosen: it is 16 MB at least. It wins on traffic that stays in few cache lines and can be forced. Nor is `poptrie`, which
- * is here to be compared with.
+ * `dir24` is never chosen: it is 16 MB at least. It wins on traffic that stays in few cache lines and can be forced. So can `spill`, the quickest
+ * for batches in a full table with long prefixes or some 256 next hops: a table that changes becomes blocks. `poptrie` is here to be compared with.
  */
 import type { Family } from "../net/ip.ts";
 import { blocks, buildBlocks } from "./blocks.ts";
