@@ -9,6 +9,7 @@ import { MOST_LEVELS } from "../runtime/lpm/blocks-update.ts";
 import { LINEAR } from "../runtime/lpm/linear.ts";
 import type { LpmKind } from "../runtime/lpm/lpm.ts";
 import { RANGES } from "../runtime/lpm/ranges.ts";
+import { SPILL } from "../runtime/lpm/spill.ts";
 import { NeighbourTable } from "../runtime/neighbour.ts";
 import type { Fib } from "./fib/fib.ts";
 import type { Layout } from "./layout.ts";
@@ -59,18 +60,24 @@ function limitsOfNetworks({ nets, image }: Layout, fibs: readonly Fib[]): OfNetw
   const word = (at: number): number => view.getUint32(at, true);
   const ofDevices = (field: number): number[] =>
     nets.flatMap(({ devices }) => [...devices.values()].map((device) => word(device + field)));
-  /** A word of every look-up structure of a kind. */
-  const ofTables = (kind: LpmKind, field: number): number[] =>
+  /** Every look-up structure of a kind. */
+  const imagesOf = (kind: LpmKind): number[] =>
     nets
       .flatMap(({ tables, tables6, addresses }) => [...tables.values(), ...tables6.values(), addresses])
-      .flatMap((table) => (table.kind === kind ? [word(word(table.offset + TABLE.image) + field)] : []));
+      .flatMap((table) => (table.kind === kind ? [word(table.offset + TABLE.image)] : []));
+  /** A word of each of them. */
+  const ofTables = (kind: LpmKind, field: number): number[] => imagesOf(kind).map((at) => word(at + field));
+  const blocks = [
+    ...imagesOf("blocks"),
+    ...imagesOf("spill").flatMap((at) => [at + SPILL.MAIN, at + word(at + SPILL.REST)]),
+  ];
   return {
     hops: most(fibs.flatMap(({ hopLists }) => hopLists.map((list) => list.length))),
     aliases: most(fibs.flatMap(({ entries }) => entries.map(({ aliases }) => aliases.length))),
     // And the round that finds no more.
     covers:
       most([...fibs.map(deepest), ...nets.flatMap(({ tables }) => [...tables.values()].map(({ depth }) => depth))]) + 1,
-    levels: most([...ofTables("blocks", BLOCKS.LEVELS), ...ofTables("ranges", RANGES.LEVELS)]),
+    levels: most([...blocks.map((at) => word(at + BLOCKS.LEVELS)), ...ofTables("ranges", RANGES.LEVELS)]),
     rows: most(ofTables("linear", LINEAR.COUNT)),
     // The outgoing device and its VRF come before them.
     devices: most(nets.map(({ devices }) => devices.size)) + 2,

@@ -11,8 +11,8 @@
  * bits of the longest prefix costs no more (`npm run bench -- small`; src/EXPERIMENTS.md).
  * `npm run bench -- vrfs` is about many tables: a look-up in one that has left the caches costs a miss for each line that it reads.
  *
- * `dir24` is never chosen: it is 16 MB at least. It wins on traffic that stays in few cache lines and can be forced. Nor is `poptrie`, which
- * is here to be compared with.
+ * `dir24` is never chosen: it is 16 MB at least. It wins on traffic that stays in few cache lines and can be forced. So can `spill`, the quickest
+ * for batches in a full table with long prefixes or some 256 next hops: a table that changes becomes blocks. `poptrie` is here to be compared with.
  */
 import type { Family } from "../net/ip.ts";
 import { blocks, buildBlocks } from "./blocks.ts";
@@ -22,6 +22,7 @@ import { linear } from "./linear.ts";
 import type { LpmEntry, LpmImage, LpmKind, LpmStructure } from "./lpm.ts";
 import { poptrie } from "./poptrie.ts";
 import { ranges } from "./ranges.ts";
+import { buildSpill, spill } from "./spill.ts";
 
 /** @param longest bits of the longest prefix */
 export const comparesUpTo = (family: Family, longest: number): number =>
@@ -32,7 +33,14 @@ export const RANGES_UP_TO = 1024;
 /** So many tables of a namespace that are small enough share the caches. */
 export const MANY_TABLES = 8;
 
-export const LPM_STRUCTURES: Readonly<Record<LpmKind, LpmStructure>> = { linear, blocks, dir24, ranges, poptrie };
+export const LPM_STRUCTURES: Readonly<Record<LpmKind, LpmStructure>> = {
+  linear,
+  blocks,
+  dir24,
+  ranges,
+  poptrie,
+  spill,
+};
 
 /**
  * @param prefixes how many the table holds
@@ -65,6 +73,7 @@ export const longestOf = (prefixes: readonly { readonly length: number }[]): num
 /** The same of columns that are good and sorted, of IPv4. */
 export function buildLpmOf(columns: PrefixColumns, kind: LpmKind, strides: readonly number[] | null): LpmImage {
   if (kind === "blocks") return buildBlocks(columns, { strides });
+  if (kind === "spill") return buildSpill(columns);
   const { family, lengths, values } = columns;
   const entries = Array.from(lengths, (length, i) => ({ address: columns.words[i], length, value: values[i] }));
   return LPM_STRUCTURES[kind].build(family, entries);

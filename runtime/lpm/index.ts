@@ -7,3 +7,4 @@ export { LINEAR, type LinearShape, linear, linearShape } from "./linear.ts";
 export { type LpmEntry, type LpmImage, LpmKind, type LpmStructure } from "./lpm.ts";
 export { buildPoptrie, POPTRIE, type PoptrieShape, poptrie, poptrieShape } from "./poptrie.ts";
 export { buildRanges, RANGES, type RangesShape, ranges, rangesShape } from "./ranges.ts";
+export { buildSpill, SPILL, SPILLED, type SpillShape, spill, spillShape } from "./spill.ts";

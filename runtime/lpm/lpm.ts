@@ -17,7 +17,7 @@ export interface LpmEntry {
 }
 
 /** Numbers stand in the image's table descriptor (ABI): append, never renumber. */
-export const LpmKind = { linear: 0, blocks: 1, dir24: 2, ranges: 3, poptrie: 4 } as const;
+export const LpmKind = { linear: 0, blocks: 1, dir24: 2, ranges: 3, poptrie: 4, spill: 5 } as const;
 export type LpmKind = keyof typeof LpmKind;
 
 export interface LpmImage {

@@ -58,7 +58,7 @@ export function commandLine(): CAC {
     )
     .option(
       "--lpm <structure>",
-      "Force one look-up structure for every table: linear, blocks, ranges, dir24 or poptrie",
+      "Force one look-up structure for every table: linear, blocks, ranges, dir24, poptrie or spill",
     )
     .option("--threads", "For several threads of one program, over a shared memory")
     .option("--c-program <file>", "With --program: write what a host in C must know besides the program's module")

@@ -19,21 +19,27 @@ import {
   and,
   type Expr,
   expr,
+  gt,
   i32,
   load,
   local,
   mul,
   or,
   type Reg,
+  repeat,
   type Step,
   set,
   shl,
   store,
+  sub,
+  unary,
   vector,
   when,
+  xor,
 } from "../plan/ir.ts";
 import type { VectorOp } from "../plan/vector.ts";
-import { placesOf } from "./blocks.ts";
+import { placesOf, rootCell } from "./blocks.ts";
+import type { Lane, LookupCode } from "./lookup.ts";
 
 /**
  * Look-ups of a round. IPv4: with 16 half as many misses overlap, with 64 registers run out. IPv6: 32 are faster by a
@@ -55,80 +61,137 @@ export interface VectorBatch {
   /** Register: offset of the results. */
   readonly out: Reg;
   readonly resultBytes: 1 | 2 | 4;
+  /** The look-up by single lanes. */
+  readonly single: LookupCode;
+  /** Where the results are more than stored: what is done with each vector of them, where their cells are as wide. */
+  readonly use?: (group: number, results: Reg) => Step[];
   /**
-   * A round whose cells of the root are all 0 ends there, as the shape's images have `zeroEnds`: most of the IPv6 space has
-   * no routes, and few look-ups of routed addresses are in such a round by chance, so that the branch predicts.
+   * IPv6, where 0 in a cell of the root settles the answer, as the shape's images have `zeroEnds`: most of the IPv6 space has no routes, so
+   * that often a round has few other cells. It then looks these up one by one.
    */
   readonly zeroEnds: boolean;
 }
+
+/** Of a round of 16 so many are still quicker one by one. */
+const FEW = 4;
 
 export function blocksSimd(family: Family, shape: BlockShape, batch: VectorBatch): VectorCode {
   const { addresses, out, resultBytes } = batch;
   const { levels, indirect } = shape;
   const { offsets, values: table } = placesOf(shape);
-  const quads = Array.from({ length: SIMD_LANES[family] / WORDS }, (_, q) => q);
+  const lanes = SIMD_LANES[family];
+  const quads = Array.from({ length: lanes / WORDS }, (_, q) => q);
   const fields = fieldsOf(family, levels);
   const words = 1 + Math.max(...fields.flat().map(({ word }) => word));
   const ips = quads.map((q) => Array.from({ length: words }, (_, w) => local(`ips${q}_${w}`, "v128")));
   const cells = quads.map((q) => local(`cells${q}`, "v128"));
-  const values = Array.from({ length: SIMD_LANES[family] }, (_, i) => local(`value${i}`));
-  const masks = fields.map((parts, k) => parts.map((_, p) => local(`mask${k}_${p}`, "v128")));
+  const values = Array.from({ length: lanes }, (_, i) => local(`value${i}`));
   const bases = levels.map((_, k) => local(`offset${k}`, "v128"));
   const last = levels.length - 1;
   const gathers = levels[last].cellBytes === resultBytes && !indirect;
   const valueAt = (cell: Expr): Expr => (indirect ? load("image", 4, add(table, shl(cell, 2))) : cell);
+  const scaleOf = (k: number): number => levels[k].stride + Math.log2(levels[k].cellBytes);
 
   /** Four of the level's cells in its block 0. */
   const cellAddresses = (k: number, q: number): Expr => {
-    const parts = fields[k].map(({ word, from, to }, p) => {
+    const parts = fields[k].map(({ word, from, bits, to }) => {
       const ip = expr(ips[q][word]);
       const moved = from > to ? vector("shr", [ip, from - to]) : from < to ? vector("shl", [ip, to - from]) : ip;
-      return vector("and", [moved, masks[k][p]]);
+      return vector("and", [moved, vector("splat", [i32((2 ** bits - 1) * 2 ** to)])]);
     });
     return vector("add", [parts.reduce((high, low) => vector("or", [high, low])), bases[k]]);
   };
-  const level = (k: number): Step[] => {
-    const { cellBytes, stride } = levels[k];
+  /** @param roots where the cells of the level above are already in vectors */
+  const level = (k: number, roots: readonly Reg[] = []): Step[] => {
+    const { cellBytes } = levels[k];
+    const addressesOf = (q: number): Expr => {
+      if (roots.length === 0) return cellAddresses(k, q);
+      return vector("add", [
+        vector("shl", [quadOf(roots, levels[k - 1].cellBytes, q), scaleOf(k)]),
+        cellAddresses(k, q),
+      ]);
+    };
     const at = (i: number): Expr => {
       const cell = vector("word", [cells[Math.floor(i / WORDS)]], { lane: i % WORDS });
-      return k === 0 ? cell : add(shl(values[i], stride + Math.log2(cellBytes)), cell);
+      return k === 0 || roots.length > 0 ? cell : add(shl(values[i], scaleOf(k)), cell);
     };
     return [
-      ...quads.map((q) => set(cells[q], cellAddresses(k, q))),
+      ...quads.map((q) => set(cells[q], addressesOf(q))),
       ...(k === last && gathers
         ? gather(
             resultBytes,
             values.map((_, i) => at(i)),
-            out,
+            batch.use ?? ((group, results) => [store("image", 16, out, 16 * group, results)]),
           )
         : values.map((value, i) => set(value, load("image", cellBytes, at(i))))),
     ];
   };
-  const below: Step[] = [
-    ...levels.slice(1).flatMap((_, i) => level(1 + i)),
+  const read = quads.flatMap((q) => loadAddresses(family, addresses, WORDS * q, ips[q]));
+  const finish: Step[] = [
     ...(indirect ? values.map((value) => set(value, valueAt(expr(value)))) : []),
     ...(gathers ? [] : values.map((value, i) => store("image", resultBytes, out, resultBytes * i, value))),
   ];
-  const early = batch.zeroEnds && last > 0;
-  const zero = local("zero", "v128");
-  const some = values.map((value) => expr(value)).reduce((a, b) => or(a, b));
-  const same = Array.from({ length: (values.length * resultBytes) / 16 }, (_, i) =>
-    store("image", 16, out, 16 * i, zero),
-  );
+  const below = (from: number): Step[] => levels.slice(from).flatMap((_, i) => level(from + i));
+  const splats = bases.map((reg, k) => set(reg, vector("splat", [offsets[k]])));
+  if (!batch.zeroEnds || last === 0) return { prologue: splats, round: [...read, ...below(0), ...finish] };
+
+  const { cellBytes } = levels[0];
+  const roots = Array.from({ length: (lanes * cellBytes) / 16 }, (_, i) => local(`roots${i}`, "v128"));
+  const [some, zero] = [local("some"), local("zero", "v128")];
+  const rootCells = values.map((value, i) => rootCell(family, shape, { address: addresses, behind: 16 * i, value }));
+  const zeros = roots.map((reg, i) => {
+    const equal = vector(cellBytes === 1 ? "equal1" : "equal2", [reg, vector("splat", [0])]);
+    return shl(equal, (i * 16) / cellBytes);
+  });
   return {
     prologue: [
-      ...bases.map((reg, k) => set(reg, vector("splat", [offsets[k]]))),
-      ...fields.flatMap((parts, k) =>
-        parts.map(({ bits, to }, p) => set(masks[k][p], vector("splat", [i32((2 ** bits - 1) * 2 ** to)]))),
-      ),
-      ...(early ? [set(zero, filled(resultBytes, valueAt(load("image", levels[last].cellBytes, offsets[last]))))] : []),
+      ...splats,
+      set(zero, filled(resultBytes, valueAt(load("image", levels[last].cellBytes, offsets[last])))),
     ],
     round: [
-      ...quads.flatMap((q) => loadAddresses(family, addresses, WORDS * q, ips[q])),
-      ...level(0),
-      ...(early ? [when(some, below, same)] : below),
+      ...gather(cellBytes, rootCells, (group, cells) => [set(roots[group], cells)]),
+      set(some, xor(zeros.reduce(or), 2 ** lanes - 1)),
+      when(
+        gt(unary("popcnt", some), FEW),
+        [...read, ...level(1, roots), ...below(2), ...finish],
+        [
+          ...Array.from({ length: (lanes * resultBytes) / 16 }, (_, i) => store("image", 16, out, 16 * i, zero)),
+          ...oneByOne(family, some, batch, (lane) => batch.single.body([lane])),
+        ],
+      ),
     ],
   };
+}
+
+/**
+ * Looks up those of a round that a mask names, and stores their results.
+ * @param mask register: bit i stands for address i; 0 afterwards
+ */
+export function oneByOne(
+  family: Family,
+  mask: Reg,
+  { addresses, out, resultBytes }: Pick<VectorBatch, "addresses" | "out" | "resultBytes">,
+  look: (lane: Lane) => Step[],
+): Step[] {
+  const which = local("which");
+  const lane: Lane = { address: local("address"), value: local("value") };
+  const at = add(addresses, shl(which, family === 4 ? 2 : 4));
+  return [
+    repeat(unary("popcnt", mask), "few", [
+      set(which, sub(31, unary("clz", mask))),
+      set(mask, xor(mask, shl(1, which))),
+      set(lane.address, family === 4 ? load("image", 4, at) : at),
+      ...look(lane),
+      store("image", resultBytes, add(out, shl(which, Math.log2(resultBytes))), 0, lane.value),
+    ]),
+  ];
+}
+
+/** Cells 4 * q to 4 * q + 3 as words. */
+function quadOf(vectors: readonly Reg[], cellBytes: 1 | 2 | 4, q: number): Expr {
+  const quads = 4 / cellBytes; // in a vector
+  const from = expr(vectors[Math.floor(q / quads)]);
+  return cellBytes === 4 ? from : vector(cellBytes === 1 ? "widen1" : "widen2", [from], { lane: q % quads });
 }
 
 /** A value as often as it fits. */
@@ -180,15 +243,15 @@ function fieldsOf(family: Family, levels: readonly BlockLevel[]): FieldPart[][] 
   });
 }
 
-/** Cells into vectors, vectors into the batch. */
-function gather(bytes: 1 | 2 | 4, at: readonly Expr[], out: Reg): Step[] {
-  const results = local("results", "v128");
+/** Cells into vectors. @param use of each vector that is full */
+function gather(bytes: 1 | 2 | 4, at: readonly Expr[], use: (group: number, full: Reg) => Step[]): Step[] {
+  const gathered = local("gathered", "v128");
   const load: VectorOp = `load${bytes}`;
   const count = 16 / bytes;
   return at.flatMap((address, i) => {
     const lane = i % count;
-    const before: Expr = lane === 0 ? vector("splat", [i32(0)]) : { kind: "reg", reg: results };
-    const into = set(results, vector(load, [address, before], { lane }));
-    return lane === count - 1 ? [into, store("image", 16, out, bytes * (i - lane), results)] : [into];
+    const before: Expr = lane === 0 ? vector("splat", [i32(0)]) : expr(gathered);
+    const into = set(gathered, vector(load, [address, before], { lane }));
+    return lane === count - 1 ? [into, ...use((i - lane) / count, gathered)] : [into];
   });
 }

@@ -29,8 +29,9 @@ import {
 } from "../plan/ir.ts";
 import type { Lane, LookupCode } from "./lookup.ts";
 
-export const blocksLookup = (family: Family, base: Reg, shape: BlockShape | null): LookupCode =>
-  shape === null ? anyShape(family, base) : fixedShape(family, base, shape);
+/** @param name before those of its registers, where there is another such look-up */
+export const blocksLookup = (family: Family, base: Reg, shape: BlockShape | null, name = ""): LookupCode =>
+  shape === null ? anyShape(family, base) : fixedShape(family, base, shape, name);
 
 /** The word that a level's bits are taken from. */
 const wordOf = (family: Family, { address, behind = 0 }: Lane, byte: Operand): Expr =>
@@ -41,14 +42,17 @@ const wordOf = (family: Family, { address, behind = 0 }: Lane, byte: Operand): E
       : load("image", 2, add(address, byte), behind);
 
 /** What code for a shape sets before the first look-up: where block 0 of each level is, and the value table. */
-export const placesOf = ({ levels }: BlockShape): { readonly offsets: readonly Reg[]; readonly values: Reg } => ({
-  offsets: levels.map((_, k) => local(`level${k}`)),
-  values: local("values"),
+export const placesOf = (
+  { levels }: BlockShape,
+  name = "",
+): { readonly offsets: readonly Reg[]; readonly values: Reg } => ({
+  offsets: levels.map((_, k) => local(`${name}level${k}`)),
+  values: local(`${name}values`),
 });
 
-function fixedShape(family: Family, base: Reg, shape: BlockShape): LookupCode {
+function fixedShape(family: Family, base: Reg, shape: BlockShape, name: string): LookupCode {
   const { levels, indirect } = shape;
-  const { offsets, values } = placesOf(shape);
+  const { offsets, values } = placesOf(shape, name);
   return {
     prologue: [
       ...offsets.map((reg, k) => set(reg, add(base, load("image", 4, base, BLOCKS.LEVEL + k * BLOCKS.LEVEL_BYTES)))),
@@ -64,6 +68,13 @@ function fixedShape(family: Family, base: Reg, shape: BlockShape): LookupCode {
       ...(indirect ? lanes.map(({ value }) => set(value, load("image", 4, add(values, shl(value, 2))))) : []),
     ],
   };
+}
+
+/** Where a lane's cell of the root is. */
+export function rootCell(family: Family, shape: BlockShape, lane: Lane): Expr {
+  const { offsets } = placesOf(shape);
+  const [level, word] = fieldOf(family, lane, shape.levels[0]);
+  return add(offsets[0], scaledIndex(word.value, level, Math.log2(level.cellBytes), word.bits));
 }
 
 /** A level's bits, as a number of a byte where they are one: then there is nothing to shift or mask. */

@@ -16,15 +16,17 @@ import { type LinearShape, linearShape } from "../../runtime/lpm/linear.ts";
 import type { LpmImage, LpmKind } from "../../runtime/lpm/lpm.ts";
 import { type PoptrieShape, poptrieShape } from "../../runtime/lpm/poptrie.ts";
 import { type RangesShape, rangesShape } from "../../runtime/lpm/ranges.ts";
+import { type SpillShape, spillShape } from "../../runtime/lpm/spill.ts";
 import type { Family } from "../../runtime/net/ip.ts";
 import { add, and, load, local, type Proc, type Reg, repeat, ret, type Step, set, shr, store } from "../plan/ir.ts";
 import { blocksLookup } from "./blocks.ts";
-import { blocksSimd, SIMD_LANES } from "./blocks-simd.ts";
+import { blocksSimd, SIMD_LANES, type VectorCode } from "./blocks-simd.ts";
 import { dir24Lookup } from "./dir24.ts";
 import { linearLookup } from "./linear.ts";
 import type { Lane, LookupCode } from "./lookup.ts";
 import { poptrieLookup } from "./poptrie.ts";
 import { rangesLookup } from "./ranges.ts";
+import { spillLookup, spillSimd } from "./spill.ts";
 
 /** What a specialised proc takes as constant. A patched image keeps its shape; a rebuilt one may not. */
 export type LpmShape =
@@ -32,7 +34,8 @@ export type LpmShape =
   | ({ readonly kind: "blocks" } & BlockShape)
   | ({ readonly kind: "dir24" } & Dir24Shape)
   | ({ readonly kind: "ranges" } & RangesShape)
-  | ({ readonly kind: "poptrie" } & PoptrieShape);
+  | ({ readonly kind: "poptrie" } & PoptrieShape)
+  | ({ readonly kind: "spill" } & SpillShape);
 
 /** More rows are compared in a loop: straight-line code for them would be longer than the table. */
 const UNROLLED_ROWS = 16;
@@ -50,6 +53,8 @@ export function shapeOf(image: LpmImage): LpmShape | null {
       return { kind: "ranges", ...rangesShape(image) };
     case "poptrie":
       return { kind: "poptrie", ...poptrieShape(image) };
+    case "spill":
+      return { kind: "spill", ...spillShape(image) };
   }
 }
 
@@ -126,19 +131,25 @@ export function lpmBatchProc(
 }
 
 /**
- * As lpmBatchProc, for images of `blocks` with one's shape and an engine with SIMD.
+ * As lpmBatchProc, for images of `blocks` or `spill` with one's shape and an engine with SIMD.
  * @param image of a shape; code that ends early (blocksSimd) is for images that do, as this one does or does not
  * @throws RangeError for a structure without such code
  */
 export function lpmSimdBatchProc(image: LpmImage, resultBytes: 1 | 2 | 4 = 4): Proc {
   const { family } = image;
   const shape = shapeOf(image);
-  if (shape?.kind !== "blocks") throw new RangeError(`no SIMD code for ${image.kind}`);
-  const single = lpmBatchProc("blocks", family, 1, shape, resultBytes);
+  if (shape?.kind !== "blocks" && (shape?.kind !== "spill" || shape.numbered))
+    throw new RangeError(`no SIMD code for ${image.kind}`);
+  const single = lpmBatchProc(image.kind, family, 1, shape, resultBytes);
   const [base, addresses, out, count] = single.params;
-  const { prologue } = blocksLookup(family, base, shape);
-  const early = family === 6 && zeroEnds(image);
-  const simd = blocksSimd(family, shape, { addresses, out, resultBytes, zeroEnds: early });
+  const batch = { addresses, out, resultBytes };
+  const early = shape.kind === "blocks" && family === 6 && zeroEnds(image);
+  const ofBlocks = (blocks: BlockShape): VectorCode => {
+    const lookup = blocksLookup(family, base, blocks);
+    const { prologue, round } = blocksSimd(family, blocks, { ...batch, single: lookup, zeroEnds: early });
+    return { prologue: [...lookup.prologue, ...prologue], round };
+  };
+  const simd = shape.kind === "blocks" ? ofBlocks(shape) : spillSimd(base, shape, batch);
   const lanes = SIMD_LANES[family];
   const round: Step[] = [
     ...simd.round,
@@ -147,10 +158,9 @@ export function lpmSimdBatchProc(image: LpmImage, resultBytes: 1 | 2 | 4 = 4): P
   ];
   return {
     ...single,
-    name: `${lpmProcName("blocks", family, shape)}_simd${CELL_LETTERS[resultBytes]}${early ? "_early" : ""}`,
-    comment: `${lanes} look-ups at a time, with SIMD: blocks, IPv${family}`,
+    name: `${lpmProcName(image.kind, family, shape)}_simd${CELL_LETTERS[resultBytes]}${early ? "_early" : ""}`,
+    comment: `${lanes} look-ups at a time, with SIMD: ${image.kind}, IPv${family}`,
     body: [
-      ...prologue,
       ...simd.prologue,
       repeat(shr(count, Math.log2(lanes)), "wide", round),
       set(count, and(count, lanes - 1)),
@@ -174,6 +184,8 @@ function lookupCode(kind: LpmKind, family: Family, base: Reg, shape: LpmShape | 
       return rangesLookup(base, shape?.kind === "ranges" ? shape : null);
     case "poptrie":
       return poptrieLookup(base, shape?.kind === "poptrie" ? shape : null);
+    case "spill":
+      return spillLookup(base, shape?.kind === "spill" ? shape : null);
   }
 }
 
@@ -186,14 +198,20 @@ export function lpmProcName(kind: LpmKind, family: Family, shape: LpmShape | nul
   if (shape?.kind === "linear") {
     parts.push(`${shape.rows}`);
   } else if (shape?.kind === "blocks") {
-    parts.push(...shape.levels.map(({ stride, cellBytes }) => `${stride}${CELL_LETTERS[cellBytes]}`));
-    if (shape.indirect) parts.push("values");
+    parts.push(...partsOf(shape));
   } else if (shape?.kind === "dir24") {
     parts.push(`${CELL_LETTERS[shape.cellBytes]}${shape.long ? "" : "_short"}`);
   } else if (shape?.kind === "ranges") {
     parts.push(`${shape.levels}${CELL_LETTERS[shape.cellBytes]}`, ...(shape.scale === 0 ? [] : [`${shape.scale}`]));
   } else if (shape?.kind === "poptrie") {
     parts.push(`${shape.directBits}`, CELL_LETTERS[shape.leafBytes]);
+  } else if (shape?.kind === "spill") {
+    parts.push(...partsOf(shape.main), ...(shape.numbered ? ["numbered"] : []), "rest", ...partsOf(shape.rest));
   }
   return parts.join("_");
 }
+
+const partsOf = ({ levels, indirect }: BlockShape): string[] => [
+  ...levels.map(({ stride, cellBytes }) => `${stride}${CELL_LETTERS[cellBytes]}`),
+  ...(indirect ? ["values"] : []),
+];

@@ -6,6 +6,7 @@
  * Counted is what is executed: `block`, `loop`, `else` and `end` are where branches lead and take nothing.
  */
 import { type Bytes, type Expr, type Step, typeOf, type UnaryOp } from "./ir.ts";
+import type { VectorOp } from "./vector.ts";
 import { hasCall } from "./visit.ts";
 
 /** Turning the bytes of a value in a register: src/wasm/bytes.ts bswap16, bswap32, bswap64. */
@@ -19,6 +20,7 @@ const UNARY: Readonly<Partial<Record<UnaryOp, number>>> = {
   bswap32: TURN[4],
   bswap64: TURN[8],
 };
+const VECTOR: Readonly<Partial<Record<VectorOp, number>>> = { widen1: 2, equal1: 2, equal2: 2 };
 
 /** local.get; and for bytes in front of the cursor i32.const, i32.add. */
 const address = (offset: number): number => (offset < 0 ? 3 : 1);
@@ -34,8 +36,9 @@ export function instructionsOfExpr(e: Expr): number {
     case "binary":
     case "select":
     case "call":
-    case "vector":
       return 1;
+    case "vector":
+      return e.op === "splat" && e.args[0].kind === "const" ? 0 : (VECTOR[e.op] ?? 1); // such a splat is the constant
     case "load":
       return 1 + place(e);
     case "packet":

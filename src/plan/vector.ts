@@ -9,6 +9,9 @@
  *   word(v) lane             word `lane` as an i32
  *   mix(v, w)                v's word 0, w's word 0, v's word 1, w's word 1; mixHigh: of words 2 and 3
  *   low, high (v, w)         v's words 0 and 1, or 2 and 3, then w's
+ *   halves (v) lane          bytes 8 * lane .. 8 * lane + 7 as halves, without sign
+ *   widen1, widen2 (v) lane  bytes, or halves, 4 * lane .. 4 * lane + 3 as words, without sign
+ *   equal1, equal2 (v, w)    an i32 whose bit i says whether byte i, or half i, of both is the same
  *   load1, load2, load4 (i32, v) offset, lane    the vector with one element of so many bytes read from memory: byte 0..15, half 0..7, word 0..3
  *
  * In the interpreter a vector is a bigint of 0 .. 2^128 - 1, word 0 the lowest.
@@ -17,7 +20,7 @@ interface Signature {
   readonly takes: readonly ("i32" | "v128")[];
   readonly gives: "i32" | "v128";
   /** Elements that `lane` counts; 1: the operation has none. */
-  readonly lanes: 1 | 4 | 8 | 16;
+  readonly lanes: 1 | 2 | 4 | 8 | 16;
   /** Bytes read from memory at the first operand plus `offset`; 0: none. */
   readonly reads: 0 | 1 | 2 | 4 | 16;
 }
@@ -34,6 +37,11 @@ export const VECTOR_OPS = {
   mixHigh: { takes: ["v128", "v128"], gives: "v128", lanes: 1, reads: 0 },
   low: { takes: ["v128", "v128"], gives: "v128", lanes: 1, reads: 0 },
   high: { takes: ["v128", "v128"], gives: "v128", lanes: 1, reads: 0 },
+  widen1: { takes: ["v128"], gives: "v128", lanes: 4, reads: 0 },
+  widen2: { takes: ["v128"], gives: "v128", lanes: 2, reads: 0 },
+  halves: { takes: ["v128"], gives: "v128", lanes: 2, reads: 0 },
+  equal1: { takes: ["v128", "v128"], gives: "i32", lanes: 1, reads: 0 },
+  equal2: { takes: ["v128", "v128"], gives: "i32", lanes: 1, reads: 0 },
   word: { takes: ["v128"], gives: "i32", lanes: 4, reads: 0 },
   load1: { takes: ["i32", "v128"], gives: "v128", lanes: 16, reads: 1 },
   load2: { takes: ["i32", "v128"], gives: "v128", lanes: 8, reads: 2 },
@@ -76,6 +84,16 @@ export function evalVector(
     case "low":
     case "high":
       return words((i) => wordOf(WORD_MOVES[op][i] < 4 ? a : b, WORD_MOVES[op][i] & 3));
+    case "widen1":
+      return words((i) => elementOf(a, 1, 4 * lane + i));
+    case "widen2":
+      return words((i) => elementOf(a, 2, 4 * lane + i));
+    case "halves":
+      return elements(2, (i) => elementOf(a, 1, 8 * lane + i));
+    case "equal1":
+      return mask(16, (i) => elementOf(a, 1, i) === elementOf(b, 1, i));
+    case "equal2":
+      return mask(8, (i) => elementOf(a, 2, i) === elementOf(b, 2, i));
     case "word":
       return Number(BigInt.asIntN(32, a >> BigInt(32 * lane)));
     case "load1":
@@ -91,7 +109,15 @@ export function evalVector(
   }
 }
 
-const wordOf = (vector: bigint, i: number): bigint => BigInt.asUintN(32, vector >> BigInt(32 * i));
+const elementOf = (vector: bigint, bytes: 1 | 2 | 4, i: number): bigint =>
+  BigInt.asUintN(8 * bytes, vector >> BigInt(8 * bytes * i));
+const wordOf = (vector: bigint, i: number): bigint => elementOf(vector, 4, i);
 
-const words = (of: (i: number) => bigint): bigint =>
-  [3, 2, 1, 0].reduce((vector, i) => (vector << 32n) | BigInt.asUintN(32, of(i)), 0n);
+const elements = (bytes: 2 | 4, of: (i: number) => bigint): bigint =>
+  Array.from({ length: 16 / bytes }, (_, i) => BigInt.asUintN(8 * bytes, of(i)) << BigInt(8 * bytes * i)).reduce(
+    (vector, element) => vector | element,
+  );
+const words = (of: (i: number) => bigint): bigint => elements(4, of);
+
+const mask = (bits: number, of: (i: number) => boolean): number =>
+  Array.from({ length: bits }, (_, i) => (of(i) ? 2 ** i : 0)).reduce((a, b) => a + b);

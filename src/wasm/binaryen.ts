@@ -199,15 +199,24 @@ export class WasmModule {
     return load as Node;
   }
 
+  /** The word four times, as a constant: engines keep it in a register where they compute one that is splat anew. */
+  words(value: number): Node {
+    const word = [0, 8, 16, 24].map((shift) => (value >>> shift) & 0xff);
+    return this.#module.v128.const([...word, ...word, ...word, ...word]) as Node;
+  }
+
   /** Any alignment. @param at what the operation reads from memory, and which element it is about */
   vector(op: VectorOp, at: { readonly offset: number; readonly lane: number }, args: readonly Node[]): Node {
-    const { v128, i32x4 } = this.#module;
+    const { v128, i32x4, i16x8, i8x16 } = this.#module;
     const { offset, lane } = at;
     const [a, b] = args;
     const moved = (move: keyof typeof WORD_MOVES): number => {
       const bytes = WORD_MOVES[move].flatMap((word) => [0, 1, 2, 3].map((byte) => 4 * word + byte));
       return this.#module.i8x16.shuffle(a, b, bytes);
     };
+    const halves = (high: boolean): number => (high ? i16x8.extend_high_i8x16_u(a) : i16x8.extend_low_i8x16_u(a));
+    const widened = (from: number): number =>
+      lane % 2 === 1 ? i32x4.extend_high_i16x8_u(from) : i32x4.extend_low_i16x8_u(from);
     const make: Readonly<Record<VectorOp, () => number>> = {
       splat: () => i32x4.splat(a),
       load: () => v128.load(offset, 1, a),
@@ -220,6 +229,11 @@ export class WasmModule {
       mixHigh: () => moved("mixHigh"),
       low: () => moved("low"),
       high: () => moved("high"),
+      widen1: () => widened(halves(lane > 1)),
+      widen2: () => widened(a),
+      halves: () => halves(lane === 1),
+      equal1: () => i8x16.bitmask(i8x16.eq(a, b)),
+      equal2: () => i16x8.bitmask(i16x8.eq(a, b)),
       word: () => i32x4.extract_lane(a, lane),
       load1: () => v128.load8_lane(offset, 1, lane, a, b),
       load2: () => v128.load16_lane(offset, 1, lane, a, b),

@@ -299,6 +299,7 @@ class ProcEmitter implements ByteContext {
       case "call":
         return this.#call(e);
       case "vector": {
+        if (e.op === "splat" && e.args[0].kind === "const") return m.words(Number(e.args[0].value));
         const args = e.args.map((arg) => this.value(arg));
         return m.vector(e.op, e, args);
       }

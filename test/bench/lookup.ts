@@ -11,6 +11,7 @@ import { linear } from "../../runtime/lpm/linear.ts";
 import type { LpmImage, LpmKind } from "../../runtime/lpm/lpm.ts";
 import { buildPoptrie } from "../../runtime/lpm/poptrie.ts";
 import { buildRanges } from "../../runtime/lpm/ranges.ts";
+import { spillShape } from "../../runtime/lpm/spill.ts";
 import type { Family } from "../../runtime/net/ip.ts";
 import { prefixAt, type Stream } from "./generate.ts";
 import { measure } from "./harness.ts";
@@ -153,9 +154,12 @@ function splits(columns: PrefixColumns): Field {
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
-export const stridesOf = (image: LpmImage): string =>
-  blockShape(image)
-    .levels.map((level) => level.stride)
-    .join("-");
+/** `20-4`; of a spill both structures': `20-4+8-8-8-8`. */
+export function stridesOf(image: LpmImage): string {
+  const { main, rest } = image.kind === "spill" ? spillShape(image) : { main: blockShape(image), rest: null };
+  return [main, ...(rest === null ? [] : [rest])]
+    .map(({ levels }) => levels.map((level) => level.stride).join("-"))
+    .join("+");
+}
 
 export type { Stream };

@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { buildBlocks } from "../../runtime/lpm/blocks.ts";
 import { type PrefixColumns, wordsOf } from "../../runtime/lpm/columns.ts";
 import { buildDir24 } from "../../runtime/lpm/dir24.ts";
+import { buildSpill, spillShape } from "../../runtime/lpm/spill.ts";
 import { type Racer, race, racerOf } from "./harness.ts";
 import { ADDRESSES, stridesOf } from "./lookup.ts";
 import { buildNpmPeers, sliceOf } from "./npm-peers.ts";
@@ -107,13 +108,20 @@ const FASTEST_PACKAGE = "the fastest package";
 function ours(columns: PrefixColumns): Contestant[] {
   const blocks = buildBlocks(columns);
   const dir24 = columns.family === 4 ? buildDir24(columns) : null;
+  const spills = columns.family === 4 ? [null, [24]].map((strides) => buildSpill(columns, { strides })) : [];
   const portable = [8, 16].flatMap((lanes): Contestant[] => {
     const code = { lanes, specialised: true };
     const all: Contestant[] = [{ name: `vrfc blocks ${stridesOf(blocks)} x${lanes}`, image: blocks, code }];
     if (dir24 !== null) all.push({ name: `vrfc dir24 x${lanes}`, image: dir24, code });
     return all;
   });
-  return [...portable, { name: `vrfc blocks ${stridesOf(blocks)} SIMD`, image: blocks, code: "simd" }];
+  const simd = [blocks, ...spills.filter((image) => !spillShape(image).numbered)].map((image): Contestant => {
+    return { name: `vrfc ${image.kind} ${stridesOf(image)} SIMD`, image, code: "simd" };
+  });
+  const spilled = spills.slice(0, 1).map((image): Contestant => {
+    return { name: `vrfc spill ${stridesOf(image)} x16`, image, code: { lanes: 16, specialised: true } };
+  });
+  return [...portable, ...spilled, ...simd];
 }
 
 function start(program: string, columns: PrefixColumns, folder: string, slow: boolean): Promise<Peer> {

@@ -8,6 +8,7 @@ import { LINEAR } from "../../runtime/lpm/linear.ts";
 import type { LpmImage, LpmKind } from "../../runtime/lpm/lpm.ts";
 import { POPTRIE, poptrieShape } from "../../runtime/lpm/poptrie.ts";
 import { RANGES, rangesShape } from "../../runtime/lpm/ranges.ts";
+import { SPILL, SPILLED, spillParts, spillShape } from "../../runtime/lpm/spill.ts";
 
 export type Twin = (addresses: Uint8Array, out: Uint32Array) => void;
 type Cells = Uint8Array | Uint16Array | Uint32Array;
@@ -24,6 +25,7 @@ const TWINS: Readonly<Record<LpmKind, (image: LpmImage) => Twin>> = {
   dir24: dir24Twin,
   ranges: rangesTwin,
   poptrie: poptrieTwin,
+  spill: spillTwin,
 };
 
 const u32 = (bytes: Uint8Array): Uint32Array => new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 2);
@@ -153,4 +155,16 @@ function blocksTwin(image: LpmImage): Twin {
   const values = indirect ? u32(image.bytes.subarray(header[BLOCKS.VALUES / 4])) : null;
   const loop = new Function("cells", "values", source)(cells, values);
   return (addresses, out) => loop(addresses, out, image.family === 4 ? u32(addresses) : null);
+}
+
+function spillTwin(image: LpmImage): Twin {
+  const parts = spillParts(image);
+  const [main, rest] = [blocksTwin(parts.main), blocksTwin(parts.rest)];
+  const values = spillShape(image).numbered ? u32(image.bytes.subarray(u32(image.bytes)[SPILL.VALUES / 4])) : null;
+  return (addresses, out) => {
+    main(addresses, out);
+    for (let i = 0; i < out.length; i++)
+      if (out[i] === SPILLED) rest(addresses.subarray(4 * i), out.subarray(i, i + 1));
+      else if (values !== null) out[i] = values[out[i]];
+  };
 }

@@ -32,6 +32,7 @@ describe("the plan does what the reference does", () => {
   test("its tables linear", () => agree(0, 15, "linear"));
   test("its tables in blocks", () => agree(0, 15, "blocks"));
   test("its tables ranges", () => agree(0, 15, "ranges"));
+  test("its tables in two", () => agree(0, 15, "spill"));
 });
 
 test("namespaces do not mix", () => {

@@ -26,7 +26,7 @@ const HELP = `npm run fuzz -- [options]
 Status 0: every engine agreed. 1: two did not. 2: wrong use.`;
 
 /** DIR-24-8 is 16 MiB a table, which is too much for as many. */
-const STRUCTURES: readonly (LpmKind | undefined)[] = [undefined, "linear", "blocks", "ranges"];
+const STRUCTURES: readonly (LpmKind | undefined)[] = [undefined, "linear", "blocks", "ranges", "spill"];
 const MINUTE = 60_000;
 /** Milliseconds between two lines of progress. */
 const REPORT = 30_000;

@@ -19,6 +19,7 @@ const CASES: readonly (readonly [LpmKind, Family])[] = [
   ["dir24", 4],
   ["ranges", 4],
   ["poptrie", 4],
+  ["spill", 4],
 ];
 
 /** Between the parts of the memory: what must stay as it is. */

@@ -1,10 +1,11 @@
 /** Batches with SIMD: in the plan interpreter and as wasm, for cells and results of every width, the definition's answers. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { buildBlocks } from "../../runtime/lpm/blocks.ts";
+import { blockShape, buildBlocks } from "../../runtime/lpm/blocks.ts";
 import { columnsOf } from "../../runtime/lpm/columns.ts";
 import { linear } from "../../runtime/lpm/linear.ts";
 import type { LpmEntry, LpmImage } from "../../runtime/lpm/lpm.ts";
+import { spill } from "../../runtime/lpm/spill.ts";
 import { type Family, type Ip, writeIpv6 } from "../../runtime/net/ip.ts";
 import { SIMD_LANES } from "../../src/lpm/blocks-simd.ts";
 import { lpmSimdBatchProc } from "../../src/lpm/emit.ts";
@@ -100,6 +101,23 @@ function caseOf(
   return { image, plan, name: proc.name, ips, answers: ips.map((ip) => longestMatch(entries, ip)) };
 }
 
+async function runWasm({ image, plan, name, ips, answers }: Case, bytes: Width): Promise<void> {
+  const pages = Math.ceil(Ground.bytes(image, ips) / 65536);
+  const { wasm } = await emitModule([{ plan, suffix: "" }], {
+    segments: [],
+    initialPages: pages,
+    maximumPages: pages,
+    traceRegion: { cursor: 0, end: 4, lost: 8 },
+    level: 2,
+    simd: true,
+  });
+  const { instance } = await WebAssembly.instantiate(wasm);
+  const { memory, [name]: lookup } = instance.exports as Record<string, unknown>;
+  const ground = new Ground(new Uint8Array((memory as WebAssembly.Memory).buffer), image, ips, bytes);
+  (lookup as (...args: readonly number[]) => void)(...ground.args);
+  ground.expect(answers);
+}
+
 const EACH = FAMILIES.flatMap((family) => WIDTHS.map((bytes) => [family, bytes] as const));
 
 test.each(EACH)("interpreted, IPv%i, results of %i bytes", (family, bytes) => {
@@ -116,23 +134,23 @@ test.each(EACH)("interpreted, IPv%i, results of %i bytes", (family, bytes) => {
 
 test.each(EACH)("wasm, IPv%i, results of %i bytes", async (family, bytes) => {
   const property = fc.asyncProperty(cases(family, bytes), async ([entries, strides, more]) => {
-    const { image, plan, name, ips, answers } = caseOf(family, entries, strides, more, bytes);
-    const pages = Math.ceil(Ground.bytes(image, ips) / 65536);
-    const { wasm } = await emitModule([{ plan, suffix: "" }], {
-      segments: [],
-      initialPages: pages,
-      maximumPages: pages,
-      traceRegion: { cursor: 0, end: 4, lost: 8 },
-      level: 2,
-      simd: true,
-    });
-    const { instance } = await WebAssembly.instantiate(wasm);
-    const { memory, [name]: lookup } = instance.exports as Record<string, unknown>;
-    const ground = new Ground(new Uint8Array((memory as WebAssembly.Memory).buffer), image, ips, bytes);
-    (lookup as (...args: readonly number[]) => void)(...ground.args);
-    ground.expect(answers);
+    await runWasm(caseOf(family, entries, strides, more, bytes), bytes);
   });
   await fc.assert(property, { numRuns: 20 });
+});
+
+test("cells of the root in two bytes, some of a round's 0", () => {
+  const networks = Array.from({ length: 300 }, (_, i) => BigInt(0x2001 + i) << 112n);
+  const entries = networks.map((address, i): LpmEntry => ({ address, length: 48, value: 1 + i }));
+  const rounds = [0, 1, 3, 5, 11, 16].flatMap((routed) =>
+    Array.from({ length: 16 }, (_, i) => (i < routed ? networks[(37 * i) % 300] : 0n) + BigInt(i)),
+  );
+  const { image, plan, name, ips, answers } = caseOf(6, entries, [16, 8, 8, 8, 8], rounds, 2);
+  expect(blockShape(image).levels[0].cellBytes).toBe(2);
+  const memory = new Uint8Array(Ground.bytes(image, ips));
+  const ground = new Ground(memory, image, ips, 2);
+  interpret(plan, { memory }).call(name, ground.args);
+  ground.expect(answers);
 });
 
 test("where the lowest addresses have no route, a round without any ends early", () => {
@@ -142,6 +160,33 @@ test("where the lowest addresses have no route, a round without any ends early",
   expect(name(0n, 48)).not.toMatch(/_early$/);
 });
 
+/** Values that are numbers but for one in 80; the longest prefixes are longer than /24. */
+const spilling = table(4, 300).map((entries) => {
+  const valued = entries.map((entry, i): LpmEntry => ({ ...entry, value: 1 + (i % 254) }));
+  return valued.map((entry, i) => (i > 0 && i % 80 === 0 ? { ...entry, value: 300 } : entry));
+});
+
+test.each([1, 2, 4] as const)("spill, results of %i bytes", async (bytes) => {
+  const most = bytes === 1 ? 254 : 300;
+  const property = fc.asyncProperty(spilling, fc.array(address(4), { maxLength: 70 }), async (entries, more) => {
+    const valued = entries.map((entry) => ({ ...entry, value: Math.min(entry.value, most) }));
+    const image = spill.build(4, valued);
+    const ips = [...edges(4, valued), ...more];
+    const proc = lpmSimdBatchProc(image, bytes);
+    const plan: Plan = { procs: [proc], skb: [] };
+    const answers = ips.map((ip) => longestMatch(valued, ip));
+    expect(validatePlan(plan)).toEqual([]);
+    const memory = new Uint8Array(Ground.bytes(image, ips));
+    const ground = new Ground(memory, image, ips, bytes);
+    interpret(plan, { memory }).call(proc.name, ground.args);
+    ground.expect(answers);
+    await runWasm({ image, plan, name: proc.name, ips, answers }, bytes);
+  });
+  await fc.assert(property, { numRuns: 15 });
+});
+
 test("what has no such code is refused", () => {
   expect(() => lpmSimdBatchProc(linear.build(4, []))).toThrow(RangeError);
+  const numbered = spill.build(4, [{ address: 0, length: 0, value: 1000 }]);
+  expect(() => lpmSimdBatchProc(numbered)).toThrow(RangeError);
 });

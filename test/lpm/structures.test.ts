@@ -9,12 +9,13 @@ import { dir24Shape } from "../../runtime/lpm/dir24.ts";
 import type { LpmEntry, LpmImage } from "../../runtime/lpm/lpm.ts";
 import { poptrieShape } from "../../runtime/lpm/poptrie.ts";
 import { rangesOf, rangesShape } from "../../runtime/lpm/ranges.ts";
+import { buildSpill, SPILLED, spillParts, spillShape } from "../../runtime/lpm/spill.ts";
 import { alone, bytesOfSplit, chooseStrides } from "../../runtime/lpm/strides.ts";
 import type { Family, Ip } from "../../runtime/net/ip.ts";
 import { parseIp, parsePrefix } from "./notation.ts";
 import { address, edges, longestMatch, table } from "./tables.ts";
 
-const { linear, blocks, dir24, ranges, poptrie } = LPM_STRUCTURES;
+const { linear, blocks, dir24, ranges, poptrie, spill } = LPM_STRUCTURES;
 const FAMILIES: readonly Family[] = [4, 6];
 
 const routes = (text: Record<string, number>): LpmEntry[] =>
@@ -161,6 +162,65 @@ test("poptrie of many routes has a direct table of 18 bits, as the paper has", (
       expect([ip, poptrie.lookup(image, ip)]).toEqual([ip, blocks.lookup(twin, ip)]);
 });
 
+describe("spill", () => {
+  /** Values that are numbers already, all of them or most, and such that need some. */
+  const coded = fc.constantFrom(
+    (n: number) => 1 + (n % 3),
+    (n: number) => 1 + (n % 254),
+    (n: number) => (n % 70 === 0 ? 1000 + n : 1 + (n % 254)),
+    (n: number) => 0x7fffffff - (n % 300),
+  );
+
+  test.each([40, 400])("is linear, up to %i routes", (most) => {
+    const few = fc.array(address(4), { maxLength: 30 });
+    fc.assert(
+      fc.property(table(4, most), few, coded, (entries, more, coding) => {
+        const valued = entries.map((entry, i) => ({ ...entry, value: coding(i) }));
+        const image = spill.build(4, valued);
+        for (const ip of [...edges(4, valued), ...more])
+          expect([ip, spill.lookup(image, ip)]).toEqual([ip, linear.lookup(linear.build(4, valued), ip)]);
+      }),
+      { numRuns: most > 100 ? 20 : 200 },
+    );
+  });
+
+  const many = (value: (i: number) => number): LpmEntry[] =>
+    Array.from({ length: 600 }, (_, i) => ({ address: (i << 16) >>> 0, length: 16, value: value(i) }));
+
+  test("values are numbers where few are too large, else those with most routes have one", () => {
+    const image = spill.build(
+      4,
+      many((i) => (i % 100 === 0 ? 70_000 : 1 + (i % 254))),
+    );
+    expect(spillShape(image).numbered).toBe(false);
+    expect([100 << 16, 101 << 16].map((ip) => spill.lookup(image, ip))).toEqual([70_000, 102]);
+    const common = spill.build(
+      4,
+      many((i) => (i < 320 ? 5000 + i : 1000 + (i % 7))),
+    );
+    const { main, rest } = spillParts(common);
+    expect(spillShape(common).numbered).toBe(true);
+    expect([400, 3, 319].map((i) => spill.lookup(common, i << 16))).toEqual([1000 + (400 % 7), 5003, 5319]);
+    expect([400, 319].map((i) => blocks.lookup(main, i << 16) === SPILLED)).toEqual([false, true]);
+    expect(blocks.lookup(rest, 400 << 16)).toBe(0);
+  });
+
+  test("strides are those of its routes up to /24, which one level can be", () => {
+    const image = buildSpill(columnsOf(4, routes({ "10.0.0.0/8": 1, "10.1.2.128/25": 2 })), { strides: [24] });
+    expect(spillShape(image).main.levels.map(({ stride, cellBytes }) => [stride, cellBytes])).toEqual([[24, 1]]);
+    expect([0x0a0102c8, 0x0a010203, 0x0b000000].map((ip) => spill.lookup(image, ip))).toEqual([2, 1, 0]);
+  });
+
+  test("routes longer than /24 that say nothing else spill nothing", () => {
+    const { main } = spillParts(spill.build(4, routes({ "10.0.0.0/8": 1, "10.1.2.128/25": 1, "10.1.2.192/26": 1 })));
+    expect(blocks.lookup(main, 0x0a0102c8)).toBe(1);
+  });
+
+  test("is for IPv4", () => {
+    expect(() => spill.build(6, [])).toThrow(RangeError);
+  });
+});
+
 // 64 MB an image: fewer runs
 test("dir24 is linear", () => {
   fc.assert(
@@ -194,6 +254,15 @@ describe("the worked examples", () => {
     expect(image.bytes.length).toBe(64 + 2 ** 24 + 256 + 4);
     expect(image.bytes[64 + 0x0a0102]).toBe(0x80);
     expect(answers(image, ["10.1.2.200", "10.1.2.100", "10.200.0.0", "11.0.0.0"])).toEqual([2, 1, 1, 0]);
+  });
+
+  test("spill: what does not fit", () => {
+    const more = Object.fromEntries(Array.from({ length: 64 }, (_, i) => [`20.${i}.0.0/16`, 1]));
+    const image = spill.build(4, routes({ ...more, "10.0.0.0/8": 1, "10.1.2.128/25": 2, "11.0.0.0/8": 300 }));
+    const { main, rest } = spillParts(image);
+    const ips = ["10.1.2.3", "10.1.2.200", "10.1.3.0", "11.0.0.0"].map(parseIp);
+    expect(ips.map((ip) => blocks.lookup(main, ip))).toEqual([SPILLED, SPILLED, 1, SPILLED]);
+    expect(ips.map((ip) => blocks.lookup(rest, ip))).toEqual([1, 2, 0, 300]);
   });
 
   test("ranges: one leaf", () => {

@@ -90,6 +90,10 @@ const STEPS: Step[] = [
   store("image", 4, 64, 4, a),
   store("image", 16, a, 4, vector("and", [vector("splat", [a]), vector("load", [a], { offset: 8 })])),
   into(vector("word", [vector("load2", [a, vector("shr", [vector("splat", [7]), a])], { lane: 7 })], { lane: 2 })),
+  store("image", 16, a, 4, vector("widen1", [vector("widen2", [vector("load", [a])], { lane: 1 })], { lane: 2 })),
+  ...(["equal1", "equal2"] as const).map((op) =>
+    into(vector(op, [vector("splat", [a]), vector("halves", [vector("splat", [7])])])),
+  ),
   guard(l3, 8, []),
   when(a, [set(a, 1)], [set(a, 2)]),
   repeat(5, "r", [set(a, 1)]),

@@ -219,6 +219,7 @@ describe("ip route on a loaded module", () => {
     ["a rule that selects", SELECTIVE, {}],
     ["the kernel's rules, and packets that take the short way", PLAIN, {}],
     ["tables of ranges", PLAIN, { lpm: "ranges" }],
+    ["tables in two", PLAIN, { lpm: "spill" }],
   ] as const)(
     "%s: refuses what Linux refuses, and leaves in memory what a compilation would",
     async (_, setup, options) => {

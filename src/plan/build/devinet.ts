@@ -68,35 +68,35 @@ export function devGetByIndex(context: Context): Proc {
   );
 }
 
-/** Structures of few routes: when a table has more it becomes blocks. */
-export const SMALL_KINDS: readonly LpmKind[] = ["linear", "ranges"];
+/** Structures that are not mended: when the table changes (`spill`), or has more routes than they are for, it becomes blocks. */
+export const BECOME_BLOCKS: readonly LpmKind[] = ["linear", "ranges", "spill"];
 
 /** The value that a table's structure holds for an address (of IPv6 an offset), or 0. */
 const lpmLookup = (kind: LpmKind, family: Family, table: Operand, address: Operand): Expr =>
-  SMALL_KINDS.includes(kind)
-    ? call(smallTableName(family), [table, address])
+  BECOME_BLOCKS.includes(kind)
+    ? call(changingTableName(family), [table, address])
     : call(lpmProcName(kind, family), [field(table, TABLE.image), address]);
 
 /**
- * `lpm_small_table_<family>(table, address)`: of a table that is small, or was when it was compiled; one that grows becomes blocks.
+ * `lpm_changing_table_<family>(table, address)`: of a table that is or was of one of BECOME_BLOCKS.
  * @param kinds that tables have
  */
-export function smallTable(family: Family, kinds: ReadonlySet<LpmKind>): Proc {
+export function changingTable(family: Family, kinds: ReadonlySet<LpmKind>): Proc {
   const image = field(table, TABLE.image);
   const look = (kind: LpmKind): Step => ret(call(lpmProcName(kind, family), [image, address]));
   const body: Step[] = [
-    ...SMALL_KINDS.filter((kind) => kinds.has(kind)).map((kind) =>
+    ...BECOME_BLOCKS.filter((kind) => kinds.has(kind)).map((kind) =>
       when(eq(field(table, TABLE.kind), LpmKind[kind]), [look(kind)]),
     ),
     look("blocks"),
   ];
   return proc(
-    smallTableName(family),
+    changingTableName(family),
     { comment: "fib_table_lookup, longest match only", params: [table, address], result: "i32" },
     body,
   );
 }
-const smallTableName = (family: Family): string => `lpm_small_table_${family}`;
+const changingTableName = (family: Family): string => `lpm_changing_table_${family}`;
 
 export const tableLookup = (table: TableLayout | undefined, address: Operand, family: Family = 4): Expr =>
   table === undefined ? i32(0) : lpmLookup(table.kind, family, table.offset, address);

@@ -30,7 +30,7 @@ import type { Plan, Proc } from "../ir.ts";
 import { atomicProcs } from "./atomic.ts";
 import { ipFastCsum } from "./checksum.ts";
 import { type Context, contextOf } from "./context.ts";
-import { devGetByIndex, inetAddrType, ipDevFind, SMALL_KINDS, smallTable } from "./devinet.ts";
+import { BECOME_BLOCKS, changingTable, devGetByIndex, inetAddrType, ipDevFind } from "./devinet.ts";
 import { ipDstMtu, rtNexthop, rtSetNexthop, traceRoute } from "./dst.ts";
 import { fastForwardProcs, hasFastForward } from "./fast_forward.ts";
 import { fibTableLookup, fibTrieLookup, fibTrieRoute } from "./fib.ts";
@@ -203,9 +203,8 @@ export function sharedProcs(layout: Layout): Proc[] {
   const kindsOf = (tables: readonly TableLayout[]) => [...new Set(tables.map(({ kind }) => kind))];
   const kinds4 = new Set(kindsOf(layout.nets.flatMap(({ tables, addresses }) => [...tables.values(), addresses])));
   const kinds6 = new Set(kindsOf(layout.nets.flatMap(({ tables6 }) => [...tables6.values()])));
-  // What a small table becomes when it grows.
-  const haveSmall = (kinds: ReadonlySet<LpmKind>): boolean => SMALL_KINDS.some((kind) => kinds.has(kind));
-  for (const kinds of [kinds4, kinds6]) if (haveSmall(kinds)) kinds.add("blocks");
+  const mayBecome = (kinds: ReadonlySet<LpmKind>): boolean => BECOME_BLOCKS.some((kind) => kinds.has(kind));
+  for (const kinds of [kinds4, kinds6]) if (mayBecome(kinds)) kinds.add("blocks");
   for (const family of lpmFamiliesOf(layout.nets.flatMap(({ netfilter }) => netfilter.sets)))
     (family === 4 ? kinds4 : kinds6).add("blocks");
   for (const { ruleLists } of layout.nets)
@@ -225,8 +224,8 @@ export function sharedProcs(layout: Layout): Proc[] {
     ...linkProcs().map((built) => () => built),
     ...[kfreeSkb, icmpSendProc, leaveProc, writeNextHop],
     ...[...kinds4].map((kind) => () => lpmProc(kind, 4)),
-    ...(haveSmall(kinds4) ? [() => smallTable(4, kinds4)] : []),
-    ...(haveSmall(kinds6) ? [() => smallTable(6, kinds6)] : []),
+    ...(mayBecome(kinds4) ? [() => changingTable(4, kinds4)] : []),
+    ...(mayBecome(kinds6) ? [() => changingTable(6, kinds6)] : []),
     ...layout.shapes.map((shape) => () => lpmProc(shape.kind, 4, shape)),
     ...[...kinds6].map((kind) => () => lpmProc(kind, 6)),
   ].map((build) => build());
