@@ -38,17 +38,12 @@ export function mergeClasses(left: FoundClasses, right: FoundClasses, most: numb
   return whole ? { classes: sets.classes(), table } : null;
 }
 
-/** Rows that a forecast merges, from so many times as many on. */
+/** Rows that a forecast merges. */
 const SAMPLED = 32;
-const WORTH = 4;
 
-/**
- * About how many classes a merge comes to: some rows are merged, and what the second half of them has added to the first says how the rest goes on.
- * Null: of so few rows it is as quick to merge all.
- */
-export function forecastClasses(left: FoundClasses, right: FoundClasses): number | null {
+/** About how many classes a merge comes to: some rows are merged, and what the second half of them has added to the first says how the rest goes on. */
+export function forecastClasses(left: FoundClasses, right: FoundClasses): number {
   const [outer, inner] = left.count > right.count ? [left, right] : [right, left];
-  if (outer.count < WORTH * SAMPLED) return null;
   const rows = Array.from({ length: SAMPLED }, (_, i) => {
     const place = i < SAMPLED / 2 ? 2 * i : 2 * i - SAMPLED + 1;
     return Math.floor((place * outer.count) / SAMPLED);

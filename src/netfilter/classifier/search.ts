@@ -11,6 +11,8 @@ import { filledWords, rowBytes, sumsOf } from "./vectors.ts";
 
 /** Words of sets that all merges of a search may intersect. */
 const MOST_WORK = 1 << 26;
+/** Of one merge, from which on some of its rows are merged first, to learn whether it comes to too many classes. */
+const FORESEEN_FROM = 1 << 18;
 /** What could not be so many times smaller than the best so far is not looked at: merging takes longer than it is worth. */
 const PATIENCE = 2;
 
@@ -179,7 +181,8 @@ export class Search {
     if (split === null) return null;
     const [left, right] = split.trees;
     const work = workOf(left.classes, right.classes);
-    if (work > this.#work || (forecastClasses(left.classes, right.classes) ?? 0) > most) return null;
+    if (work > this.#work) return null;
+    if (work >= FORESEEN_FROM && forecastClasses(left.classes, right.classes) > most) return null;
     this.#work -= work;
     const tree = mergeTrees(left, right, most);
     const bytes = split.apart + (tree?.table.bytes ?? 0);

@@ -135,9 +135,11 @@ function stepKey(step: Step, at: number): string {
 }
 
 const valueKey = (value: unknown): string =>
-  JSON.stringify(value, (name, inner: unknown) =>
-    name === "span" ? undefined : typeof inner === "bigint" ? `${inner}n` : inner,
-  );
+  typeof value === "string"
+    ? JSON.stringify(value)
+    : JSON.stringify(value, (name, inner: unknown) =>
+        name === "span" ? undefined : typeof inner === "bigint" ? `${inner}n` : inner,
+      );
 
 function intersection(a: Ranges, b: Ranges): Ranges {
   return a.flatMap((one) =>
