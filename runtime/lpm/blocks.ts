@@ -134,9 +134,12 @@ function chooseSplit(
     return { strides, leafBytes, indirect, bytes: bytesOfSplit(counts, strides, leafBytes) + values };
   };
   const greatest = dag.values.reduce((a, b) => Math.max(a, b), 0);
-  const direct = measured(cellBytesFor(greatest + 1), false);
-  const table = measured(cellBytesFor(dag.values.length), true);
-  return table.bytes < direct.bytes ? table : direct;
+  const [direct, table] = [cellBytesFor(greatest + 1), cellBytesFor(dag.values.length)];
+  const split = measured(direct, false);
+  // The value table saves nothing where it makes no cell narrower.
+  if (table === direct) return split;
+  const indirect = measured(table, true);
+  return indirect.bytes < split.bytes ? indirect : split;
 }
 
 function checkStrides(family: Family, strides: readonly number[], bits: number): void {
@@ -221,6 +224,9 @@ function numbering(dag: Dag, ids: Int32Array): Uint32Array {
 const leafCells = (dag: Dag, indirect: boolean): Uint32Array =>
   indirect ? Uint32Array.from(dag.values, (_, leaf) => leaf) : dag.values;
 
+/** Bits of a run of cells that a loop fills. */
+const FILLED_BITS = 4;
+
 /** @param below what a cell holds that leads to an id, by id */
 function fillLevel(dag: Dag, { ids, stride }: Level, below: Uint32Array, cells: Cells): void {
   const leaves = dag.values.length;
@@ -229,7 +235,9 @@ function fillLevel(dag: Dag, { ids, stride }: Level, below: Uint32Array, cells: 
     if (bitsLeft === 0) {
       cells[at] = below[id];
     } else if (id < leaves) {
-      for (let i = at, end = at + (1 << bitsLeft); i < end; i++) cells[i] = below[id];
+      // By the engine's own loop where that is worth a call: a table that is built once is filled by code that is not optimised.
+      if (bitsLeft > FILLED_BITS) cells.fill(below[id], at, at + (1 << bitsLeft));
+      else for (let i = at, end = at + (1 << bitsLeft); i < end; i++) cells[i] = below[id];
     } else {
       expand(low[id - leaves], bitsLeft - 1, at);
       expand(high[id - leaves], bitsLeft - 1, at + (1 << (bitsLeft - 1)));

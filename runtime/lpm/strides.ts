@@ -99,10 +99,10 @@ export interface Widest {
 }
 const WIDEST: Widest = { root: MAX_ROOT_STRIDE, below: MAX_STRIDE };
 
-/** May a level look at `stride` bits from `depth` on? IPv6 is read from packet bytes: a level stays inside two of them. */
-function allowed(family: Family, depth: number, stride: number, widest: Widest): boolean {
-  if (family === 4) return stride <= (depth === 0 ? widest.root : widest.below);
-  return (depth & 7) + stride <= 16 && stride <= (depth === 0 ? widest.root : widest.below);
+/** How many bits a level may look at from `depth` on. IPv6 is read from packet bytes: a level stays inside two of them. */
+function widestAt(family: Family, depth: number, end: number, widest: Widest): number {
+  const most = Math.min(end - depth, depth === 0 ? widest.root : widest.below);
+  return family === 4 ? most : Math.min(most, 16 - (depth & 7));
 }
 
 const twoBytesNs = (family: Family, depth: number, stride: number): number =>
@@ -143,8 +143,8 @@ interface Choice {
 
 /** What there may be from a depth on. */
 function* levelsFrom({ family, blocks, leafBytes, widest, company, end }: Choice, depth: number) {
-  for (let stride = 1; stride <= Math.min(end - depth, MAX_ROOT_STRIDE); stride++) {
-    if (!allowed(family, depth, stride, widest)) continue;
+  const most = widestAt(family, depth, end, widest);
+  for (let stride = 1; stride <= most; stride++) {
     const bytes = levelBytes(blocks, depth, stride, depth + stride === end, leafBytes);
     const ns = levelNs(family, depth === 0, bytes, company) + twoBytesNs(family, depth, stride);
     yield { stride, bytes, ns };
@@ -219,6 +219,11 @@ export function fewestLevels(
   most = Number.POSITIVE_INFINITY,
 ): number[] {
   const end = Math.max(blocks.length - 1, 1);
+  const at = (depth: number): number => blocks[Math.min(depth, blocks.length - 1)];
+  /** Bytes of a cell of a level that ends at each depth. */
+  const cells = Uint8Array.from({ length: end + 1 }, (_, depth) =>
+    depth === end ? leafBytes : cellBytesFor(at(depth)),
+  );
   /** By levels left: bytes from each depth on, and the first stride. */
   let below = new Float64Array(end + 1).fill(Number.POSITIVE_INFINITY);
   below[end] = 0;
@@ -229,9 +234,10 @@ export function fewestLevels(
     const bytes = new Float64Array(end + 1).fill(Number.POSITIVE_INFINITY);
     const first = new Uint8Array(end + 1);
     for (let depth = 0; depth < end; depth++) {
-      for (let stride = 1; stride <= Math.min(end - depth, MAX_ROOT_STRIDE); stride++) {
-        if (below[depth + stride] === Number.POSITIVE_INFINITY || !allowed(family, depth, stride, WIDEST)) continue;
-        const sum = below[depth + stride] + levelBytes(blocks, depth, stride, depth + stride === end, leafBytes);
+      const [most, blocksHere] = [widestAt(family, depth, end, WIDEST), at(depth)];
+      // The first level left, which ends at the end.
+      for (let stride = firsts.length === 0 ? end - depth : 1; stride <= most; stride++) {
+        const sum = below[depth + stride] + blocksHere * 2 ** stride * cells[depth + stride];
         if (sum >= bytes[depth]) continue;
         bytes[depth] = sum;
         first[depth] = stride;

@@ -10,10 +10,12 @@
  */
 
 import { arranged } from "./arrange.ts";
-import { type Classes, firstMembers, firstRules, placed } from "./classes.ts";
+import { placed } from "./classes.ts";
+import { firstMembers, firstRules } from "./merge.ts";
 import { partsOf } from "./parts.ts";
 import { Search } from "./search.ts";
 import type { Segment } from "./segments.ts";
+import type { Classes } from "./sets.ts";
 import { type Table, tableOf } from "./table.ts";
 import { fieldTree, type Tree } from "./tree.ts";
 
@@ -102,8 +104,7 @@ function firstTables(search: Search, asked: string, numbers: readonly number[], 
   const whole = search.whole();
   if (whole === null) return null;
   const [{ classes }, right] = whole.trees;
-  const cells = right === undefined ? firstMembers(classes) : firstRules(classes, right.classes);
-  for (let i = 0; i < cells.length; i++) if (cells[i] !== 0) cells[i] = numbers[cells[i] - 1] + 1;
+  const cells = right === undefined ? firstMembers(classes, numbers) : firstRules(classes, right.classes, numbers);
   const first = tableOf(cells, right?.classes.count ?? 1);
   const bytes = whole.bytes + first.bytes;
   if (bytes > budget) return null;

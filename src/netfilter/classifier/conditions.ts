@@ -8,12 +8,13 @@
  *
  * A field that a packet does not have (NFT_BREAK) is in no range.
  */
-import type { Expr, Netfilter, Step, Test } from "../../../dsl/chain-model.ts";
+import type { Expr, Netfilter, Step, Test, Value } from "../../../dsl/chain-model.ts";
 import { IP_CT_UNTRACKED, settledMeta, type View } from "../view.ts";
 
+/** Values of the field's width: numbers to 32 bits, bigints above. */
 export interface Range {
-  readonly first: bigint;
-  readonly last: bigint;
+  readonly first: Value;
+  readonly last: Value;
 }
 /** Disjoint, in ascending order, none empty. */
 export type Ranges = readonly Range[];
@@ -23,33 +24,36 @@ export interface Condition {
   readonly ranges: Ranges;
 }
 
-/** Two fields with the same key have the same value. */
-export function fieldKey(e: Expr): string {
-  switch (e.kind) {
+/** Has it the same value in every packet? */
+export function sameField(a: Expr, b: Expr): boolean {
+  switch (a.kind) {
     case "const":
-      return `${e.value}`;
+      return b.kind === "const" && a.value === b.value;
     case "payload":
-      return `${e.base} ${e.offset} ${e.length}`;
+      return b.kind === "payload" && a.base === b.base && a.offset === b.offset && a.length === b.length;
     case "meta":
-      return `meta ${e.key}`;
+      return b.kind === "meta" && a.key === b.key;
     case "bitwise":
-      return `(${fieldKey(e.operand)} & ${e.mask} ^ ${e.xor})`;
+      return b.kind === "bitwise" && a.mask === b.mask && a.xor === b.xor && sameField(a.operand, b.operand);
     case "shift":
-      return `(${fieldKey(e.operand)} ${e.direction} ${e.by})`;
+      return b.kind === "shift" && a.direction === b.direction && a.by === b.by && sameField(a.operand, b.operand);
     default:
-      return e.kind;
+      return a.kind === b.kind;
   }
 }
 
 /** What a test is a conjunction of; null: it is not made of conditions. A condition on what the view settles is gone, or has no ranges. */
 export function conditionsOf(netfilter: Netfilter, view: View, step: Step): readonly Condition[] | null {
   const found = rangesOf(netfilter, step);
-  if (found === null || !found.every(({ field }) => isField(field))) return null;
-  return found.flatMap(({ field, ranges }): Condition[] => {
+  if (found === null) return null;
+  const open: Condition[] = [];
+  for (const { field, ranges } of found) {
+    if (!isField(field)) return null;
     const settled = settledBy(view, field);
-    if (settled === null) return [{ field, ranges }];
-    return ranges.some(({ first, last }) => first <= settled && settled <= last) ? [] : [{ field, ranges: [] }];
-  });
+    if (settled === null) open.push({ field, ranges });
+    else if (!ranges.some(({ first, last }) => first <= settled && settled <= last)) open.push({ field, ranges: [] });
+  }
+  return open;
 }
 
 function rangesOf({ sets }: Netfilter, step: Step): Condition[] | null {
@@ -57,7 +61,7 @@ function rangesOf({ sets }: Netfilter, step: Step): Condition[] | null {
     case "compare":
       return [comparison(step)];
     case "range": {
-      const inside = [{ first: BigInt(step.first), last: BigInt(step.last) }];
+      const inside = [rangeIn(step, step.left.bits)];
       return [{ field: step.left, ranges: step.not ? outside(inside, step.left.bits) : inside }];
     }
     case "lookup": {
@@ -65,9 +69,7 @@ function rangesOf({ sets }: Netfilter, step: Step): Condition[] | null {
       // One with a name may change. Of several fields only a single element is a range for each.
       if (name !== null || (step.key.length > 1 && (step.not || elements.length !== 1))) return null;
       return step.key.map((field, part) => {
-        const inside = merged(
-          elements.map(({ key }) => ({ first: BigInt(key[part].first), last: BigInt(key[part].last) })),
-        );
+        const inside = merged(elements.map(({ key }) => rangeIn(key[part], field.bits)));
         return { field, ranges: step.not ? outside(inside, field.bits) : inside };
       });
     }
@@ -76,46 +78,68 @@ function rangesOf({ sets }: Netfilter, step: Step): Condition[] | null {
   }
 }
 
-const ones = (bits: number): bigint => (1n << BigInt(bits)) - 1n;
+/** The greatest value. */
+const ones = (bits: number): Value => (bits > 32 ? (1n << BigInt(bits)) - 1n : 2 ** bits - 1);
+export const after = (value: Value): Value => (typeof value === "bigint" ? value + 1n : value + 1);
+const before = (value: Value): Value => (typeof value === "bigint" ? value - 1n : value - 1);
+const valueIn = (value: Value, bits: number): Value => (bits > 32 ? BigInt(value) : Number(value));
+const rangeIn = ({ first, last }: Range, bits: number): Range => ({
+  first: valueIn(first, bits),
+  last: valueIn(last, bits),
+});
 
 function comparison({ op, left, right }: Test & { kind: "compare" }): Condition {
-  const value = BigInt(right);
+  const value = valueIn(right, left.bits);
   const prefix = op === "eq" || op === "ne" ? prefixOf(left, value) : null;
   const field = prefix === null ? left : prefix.field;
-  const inside = prefix === null ? [rangeOf(op, value, ones(left.bits))] : prefix.ranges;
-  const whole = inside.filter(({ first, last }) => first <= last);
+  const range = prefix === null ? rangeOf(op, value, ones(left.bits)) : prefix.range;
+  const whole = range === null || range.first > range.last ? [] : [range];
   return { field, ranges: op === "ne" ? outside(whole, field.bits) : whole };
 }
 
 /** Of `ne` what it refuses. */
-function rangeOf(op: (Test & { kind: "compare" })["op"], value: bigint, greatest: bigint): Range {
+function rangeOf(op: (Test & { kind: "compare" })["op"], value: Value, greatest: Value): Range {
+  const least = typeof value === "bigint" ? 0n : 0;
   switch (op) {
     case "eq":
     case "ne":
       return { first: value, last: value };
     case "lt":
-      return { first: 0n, last: value - 1n };
+      return { first: least, last: before(value) };
     case "le":
-      return { first: 0n, last: value };
+      return { first: least, last: value };
     case "gt":
-      return { first: value + 1n, last: greatest };
+      return { first: after(value), last: greatest };
     case "ge":
       return { first: value, last: greatest };
   }
 }
 
-/** `field & mask == value` where the mask is a prefix's. */
-function prefixOf(e: Expr, value: bigint): Condition | null {
-  if (e.kind !== "bitwise" || BigInt(e.xor) !== 0n) return null;
-  const mask = BigInt(e.mask);
-  const host = ones(e.bits) ^ mask;
-  if ((host & (host + 1n)) !== 0n) return null;
-  return { field: e.operand, ranges: (value & host) === 0n ? [{ first: value, last: value | host }] : [] };
+/** `field & mask == value` where the mask is a prefix's; a range that is null: never. */
+function prefixOf(e: Expr, value: Value): { readonly field: Expr; readonly range: Range | null } | null {
+  if (e.kind !== "bitwise" || Number(e.xor) !== 0) return null;
+  const host = hostOf(e.mask, e.bits);
+  if (host === null) return null;
+  const [inside, last] =
+    typeof value === "bigint" || typeof host === "bigint"
+      ? [(BigInt(value) & BigInt(host)) === 0n, BigInt(value) | BigInt(host)]
+      : [(value & host) === 0, value + host];
+  return { field: e.operand, range: inside ? { first: value, last } : null };
+}
+
+/** The bits that a prefix's mask leaves out, as a number; null: it is none. */
+function hostOf(mask: Value, bits: number): Value | null {
+  if (bits > 32) {
+    const host = (1n << BigInt(bits)) - 1n - BigInt(mask);
+    return (host & (host + 1n)) === 0n ? host : null;
+  }
+  const host = 2 ** bits - 1 - Number(mask);
+  return (host & (host + 1)) === 0 ? host : null;
 }
 
 function outside(inside: Ranges, bits: number): Range[] {
-  const starts = [0n, ...inside.map(({ last }) => last + 1n)];
-  const ends = [...inside.map(({ first }) => first - 1n), ones(bits)];
+  const starts = [valueIn(0, bits), ...inside.map(({ last }) => after(last))];
+  const ends = [...inside.map(({ first }) => before(first)), ones(bits)];
   return starts.map((first, i) => ({ first, last: ends[i] })).filter(({ first, last }) => first <= last);
 }
 
@@ -123,9 +147,9 @@ function outside(inside: Ranges, bits: number): Range[] {
 function merged(ranges: readonly Range[]): Range[] {
   const all: Range[] = [];
   for (const { first, last } of [...ranges].sort((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0))) {
-    const before = all.at(-1);
-    if (before === undefined || first > before.last + 1n) all.push({ first, last });
-    else if (last > before.last) all[all.length - 1] = { first: before.first, last };
+    const former = all.at(-1);
+    if (former === undefined || first > after(former.last)) all.push({ first, last });
+    else if (last > former.last) all[all.length - 1] = { first: former.first, last };
   }
   return all;
 }

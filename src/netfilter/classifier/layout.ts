@@ -16,7 +16,7 @@ import { type PlacedBlocks, placedBlocks } from "../../lpm/blocks.ts";
 import { listsOf } from "../reach.ts";
 import type { View } from "../view.ts";
 import type { FirstTables, VectorTables } from "./choose.ts";
-import type { FieldClasses } from "./classes.ts";
+import type { Intervals } from "./classes.ts";
 import { MOST_FIELDS, type RuleList, type Segment, segmentsOf } from "./segments.ts";
 import { chooseStructure, type Structure } from "./split.ts";
 import { bytesOfCell, type Cells, type Table } from "./table.ts";
@@ -86,7 +86,7 @@ export type FirstLookup =
   | {
       readonly kind: "split";
       readonly by: FieldLookup;
-      readonly classes: FieldClasses;
+      readonly intervals: Intervals;
       /** By class. */
       readonly parts: readonly FirstLookup[];
     };
@@ -177,15 +177,15 @@ function layoutSegment(
 }
 
 function layoutStructure(image: ImageWriter, name: string, segment: Segment, structure: Structure): RuleLookup {
-  const fieldOf = (field: number, classes: FieldClasses): FieldLookup =>
-    layoutField(image, `${name}: field ${field}`, segment.fields[field], { classes, rules: segment.rules.length });
+  const fieldOf = (field: number, intervals: Intervals): FieldLookup =>
+    layoutField(image, `${name}: field ${field}`, segment.fields[field], { intervals, rules: segment.rules.length });
   switch (structure.kind) {
     case "split": {
       const parts = structure.parts.map(
         (part, i) => layoutStructure(image, `${name}, part ${i}`, segment, part) as FirstLookup,
       );
-      const { field, classes } = structure;
-      return { kind: "split", by: fieldOf(field, classes), classes, parts };
+      const { field, intervals } = structure;
+      return { kind: "split", by: fieldOf(field, intervals), intervals, parts };
     }
     case "parts": {
       const trees = new TreeLayout(image, name, fieldOf);
@@ -200,10 +200,11 @@ function layoutStructure(image: ImageWriter, name: string, segment: Segment, str
 class TreeLayout {
   readonly #image: ImageWriter;
   readonly #name: string;
-  readonly #fieldOf: (field: number, classes: FieldClasses) => FieldLookup;
+  readonly #fieldOf: (field: number, intervals: Intervals) => FieldLookup;
   readonly #done = new Map<Tree, ClassLookup>();
+  readonly #fields = new Map<number, FieldLookup>();
 
-  constructor(image: ImageWriter, name: string, fieldOf: (field: number, classes: FieldClasses) => FieldLookup) {
+  constructor(image: ImageWriter, name: string, fieldOf: (field: number, intervals: Intervals) => FieldLookup) {
     this.#image = image;
     this.#name = name;
     this.#fieldOf = fieldOf;
@@ -235,7 +236,11 @@ class TreeLayout {
   }
 
   #placed(tree: Tree): ClassLookup {
-    if (tree.kind === "field") return this.#fieldOf(tree.field, tree.classes);
+    if (tree.kind === "field") {
+      const lookup = this.#fields.get(tree.field) ?? this.#fieldOf(tree.field, tree.intervals);
+      this.#fields.set(tree.field, lookup);
+      return lookup;
+    }
     const sides =
       tree.kind === "among"
         ? ([this.#of(tree.of), null] as const)
@@ -266,45 +271,61 @@ function layoutField(
   image: ImageWriter,
   name: string,
   field: Expr,
-  { classes: fieldClasses, rules }: { classes: FieldClasses; rules: number },
+  { intervals, rules }: { intervals: Intervals; rules: number },
 ): FieldLookup {
-  const { starts, classes } = fieldClasses;
+  const { starts, classes } = intervals;
   if (starts.length <= MOST_COMPARED && field.bits <= 32)
     return { kind: "compares", field, starts: starts.map(Number), classes };
   // IPv6 has four times the bits, and as many levels.
   const budget = (FIELD_BYTES_ALWAYS + FIELD_BYTES_A_RULE * rules) * (field.bits <= 32 ? 1 : 4);
-  const built = buildBlocks(prefixesOf(fieldClasses, field.bits), { budget });
+  const built = buildBlocks(prefixesOf(intervals, field.bits), { budget });
   const offset = image.reserve(name, built.bytes.length);
   image.view(offset, built.bytes.length, (bytes) => bytes.set(built.bytes));
   return { kind: "field", field, blocks: placedBlocks(built, offset) };
 }
 
 /** The intervals of all classes but 0 as prefixes, left-aligned in 32 or 128 bits. */
-export function prefixesOf({ starts, classes }: FieldClasses, bits: number): PrefixColumns {
-  const family = bits <= 32 ? 4 : 6;
-  const width = family === 4 ? 32 : 128;
+export function prefixesOf({ starts, classes }: Intervals, bits: number): PrefixColumns {
   const [words, lengths, values]: [number[], number[], number[]] = [[], [], []];
-  const end = 1n << BigInt(bits);
-  for (const [i, start] of starts.entries()) {
-    const next = starts[i + 1] ?? end;
+  const end = bits > 32 ? 1n << BigInt(bits) : 2 ** bits;
+  for (let i = 0; i < starts.length; i++) {
     if (classes[i] === 0) continue;
-    for (let at = start; at < next && at < end; ) {
-      let host = 0;
-      while (host < bits && (at & ((2n << BigInt(host)) - 1n)) === 0n && at + (2n << BigInt(host)) <= next) host++;
-      const address = at << BigInt(width - bits);
-      if (family === 4) words.push(Number(address));
-      else for (let w = 3; w >= 0; w--) words.push(Number((address >> BigInt(32 * w)) & 0xffffffffn));
-      lengths.push(bits - host);
-      values.push(classes[i]);
-      at += 1n << BigInt(host);
-    }
+    const [start, next] = [starts[i], i + 1 < starts.length ? starts[i + 1] : end];
+    const before = lengths.length;
+    if (bits > 32) addWide(words, lengths, BigInt(start), BigInt(next), bits);
+    else addNarrow(words, lengths, Number(start), Number(next), bits);
+    for (let p = before; p < lengths.length; p++) values.push(classes[i]);
   }
   return {
-    family,
+    family: bits > 32 ? 6 : 4,
     words: Uint32Array.from(words),
     lengths: Uint8Array.from(lengths),
     values: Uint32Array.from(values),
   };
+}
+
+/** The values from one to before another as prefixes: each as large as its first value and the end allow. */
+function addNarrow(words: number[], lengths: number[], start: number, end: number, bits: number): void {
+  for (let at = start; at < end; ) {
+    // The lowest bit of the value, if that is not 0, and the highest one of how many there are.
+    const lowest = at === 0 ? bits : 31 - Math.clz32(at & -at);
+    const highest = end - at >= 2 ** 32 ? 32 : 31 - Math.clz32(end - at);
+    const host = Math.min(lowest, highest);
+    words.push(at * 2 ** (32 - bits));
+    lengths.push(bits - host);
+    at += 2 ** host;
+  }
+}
+
+function addWide(words: number[], lengths: number[], start: bigint, end: bigint, bits: number): void {
+  for (let at = start; at < end; ) {
+    let host = 0;
+    while (host < bits && (at & ((2n << BigInt(host)) - 1n)) === 0n && at + (2n << BigInt(host)) <= end) host++;
+    const address = at << BigInt(128 - bits);
+    for (let w = 3; w >= 0; w--) words.push(Number((address >> BigInt(32 * w)) & 0xffffffffn));
+    lengths.push(bits - host);
+    at += 1n << BigInt(host);
+  }
 }
 
 function layoutTable(
@@ -330,7 +351,7 @@ function layoutTable(
 function layoutCells(image: ImageWriter, name: string, cells: Cells): PlacedCells {
   const bytes = bytesOfCell(cells);
   const offset = image.reserve(name, cells.length * bytes);
-  const packed = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array }[bytes].from(cells);
+  const packed = new { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array }[bytes](cells);
   image.view(offset, packed.byteLength, (view) => view.set(new Uint8Array(packed.buffer)));
   return { offset, bytes };
 }

@@ -13,7 +13,7 @@
 import { isNarrow, widest } from "./arrange.ts";
 import { singleClass } from "./classes.ts";
 import type { Segment } from "./segments.ts";
-import { among, type FieldTree, type Tree } from "./tree.ts";
+import { among, type FieldTree, fieldAmong, type Tree } from "./tree.ts";
 
 /** Rules from which on it is tried. */
 const PARTED_FROM = 256;
@@ -43,6 +43,10 @@ export function partsOf({ rules, fields }: Segment, leaves: readonly FieldTree[]
     const own = singleClass(members, rules.length);
     const narrowed = main.map((leaf) => among(leaf, own));
     const telling = narrowed.filter(({ classes }) => classes.count > 1);
-    return { members, what, leaves: [...(telling.length > 0 ? telling : narrowed.slice(0, 1)), ...rest] };
+    return {
+      members,
+      what,
+      leaves: [...(telling.length > 0 ? telling : narrowed.slice(0, 1)), ...rest.map((leaf) => fieldAmong(leaf, own))],
+    };
   });
 }

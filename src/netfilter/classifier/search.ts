@@ -3,15 +3,21 @@
  * of the leaves are merged, as far as that is cheap, and a small tree is taken: dynamic programming over subsets, branch and bound. What a subset
  * takes at least is known before anything is merged: more fields seldom have fewer classes than those of them that were merged.
  */
-import { type Classes, MOST_CLASSES, workOf } from "./classes.ts";
+import { forecastClasses, MOST_CLASSES, workOf } from "./merge.ts";
+import type { Classes } from "./sets.ts";
 import { cellBytes } from "./table.ts";
 import { mergeTrees, type Tree } from "./tree.ts";
 import { filledWords, rowBytes, sumsOf } from "./vectors.ts";
 
 /** Words of sets that all merges of a search may intersect. */
 const MOST_WORK = 1 << 26;
+/** Of one merge, from which on some of its rows are merged first, to learn whether it comes to too many classes. */
+const FORESEEN_FROM = 1 << 18;
 /** What could not be so many times smaller than the best so far is not looked at: merging takes longer than it is worth. */
 const PATIENCE = 2;
+
+/** Classes for each rule, from lists of some rules on: where there are more, what they are merged to soon is larger than any budget. */
+const CLASSES_A_RULE = 32;
 
 /** Cells of one table. */
 const MOST_CELLS = 1 << 22;
@@ -62,6 +68,7 @@ export class Search {
   readonly #leaves: number;
   readonly #all: number;
   readonly #budget: number;
+  readonly #mostClasses: number;
   #work = MOST_WORK;
   /** Are the trees' classes not merged in the end? */
   #apart = false;
@@ -70,6 +77,7 @@ export class Search {
   constructor(leaves: readonly Tree[], budget: number) {
     this.#budget = budget;
     this.#leaves = leaves.length;
+    this.#mostClasses = Math.min(MOST_CLASSES, CLASSES_A_RULE * Math.max(leaves[0].classes.rules, 256));
     this.#all = (1 << leaves.length) - 1;
     this.#least = new Uint32Array(this.#all + 1).fill(1);
     this.#floors = new Float64Array(this.#all + 1);
@@ -174,6 +182,7 @@ export class Search {
     const [left, right] = split.trees;
     const work = workOf(left.classes, right.classes);
     if (work > this.#work) return null;
+    if (work >= FORESEEN_FROM && forecastClasses(left.classes, right.classes) > most) return null;
     this.#work -= work;
     const tree = mergeTrees(left, right, most);
     const bytes = split.apart + (tree?.table.bytes ?? 0);
@@ -183,7 +192,7 @@ export class Search {
   /** Classes of a set that it makes sense to have: they are merged with the rest some time, or have rows of vectors. */
   #most(set: number): number {
     const rest = this.#apart ? rowBytes(1) : this.#least[this.#all ^ set];
-    return Math.min(MOST_CLASSES, Math.ceil((PACKED * this.#budget) / rest));
+    return Math.min(this.#mostClasses, Math.ceil((PACKED * this.#budget) / rest));
   }
 
   #floor(set: number): number {

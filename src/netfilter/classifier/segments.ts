@@ -12,7 +12,7 @@
 import type { Chain, CounterId, Expr, Netfilter, Program, Step } from "../../../dsl/chain-model.ts";
 import { expressionsOfStep, leadsTo, reached, stepsOf } from "../reach.ts";
 import type { View } from "../view.ts";
-import { conditionsOf, fieldKey, type Ranges } from "./conditions.ts";
+import { type Condition, conditionsOf, type Ranges, sameField } from "./conditions.ts";
 
 export type RuleList = Chain | Program;
 
@@ -59,8 +59,10 @@ export function segmentsOf(netfilter: Netfilter, view: View, list: RuleList, fro
   };
   for (const [index, { steps }] of list.rules.entries()) {
     const rule = splitRule(netfilter, view, steps);
-    if (!open.takes(rule)) close(index);
-    open.add(index, rule);
+    if (!open.add(index, rule)) {
+      close(index);
+      open.add(index, rule);
+    }
     if (rule.writes) close(index + 1);
   }
   close(list.rules.length);
@@ -69,7 +71,7 @@ export function segmentsOf(netfilter: Netfilter, view: View, list: RuleList, fro
 
 interface SplitRule {
   /** Of one field the conjunction; null: never true in this view. */
-  readonly conditions: ReadonlyMap<string, { readonly field: Expr; readonly ranges: Ranges }> | null;
+  readonly conditions: readonly Condition[] | null;
   readonly shape: Shape;
   readonly key: string;
   readonly counter: CounterId | null;
@@ -78,38 +80,45 @@ interface SplitRule {
 }
 
 function splitRule(netfilter: Netfilter, view: View, steps: readonly Step[]): SplitRule {
-  const conditions = new Map<string, { field: Expr; ranges: Ranges }>();
+  const conditions: Condition[] = [];
   const rest: { step: Step; at: number }[] = [];
   let possible = true;
-  for (const [at, step] of steps.entries()) {
-    // A test behind an effect does not keep that from being done.
-    const found = rest.every((one) => isTest(one.step)) ? conditionsOf(netfilter, view, step) : null;
-    if (found === null) rest.push({ step, at });
-    for (const { field, ranges } of found ?? []) {
-      const key = fieldKey(field);
-      const before = conditions.get(key);
-      const both = before === undefined ? ranges : intersection(before.ranges, ranges);
-      possible &&= both.length > 0;
-      conditions.set(key, { field, ranges: both });
+  // A test behind an effect does not keep that from being done.
+  let tests = true;
+  let key = "";
+  let counter = -1;
+  let own: CounterId | null = null;
+  for (let at = 0; at < steps.length; at++) {
+    const step = steps[at];
+    const found = tests ? conditionsOf(netfilter, view, step) : null;
+    if (found !== null) {
+      for (const condition of found) possible = conjoin(conditions, condition) && possible;
+      continue;
     }
+    tests &&= isTest(step);
+    if (step.kind === "counter" && own === null) {
+      counter = rest.length;
+      own = step.counter;
+      key += "counter ";
+    } else key += `${stepKey(step, at)} `;
+    rest.push({ step, at });
   }
-  const counter = rest.findIndex(({ step }) => step.kind === "counter");
-  const final = isFinal(rest.map(({ step }) => step));
-  const own = counter < 0 ? null : (rest[counter].step as Step & { kind: "counter" }).counter;
-  const key = rest.map(({ step, at }, i) => (i === counter ? "counter" : stepKey(step, at))).join(" ");
-  const writes =
-    !final &&
-    writesFields(
-      netfilter,
-      rest.map(({ step }) => step),
-    );
+  const final = isFinal(rest);
   return {
     conditions: possible ? conditions : null,
     shape: { steps: rest, counter, final },
     key,
     counter: own,
-    writes,
+    writes: !final && writesFields(netfilter, rest),
   };
+}
+
+/** Adds a condition to others. @returns can it be true together with that on the same field? */
+function conjoin(conditions: Condition[], { field, ranges }: Condition): boolean {
+  const at = conditions.findIndex((one) => sameField(one.field, field));
+  const both = at < 0 ? ranges : intersection(conditions[at].ranges, ranges);
+  conditions[at < 0 ? conditions.length : at] = { field, ranges: both };
+  return both.length > 0;
 }
 
 /** Without an effect, so that its place among the others does not matter; a `fib` look-up is traced. */
@@ -118,11 +127,18 @@ const isTest = (step: Step): boolean =>
   ![...expressionsOfStep(step)].some(({ kind }) => kind === "fib");
 
 /** Steps with the same key do the same. A trace of a log says which step of its rule it is. */
-const stepKey = (step: Step, at: number): string =>
-  step.kind === "accept" || step.kind === "drop"
-    ? step.kind
-    : JSON.stringify(step.kind === "log" ? [at, step] : step, (name, value: unknown) =>
-        name === "span" ? undefined : typeof value === "bigint" ? `${value}n` : value,
+function stepKey(step: Step, at: number): string {
+  let key = step.kind === "log" ? `${at}` : "";
+  for (const [name, value] of Object.entries(step))
+    if (name !== "span") key += ` ${name} ${typeof value === "number" ? value : valueKey(value)}`;
+  return key;
+}
+
+const valueKey = (value: unknown): string =>
+  typeof value === "string"
+    ? JSON.stringify(value)
+    : JSON.stringify(value, (name, inner: unknown) =>
+        name === "span" ? undefined : typeof inner === "bigint" ? `${inner}n` : inner,
       );
 
 function intersection(a: Ranges, b: Ranges): Ranges {
@@ -138,15 +154,15 @@ function intersection(a: Ranges, b: Ranges): Ranges {
 }
 
 /** Does the action end the packet's way through the list whatever the packet is? */
-function isFinal(steps: readonly Step[]): boolean {
-  const sure = steps
-    .slice(0, -1)
-    .every(
-      (step) =>
-        step.kind === "counter" || step.kind === "log" || (step.kind === "set meta" && step.value.kind === "const"),
-    );
-  const last = steps.at(-1);
-  if (last === undefined || !sure) return false;
+function isFinal(steps: Shape["steps"]): boolean {
+  if (steps.length === 0) return false;
+  for (let i = 0; i < steps.length - 1; i++) {
+    const { step } = steps[i];
+    const sure =
+      step.kind === "counter" || step.kind === "log" || (step.kind === "set meta" && step.value.kind === "const");
+    if (!sure) return false;
+  }
+  const last = steps[steps.length - 1].step;
   switch (last.kind) {
     case "accept":
     case "drop":
@@ -164,7 +180,8 @@ function isFinal(steps: readonly Step[]): boolean {
   }
 }
 
-function writesFields(netfilter: Netfilter, steps: readonly Step[]): boolean {
+function writesFields(netfilter: Netfilter, rest: Shape["steps"]): boolean {
+  const steps = rest.map(({ step }) => step);
   const called = reached(netfilter, leadsTo(netfilter, [{ steps }]));
   return [...steps, ...stepsOf(called)].some(
     ({ kind }) => kind === "set meta" || kind === "write payload" || kind === "dup",
@@ -175,9 +192,11 @@ function writesFields(netfilter: Netfilter, steps: readonly Step[]): boolean {
 class Draft {
   readonly #first: number;
   #length = 0;
-  readonly #fields = new Map<string, Expr>();
-  readonly #shapes = new Map<string, Shape>();
-  readonly #rules: (Omit<SegmentRule, "conditions" | "shape"> & SplitRule)[] = [];
+  readonly #fields: Expr[] = [];
+  readonly #shapes: Shape[] = [];
+  /** By their keys. */
+  readonly #shapeOf = new Map<string, number>();
+  readonly #rules: (SegmentRule & { readonly conditions: (Ranges | null)[] })[] = [];
 
   constructor(first: number) {
     this.#first = first;
@@ -189,42 +208,48 @@ class Draft {
 
   /** Of a list without conditions every rule matches. */
   get asks(): boolean {
-    return this.#fields.size > 0;
+    return this.#fields.length > 0;
   }
 
-  takes({ conditions, key }: SplitRule): boolean {
-    if (conditions === null) return true;
-    const fields = [...conditions.keys()].filter((field) => !this.#fields.has(field)).length;
-    return (
-      this.#fields.size + fields <= MOST_FIELDS && this.#shapes.size + (this.#shapes.has(key) ? 0 : 1) <= MOST_SHAPES
-    );
-  }
-
-  add(index: number, rule: SplitRule): void {
+  /** @returns false: there is no place for it; a rule that begins a segment has its place in any case */
+  add(index: number, { conditions, shape, key, counter }: SplitRule): boolean {
+    if (conditions === null) {
+      this.#length++;
+      return true;
+    }
+    const places = conditions.map(({ field }) => this.#placeOf(field));
+    const fields = places.reduce((sum, place) => (place < 0 ? sum + 1 : sum), this.#fields.length);
+    let number = this.#shapeOf.get(key);
+    const shapes = this.#shapes.length + (number === undefined ? 1 : 0);
+    if (this.#length > 0 && (fields > MOST_FIELDS || shapes > MOST_SHAPES)) return false;
     this.#length++;
-    if (rule.conditions === null) return;
-    for (const [key, { field }] of rule.conditions) if (!this.#fields.has(key)) this.#fields.set(key, field);
-    if (!this.#shapes.has(rule.key)) this.#shapes.set(rule.key, rule.shape);
-    this.#rules.push({ index, ...rule });
+    const own: (Ranges | null)[] = [];
+    for (const [i, { field, ranges }] of conditions.entries()) {
+      const place = places[i] < 0 ? this.#fields.push(field) - 1 : places[i];
+      while (own.length <= place) own.push(null);
+      own[place] = ranges;
+    }
+    if (number === undefined) {
+      number = this.#shapes.push(shape) - 1;
+      this.#shapeOf.set(key, number);
+    }
+    this.#rules.push({ index, conditions: own, shape: number, counter });
+    return true;
+  }
+
+  #placeOf(field: Expr): number {
+    for (let i = 0; i < this.#fields.length; i++) if (sameField(this.#fields[i], field)) return i;
+    return -1;
   }
 
   segment(): Segment {
-    const keys = [...this.#fields.keys()];
-    const shapes = [...this.#shapes.keys()];
-    const rules = this.#rules.map(
-      ({ index, conditions, key, counter }): SegmentRule => ({
-        index,
-        conditions: keys.map((field) => conditions!.get(field)?.ranges ?? null),
-        shape: shapes.indexOf(key),
-        counter,
-      }),
-    );
+    for (const { conditions } of this.#rules) while (conditions.length < this.#fields.length) conditions.push(null);
     return {
       first: this.#first,
       length: this.#length,
-      fields: [...this.#fields.values()],
-      rules,
-      shapes: [...this.#shapes.values()],
+      fields: this.#fields,
+      rules: this.#rules,
+      shapes: this.#shapes,
     };
   }
 }

@@ -12,7 +12,7 @@
  * Rules that are for all kinds are in all parts; where that makes too many, and where rules go on, the list stays as it is.
  */
 import { chooseTables, type Tables } from "./choose.ts";
-import { classesOfField, type FieldClasses, membersOf } from "./classes.ts";
+import { classesOfField, type Intervals, membersOf } from "./classes.ts";
 import type { Segment, SegmentRule } from "./segments.ts";
 
 /** Rules of all parts, for each rule. */
@@ -24,7 +24,7 @@ export type Structure = Tables | Split;
 export interface Split {
   readonly kind: "split";
   readonly field: number;
-  readonly classes: FieldClasses;
+  readonly intervals: Intervals;
   /** By class of the field. */
   readonly parts: readonly Tables[];
   readonly why: string;
@@ -39,7 +39,7 @@ function splitByKind(segment: Segment, budget?: number): Split | null {
   const { fields, rules, shapes } = segment;
   const field = fields.findIndex((one) => one.kind === "meta" && one.key === "protocol");
   if (field < 0 || !rules.every(({ shape }) => shapes[shape].final)) return null;
-  const classes = classesOfField(
+  const { classes, intervals } = classesOfField(
     rules.map(({ conditions }) => conditions[field]),
     fields[field].bits,
   );
@@ -51,7 +51,7 @@ function splitByKind(segment: Segment, budget?: number): Split | null {
     const own = part.map((rule) => withoutField(rules[rule], field));
     return chooseTables({ ...segment, rules: own }, { budget, numbers: part });
   });
-  return { kind: "split", field, classes, parts, why: parts.map(({ why }) => why).join("; ") };
+  return { kind: "split", field, intervals, parts, why: parts.map(({ why }) => why).join("; ") };
 }
 
 const withoutField = (rule: SegmentRule, field: number): SegmentRule => ({

@@ -10,7 +10,7 @@
  *   set of 200 rules, only 3 and 130 in it: sums ...0101, two words; word 2 stands behind as many words as there are bits 1 below bit 2: one
  */
 import type { ImageWriter } from "../../image-writer.ts";
-import type { Classes } from "./classes.ts";
+import type { Classes } from "./sets.ts";
 
 export interface VectorsLayout {
   readonly rows: number;

@@ -155,7 +155,7 @@ export class LookupSteps {
     return this.#add(least, [a, b], [set(least, select(lt(sub(a, 1), sub(b, 1)), a, b))]);
   }
 
-  #partOf({ by, classes, parts }: FirstLookup & { kind: "split" }, first: Reg): Reg {
+  #partOf({ by, intervals, parts }: FirstLookup & { kind: "split" }, first: Reg): Reg {
     const { suffix, known } = this.#code;
     const stepsOf = (part: FirstLookup, i: number): Step[] => {
       const own = new LookupSteps({ ...this.#code, suffix: `${suffix}_${i}` });
@@ -163,7 +163,7 @@ export class LookupSteps {
       return [...own.steps, set(first, root)];
     };
     if (known !== undefined) {
-      const part = classOfValue(classes, BigInt(known));
+      const part = classOfValue(intervals, known);
       return this.#add(first, [], stepsOf(parts[part], part));
     }
     const kind = this.#classOf(by);
