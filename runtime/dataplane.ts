@@ -35,6 +35,7 @@ import { openMap } from "./maps/open.ts";
 import { NeighbourTable, neighbourTableBytes } from "./neighbour.ts";
 import { Neighbours } from "./neighbours.ts";
 import type { Ip } from "./net/ip.ts";
+import { MemoryError } from "./refusal.ts";
 import { Image } from "./routes/image.ts";
 import { Routes } from "./routes/routes.ts";
 import { advance, Share } from "./share.ts";
@@ -282,22 +283,38 @@ export class Dataplane {
   /**
    * Takes zeroed bytes from the heap for good.
    * @returns their offset, a multiple of IMAGE_ALIGN and of 64
-   * @throws RangeError when the memory cannot grow that far, or a worker's arena is used up
+   * @throws MemoryError, a RangeError, when the memory cannot grow that far, or a worker's arena is used up; nothing is taken then
    */
   allocate(bytes: number): number {
     const offset = Math.ceil(this.#heap / HEAP_ALIGN) * HEAP_ALIGN;
     if (offset + bytes > this.#end)
-      throw new RangeError(`no ${bytes} bytes are left in the worker's arena: give its seat more`);
+      throw new MemoryError(`no ${bytes} bytes are left in the worker's arena: give its seat more`);
     const missing = offset + bytes - this.memory.buffer.byteLength;
-    if (missing > 0) this.memory.grow(Math.ceil(missing / PAGE_BYTES));
+    if (missing > 0 && !this.#grow(missing)) throw new MemoryError(`the memory cannot grow by ${missing} bytes`);
     this.#heap = offset + bytes;
     // Whoever had the seat before has left something.
     if (this.#end !== Number.POSITIVE_INFINITY) this.bytes.fill(0, offset, this.#heap);
     return offset;
   }
+
+  /** By more than is asked for, if it can: each time it grows all views are made anew. */
+  #grow(missing: number): boolean {
+    const ahead = Math.min(this.memory.buffer.byteLength * GROWTH, MOST_AHEAD);
+    return [Math.max(missing, ahead), missing].some((bytes) => {
+      try {
+        this.memory.grow(Math.ceil(bytes / PAGE_BYTES));
+        return true;
+      } catch {
+        return false;
+      }
+    });
+  }
 }
 
 const PAGE_BYTES = 65536;
+/** Of what it has, the part that the memory grows by at least, and the most of that in bytes. */
+const GROWTH = 1 / 8;
+const MOST_AHEAD = 1 << 26;
 /** A cache line; batches ask for it. */
 const HEAP_ALIGN = Math.max(64, IMAGE_ALIGN);
 /** First size of the trace region: some hundred packets. */

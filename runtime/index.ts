@@ -28,7 +28,7 @@ export type { NeighbourEntry } from "./neighbour.ts";
 export type { NeighbourSpec, Neighbours } from "./neighbours.ts";
 export { formatIp, type Ip, parseIp } from "./net/ip.ts";
 export { formatMac, type Mac, parseMac } from "./net/mac.ts";
-export { NeighbourError, RouteError } from "./refusal.ts";
+export { MemoryError, NeighbourError, RouteError } from "./refusal.ts";
 export type { Routes } from "./routes/routes.ts";
 export type { HopSpec, RouteSpec } from "./routes/spec.ts";
 export type { RouteUpdates, UpdateResult } from "./routes/updates.ts";

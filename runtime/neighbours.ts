@@ -13,7 +13,7 @@ import type { DeviceConfig } from "./host/config.ts";
 import type { NeighbourEntry } from "./neighbour.ts";
 import { type Ip, parseIp } from "./net/ip.ts";
 import { type Mac, parseMac } from "./net/mac.ts";
-import { NeighbourError } from "./refusal.ts";
+import { NeighbourError, NO_MEMORY, refusing } from "./refusal.ts";
 import { Errno } from "./verdict.ts";
 
 export interface NeighbourSpec {
@@ -105,7 +105,10 @@ export class Neighbours {
   #set({ ifindex, address, lladdr }: Parsed): void {
     if (lladdr === null)
       throw new NeighbourError(Errno.EOPNOTSUPP, "a neighbour without lladdr is one that is not known yet");
-    this.#store.set(ifindex, address, lladdr);
+    refusing(
+      () => new NeighbourError(Errno.ENOMEM, NO_MEMORY),
+      () => this.#store.set(ifindex, address, lladdr),
+    );
   }
 
   #parse(neighbour: string | NeighbourSpec): Parsed {

@@ -16,6 +16,25 @@ export class Refusal extends Error {
   }
 }
 
+/** There is no more memory; what asked for it has changed nothing. `Routes`, `Neighbours` and `Links` make a refusal of their own of it. */
+export class MemoryError extends RangeError {
+  override readonly name = "MemoryError";
+  readonly errno = Errno.ENOMEM;
+  readonly code = "ENOMEM";
+}
+
+/** `change`, with `refusal` in place of a MemoryError. */
+export function refusing<T>(refusal: (error: MemoryError) => Error, change: () => T): T {
+  try {
+    return change();
+  } catch (error) {
+    throw error instanceof MemoryError ? refusal(error) : error;
+  }
+}
+
+/** As iproute2 prints ENOMEM. */
+export const NO_MEMORY = "RTNETLINK answers: Cannot allocate memory";
+
 /** Of `Routes`. */
 export class RouteError extends Refusal {
   override readonly name = "RouteError";

@@ -103,18 +103,24 @@ export class Threads {
 
   /**
    * A place for one more worker. When the worker has ended and the seat was retired, another may have it: what was counted there stays.
-   * @throws RangeError when there are MOST_THREADS, or no more memory
+   * @throws RangeError when there are MOST_THREADS, MemoryError when there is no more memory; there is no seat more then
    * @throws TypeError in a worker
    */
   seat({ bytes = DEFAULT_ARENA_BYTES }: SeatOptions = {}): Seat {
     this.requireFirst("seats are given out");
     const worker = this.#seats.length + 1;
     if (worker >= MOST_THREADS) throw new RangeError(`a module has at most ${MOST_THREADS} threads`);
-    const area = this.#allocate(this.#areaBytes);
-    const arena = { offset: this.#allocate(bytes), bytes };
+    const areaBytes = Math.ceil(this.#areaBytes / LINE_BYTES) * LINE_BYTES;
+    const area = this.#allocate(areaBytes + bytes);
+    const arena = { offset: area + areaBytes, bytes };
     const seat: Seat = { module: this.#module, memory: this.#memory, worker, gate: this.#gate, area, arena };
     this.#seats.push(seat);
-    this.onSeat();
+    try {
+      this.onSeat();
+    } catch (error) {
+      this.#seats.pop();
+      throw error;
+    }
     return seat;
   }
 

@@ -122,6 +122,7 @@ export type Entry = (typeof Entry)[keyof typeof Entry];
 export const Errno = {
   EPERM: 1,
   EAGAIN: 11,
+  ENOMEM: 12,
   EACCES: 13,
   EINVAL: 22,
   ENETDOWN: 100,

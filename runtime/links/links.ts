@@ -14,6 +14,7 @@ import type { Hook } from "../hooks.ts";
 import type { Manifest, NetManifest } from "../manifest.ts";
 import type { NamedMap } from "../maps/map.ts";
 import type { MapMemory } from "../maps/store.ts";
+import { MemoryError, refusing } from "../refusal.ts";
 import type { Share } from "../share.ts";
 import { type Program, ProgramError, type ProgramManifest } from "./manifest.ts";
 import type { Attached, Notice, Told, XdpEntry } from "./notice.ts";
@@ -32,7 +33,7 @@ export interface AttachOptions {
 /** Why nothing was attached; `code` as the kernel's errno. */
 export class LinkError extends Error {
   override readonly name = "LinkError";
-  readonly code: "EBUSY" | "ENODEV" | "EOPNOTSUPP" | "ENOLINK" | "EINVAL" | "E2BIG";
+  readonly code: "EBUSY" | "ENODEV" | "EOPNOTSUPP" | "ENOLINK" | "EINVAL" | "E2BIG" | "ENOMEM";
 
   constructor(code: LinkError["code"], message: string) {
     super(message);
@@ -52,7 +53,7 @@ export interface Link {
    * The next batch meets the other program, at the same place. Counters with a name that it has too go on; named sets and maps with the same key,
    * value and kind keep their contents.
    * @returns what the counters of the program that goes have counted, as `readCounters`
-   * @throws ProgramError, LinkError: the old program goes on. E2BIG: a map's contents are more than the new `size`
+   * @throws ProgramError, LinkError: the old program goes on. ENOMEM; E2BIG: a map's contents are more than the new `size`
    */
   update(program: Program): RuleCounter[];
   /** Once more does nothing. @returns the last counts, as `readCounters` */
@@ -108,10 +109,10 @@ export class Links implements Attached {
   /**
    * @throws ProgramError when the program was compiled for other networks
    * @throws LinkError ENODEV; EOPNOTSUPP: the device has no wire (xdp), or the module sends no copies; EBUSY: the device has a program
-   * (xdp); E2BIG: there are MOST_LINKS; EINVAL
+   * (xdp); E2BIG: there are MOST_LINKS; EINVAL; ENOMEM. What was attached goes on then
    */
   attach(program: Program, options: AttachOptions = {}): Link {
-    return this.#share.alone(() => this.#attach(program, options));
+    return this.#share.alone(() => refusing(noMemory, () => this.#attach(program, options)));
   }
 
   #attach(program: Program, { device, priority = program.manifest.priority, replace = false }: AttachOptions): Link {
@@ -123,18 +124,24 @@ export class Links implements Attached {
     const places = devices.length === 0 ? [0] : devices;
     if (manifest.hook !== "xdp" && !this.#lists.hasRoom(manifest, places.length))
       throw new LinkError("E2BIG", `${manifest.hook} has as many links as it can have`);
+    if (manifest.hook !== "xdp") this.#lists.reserve(manifest, places.length);
     const running = this.#runner.start(program);
-    before?.detach();
     const link: AttachedLink = new AttachedLink(this.#nextId++, { devices, priority }, running, {
       alone: (change) => this.#share.alone(change),
-      update: (next) => this.#update(link, next),
+      update: (next) => refusing(noMemory, () => this.#update(link, next)),
       detach: () => this.#detach(link),
       counters: () => this.#runner.counters(link.running),
       map: (name) => link.running.maps.open(name),
     });
     this.#links.set(link.id, link);
     if (manifest.hook !== "xdp") this.#lists.add(link.id, running, places, priority);
-    this.#changed();
+    try {
+      this.#changed();
+    } catch (error) {
+      this.#detach(link);
+      throw error;
+    }
+    before?.detach();
     return link;
   }
 
@@ -235,22 +242,35 @@ export class Links implements Attached {
       this.#runner.inherit(before, next);
     } catch (error) {
       this.#runner.stop(next);
-      if (!(error instanceof RangeError)) throw error;
+      if (!(error instanceof RangeError) || error instanceof MemoryError) throw error;
       throw new LinkError("E2BIG", error.message);
     }
-    if (hook !== "xdp") this.#lists.exchange(link.id, next);
-    link.running = next;
-    this.#changed();
+    this.#exchange(link, next);
+    try {
+      this.#changed();
+    } catch (error) {
+      this.#exchange(link, before);
+      this.#runner.stop(next);
+      throw error;
+    }
     return this.#runner.stop(before);
+  }
+
+  #exchange(link: AttachedLink, running: Running): void {
+    if (link.hook !== "xdp") this.#lists.exchange(link.id, running);
+    link.running = running;
   }
 
   #detach(link: AttachedLink): RuleCounter[] {
     this.#links.delete(link.id);
     this.#lists.remove(link.id);
+    const counted = this.#runner.stop(link.running);
     this.#changed();
-    return this.#runner.stop(link.running);
+    return counted;
   }
 }
+
+const noMemory = ({ message }: MemoryError): LinkError => new LinkError("ENOMEM", message);
 
 interface Owner {
   /** Runs what changes, or reads, what threads share. */

@@ -39,15 +39,21 @@ export class Notice {
     this.#memory = memory;
   }
 
-  /** What is attached in a namespace from now on. To be called while no other thread is inside of a batch. */
+  /**
+   * What is attached in a namespace from now on. To be called while no other thread is inside of a batch.
+   * @throws MemoryError when it is more than ever before
+   */
   tell(net: number, told: readonly Told[]): void {
     this.#told[net] = told;
     const text = new TextEncoder().encode(JSON.stringify(Array.from(this.#told, (one) => one ?? [])));
-    const offset = this.#memory.allocate(text.length);
+    const before = this.#place;
+    if (before === null || before.bytes < text.length) {
+      this.#place = { offset: this.#memory.allocate(text.length), bytes: text.length };
+      if (before !== null) this.#memory.free(before.offset, before.bytes);
+    }
+    const { offset } = this.#place!;
     new Uint8Array(this.#memory.words.buffer).set(text, offset);
     this.#threads.setNotice(offset, text.length);
-    if (this.#place !== null) this.#memory.free(this.#place.offset, this.#place.bytes);
-    this.#place = { offset, bytes: text.length };
   }
 }
 

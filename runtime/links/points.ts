@@ -39,14 +39,21 @@ export class LinkLists {
     return families.every((family) => this.#lists[linkPoint(hook, family)].length + devices <= MOST_LINKS);
   }
 
-  /** @param devices ifindexes; 0 at the hooks of the IP layer */
+  /** Records for a program's places. @throws MemoryError */
+  reserve({ families }: ProgramManifest, devices: number): void {
+    while (this.#freeRecords.length < families.length * devices)
+      this.#freeRecords.push(this.#host.allocate(LINK_BYTES));
+  }
+
+  /** @param devices ifindexes; 0 at the hooks of the IP layer @throws MemoryError, but behind `reserve`; nothing has changed then */
   add(link: number, running: Attachable, devices: readonly number[], priority: number): void {
+    this.reserve(running.manifest, devices.length);
     const { hook, families } = running.manifest;
     for (const [i, family] of families.entries()) {
       const point = linkPoint(hook, family);
       for (const device of devices) {
         const place = this.#freePlaces.pop() ?? this.#table.grow(2);
-        const record = this.#freeRecords.pop() ?? this.#host.allocate(LINK_BYTES);
+        const record = this.#freeRecords.pop()!;
         this.#insert({ link, point, device, priority, place, record });
         this.#fill(place, running, i);
       }

@@ -118,16 +118,25 @@ export class Runner {
     const state = this.#memory.allocate(manifest.state.bytes);
     placeState(this.#memory.words, state, manifest, initial);
     const own = state + manifest.state.counters;
+    const owns = [own];
+    let wasm: Place | null = null;
     try {
       const started = instantiate(this.#host, program, { state, own }, this.#share);
       const maps = new ProgramMaps(setsOf(manifest, state), this.#memory, this.#devices);
-      const running = { ...started, maps, owns: [own], wasm: this.#share.threads && this.#placeModule(program.wasm) };
+      wasm = this.#share.threads && this.#placeModule(program.wasm);
+      const running = { ...started, maps, owns, wasm };
       this.seat(running);
       return running;
     } catch (error) {
-      this.#memory.free(state, manifest.state.bytes);
+      this.#freeRegions({ manifest, state, owns, wasm });
       throw error;
     }
+  }
+
+  #freeRegions({ manifest, state, owns, wasm }: Pick<Running, "manifest" | "state" | "owns" | "wasm">): void {
+    for (const own of owns.slice(1)) this.#memory.free(own, manifest.state.ownBytes);
+    if (wasm !== null) this.#memory.free(wasm.offset, wasm.bytes);
+    this.#memory.free(state, manifest.state.bytes);
   }
 
   #placeModule(wasm: Uint8Array): Place {
@@ -145,11 +154,8 @@ export class Runner {
   /** @returns what its counters have counted */
   stop(running: Running): RuleCounter[] {
     const counted = this.counters(running);
-    const { maps, owns, wasm, state, manifest } = running;
-    maps.release();
-    for (const own of owns.slice(1)) this.#memory.free(own, manifest.state.ownBytes);
-    if (wasm !== null) this.#memory.free(wasm.offset, wasm.bytes);
-    this.#memory.free(state, manifest.state.bytes);
+    running.maps.release();
+    this.#freeRegions(running);
     return counted;
   }
 

@@ -12,7 +12,7 @@ import type { CellBytes } from "./strides.ts";
 /** Where structures that change get their memory from. Views of `buffer` do not survive an `allocate`. */
 export interface Memory {
   readonly buffer: ArrayBufferLike;
-  /** Zeroed bytes at a multiple of 64. @throws RangeError when there is no more */
+  /** Zeroed bytes at a multiple of 64. @throws MemoryError when there is no more; nothing is taken then */
   allocate(bytes: number): number;
   free(offset: number, bytes: number): void;
 }
@@ -101,10 +101,35 @@ export class BlockStore {
   /** @returns true when that was the last use: its cells can still be read until the next `intern` */
   release(block: number): boolean {
     if (--this.#about[2 * block] > 0) return false;
+    this.#drop(block);
+    return true;
+  }
+
+  #drop(block: number): void {
     this.#forget(block);
     this.#free.push(block);
     this.#used--;
-    return true;
+  }
+
+  /**
+   * Counts uses anew: those that `visit` tells of, and no others.
+   * @returns blocks that had uses and have none: they are free now
+   */
+  recount(visit: (use: (block: number) => void) => void): number[] {
+    const held = Array.from({ length: this.#end }, (_, block) => block).filter((block) => this.#about[2 * block] !== 0);
+    for (const block of held) this.#about[2 * block] = 0;
+    visit((block) => this.#about[2 * block]++);
+    const gone = held.filter((block) => this.#about[2 * block] === 0);
+    for (const block of gone) this.#drop(block);
+    return gone;
+  }
+
+  /** The cells of all blocks in use. */
+  forEachCell(visit: (cell: number) => void): void {
+    const { cells } = this;
+    for (let block = 0; block < this.#end; block++)
+      if (this.#about[2 * block] !== 0)
+        for (let i = block << this.stride; i < (block + 1) << this.stride; i++) visit(cells[i]);
   }
 
   /** Gives all its memory back. */
@@ -113,8 +138,8 @@ export class BlockStore {
   }
 
   #create(content: Uint32Array, hash: number): number {
+    if (this.#free.length === 0 && this.#end === this.#capacity) this.#grow();
     const block = this.#free.pop() ?? this.#end++;
-    if (block === this.#capacity) this.#grow();
     this.#used++;
     this.#about[2 * block] = 1;
     this.#about[2 * block + 1] = hash;

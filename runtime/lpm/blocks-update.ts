@@ -44,9 +44,9 @@ export class UpdatableBlocks<Address = number> {
   /** Null: the routes' values are what look-ups give. */
   readonly #values: ValueTable | null;
   /** Of levels 1 and up; the root stands alone. */
-  readonly #stores: readonly BlockStore[];
+  readonly #stores: BlockStore[] = [];
   readonly #rootBytes: number;
-  readonly #rootOffset: number;
+  #rootOffset = 0;
   readonly #last: number;
   /** Bits before and behind each level. */
   readonly #ends: readonly number[];
@@ -67,7 +67,7 @@ export class UpdatableBlocks<Address = number> {
    * @param shape whose values stand in the last level's cells
    * @param blocks that each level will have about, for its first place
    * @param values of the routes; where the shape is not indirect, cells hold what they stand for
-   * @throws Outgrown when the shape cannot hold the routes
+   * @throws Outgrown when the shape cannot hold the routes, MemoryError; it holds no memory then
    */
   constructor(
     memory: Memory,
@@ -91,11 +91,10 @@ export class UpdatableBlocks<Address = number> {
     this.#scratch = levels.map(({ stride }, k) => new Uint32Array(k === 0 ? 0 : 1 << stride));
     this.base = memory.allocate(HEADER_BYTES);
     this.#rootBytes = align(levels[0].cellBytes * 2 ** levels[0].stride + PADDING);
-    this.#rootOffset = memory.allocate(this.#rootBytes);
-    this.#stores = levels
-      .slice(1)
-      .map((level, i) => new BlockStore(memory, level.stride, level.cellBytes, blocks[i + 1] ?? 0));
     try {
+      this.#rootOffset = memory.allocate(this.#rootBytes);
+      for (const [i, { stride, cellBytes }] of levels.slice(1).entries())
+        this.#stores.push(new BlockStore(memory, stride, cellBytes, blocks[i + 1] ?? 0));
       this.#fillRoot(0, 0, trie.root, 0);
     } catch (error) {
       this.dispose();
@@ -123,7 +122,7 @@ export class UpdatableBlocks<Address = number> {
    * Makes the structure answer as the trie does inside a prefix whose route came, went or has another value.
    * @param node of the trie that holds the prefix's route, or all routes inside it; 0: there is none
    * @param inherited value of the next shorter route, 0: none
-   * @throws Outgrown; then no look-up sees anything changed, and the structure is good for `dispose` alone
+   * @throws Outgrown, MemoryError; then no look-up sees anything changed, and before another update there must be a `recount`
    */
   update(address: Address, length: number, node: Node, inherited: number): void {
     if (length > this.bits) throw new Outgrown();
@@ -156,10 +155,25 @@ export class UpdatableBlocks<Address = number> {
     new DataView(this.#memory.buffer as ArrayBuffer).setUint32(this.base + BLOCKS.VALUES, values >>> 0, true);
   }
 
+  /**
+   * Sets right what an update that could not end has left: uses of blocks, counted anew from the root's cells down, and where levels are
+   * that have moved.
+   */
+  recount(): void {
+    this.#writeOffsets();
+    for (const [i, store] of this.#stores.entries()) {
+      const gone = store.recount((use) => {
+        if (i === 0) for (const cell of this.#root) use(cell);
+        else this.#stores[i - 1].forEachCell(use);
+      });
+      for (const block of gone) this.#forgetUniform(i + 1, block);
+    }
+  }
+
   /** Gives all memory back. */
   dispose(): void {
     for (const store of this.#stores) store.dispose();
-    this.#memory.free(this.#rootOffset, this.#rootBytes);
+    if (this.#rootOffset !== 0) this.#memory.free(this.#rootOffset, this.#rootBytes);
     this.#memory.free(this.base, HEADER_BYTES);
   }
 
@@ -297,16 +311,20 @@ export class UpdatableBlocks<Address = number> {
   #release(k: number, block: number): void {
     const store = this.#stores[k - 1];
     if (!store.release(block)) return;
-    const uniform = this.#uniform[k];
-    const value = uniform.value.get(block);
-    if (value !== undefined) {
-      uniform.value.delete(block);
-      uniform.block.delete(value);
-    }
+    this.#forgetUniform(k, block);
     if (k === this.#last) return;
     const { stride } = this.shape.levels[k];
     const { cells } = store;
     for (let i = block << stride; i < (block + 1) << stride; i++) this.#release(k + 1, cells[i]);
+  }
+
+  /** A block of level k is no more. */
+  #forgetUniform(k: number, block: number): void {
+    const uniform = this.#uniform[k];
+    const value = uniform.value.get(block);
+    if (value === undefined) return;
+    uniform.value.delete(block);
+    uniform.block.delete(value);
   }
 
   #writeShape(): void {

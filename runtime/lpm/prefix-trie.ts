@@ -90,9 +90,9 @@ export class PrefixTrie implements Trie<number> {
   }
 
   #place(words: number): Uint32Array {
+    if (this.#memory !== null) this.#offset = this.#memory.allocate(words * 4);
     this.#nodeWords = words;
     if (this.#memory === null) return new Uint32Array(words);
-    this.#offset = this.#memory.allocate(words * 4);
     return new Uint32Array(this.#memory.buffer, this.#offset, words);
   }
 
@@ -197,13 +197,14 @@ export class PrefixTrie implements Trie<number> {
       if (isFork) this.#enter(node);
       return node;
     }
+    const common = node === 0 ? length : Math.min(Math.clz32(this.keyOf(node) ^ address), this.lengthOf(node), length);
+    this.#reserve(common === length ? 1 : 2);
     const made = this.#create(address, length, value);
     this.#enter(made);
     if (node === 0) {
       this.#hang(parent, made);
       return made;
     }
-    const common = Math.min(Math.clz32(this.keyOf(node) ^ address), this.lengthOf(node), length);
     if (common === length) {
       this.#hang(parent, made);
       this.#hang(made, node);
@@ -307,11 +308,18 @@ export class PrefixTrie implements Trie<number> {
     return (this.keyOf(inside) >>> (31 - this.lengthOf(node))) & 1;
   }
 
+  /** Room for so many nodes more. */
+  #reserve(nodes: number): void {
+    const words = this.#words;
+    let missing = nodes;
+    for (let node = this.#free; node !== 0 && missing > 0; node = words[(node << LOG2_WORDS) + ABOVE]) missing--;
+    if ((this.#end + missing) << LOG2_WORDS > words.length) this.#grow();
+  }
+
   #create(key: number, length: number, value: number): Node {
     let node = this.#free;
     if (node !== 0) this.#free = this.#words[(node << LOG2_WORDS) + ABOVE];
     else node = this.#end++;
-    if (node << LOG2_WORDS === this.#words.length) this.#grow();
     const at = node << LOG2_WORDS;
     this.#words.fill(0, at, at + (1 << LOG2_WORDS));
     this.#words[at + KEY] = key;

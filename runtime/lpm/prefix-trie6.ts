@@ -1,7 +1,7 @@
 /**
  * The twin of prefix-trie.ts for keys of up to 128 bits: prefixes of IPv6, and of any wide key, as a path-compressed binary trie.
  *
- *   node   key (four words, most significant first), length, value (0: only a fork), below on bit 0, below on bit 1, above
+ *   node   key (four words, most significant first), length, value (0: only a fork), below on bit 0, below on bit 1, above, note
  *
  * A key is four words in host order, bit d of it bit 31 - d % 32 of word d / 32 (columns.ts).
  */
@@ -9,8 +9,8 @@ import type { Node, Trie } from "./trie.ts";
 
 export type Key6 = Uint32Array;
 
-const [KEY, LENGTH, VALUE, BELOW, ABOVE] = [0, 4, 5, 6, 8];
-const WORDS = 9;
+const [KEY, LENGTH, VALUE, BELOW, ABOVE, NOTE] = [0, 4, 5, 6, 8, 9];
+const WORDS = 10;
 
 /** Four words of a key. */
 export const key6 = (value: bigint): Key6 =>
@@ -108,6 +108,14 @@ export class PrefixTrie6 implements Trie<Key6> {
 
   setValue(node: Node, value: number): void {
     this.#words[node * WORDS + VALUE] = value;
+  }
+
+  noteOf(node: Node): number {
+    return this.#words[node * WORDS + NOTE];
+  }
+
+  setNote(node: Node, note: number): void {
+    this.#words[node * WORDS + NOTE] = note;
   }
 
   set(address: Key6, length: number, value: number): Node {

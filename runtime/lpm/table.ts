@@ -99,19 +99,35 @@ export class UpdatableTable<Address = number> {
     return this.#structure instanceof UpdatableBlocks ? this.#structure.blocks : [];
   }
 
-  /** Adds a route or gives it another value. @param value 1 .. maxValue */
+  /** Adds a route or gives it another value. @param value 1 .. maxValue @throws MemoryError; nothing has changed then */
   set(address: Address, length: number, value: number): Node {
-    const known = this.trie.find(address, length);
-    if (known !== 0 && this.trie.valueOf(known) === value) return known;
-    const node = this.trie.set(address, length, value);
-    this.#mend(address, length, node, 0);
+    const { trie } = this;
+    const known = trie.find(address, length);
+    if (known !== 0) {
+      if (trie.valueOf(known) !== value) this.change(known, value);
+      return known;
+    }
+    const node = trie.set(address, length, value);
+    try {
+      this.#mend(address, length, node, 0);
+    } catch (error) {
+      trie.delete(node);
+      throw error;
+    }
     return node;
   }
 
-  /** Gives a route that is there another value. @param value 1 .. maxValue */
+  /** Gives a route that is there another value. @param value 1 .. maxValue @throws MemoryError; nothing has changed then */
   change(node: Node, value: number): void {
-    this.trie.setValue(node, value);
-    this.#mend(this.trie.keyOf(node), this.trie.lengthOf(node), node, 0);
+    const { trie } = this;
+    const before = trie.valueOf(node);
+    trie.setValue(node, value);
+    try {
+      this.#mend(trie.keyOf(node), trie.lengthOf(node), node, 0);
+    } catch (error) {
+      trie.setValue(node, before);
+      throw error;
+    }
   }
 
   /** The values stand elsewhere now. */
@@ -119,13 +135,24 @@ export class UpdatableTable<Address = number> {
     if (this.#structure instanceof UpdatableBlocks) this.#structure.moveValues();
   }
 
-  /** Takes a route away. @param node that has it */
+  /** Takes a route away. @param node that has it @throws MemoryError; nothing has changed then, but perhaps its node */
   delete(node: Node): void {
     const { trie } = this;
     const cover = trie.coverOf(node);
-    const [address, length] = [trie.keyOf(node), trie.lengthOf(node)];
+    const [address, length, value, note] = [
+      trie.keyOf(node),
+      trie.lengthOf(node),
+      trie.valueOf(node),
+      trie.noteOf(node),
+    ];
     const inherited = cover === 0 ? 0 : trie.valueOf(cover);
-    this.#mend(address, length, trie.delete(node), inherited);
+    const inside = trie.delete(node);
+    try {
+      this.#mend(address, length, inside, inherited);
+    } catch (error) {
+      trie.setNote(trie.set(address, length, value), note);
+      throw error;
+    }
   }
 
   /** Gives all memory back: the table is of no more use. */
@@ -134,15 +161,48 @@ export class UpdatableTable<Address = number> {
     this.#structure = null;
   }
 
-  /** Runs changes that are many beside the routes there are: the structure is built once, behind the last of them. */
-  inBulk(changes: () => void): void {
+  /**
+   * Runs changes that are many beside the routes there are: the structure is built once, behind the last of them. Where they or the
+   * structure cannot be made the routes are again those that there were.
+   * @param undo told each value that a route had then
+   * @throws MemoryError, and what `changes` does
+   */
+  inBulk(changes: () => void, undo: (value: number) => void = () => {}): void {
+    const restore = this.#restorer(undo);
     this.#isBulk = true;
     try {
       changes();
+      this.#rebuild();
+    } catch (error) {
+      restore();
+      throw error;
     } finally {
       this.#isBulk = false;
-      this.#rebuild();
     }
+  }
+
+  #restorer(undo: (value: number) => void): () => void {
+    const { trie } = this;
+    const nodesNow = (): Node[] => {
+      const nodes: Node[] = [];
+      trie.forEach((node) => {
+        nodes.push(node);
+      });
+      return nodes;
+    };
+    const before = nodesNow().map((node) => ({
+      key: trie.keyOf(node),
+      length: trie.lengthOf(node),
+      value: trie.valueOf(node),
+      note: trie.noteOf(node),
+    }));
+    return () => {
+      for (const node of nodesNow()) {
+        undo(trie.valueOf(node));
+        trie.delete(node);
+      }
+      for (const { key, length, value, note } of before) trie.setNote(trie.set(key, length, value), note);
+    };
   }
 
   #mend(address: Address, length: number, node: Node, inherited: number): void {
@@ -156,6 +216,7 @@ export class UpdatableTable<Address = number> {
     try {
       structure.update(address, length, node, inherited);
     } catch (error) {
+      structure.recount();
       if (!(error instanceof Outgrown)) throw error;
       this.#rebuild();
     }
@@ -170,6 +231,7 @@ export class UpdatableTable<Address = number> {
       kind === "blocks"
         ? this.#buildBlocks()
         : new Small(this.#memory, kind, columnsOfTrie(this.trie), this.#options.values);
+    this.#chosenFor = this.trie.size;
     this.#options.publish?.(this);
     old?.dispose();
   }
@@ -191,7 +253,6 @@ export class UpdatableTable<Address = number> {
 
   #buildBlocks(): UpdatableBlocks<Address> {
     const { trie } = this;
-    this.#chosenFor = trie.size;
     const dag = buildDag(columnsOfTrie(trie));
     const found = census(dag);
     const bits = ENDS.find((end) => end >= dag.bits)!;

@@ -24,9 +24,12 @@ export interface Trie<Address> {
   coverOf(node: Node): Node;
   /** Gives a prefix that is there another value. @param value not 0 */
   setValue(node: Node, value: number): void;
-  /** Sets the value of a prefix, which may be there. @param value not 0 */
+  /** What the owner has noted of a prefix; 0 at first. */
+  noteOf(node: Node): number;
+  setNote(node: Node, note: number): void;
+  /** Sets the value of a prefix, which may be there. @param value not 0 @throws MemoryError; nothing has changed then */
   set(address: Address, length: number, value: number): Node;
-  /** Takes a prefix out. @returns a node that holds all prefixes inside it, 0: there are none */
+  /** Takes a prefix out; there is memory to `set` it again. @returns a node that holds all prefixes inside it, 0: there are none */
   delete(node: Node): Node;
   /** All prefixes, one before those inside it, ascending. */
   forEach(visit: (node: Node) => void): void;

@@ -181,8 +181,13 @@ export class LpmStore implements MemoryStore {
       return;
     }
     const place = this.#places.take(value);
-    this.#write(place, value);
-    table.set(addressOf(range.first, this.#bits), lengthOf(range, this.#bits), place);
+    try {
+      this.#write(place, value);
+      table.set(addressOf(range.first, this.#bits), lengthOf(range, this.#bits), place);
+    } catch (error) {
+      this.#places.release(place);
+      throw error;
+    }
     if (before !== 0) this.#places.release(before);
     else this.#count(1);
   }
@@ -208,11 +213,8 @@ export class LpmStore implements MemoryStore {
     const isNew = ({ key: [range] }: Element): boolean => this.#find(range) === 0;
     const added = new Set(elements.filter(isNew).map(({ key: [{ first, last }] }) => `${first}-${last}`));
     checkRoom(this.#set, this.size + added.size);
-    const all = (): void => {
-      for (const { key, value } of elements) this.set(key, value);
-    };
-    if (elements.length * MANY_TIMES < this.size) all();
-    else this.#changing().inBulk(all);
+    if (elements.length * MANY_TIMES < this.size) for (const { key, value } of elements) this.set(key, value);
+    else this.replace([...this.entries(), ...elements]);
   }
 
   *entries(): Iterable<Element> {

@@ -100,8 +100,9 @@ export class FibEntries implements ValueTable {
   }
 
   /**
-   * A use of the entry of routes of one prefix.
+   * A use of the entry of routes of one prefix. May move where offsets stand, whatever comes of it.
    * @param aliases in their order, ALIAS_WORDS each
+   * @throws MemoryError; it has no use more then
    */
   take(length: number, aliases: Uint32Array): number {
     const count = aliases.length / ALIAS_WORDS;
@@ -176,10 +177,15 @@ export class FibEntries implements ValueTable {
     return number;
   }
 
+  /** Gives the numbers' place back: no prefix has one. */
+  dispose(): void {
+    this.#image.free(this.#offset, this.#room * 4);
+  }
+
   #grow(): void {
     const [offset, room] = [this.#offset, this.#room];
-    this.#room *= 2;
-    this.#offset = this.#image.allocate(this.#room * 4);
+    this.#offset = this.#image.allocate(2 * room * 4);
+    this.#room = 2 * room;
     this.#image.words.copyWithin(this.#offset >>> 2, offset >>> 2, (offset >>> 2) + room);
     this.#image.free(offset, room * 4);
     const [users, next] = [new Uint32Array(this.#room), new Uint32Array(this.#room)];

@@ -15,7 +15,7 @@ import { blockShape } from "../lpm/blocks.ts";
 import { LpmKind } from "../lpm/lpm.ts";
 import { type Node, PrefixTrie } from "../lpm/prefix-trie.ts";
 import { isSameShape, rangesShape } from "../lpm/ranges.ts";
-import { UpdatableTable } from "../lpm/table.ts";
+import { UpdatableTable, type UpdatableTableOptions } from "../lpm/table.ts";
 import { RouteError } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
 import { A, ALIAS_WORDS, aliasWord, entryBytes, FibEntries } from "./entries.ts";
@@ -84,9 +84,17 @@ export class FibTable {
   ) {
     this.#image = image;
     this.#offset = offset;
-    this.trie = new PrefixTrie(image);
     this.entries = new FibEntries(image, pool, hops, offset, classOf);
-    this.#read();
+    let trie: PrefixTrie | null = null;
+    try {
+      trie = new PrefixTrie(image);
+      this.trie = trie;
+      this.#read();
+    } catch (error) {
+      trie?.dispose();
+      this.entries.dispose();
+      throw error;
+    }
   }
 
   /** Entries as they stand in the image: offsets, until the table changes. */
@@ -142,7 +150,7 @@ export class FibTable {
   /**
    * fib_table_insert.
    * @param alias ALIAS_WORDS; on success its list of next hops has a use more
-   * @throws RouteError EEXIST, ENOENT; nothing has changed then
+   * @throws RouteError EEXIST, ENOENT; MemoryError; nothing has changed then
    */
   insert(address: number, length: number, alias: Uint32Array, mode: InsertMode): void {
     const node = this.trie.find(address, length);
@@ -183,10 +191,12 @@ export class FibTable {
     const node = trie.find(address, length);
     const number = route.numbers[length] || this.#prepare(length, route);
     if (node === 0) {
-      entries.use(number);
       this.#widen(address, length);
-      trie.setNote(structure.set(address, length, number), id);
-      this.#publishRecords();
+      trie.setNote(
+        this.#publishing(() => structure.set(address, length, number)),
+        id,
+      );
+      entries.use(number);
       return;
     }
     const { words } = this.#image;
@@ -197,8 +207,8 @@ export class FibTable {
     const isAlone = words[(entry + FIB_ENTRY.aliases) >>> 2] === 1;
     if (isAlone && words[at + A.tos] === 0 && words[at + A.metric] === route.alias[A.metric]) {
       if (isSameRoute(words, at, route.alias)) return;
-      entries.use(number);
       structure.change(node, number);
+      entries.use(number);
       trie.setNote(node, id);
       entries.release(old);
       return;
@@ -208,17 +218,25 @@ export class FibTable {
   }
 
   #prepare(length: number, { alias, numbers }: PreparedRoute): number {
-    numbers[length] = this.entries.take(length, alias);
-    this.#publishRecords();
+    numbers[length] = this.#publishing(() => this.entries.take(length, alias));
     return numbers[length];
   }
 
-  /** Runs so many changes: where the table is small beside them, with one new structure behind the last. */
+  /** Runs so many changes: where the table is small beside them, with one new structure behind the last; then all or none. */
   inBulk(count: number, changes: () => void): void {
-    if (count > FEW && count > MANY_TIMES * this.trie.size) {
-      this.#structureToChange().inBulk(changes);
-      this.#publishRecords();
-    } else changes();
+    if (count <= FEW || count <= MANY_TIMES * this.trie.size) {
+      changes();
+      return;
+    }
+    const structure = this.#structureToChange();
+    const { trie, entries } = this;
+    const kept: number[] = [];
+    trie.forEach((node) => {
+      kept.push(trie.valueOf(node));
+    });
+    for (const number of kept) entries.use(number);
+    this.#publishing(() => structure.inBulk(changes, (number) => entries.release(number)));
+    for (const number of kept) entries.release(number);
   }
 
   /**
@@ -258,9 +276,8 @@ export class FibTable {
   #removeEntry(node: Node): void {
     const structure = this.#structureToChange();
     const number = this.trie.valueOf(node);
-    structure.delete(node);
+    this.#publishing(() => structure.delete(node));
     this.entries.release(number);
-    this.#publishRecords();
   }
 
   /** A copy of a node's aliases, each with its route; none for node 0. */
@@ -276,19 +293,30 @@ export class FibTable {
   /** Gives a prefix these routes. */
   #put(node: Node, address: number, length: number, aliases: Uint32Array): void {
     const structure = this.#structureToChange();
-    const number = this.entries.take(length, aliases);
+    const number = this.#publishing(() => this.entries.take(length, aliases));
     const route = aliases.length === ALIAS_WORDS ? aliases[A.route] : 0;
-    this.#publishRecords();
-    if (node === 0) {
-      this.#widen(address, length);
-      this.trie.setNote(structure.set(address, length, number), route);
-    } else {
-      const old = this.trie.valueOf(node);
-      if (old !== number) structure.change(node, number);
-      this.trie.setNote(node, route);
-      this.entries.release(old);
+    const old = node === 0 ? 0 : this.trie.valueOf(node);
+    if (node === 0) this.#widen(address, length);
+    try {
+      const changed = node === 0 ? structure.set(address, length, number) : node;
+      if (old !== 0 && old !== number) structure.change(node, number);
+      this.trie.setNote(changed, route);
+    } catch (error) {
+      this.entries.release(number);
+      throw error;
+    } finally {
+      this.#publishRecords();
     }
-    this.#publishRecords();
+    if (old !== 0) this.entries.release(old);
+  }
+
+  /** A change, whatever comes of it: trie and entries may have moved. */
+  #publishing<T>(change: () => T): T {
+    try {
+      return change();
+    } finally {
+      this.#publishRecords();
+    }
   }
 
   #word = (field: keyof typeof TABLE): number => this.#image.words[tableWord(this.#offset, field)];
@@ -320,17 +348,32 @@ export class FibTable {
     return this.#structure ?? this.#adopt();
   }
 
-  /** Entries of the image become shared ones. */
-  #share(): void {
+  /** Entries of the image become shared ones. @returns what makes that undone */
+  #share(): () => void {
     const { trie, entries } = this;
-    trie.forEach((node) => {
-      const { words } = this.#image;
-      const entry = trie.valueOf(node);
-      const first = aliasWord(entry, 0);
-      const count = words[(entry + FIB_ENTRY.aliases) >>> 2];
-      trie.setNote(node, count === 1 ? words[first + A.route] || trie.noteOf(node) : 0);
-      trie.setValue(node, entries.take(trie.lengthOf(node), words.slice(first, aliasWord(entry, count))));
-    });
+    const shared: { readonly node: Node; readonly entry: number; readonly note: number }[] = [];
+    const undo = (): void => {
+      for (const { node, entry, note } of shared) {
+        entries.release(trie.valueOf(node));
+        trie.setValue(node, entry);
+        trie.setNote(node, note);
+      }
+    };
+    try {
+      trie.forEach((node) => {
+        const { words } = this.#image;
+        const [entry, note] = [trie.valueOf(node), trie.noteOf(node)];
+        const first = aliasWord(entry, 0);
+        const count = words[(entry + FIB_ENTRY.aliases) >>> 2];
+        trie.setValue(node, entries.take(trie.lengthOf(node), words.slice(first, aliasWord(entry, count))));
+        trie.setNote(node, count === 1 ? words[first + A.route] || note : 0);
+        shared.push({ node, entry, note });
+      });
+    } catch (error) {
+      undo();
+      throw error;
+    }
+    return undo;
   }
 
   #adopt(): UpdatableTable {
@@ -347,9 +390,9 @@ export class FibTable {
       table.kind === "ranges"
         ? ranges !== null && isSameShape(ranges, rangesShape(at(table.image)))
         : prefer !== null && table.shape === prefer;
-    this.#share();
+    const unshare = this.#share();
     const { entries } = this;
-    this.#structure = new UpdatableTable(this.#image, this.trie, {
+    const options: UpdatableTableOptions = {
       get maxValue() {
         return entries.greatest;
       },
@@ -362,7 +405,13 @@ export class FibTable {
         now[tableWord(this.#offset, "kind")] = LpmKind[table.kind];
         now[tableWord(this.#offset, "image")] = table.image;
       },
-    });
+    };
+    try {
+      this.#structure = new UpdatableTable(this.#image, this.trie, options);
+    } catch (error) {
+      unshare();
+      throw error;
+    }
     this.#publishRecords();
     return this.#structure;
   }

@@ -57,6 +57,12 @@ export interface DeleteMatch6 {
   readonly protocol: number | null;
 }
 
+/** Entries that many changes have made, and those that prefixes had before: one of both is given back behind the last change. */
+interface Bulk {
+  readonly made: number[];
+  readonly gone: number[];
+}
+
 /** Changes that are never worth a new structure, and how many times the routes they must be. */
 const FEW = 64;
 const MANY_TIMES = 4;
@@ -74,6 +80,8 @@ export class FibTable6 {
   /** Of the TABLE. */
   readonly #offset: number;
   #structure: UpdatableTable<Key6> | null = null;
+  /** While a structure is built for many changes at once. */
+  #bulk: Bulk | null = null;
 
   constructor(image: Image, pool: RecordPool, hops: HopLists, offset: number) {
     this.#image = image;
@@ -118,7 +126,7 @@ export class FibTable6 {
   /**
    * ip6_route_multipath_add: one after the other, all or none.
    * @param added of one prefix and metric
-   * @throws RouteError EEXIST, ENOENT; nothing has changed then
+   * @throws RouteError EEXIST, ENOENT; MemoryError; nothing has changed then
    */
   insert(key: Key6, length: number, added: readonly Route6[], mode: InsertMode): void {
     const node = this.trie.find(key, length);
@@ -154,34 +162,106 @@ export class FibTable6 {
     return true;
   }
 
-  /** Runs so many changes: where the table is small beside them, with one new structure behind the last. */
+  /** Runs so many changes: where the table is small beside them, with one new structure behind the last; then all or none. */
   inBulk(count: number, changes: () => void): void {
-    if (count > FEW && count > MANY_TIMES * this.trie.size) this.#structureToChange().inBulk(changes);
-    else changes();
+    if (count <= FEW || count <= MANY_TIMES * this.trie.size) {
+      changes();
+      return;
+    }
+    const structure = this.#structureToChange();
+    const bulk: Bulk = { made: [], gone: [] };
+    this.#bulk = bulk;
+    try {
+      structure.inBulk(changes);
+      for (const entry of bulk.gone) this.#free(entry);
+    } catch (error) {
+      for (const entry of bulk.made) this.#free(entry);
+      this.trie.forEach((node) => {
+        this.#coverInside(node, this.trie.valueOf(node));
+      });
+      throw error;
+    } finally {
+      this.#bulk = null;
+      this.#image.words[tableWord(this.#offset, "prefixes")] = this.trie.size;
+    }
   }
 
-  /** Gives a prefix these routes. @param node that has its old ones, 0: there are none */
+  /** Gives a prefix these routes. @param node that has its old ones, 0: there are none @throws MemoryError; nothing has changed then */
   #write(node: Node, key: Key6, length: number, routes: readonly Route6[]): void {
     const structure = this.#structureToChange();
     const old = node === 0 ? 0 : this.trie.valueOf(node);
-    const before = old === 0 ? 0 : this.#image.words[(old + FIB_ENTRY.aliases) >>> 2];
-    const lists = boundsOf(routes).map((bound, i) => this.#hops.intern([routes[i].hop], [bound]));
-    const made =
-      routes.length === 0 ? 0 : routes.length === before ? old : this.#pool.allocate(entryBytes(routes.length));
-    const above = old === 0 ? this.trie.covering(key, length - 1) : 0;
-    const { words } = this.#image;
-    const cover = old === 0 ? (above === 0 ? 0 : this.trie.valueOf(above)) : words[(old + FIB_ENTRY.cover) >>> 2];
-    for (let i = 0; i < before; i++)
-      this.#hops.release(words[(old + FIB_ENTRY_BYTES + i * FIB_ALIAS6_BYTES + FIB_ALIAS.nextHops) >>> 2]);
-    if (made === 0) {
-      this.#coverInside(node, cover);
-      structure.delete(node);
-    } else {
-      this.#writeEntry(made, cover, length, routes, lists);
-      if (made !== old) this.#coverInside(structure.set(key, length, made), made);
+    const above = old === 0 ? this.trie.covering(key, length - 1) : this.trie.coverOf(node);
+    const cover = above === 0 ? 0 : this.trie.valueOf(above);
+    const lists = this.#intern(routes);
+    if (this.#bulk === null && old !== 0 && this.#aliases(old) === routes.length) {
+      this.#releaseHops(old);
+      this.#writeEntry(old, cover, length, routes, lists);
+      return;
     }
-    if (old !== 0 && made !== old) this.#pool.free(old, entryBytes(before));
+    try {
+      if (routes.length > 0) this.#put(structure, key, routes, { cover, length, lists });
+      else this.#remove(structure, node, cover);
+    } catch (error) {
+      for (const list of lists) this.#hops.release(list);
+      throw error;
+    }
+    if (this.#bulk !== null && old !== 0) this.#bulk.gone.push(old);
+    else if (old !== 0) this.#free(old);
     this.#image.words[tableWord(this.#offset, "prefixes")] = this.trie.size;
+  }
+
+  /** A new entry, and the structure points to it. */
+  #put(
+    structure: UpdatableTable<Key6>,
+    key: Key6,
+    routes: readonly Route6[],
+    { cover, length, lists }: { readonly cover: number; readonly length: number; readonly lists: readonly number[] },
+  ): void {
+    const made = this.#pool.allocate(entryBytes(routes.length));
+    this.#writeEntry(made, cover, length, routes, lists);
+    try {
+      this.#coverInside(structure.set(key, length, made), made);
+    } catch (error) {
+      this.#pool.free(made, entryBytes(routes.length));
+      throw error;
+    }
+    this.#bulk?.made.push(made);
+  }
+
+  #remove(structure: UpdatableTable<Key6>, node: Node, cover: number): void {
+    const inside: Node[] = [];
+    this.trie.forEachInside(node, (one) => {
+      inside.push(one);
+    });
+    structure.delete(node);
+    for (const one of inside) this.#setCover(one, cover);
+  }
+
+  /** A use of each next hop's list. */
+  #intern(routes: readonly Route6[]): number[] {
+    const lists: number[] = [];
+    try {
+      for (const [i, bound] of boundsOf(routes).entries()) lists.push(this.#hops.intern([routes[i].hop], [bound]));
+    } catch (error) {
+      for (const list of lists) this.#hops.release(list);
+      throw error;
+    }
+    return lists;
+  }
+
+  #aliases(entry: number): number {
+    return this.#image.words[(entry + FIB_ENTRY.aliases) >>> 2];
+  }
+
+  #releaseHops(entry: number): void {
+    const { words } = this.#image;
+    for (let i = 0; i < this.#aliases(entry); i++)
+      this.#hops.release(words[(entry + FIB_ENTRY_BYTES + i * FIB_ALIAS6_BYTES + FIB_ALIAS.nextHops) >>> 2]);
+  }
+
+  #free(entry: number): void {
+    this.#releaseHops(entry);
+    this.#pool.free(entry, entryBytes(this.#aliases(entry)));
   }
 
   #writeEntry(entry: number, cover: number, length: number, routes: readonly Route6[], lists: readonly number[]): void {
@@ -206,10 +286,11 @@ export class FibTable6 {
   }
 
   #coverInside(node: Node, cover: number): void {
-    const { words } = this.#image;
-    this.trie.forEachInside(node, (inside) => {
-      words[(this.trie.valueOf(inside) + FIB_ENTRY.cover) >>> 2] = cover;
-    });
+    this.trie.forEachInside(node, (inside) => this.#setCover(inside, cover));
+  }
+
+  #setCover(node: Node, cover: number): void {
+    this.#image.words[(this.trie.valueOf(node) + FIB_ENTRY.cover) >>> 2] = cover;
   }
 
   /** The structure in a form that can change. The first time it is built beside that of the image. */

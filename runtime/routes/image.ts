@@ -5,7 +5,7 @@ import type { Memory } from "../lpm/block-store.ts";
 /** What owns linear memory. */
 export interface MemoryOwner {
   readonly memory: WebAssembly.Memory;
-  /** Zeroed, for good, at a multiple of 64. */
+  /** Zeroed, for good, at a multiple of 64. @throws MemoryError when there is no more; nothing is taken then */
   allocate(bytes: number): number;
 }
 
@@ -38,11 +38,11 @@ export class Image implements Memory {
 
   allocate(bytes: number): number {
     const size = roundUp(bytes);
-    this.#bytesInUse += size;
     const old = this.#free.get(size)?.pop();
-    if (old === undefined) return this.#owner.allocate(size);
-    new Uint8Array(this.buffer as ArrayBuffer, old, size).fill(0);
-    return old;
+    const offset = old ?? this.#owner.allocate(size);
+    if (old !== undefined) new Uint8Array(this.buffer as ArrayBuffer, old, size).fill(0);
+    this.#bytesInUse += size;
+    return offset;
   }
 
   free(offset: number, bytes: number): void {

@@ -27,9 +27,12 @@ export class RecordPool {
 
   /** Bytes that are not zeroed, at a multiple of 16. @param bytes a multiple of 16 */
   allocate(bytes: number): number {
+    const offset = this.#free.get(bytes)?.pop() ?? this.#fresh(bytes);
     this.#bytesInUse += bytes;
-    const old = this.#free.get(bytes)?.pop();
-    if (old !== undefined) return old;
+    return offset;
+  }
+
+  #fresh(bytes: number): number {
     if (bytes > LARGEST) return this.#memory.allocate(bytes);
     if (this.#end - this.#next < bytes) {
       this.#next = this.#memory.allocate(CHUNK);

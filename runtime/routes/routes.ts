@@ -1,6 +1,7 @@
 /**
  * The routes of a namespace, changed while packets flow: `ip route add | append | prepend | replace | change | del` as the
- * kernel means them, over the image of a loaded module, of both families. What is refused throws a RouteError and leaves everything as it was.
+ * kernel means them, over the image of a loaded module, of both families. What is refused throws a RouteError and leaves everything as it was;
+ * so does what there is no memory for (ENOMEM).
  *
  *   dataplane.routes("host").add("10.1.0.0/16 via 10.0.0.2 dev eth0 metric 20 table 100")
  *   dataplane.routes("host").run("ip route del 10.1.0.0/16 table 100")
@@ -12,7 +13,7 @@ import { RT_TABLE_MAIN } from "../brand.ts";
 import { key6 } from "../lpm/prefix-trie6.ts";
 import { routesOfManifest } from "../manifest.ts";
 import type { Family } from "../net/ip.ts";
-import { refuseRoute } from "../refusal.ts";
+import { NO_MEMORY, RouteError, refuseRoute, refusing } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
 import { createInfo, matchOf } from "./create-info.ts";
 import { createInfo6, flagsOf, matchOf6 } from "./create-info6.ts";
@@ -55,7 +56,8 @@ export class Routes {
   /** Prefixes of a table. @throws RouteError when the module does not have it */
   size(table: number | string = RT_TABLE_MAIN, family: Family = 4): number {
     const id = this.#tables.tableId(table);
-    return (family === 4 ? this.#tables.requireTable(id) : this.#tables.requireTable6(id)).trie.size;
+    const found = () => (family === 4 ? this.#tables.requireTable(id) : this.#tables.requireTable6(id));
+    return refusing(noMemory, found).trie.size;
   }
 
   add(route: string | RouteSpec): void {
@@ -81,10 +83,10 @@ export class Routes {
   /** Deletes the first route of the prefix that is as described; what is not said does not matter. */
   delete(route: string | RouteSpec): void {
     const spec = typeof route === "string" ? parseRoute(route) : route;
-    if (familyOfRoute(spec) === 6) {
-      this.#delete6(spec);
-      return;
-    }
+    refusing(noMemory, () => (familyOfRoute(spec) === 6 ? this.#delete6(spec) : this.#delete4(spec)));
+  }
+
+  #delete4(spec: RouteSpec): void {
     const { address, length } = prefixOf(spec.prefix);
     const table = this.#tables.tableOf(spec);
     const match = matchOf(this.#tables, spec);
@@ -113,6 +115,10 @@ export class Routes {
    */
   nextHop(route: string, family?: Family): number {
     const spec: RouteSpec = { ...parseRoute(`default ${route}`), ...(family === undefined ? {} : { family }) };
+    return refusing(noMemory, () => this.#nextHop(spec));
+  }
+
+  #nextHop(spec: RouteSpec): number {
     if (familyOfRoute(spec) === 6) {
       const { table, routes } = createInfo6(this.#tables, spec, "replace");
       return this.#prepared.push({ table, routes });
@@ -125,8 +131,13 @@ export class Routes {
   /**
    * Replaces (`ip route replace PREFIX NEXTHOP`) and deletes (`ip route del PREFIX table T`) routes of one table, in order.
    * @throws RangeError before anything changes, when a column holds what it may not
+   * @throws RouteError ENOMEM when memory cannot grow: each change is made or not, and those behind the first that was not are not made
    */
   update(table: number | string, updates: RouteUpdates): UpdateResult {
+    return refusing(noMemory, () => this.#update(table, updates));
+  }
+
+  #update(table: number | string, updates: RouteUpdates): UpdateResult {
     const id = this.#tables.tableId(table);
     const { count, nextHop, family = 4 } = updates;
     const fib = family === 4 ? this.#tables.requireTable(id) : this.#tables.requireTable6(id);
@@ -171,10 +182,10 @@ export class Routes {
 
   #insert(route: string | RouteSpec, command: InsertCommand): void {
     const spec = typeof route === "string" ? parseRoute(route) : route;
-    if (familyOfRoute(spec) === 6) {
-      this.#insert6(spec, command);
-      return;
-    }
+    refusing(noMemory, () => (familyOfRoute(spec) === 6 ? this.#insert6(spec, command) : this.#insert4(spec, command)));
+  }
+
+  #insert4(spec: RouteSpec, command: InsertCommand): void {
     const { table, address, length, alias } = createInfo(this.#tables, spec, command);
     alias[A.route] = this.#nextId;
     try {
@@ -203,6 +214,7 @@ export class Routes {
   }
 }
 
+const noMemory = (): RouteError => new RouteError(Errno.ENOMEM, NO_MEMORY);
 const ANY6: DeleteMatch6 = { device: null, gateway: null, metric: null, protocol: null };
 const ANY: DeleteMatch = {
   tos: 0,
