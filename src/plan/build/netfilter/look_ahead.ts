@@ -16,6 +16,7 @@ import { AHEAD_BYTES, classifierKey, LANES, type SegmentLayout } from "../../../
 import { programView } from "../../../netfilter/view.ts";
 import {
   add,
+  and,
   block,
   type Expr,
   eqz,
@@ -23,6 +24,7 @@ import {
   gt,
   guard,
   i32,
+  i64,
   leave,
   load,
   local,
@@ -37,11 +39,12 @@ import {
   type Step,
   select,
   set,
-  shr,
   store,
   sub,
   tail,
+  unary,
   when,
+  xor,
 } from "../../ir.ts";
 import { type Context, hasFlag, ownPlace, proc } from "../context.ts";
 import { mostBytes } from "../ethernet.ts";
@@ -81,7 +84,7 @@ export function lookAheadProc(context: Context, program: Program, laid: SegmentL
       when(eqz(dev), [leave("other")]),
       // Such a device refuses a frame for its length (receive.ts).
       set(limit, select(hasFlag(dev, "VETH"), mostBytes(dev), -1)),
-      when(unary("wrap", or(unlike("entry", Entry.RECEIVE), unlike("device", device))), [leave("other")]),
+      when(ne(or(unlike("entry", i32(Entry.RECEIVE)), unlike("device", expr(device))), i64(0n)), [leave("other")]),
       ...lanes.flatMap(({ steps }) => steps),
       // Step by step over all lanes, not lane by lane: independent loads stand side by side.
       ...lookups[0].steps.flatMap((_, i) => lookups.map(({ steps }) => steps[i])),
@@ -104,6 +107,15 @@ export function lookAheadProc(context: Context, program: Program, laid: SegmentL
 }
 export const LOOK_AHEAD = "look_ahead";
 
+const cell = (name: Column, bytes: 4 | 8, lane: number): Expr =>
+  load("batch", bytes, add(row, mul(stride, COLUMN(name))), 4 * lane);
+
+/** Not 0: this is not what all frames have in a column. Two at a time. */
+function unlike(name: Column, value: Expr): Expr {
+  const both = mul(unary("extend", value), i64(0x1_0000_0001n));
+  return Array.from({ length: LANES / 2 }, (_, pair) => xor(cell(name, 8, 2 * pair), both)).reduce(or);
+}
+
 /** A frame: what is read of it, when it is of the usual kind. */
 class Lane {
   readonly suffix: string;
@@ -119,14 +131,13 @@ class Lane {
     this.#mac = local(`mac${this.suffix}`);
     this.length = local(`length${this.suffix}`);
     const [mac, length] = [this.#mac, this.length];
-    const column = (name: Column): Expr => load("batch", 4, add(row, mul(stride, COLUMN(name))), 4 * lane);
     const other = [leave("other")];
     const total = local(`total${this.suffix}`);
     /** EtherType, version and length of the IPv4 header: compared as they lie. */
     const kind = and(packet(mac, 12, 4), 0xffffff00);
     this.steps = [
-      set(mac, column("data")),
-      set(length, column("length")),
+      set(mac, cell("data", 4, lane)),
+      set(length, cell("length", 4, lane)),
       set(tail, add(mac, length)),
       guard(mac, Math.max(L4, ...fields.map(endOf)), other),
       when(gt(length, limit), other),
