@@ -265,6 +265,45 @@ describe("long lists", () => {
     else expect(instructions(LONG)).toBe(plain);
   });
 
+  /** Four frames at a time, all of which pass, and some of which do not. */
+  test.each([
+    ["one rule's action as the other's", "counter PASS", "counter PASS"],
+    ["actions that differ", "counter PASS", "counter DROP"],
+    ["nothing counted", "accept", "counter PASS"],
+  ])("frames that pass are judged ahead: %s", async (_, word, other) => {
+    const lines = Array.from({ length: 100 }, (_, i) => `udp dport ${i} ${i % 10 === 9 ? other : word}`);
+    const model = program(lines, "type veth");
+    const [net] = model.nets;
+    const bare = { ...model, nets: [{ ...net, netfilter: { ...net.netfilter, programs: [] } }] };
+    const dataplane = await load((await compileModel(bare, { level: 0 })).artifact);
+    const link = dataplane
+      .links(0)
+      .attach(await loadProgram((await compileProgram(model, "p", { level: 0 })).artifact));
+    const [engine, reference] = [dataplane.net(0), referenceEngine(net, model.kernel)];
+    for (const traced of [true, false]) {
+      const [batch, own] = [engine, reference].map((one) => {
+        const made = one.createBatch(128, SLOT_SIZE);
+        // The last two have no rule.
+        for (const port of [...Array(98).keys(), 700, 700]) {
+          const payload = Uint8Array.of(0, 1, port >> 8, port & 0xff, ...new Uint8Array(16));
+          const header = { tos: 0, identification: 1, dontFragment: true, ttl: 64, protocol: 17 };
+          const packet = ipv4Packet({ ...header, source: 0x0a000003, destination: 0x0a000303 }, payload);
+          const bytes = ethernetFrame({ destination: MAC, source: 2, type: 0x0800 }, packet);
+          made.put(padded(bytes, 60 + (port & 3)), { entry: Entry.RECEIVE, device: DEVICE });
+        }
+        made.writeCount();
+        return made;
+      });
+      const expected = reference.trace(own);
+      if (traced) expect(engine.trace(batch)).toEqual(expected);
+      else engine.process(batch);
+      const entries = batch.column("entry");
+      for (let k = 0; k < batch.count; k++) if (entries[k] === Entry.JUDGED) entries[k] = Entry.RECEIVE;
+      expect(judged(batch)).toEqual(judged(own));
+      expect(link.readCounters()).toEqual(reference.readCounters());
+    }
+  });
+
   /** A program of its own counts as the reference does. */
   async function countsAlike(random: Random, lines: readonly string[], how: string, budget: number): Promise<void> {
     const { model } = checkText(`${head()}program p on xdp a {\n${lines.join("\n")}\ncounter DROP\n}\n`);

@@ -2,7 +2,7 @@
  * An XDP program's module: the host calls it with a batch before the module that its frames go to.
  *
  *   process(batch, count, device)      frames 0 .. count-1 that the wire delivers (Entry.RECEIVE) to the device
- *   look_ahead.N(device)               of several frames what long lists of rules come to (netfilter/look_ahead.ts)
+ *   look_ahead.N(device, index)        of several frames what long lists of rules come to (netfilter/look_ahead.ts)
  *   xdp.N()                            one frame: left as it is (PASS), or judged, and its `entry` then Entry.JUDGED; of one that was looked up
  *                                      ahead all is known that its headers are asked for
  *
@@ -18,6 +18,7 @@ import {
   add,
   and,
   block,
+  eq,
   eqz,
   gt,
   guard,
@@ -53,7 +54,7 @@ import {
 } from "./context.ts";
 import { mostBytes } from "./ethernet.ts";
 import { ofThread } from "./links.ts";
-import { aheadOf, LOOK_AHEAD, lookAheadProc } from "./netfilter/look_ahead.ts";
+import { aheadOf, LOOK_AHEAD, lookAheadProc, PASSED } from "./netfilter/look_ahead.ts";
 import { lookedUp, protocol } from "./netfilter/registers.ts";
 import { ethernetHeader, xdpRun } from "./programs.ts";
 import { dev, l3, mac, row, SKB_REGS, slot, stride } from "./skb.ts";
@@ -63,7 +64,7 @@ export function xdpProcs(context: Context, program: Program): Proc[] {
   const ahead = aheadOf(context, program);
   return [
     processProc(context, ahead),
-    ...(ahead === null ? [] : [lookAheadProc(context, ahead)]),
+    ...(ahead === null ? [] : [lookAheadProc(context, program, ahead)]),
     frameProc(context, program, ahead),
   ];
 }
@@ -73,6 +74,13 @@ const count = local("count");
 const device = local("device");
 const index = local("index");
 const slotSize = local("slot_size");
+
+/** So many frames further. */
+const onward = (frames: number): Step[] => [
+  set(index, add(index, frames)),
+  set(row, add(row, 4 * frames)),
+  set(slot, add(slot, mul(slotSize, frames))),
+];
 
 function processProc(context: Context, ahead: SegmentLayout | null): Proc {
   const others = [
@@ -95,13 +103,12 @@ function processProc(context: Context, ahead: SegmentLayout | null): Proc {
       [
         ...(ahead === null ? [] : lookAhead(context, ahead)),
         block("frame", [
+          ...(ahead === null ? [] : [when(eq(records, PASSED), [...onward(LANES - 1), leave("frame")])]),
           ...(ahead === null ? others : [when(eqz(lookedUp), others)]),
           trace(TraceEvent.packet, [index]),
           runNet(context, "xdp"),
         ]),
-        set(index, add(index, 1)),
-        set(row, add(row, 4)),
-        set(slot, add(slot, slotSize)),
+        ...onward(1),
       ],
       "packets",
     ),
@@ -121,11 +128,12 @@ const shared = (context: Context): Pick<Proc, "shared"> =>
 
 const records = local("records");
 
-/** Of every LANES frames once, if so many are left. */
+/** Of every LANES frames once, if so many are left. Those that have passed take one round. */
 const lookAhead = (context: Context, { ahead }: SegmentLayout): Step[] => [
+  when(eq(index, count), [leave("packets")]),
   when(eqz(and(index, LANES - 1)), [
     set(records, 0),
-    when(le(add(index, LANES), count), [set(records, callNet(context, LOOK_AHEAD, device))]),
+    when(le(add(index, LANES), count), [set(records, callNet(context, LOOK_AHEAD, device, index))]),
   ]),
   set(lookedUp, select(records, add(mul(and(index, LANES - 1), AHEAD_BYTES), ownPlace(context, ahead)), 0)),
 ];

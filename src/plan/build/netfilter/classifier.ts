@@ -249,6 +249,14 @@ export function classOfNumber(space: Space, lookup: FieldLookup, number: Expr, f
   return [set(found, value)];
 }
 
+/** @param rule its number, from 1 */
+export const columnOf = (space: Space, column: Column, rule: Reg): Expr =>
+  column.kind === "column"
+    ? load(space, 4, shl(rule, 2), column.offset)
+    : column.step === 0
+      ? i32(column.first)
+      : add(mul(rule, column.step), column.first);
+
 /** What is done for the rule whose number is in `match`, by its shape. */
 function actionsOf(
   chains: ChainContext,
@@ -257,12 +265,7 @@ function actionsOf(
 ): Step[] {
   const { space } = chains.layout;
   const [counter, shape, index] = [local("rule_counter"), local("rule_shape"), local("rule_index")];
-  const of = (column: Column): Expr =>
-    column.kind === "column"
-      ? load(space, 4, shl(match, 2), column.offset)
-      : column.step === 0
-        ? i32(column.first)
-        : add(mul(match, column.step), column.first);
+  const of = (column: Column): Expr => columnOf(space, column, match);
   const actions = segment.shapes.map(({ steps, counter: place }, i) =>
     actionSteps(
       chains,

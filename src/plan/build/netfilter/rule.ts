@@ -111,7 +111,11 @@ export function actionSteps(
 
 const isChain = (list: RuleList): list is Chain => "base" in list;
 
-const traceRule = ({ list, index }: Place, decision: RuleDecision, target: Operand | null = null): Step =>
+export const traceRule = (
+  { list, index }: Pick<Place, "list" | "index">,
+  decision: RuleDecision,
+  target: Operand | null = null,
+): Step =>
   trace(
     isChain(list) ? TraceEvent.nft_rule : TraceEvent.program_rule,
     [list.id, index, RULE_DECISIONS.indexOf(decision), target === null ? 0 : add(target, 1)],
@@ -254,11 +258,14 @@ function effect(code: RuleCode, { list, index }: Place, step: Effect, at: number
 }
 
 /** nft_counter_do_eval: one packet and its bytes more at a FILTER_COUNTER. */
-function countAt(code: RuleCode, space: Space, base: Expr, at: number): void {
+export function countPacket(space: Space, base: Expr, length: Expr, at = 0): Step[] {
   const more = (field: number, by: Expr): Step =>
     store(space, 8, base, at + field, add(load(space, 8, base, at + field), by));
-  code.add(more(FILTER_COUNTER.packets, i64(1n)), more(FILTER_COUNTER.bytes, unary("extend", skbLength(code))));
+  return [more(FILTER_COUNTER.packets, i64(1n)), more(FILTER_COUNTER.bytes, unary("extend", length))];
 }
+
+const countAt = (code: RuleCode, space: Space, base: Expr, at: number): void =>
+  code.add(...countPacket(space, base, skbLength(code), at));
 
 /** The same of a counter that all threads have: one word after the other, the upper with what the lower carries. */
 function countAtomically(code: RuleCode, base: Expr): void {
