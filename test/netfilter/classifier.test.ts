@@ -8,7 +8,7 @@ import { chooseTables, type Tables } from "../../src/netfilter/classifier/choose
 import { classesOfField, classOfValue, membersOf } from "../../src/netfilter/classifier/classes.ts";
 import type { Ranges } from "../../src/netfilter/classifier/conditions.ts";
 import { prefixesOf } from "../../src/netfilter/classifier/layout.ts";
-import { firstRules, mergeClasses } from "../../src/netfilter/classifier/merge.ts";
+import { firstRules, forecastClasses, mergeClasses } from "../../src/netfilter/classifier/merge.ts";
 import type { Segment } from "../../src/netfilter/classifier/segments.ts";
 import { chooseStructure } from "../../src/netfilter/classifier/split.ts";
 import { BLOCK, type Table, tableOf } from "../../src/netfilter/classifier/table.ts";
@@ -118,6 +118,37 @@ describe("classes", () => {
       );
     expect(mergeClasses(a, b, 3)).toBe(null);
     expect(firstRules(a, b, []).length).toBe(a.count * b.count);
+  });
+});
+
+describe("merges", () => {
+  const random = new Random(5);
+  const sides = [32, 16].map((bits) =>
+    classesOfField(
+      Array.from({ length: 300 }, () => ranges(random, bits)),
+      bits,
+    ),
+  );
+  test("every cell is the intersection of two sets, and its first rule", () => {
+    for (const [left, right] of [sides, sides.toReversed()].map((pair) => pair.map(({ classes }) => classes))) {
+      const { classes, table } = mergeClasses(left, right, 1 << 16)!;
+      const first = firstRules(left, right, [...Array(300).keys()]);
+      const of = (one: typeof left) => Array.from({ length: one.count }, (_, c) => membersOf(one, c));
+      const [l, r, both] = [of(left), of(right), of(classes)];
+      for (let cell = 0; cell < table.length; cell++) {
+        const set = new Set(r[cell % right.count]);
+        const common = l[Math.floor(cell / right.count)].filter((rule) => set.has(rule));
+        expect(both[table[cell]]).toEqual(common);
+        expect(first[cell]).toBe(common.length === 0 ? 0 : common[0] + 1);
+      }
+    }
+  });
+
+  test("how many classes they come to is foreseen, by half or twice", () => {
+    const [left, right] = sides.map(({ classes }) => classes);
+    const { count } = mergeClasses(left, right, 1 << 16)!.classes;
+    const ratio = forecastClasses(left, right) / count;
+    expect(ratio > 0.5 && ratio < 2).toBe(true);
   });
 });
 
