@@ -18,8 +18,9 @@ import { Errno } from "../verdict.ts";
 import { createInfo, matchOf } from "./create-info.ts";
 import { createInfo6, flagsOf, matchOf6 } from "./create-info6.ts";
 import { A } from "./entries.ts";
+import type { Route6 } from "./entries6.ts";
 import { type DeleteMatch, FibTable, type InsertMode, type PreparedRoute } from "./fib.ts";
-import type { DeleteMatch6, FibTable6, Route6 } from "./fib6.ts";
+import type { DeleteMatch6, FibTable6 } from "./fib6.ts";
 import { familyOfRoute, parseRoute, prefixOf, prefixOf6, type RouteSpec } from "./spec.ts";
 import { type RouteOwner, RouteTables } from "./tables.ts";
 import { checkNetworks, ipOf, type RouteUpdates, type UpdateResult } from "./updates.ts";
@@ -38,7 +39,7 @@ export class Routes {
   /** Of `nextHop`, by number - 1. */
   readonly #prepared: (
     | (PreparedRoute & { readonly table: number; readonly routes?: never })
-    | { readonly table: number; readonly routes: readonly Route6[] }
+    | { readonly table: number; readonly routes: readonly Route6[]; readonly record: Uint32Array | null }
   )[] = [];
   /** RouteId + 1 of the next route. */
   #nextId: number;
@@ -109,7 +110,7 @@ export class Routes {
 
   /**
    * Checks a route without its prefix ("via 10.0.0.2 dev eth0 metric 20 table 100") for use by `update`.
-   * @param family absent: the gateway's, or 4
+   * @param family absent: the gateway's, or 4; of IPv6 all routes that have it have one number in traces
    * @returns its number, from 1
    * @throws RouteError as `add`
    */
@@ -120,8 +121,11 @@ export class Routes {
 
   #nextHop(spec: RouteSpec): number {
     if (familyOfRoute(spec) === 6) {
-      const { table, routes } = createInfo6(this.#tables, spec, "replace");
-      return this.#prepared.push({ table, routes });
+      const { table, routes: checked } = createInfo6(this.#tables, spec, "replace");
+      const routes = checked.map((each) => ({ ...each, route: this.#nextId }));
+      const prepared = { table, routes, record: this.#tables.requireTable6(table).recordOf(routes) };
+      this.#nextId++;
+      return this.#prepared.push(prepared);
     }
     const { table, alias } = createInfo(this.#tables, spec, "replace");
     if (alias[A.tos] !== 0) refuseRoute(Errno.EINVAL, "tos: not in a stream of updates");
@@ -163,14 +167,11 @@ export class Routes {
     if (fib instanceof FibTable) fib.put(address[i], length[i], prepared as PreparedRoute, this.#nextId++);
     else {
       const key = address.subarray(4 * i, 4 * i + 4);
-      const route = this.#nextId++;
+      const { routes, record } = prepared as { routes: readonly Route6[]; record: Uint32Array | null };
+      if (record !== null && isGlobalUnicast(key) && fib.put(key, length[i], record)) return;
       const flags = flagsOf(ipOf(key));
-      fib.insert(
-        key,
-        length[i],
-        prepared.routes!.map((each) => ({ ...each, flags, route })),
-        MODES.replace,
-      );
+      const added = routes.map((each) => ({ ...each, flags }));
+      fib.insert(key, length[i], added, MODES.replace);
     }
   }
 
@@ -214,6 +215,8 @@ export class Routes {
   }
 }
 
+/** 2000::/3: neither NEED_STRICT nor MULTICAST. */
+const isGlobalUnicast = (key: Uint32Array): boolean => key[0] >>> 29 === 1;
 const noMemory = (): RouteError => new RouteError(Errno.ENOMEM, NO_MEMORY);
 const ANY6: DeleteMatch6 = { device: null, gateway: null, metric: null, protocol: null };
 const ANY: DeleteMatch = {
