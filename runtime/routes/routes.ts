@@ -166,7 +166,7 @@ export class Routes {
     const prepared = this.#prepared[nextHop[i] - 1];
     if (fib instanceof FibTable) fib.put(address[i], length[i], prepared as PreparedRoute, this.#nextId++);
     else {
-      const key = address.subarray(4 * i, 4 * i + 4);
+      const key = this.#keyAt(address, i);
       const { routes, record } = prepared as { routes: readonly Route6[]; record: Uint32Array | null };
       if (record !== null && isGlobalUnicast(key) && fib.put(key, length[i], record)) return;
       const flags = flagsOf(ipOf(key));
@@ -178,7 +178,15 @@ export class Routes {
   #removeBy(fib: FibTable | FibTable6, { address, length }: RouteUpdates, i: number): boolean {
     return fib instanceof FibTable
       ? fib.remove(address[i], length[i], ANY)
-      : fib.remove(address.subarray(4 * i, 4 * i + 4), length[i], ANY6);
+      : fib.remove(this.#keyAt(address, i), length[i], ANY6);
+  }
+
+  readonly #key = new Uint32Array(4);
+
+  /** Good until the next; a view for each change would be garbage. */
+  #keyAt(address: Uint32Array, i: number): Uint32Array {
+    for (let word = 0; word < 4; word++) this.#key[word] = address[4 * i + word];
+    return this.#key;
   }
 
   #insert(route: string | RouteSpec, command: InsertCommand): void {
