@@ -49,6 +49,13 @@ export interface UpdatableTableOptions<Address = number> {
   readonly small?: SmallKind;
   /** What the routes' values stand for, where look-ups shall give that. */
   readonly values?: ValueTable;
+  /**
+   * Called when a route has come, has gone or has another value, before the structure is mended: values of routes inside it may be changed
+   * along with it, and are changed back by the same hand when something fails.
+   * @param node that has the route, or, where it is gone, all that are inside it; 0: none are
+   * @param value of the route, or of the next shorter one
+   */
+  readonly around?: (node: Node, value: number) => void;
   /** Called with a structure that is complete; afterwards the old one is gone. */
   readonly publish?: (table: UpdatableTable<Address>) => void;
 }
@@ -109,6 +116,7 @@ export class UpdatableTable<Address = number> {
     }
     const node = trie.set(address, length, value);
     try {
+      this.#options.around?.(node, value);
       this.#mend(address, length, node, 0);
     } catch (error) {
       trie.delete(node);
@@ -123,6 +131,7 @@ export class UpdatableTable<Address = number> {
     const before = trie.valueOf(node);
     trie.setValue(node, value);
     try {
+      this.#options.around?.(node, value);
       this.#mend(trie.keyOf(node), trie.lengthOf(node), node, 0);
     } catch (error) {
       trie.setValue(node, before);
@@ -148,6 +157,7 @@ export class UpdatableTable<Address = number> {
     const inherited = cover === 0 ? 0 : trie.valueOf(cover);
     const inside = trie.delete(node);
     try {
+      this.#options.around?.(inside, inherited);
       this.#mend(address, length, inside, inherited);
     } catch (error) {
       trie.setNote(trie.set(address, length, value), note);

@@ -6,15 +6,14 @@
  *   entry   routes by metric, as added; every next hop is a route of its own, those with gateways of one metric are siblings
  *   table   address -> FIB_ENTRY     the program's: lpm/table.ts
  *
- * A prefix whose routes change in number gets a new entry beside the old one; then the structure points to it, the `cover` of the
- * entries inside it is mended, and the old one is taken back. One whose number of routes stays is written over.
+ * Prefixes of a length whose routes say the same, and which are inside of the same entry, share one (entries6.ts). So a prefix that changes
+ * gets another entry, those inside it too, whose `cover` it is, and the structure is mended once around them all.
  */
 import {
   FIB_ALIAS,
   FIB_ALIAS6_BYTES,
   FIB_ENTRY,
   FIB_ENTRY_BYTES,
-  FibEntryFlag,
   NEXT_HOP,
   NEXT_HOP_BYTES,
   NextHopFlag,
@@ -24,29 +23,14 @@ import { LpmKind } from "../lpm/lpm.ts";
 import { type Key6, PrefixTrie6 } from "../lpm/prefix-trie6.ts";
 import { UpdatableTable } from "../lpm/table.ts";
 import type { Node } from "../lpm/trie.ts";
-import { NEVER_PICKED, upperBounds } from "../multipath.ts";
 import { readIpv6 } from "../net/ip.ts";
 import { RouteError } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
+import { areSiblings, entryBytes, FibEntries6, hasGateway, type Route6 } from "./entries6.ts";
 import type { InsertMode } from "./fib.ts";
 import type { Hop, HopLists } from "./hops.ts";
 import { type Image, tableWord } from "./image.ts";
 import type { RecordPool } from "./pool.ts";
-
-/** A fib6_info: a route with one next hop. */
-export interface Route6 {
-  readonly type: number;
-  readonly error: number;
-  readonly metric: number;
-  readonly mtu: number;
-  readonly flags: number;
-  readonly protocol: number;
-  /** RouteId + 1. */
-  readonly route: number;
-  /** 0n: none. */
-  readonly prefsrc: bigint;
-  readonly hop: Hop;
-}
 
 /** What ip6_route_del compares; null: no matter. */
 export interface DeleteMatch6 {
@@ -57,36 +41,24 @@ export interface DeleteMatch6 {
   readonly protocol: number | null;
 }
 
-/** Entries that many changes have made, and those that prefixes had before: one of both is given back behind the last change. */
-interface Bulk {
-  readonly made: number[];
-  readonly gone: number[];
-}
-
 /** Changes that are never worth a new structure, and how many times the routes they must be. */
 const FEW = 64;
 const MANY_TIMES = 4;
 
-const hasGateway = ({ hop }: Route6): boolean => hop.gateway !== 0n;
 const isSameHop = (a: Hop, b: Hop): boolean => a.device === b.device && a.gateway === b.gateway;
-const entryBytes = (routes: number): number => FIB_ENTRY_BYTES + routes * FIB_ALIAS6_BYTES;
 
 export class FibTable6 {
   /** Values are offsets of FIB_ENTRYs. */
   readonly trie = new PrefixTrie6();
   readonly #image: Image;
-  readonly #pool: RecordPool;
-  readonly #hops: HopLists;
+  readonly #entries: FibEntries6;
   /** Of the TABLE. */
   readonly #offset: number;
   #structure: UpdatableTable<Key6> | null = null;
-  /** While a structure is built for many changes at once. */
-  #bulk: Bulk | null = null;
 
   constructor(image: Image, pool: RecordPool, hops: HopLists, offset: number) {
     this.#image = image;
-    this.#pool = pool;
-    this.#hops = hops;
+    this.#entries = new FibEntries6(image, pool, hops);
     this.#offset = offset;
     const { words } = image;
     const networks = words[tableWord(offset, "networks")] >>> 2;
@@ -94,6 +66,7 @@ export class FibTable6 {
     for (let i = 0; i < words[tableWord(offset, "prefixes")]; i++) {
       const key = words.subarray(networks + 1 + 4 * i, networks + 5 + 4 * i);
       this.trie.set(key, words[(entry + FIB_ENTRY.prefixLength) >>> 2], entry);
+      this.#entries.use(entry);
       entry += entryBytes(words[(entry + FIB_ENTRY.aliases) >>> 2]);
     }
   }
@@ -169,134 +142,106 @@ export class FibTable6 {
       return;
     }
     const structure = this.#structureToChange();
-    const bulk: Bulk = { made: [], gone: [] };
-    this.#bulk = bulk;
+    const kept: number[] = [];
+    this.trie.forEach((node) => {
+      kept.push(this.trie.valueOf(node));
+    });
+    for (const entry of kept) this.#entries.use(entry);
     try {
-      structure.inBulk(changes);
-      for (const entry of bulk.gone) this.#free(entry);
-    } catch (error) {
-      for (const entry of bulk.made) this.#free(entry);
-      this.trie.forEach((node) => {
-        this.#coverInside(node, this.trie.valueOf(node));
-      });
-      throw error;
+      structure.inBulk(changes, (entry) => this.#entries.release(entry));
     } finally {
-      this.#bulk = null;
       this.#image.words[tableWord(this.#offset, "prefixes")] = this.trie.size;
     }
+    for (const entry of kept) this.#entries.release(entry);
+  }
+
+  /** What `put` takes, for one route; null for others. Its next hop has a use more. */
+  recordOf(routes: readonly Route6[]): Uint32Array | null {
+    return routes.length === 1 ? this.#entries.recordOf({ length: 0, cover: 0, routes }) : null;
+  }
+
+  /**
+   * `insert` of `replace` where it is the prefix's only route, before and afterwards.
+   * @param record of an entry with one alias, as FibEntries6 has it
+   * @returns false when it is not: nothing has changed then
+   * @throws MemoryError; nothing has changed then
+   */
+  put(key: Key6, length: number, record: Uint32Array): boolean {
+    const structure = this.#structureToChange();
+    const { words } = this.#image;
+    const node = this.trie.find(key, length);
+    const old = node === 0 ? 0 : this.trie.valueOf(node);
+    const isAlone =
+      old === 0 ||
+      (words[(old + FIB_ENTRY.aliases) >>> 2] === 1 &&
+        words[(old + FIB_ENTRY_BYTES + FIB_ALIAS.metric) >>> 2] === record[(FIB_ENTRY_BYTES + FIB_ALIAS.metric) >>> 2]);
+    if (!isAlone) return false;
+    record[FIB_ENTRY.cover >>> 2] = this.#coverOf(node, key, length);
+    record[FIB_ENTRY.prefixLength >>> 2] = length;
+    this.#exchange(structure, node, key, length, this.#entries.take(record));
+    return true;
   }
 
   /** Gives a prefix these routes. @param node that has its old ones, 0: there are none @throws MemoryError; nothing has changed then */
   #write(node: Node, key: Key6, length: number, routes: readonly Route6[]): void {
     const structure = this.#structureToChange();
+    const record = { length, cover: this.#coverOf(node, key, length), routes };
+    const made = routes.length === 0 ? 0 : this.#entries.takeOf(record);
+    this.#exchange(structure, node, key, length, made);
+  }
+
+  #coverOf(node: Node, key: Key6, length: number): number {
+    const above = node === 0 ? this.trie.covering(key, length - 1) : this.trie.coverOf(node);
+    return above === 0 ? 0 : this.trie.valueOf(above);
+  }
+
+  /** Gives a prefix an entry, of which it takes over a use; 0: takes it away. */
+  #exchange(structure: UpdatableTable<Key6>, node: Node, key: Key6, length: number, made: number): void {
     const old = node === 0 ? 0 : this.trie.valueOf(node);
-    const above = old === 0 ? this.trie.covering(key, length - 1) : this.trie.coverOf(node);
-    const cover = above === 0 ? 0 : this.trie.valueOf(above);
-    const lists = this.#intern(routes);
-    if (this.#bulk === null && old !== 0 && this.#aliases(old) === routes.length) {
-      this.#releaseHops(old);
-      this.#writeEntry(old, cover, length, routes, lists);
-      return;
-    }
+    const moved = this.#moved;
+    moved.length = 0;
     try {
-      if (routes.length > 0) this.#put(structure, key, routes, { cover, length, lists });
-      else this.#remove(structure, node, cover);
+      if (made === 0) structure.delete(node);
+      else if (old === 0) structure.set(key, length, made);
+      else if (made !== old) structure.change(node, made);
     } catch (error) {
-      for (const list of lists) this.#hops.release(list);
+      for (const { node: inside, entry } of moved) {
+        this.#entries.release(this.trie.valueOf(inside));
+        this.trie.setValue(inside, entry);
+      }
+      if (made !== 0) this.#entries.release(made);
       throw error;
     }
-    if (this.#bulk !== null && old !== 0) this.#bulk.gone.push(old);
-    else if (old !== 0) this.#free(old);
+    for (const { entry } of moved) this.#entries.release(entry);
+    if (old !== 0) this.#entries.release(old);
     this.#image.words[tableWord(this.#offset, "prefixes")] = this.trie.size;
   }
 
-  /** A new entry, and the structure points to it. */
-  #put(
-    structure: UpdatableTable<Key6>,
-    key: Key6,
-    routes: readonly Route6[],
-    { cover, length, lists }: { readonly cover: number; readonly length: number; readonly lists: readonly number[] },
-  ): void {
-    const made = this.#pool.allocate(entryBytes(routes.length));
-    this.#writeEntry(made, cover, length, routes, lists);
-    try {
-      this.#coverInside(structure.set(key, length, made), made);
-    } catch (error) {
-      this.#pool.free(made, entryBytes(routes.length));
-      throw error;
-    }
-    this.#bulk?.made.push(made);
-  }
+  /** Prefixes inside one that changes, with the entries that they had. */
+  readonly #moved: { readonly node: Node; readonly entry: number }[] = [];
 
-  #remove(structure: UpdatableTable<Key6>, node: Node, cover: number): void {
-    const inside: Node[] = [];
-    this.trie.forEachInside(node, (one) => {
-      inside.push(one);
-    });
-    structure.delete(node);
-    for (const one of inside) this.#setCover(one, cover);
-  }
+  /** What is next around the prefixes inside of a node, or of the node's own, is another entry now. */
+  readonly #cover = (node: Node, cover: number): void => {
+    if (node === 0) return;
+    if (this.trie.valueOf(node) === cover || this.trie.valueOf(node) === 0)
+      this.trie.forEachInside(node, (inside) => this.#coverOne(inside, cover));
+    else this.#coverOne(node, cover);
+  };
 
-  /** A use of each next hop's list. */
-  #intern(routes: readonly Route6[]): number[] {
-    const lists: number[] = [];
-    try {
-      for (const [i, bound] of boundsOf(routes).entries()) lists.push(this.#hops.intern([routes[i].hop], [bound]));
-    } catch (error) {
-      for (const list of lists) this.#hops.release(list);
-      throw error;
-    }
-    return lists;
-  }
-
-  #aliases(entry: number): number {
-    return this.#image.words[(entry + FIB_ENTRY.aliases) >>> 2];
-  }
-
-  #releaseHops(entry: number): void {
-    const { words } = this.#image;
-    for (let i = 0; i < this.#aliases(entry); i++)
-      this.#hops.release(words[(entry + FIB_ENTRY_BYTES + i * FIB_ALIAS6_BYTES + FIB_ALIAS.nextHops) >>> 2]);
-  }
-
-  #free(entry: number): void {
-    this.#releaseHops(entry);
-    this.#pool.free(entry, entryBytes(this.#aliases(entry)));
-  }
-
-  #writeEntry(entry: number, cover: number, length: number, routes: readonly Route6[], lists: readonly number[]): void {
-    const { words } = this.#image;
-    words.fill(0, entry >>> 2, (entry + entryBytes(routes.length)) >>> 2);
-    const put = (at: number, value: number): void => {
-      words[at >>> 2] = value;
-    };
-    put(entry + FIB_ENTRY.cover, cover);
-    put(entry + FIB_ENTRY.prefixLength, length);
-    put(entry + FIB_ENTRY.aliases, routes.length);
-    put(entry + FIB_ENTRY.flags, routes.length === 1 && !routes[0].hop.dead ? FibEntryFlag.SETTLED : 0);
-    for (const [i, { type, error, metric, mtu, flags, protocol, route, prefsrc }] of routes.entries()) {
-      const alias = entry + FIB_ENTRY_BYTES + i * FIB_ALIAS6_BYTES;
-      const fields = { type, error, metric, mtu, flags, protocol, route, nextHops: lists[i], hopCount: 1 };
-      for (const [name, value] of Object.entries(fields)) put(alias + FIB_ALIAS[name as keyof typeof fields], value);
-      for (let word = 0; word < 4; word++) {
-        const part = Number(BigInt.asUintN(32, prefsrc >> BigInt(96 - 32 * word)));
-        new DataView(words.buffer).setUint32(alias + FIB_ALIAS.prefsrc6 + 4 * word, part, false);
-      }
-    }
-  }
-
-  #coverInside(node: Node, cover: number): void {
-    this.trie.forEachInside(node, (inside) => this.#setCover(inside, cover));
-  }
-
-  #setCover(node: Node, cover: number): void {
-    this.#image.words[(this.trie.valueOf(node) + FIB_ENTRY.cover) >>> 2] = cover;
+  #coverOne(node: Node, cover: number): void {
+    const entry = this.trie.valueOf(node);
+    if (this.#image.words[(entry + FIB_ENTRY.cover) >>> 2] === cover) return;
+    const made = this.#entries.withCover(entry, cover);
+    this.#moved.push({ node, entry });
+    this.trie.setValue(node, made);
+    this.trie.forEachInside(node, (inside) => this.#coverOne(inside, made));
   }
 
   /** The structure in a form that can change. The first time it is built beside that of the image. */
   #structureToChange(): UpdatableTable<Key6> {
     this.#structure ??= new UpdatableTable<Key6>(this.#image, this.trie, {
       maxValue: MAX_VALUE,
+      around: this.#cover,
       publish: (table) => {
         const { words } = this.#image;
         words[tableWord(this.#offset, "shape")] = 0;
@@ -310,9 +255,6 @@ export class FibTable6 {
 
 /** ip6_route_multipath_add: behind the first next hop, the others are appended. */
 const APPEND: InsertMode = { create: true, exclusive: false, replace: false, append: true };
-
-/** rt6_qualify_for_ecmp */
-const areSiblings = (a: Route6, b: Route6): boolean => a.metric === b.metric && hasGateway(a) && hasGateway(b);
 
 /** fib6_add_rt2node */
 function addRoute(routes: readonly Route6[], added: Route6, mode: InsertMode): Route6[] {
@@ -330,17 +272,6 @@ function addRoute(routes: readonly Route6[], added: Route6, mode: InsertMode): R
     return routes.toSpliced(behind, 0, added);
   }
   return routes.flatMap((route) => (route === replaced ? [added] : areSiblings(route, replaced) ? [] : [route]));
-}
-
-/** Of each next hop; the bounds are those of all siblings, whatever their routes. */
-function boundsOf(routes: readonly Route6[]): number[] {
-  const bounds = new Map<Route6, number>();
-  for (const route of routes) {
-    if (!hasGateway(route) || bounds.has(route)) continue;
-    const siblings = routes.filter((other) => areSiblings(other, route));
-    for (const [i, bound] of upperBounds(siblings.map(({ hop }) => hop)).entries()) bounds.set(siblings[i], bound);
-  }
-  return routes.map((route) => bounds.get(route) ?? NEVER_PICKED);
 }
 
 function readHop(words: Uint32Array, bytes: Uint8Array, at: number): Hop {

@@ -18,8 +18,9 @@ import { Errno } from "../verdict.ts";
 import { createInfo, matchOf } from "./create-info.ts";
 import { createInfo6, flagsOf, matchOf6 } from "./create-info6.ts";
 import { A } from "./entries.ts";
+import type { Route6 } from "./entries6.ts";
 import { type DeleteMatch, FibTable, type InsertMode, type PreparedRoute } from "./fib.ts";
-import type { DeleteMatch6, FibTable6, Route6 } from "./fib6.ts";
+import type { DeleteMatch6, FibTable6 } from "./fib6.ts";
 import { familyOfRoute, parseRoute, prefixOf, prefixOf6, type RouteSpec } from "./spec.ts";
 import { type RouteOwner, RouteTables } from "./tables.ts";
 import { checkNetworks, ipOf, type RouteUpdates, type UpdateResult } from "./updates.ts";
@@ -38,7 +39,7 @@ export class Routes {
   /** Of `nextHop`, by number - 1. */
   readonly #prepared: (
     | (PreparedRoute & { readonly table: number; readonly routes?: never })
-    | { readonly table: number; readonly routes: readonly Route6[] }
+    | { readonly table: number; readonly routes: readonly Route6[]; readonly record: Uint32Array | null }
   )[] = [];
   /** RouteId + 1 of the next route. */
   #nextId: number;
@@ -109,7 +110,7 @@ export class Routes {
 
   /**
    * Checks a route without its prefix ("via 10.0.0.2 dev eth0 metric 20 table 100") for use by `update`.
-   * @param family absent: the gateway's, or 4
+   * @param family absent: the gateway's, or 4; of IPv6 all routes that have it have one number in traces
    * @returns its number, from 1
    * @throws RouteError as `add`
    */
@@ -120,8 +121,11 @@ export class Routes {
 
   #nextHop(spec: RouteSpec): number {
     if (familyOfRoute(spec) === 6) {
-      const { table, routes } = createInfo6(this.#tables, spec, "replace");
-      return this.#prepared.push({ table, routes });
+      const { table, routes: checked } = createInfo6(this.#tables, spec, "replace");
+      const routes = checked.map((each) => ({ ...each, route: this.#nextId }));
+      const prepared = { table, routes, record: this.#tables.requireTable6(table).recordOf(routes) };
+      this.#nextId++;
+      return this.#prepared.push(prepared);
     }
     const { table, alias } = createInfo(this.#tables, spec, "replace");
     if (alias[A.tos] !== 0) refuseRoute(Errno.EINVAL, "tos: not in a stream of updates");
@@ -162,22 +166,27 @@ export class Routes {
     const prepared = this.#prepared[nextHop[i] - 1];
     if (fib instanceof FibTable) fib.put(address[i], length[i], prepared as PreparedRoute, this.#nextId++);
     else {
-      const key = address.subarray(4 * i, 4 * i + 4);
-      const route = this.#nextId++;
+      const key = this.#keyAt(address, i);
+      const { routes, record } = prepared as { routes: readonly Route6[]; record: Uint32Array | null };
+      if (record !== null && isGlobalUnicast(key) && fib.put(key, length[i], record)) return;
       const flags = flagsOf(ipOf(key));
-      fib.insert(
-        key,
-        length[i],
-        prepared.routes!.map((each) => ({ ...each, flags, route })),
-        MODES.replace,
-      );
+      const added = routes.map((each) => ({ ...each, flags }));
+      fib.insert(key, length[i], added, MODES.replace);
     }
   }
 
   #removeBy(fib: FibTable | FibTable6, { address, length }: RouteUpdates, i: number): boolean {
     return fib instanceof FibTable
       ? fib.remove(address[i], length[i], ANY)
-      : fib.remove(address.subarray(4 * i, 4 * i + 4), length[i], ANY6);
+      : fib.remove(this.#keyAt(address, i), length[i], ANY6);
+  }
+
+  readonly #key = new Uint32Array(4);
+
+  /** Good until the next; a view for each change would be garbage. */
+  #keyAt(address: Uint32Array, i: number): Uint32Array {
+    for (let word = 0; word < 4; word++) this.#key[word] = address[4 * i + word];
+    return this.#key;
   }
 
   #insert(route: string | RouteSpec, command: InsertCommand): void {
@@ -214,6 +223,8 @@ export class Routes {
   }
 }
 
+/** 2000::/3: neither NEED_STRICT nor MULTICAST. */
+const isGlobalUnicast = (key: Uint32Array): boolean => key[0] >>> 29 === 1;
 const noMemory = (): RouteError => new RouteError(Errno.ENOMEM, NO_MEMORY);
 const ANY6: DeleteMatch6 = { device: null, gateway: null, metric: null, protocol: null };
 const ANY: DeleteMatch = {

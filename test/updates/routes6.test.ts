@@ -31,8 +31,9 @@ import { formatIp, inPrefix, network, parseIp, readIpv6 } from "../../runtime/ne
 import { ipv6Packet } from "../../runtime/net/ipv6.ts";
 import { parseMac } from "../../runtime/net/mac.ts";
 import { RouteError } from "../../runtime/refusal.ts";
-import type { RouteUpdates } from "../../runtime/routes/updates.ts";
+import { ipOf, type RouteUpdates } from "../../runtime/routes/updates.ts";
 import { Entry, nameOf, Verdict } from "../../runtime/verdict.ts";
+import { Random } from "../../src/bench/random.ts";
 import { compileModel } from "../../src/compile.ts";
 import { buildFib } from "../../src/fib/build.ts";
 import type { Fib } from "../../src/fib/fib.ts";
@@ -259,6 +260,51 @@ describe("IPv6 routes", () => {
     routes.update(10, columns(list));
     expect(routes.bytesInUse.records).toBe(before.records);
     expect(routes.bytesInUse.structures).toBeLessThanOrEqual(before.structures * 1.5);
+  });
+
+  test("prefixes that say the same share entries; after many changes as many as of a table filled anew, and no more memory", async () => {
+    const filled = async (list: readonly Change[]): Promise<Dataplane> => {
+      const loaded = await dataplane();
+      for (const hop of HOPS) loaded.routes(0).nextHop(`${hop} table 10`);
+      loaded.routes(0).update(10, columns(list));
+      return loaded;
+    };
+    const prefixes = Array.from({ length: 2048 }, (_, i): Change => {
+      const length = i % 16 === 0 ? 44 : 48;
+      const address = (0x20010db9n << 96n) | (BigInt(i) << 80n);
+      return { key: key6(network(address, length) as bigint), length, hop: 1 + ((i * 7) % 3) };
+    });
+    const loaded = await filled(prefixes);
+    const routes = loaded.routes(0);
+    const first = routes.bytesInUse;
+    // Of a /44 with each of three next hops, of a /48 with each in each of those: 12 entries, and the next hops.
+    expect(first.records).toBeLessThan(4096);
+    expect(first.structures).toBeLessThan(200_000);
+    const random = new Random(3);
+    const now = new Map(prefixes.map((each) => [`${each.key}/${each.length}`, each]));
+    const changes = Array.from({ length: 6000 }, (): Change => {
+      const each = prefixes[random.below(prefixes.length)];
+      const changed = { ...each, hop: random.chance(0.1) ? 0 : 1 + random.below(3) };
+      now.set(`${each.key}/${each.length}`, changed);
+      return changed;
+    });
+    const most: number[] = [];
+    for (let i = 0; i < changes.length; i += 500) {
+      routes.update(10, columns(changes.slice(i, i + 500)));
+      most.push(routes.bytesInUse.records);
+    }
+    expect(Math.max(...most)).toBeLessThan(8192);
+    const anew = await filled([...now.values()].filter(({ hop }) => hop !== 0));
+    expect(routes.size(10, 6)).toBe(anew.routes(0).size(10, 6));
+    expect(routes.bytesInUse.records).toBe(anew.routes(0).bytesInUse.records);
+    expect(routes.bytesInUse.structures).toBeLessThan(2 * anew.routes(0).bytesInUse.structures);
+    for (const { key } of prefixes) {
+      const ip = ipOf(key) + 1n;
+      expect(entriesAt(loaded, tableOf(loaded, 10), ip)).toEqual(entriesAt(anew, tableOf(anew, 10), ip));
+    }
+    const { byteLength } = loaded.memory.buffer;
+    for (let round = 0; round < 3; round++) routes.update(10, columns(changes.slice(0, 2000)));
+    expect(loaded.memory.buffer.byteLength).toBe(byteLength);
   });
 
   test.each([
