@@ -73,7 +73,7 @@ export async function buildManifest({
       sha256: await sha256(new TextEncoder().encode(source.text)),
       files: names,
     },
-    nets: layout.nets.map((own, index) => netManifest(own, index, { fibs, files, names, costs, image: layout.image })),
+    nets: layout.nets.map((own, index) => netManifest(own, index, { fibs, files, names, costs, head: layout.head })),
   };
 }
 
@@ -84,12 +84,13 @@ interface Shared {
   /** That list. */
   readonly names: readonly string[];
   readonly costs: readonly CostManifest[];
-  readonly image: Uint8Array;
+  /** Layout.head. */
+  readonly head: Uint8Array;
 }
 
-function netManifest(own: NetLayout, index: number, { fibs, files, names, costs, image }: Shared): NetManifest {
+function netManifest(own: NetLayout, index: number, { fibs, files, names, costs, head }: Shared): NetManifest {
   const { net, offset, counters, netfilter } = own;
-  const neighbours = new DataView(image.buffer, image.byteOffset).getUint32(offset + NET.neighbours, true);
+  const neighbours = new DataView(head.buffer, head.byteOffset).getUint32(offset + NET.neighbours, true);
   const origins = (items: readonly Told[]) =>
     knownOrigins(items, [names], () => items.map(({ origin }) => originOf(origin, files)));
   return {

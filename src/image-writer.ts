@@ -1,4 +1,9 @@
-/** The image under construction: a buffer that grows, and the regions reserved in it. */
+/**
+ * The image under construction: a buffer that grows, and the regions reserved in it. One that goes on behind another has a copy of its head
+ * alone, the records that are written last; what lies between is finished, and stays where it is.
+ *
+ *   head | finished | tail -> grows
+ */
 import { align, IMAGE_ALIGN } from "../runtime/abi.ts";
 import { addressField } from "../runtime/neighbour.ts";
 import type { Ip } from "../runtime/net/ip.ts";
@@ -9,19 +14,25 @@ export interface Region {
   readonly bytes: number;
 }
 
+const FIRST_BYTES = 4096;
+
 export class ImageWriter {
   readonly regions: Region[];
-  #bytes: Uint8Array<ArrayBuffer>;
-  #view: DataView;
+  readonly #head: Uint8Array<ArrayBuffer>;
+  /** Where the tail starts. */
+  readonly #start: number;
+  readonly #headView: DataView;
+  #tail = new Uint8Array(FIRST_BYTES);
+  #tailView = new DataView(this.#tail.buffer);
   #end: number;
 
-  /** Goes on behind a copy of what another one has written. */
-  constructor(before: Uint8Array = new Uint8Array(), regions: readonly Region[] = []) {
+  /** @param start aligned, where another one has ended, whose bytes start with `head` */
+  constructor(start = 0, head: Uint8Array = new Uint8Array(), regions: readonly Region[] = []) {
     this.regions = [...regions];
-    this.#bytes = new Uint8Array(before.length + (before.length >>> 3) + 4096);
-    this.#bytes.set(before);
-    this.#view = new DataView(this.#bytes.buffer);
-    this.#end = before.length;
+    this.#head = new Uint8Array(head);
+    this.#headView = new DataView(this.#head.buffer);
+    this.#start = start;
+    this.#end = start;
   }
 
   /**
@@ -31,11 +42,13 @@ export class ImageWriter {
   reserve(name: string, bytes: number, alignment = IMAGE_ALIGN): number {
     const offset = (this.#end + alignment - 1) & -alignment;
     this.#end = offset + bytes;
-    while (this.#bytes.length < this.#end) {
-      const larger = new Uint8Array(this.#bytes.length * 2);
-      larger.set(this.#bytes);
-      this.#bytes = larger;
-      this.#view = new DataView(larger.buffer);
+    let room = this.#tail.length;
+    while (room < this.#end - this.#start) room *= 2;
+    if (room > this.#tail.length) {
+      const larger = new Uint8Array(room);
+      larger.set(this.#tail);
+      this.#tail = larger;
+      this.#tailView = new DataView(larger.buffer);
     }
     if (bytes > 0) this.regions.push({ name, offset, bytes });
     return offset;
@@ -44,7 +57,7 @@ export class ImageWriter {
   /** Reserves a place for words, and writes them. */
   reserveWords(name: string, words: Uint32Array): number {
     const offset = this.reserve(name, words.byteLength);
-    new Uint32Array(this.#bytes.buffer, offset, words.length).set(words);
+    new Uint32Array(this.#tail.buffer, offset - this.#start, words.length).set(words);
     return offset;
   }
 
@@ -54,17 +67,18 @@ export class ImageWriter {
     fields: Readonly<Record<Field, number>>,
     values: Partial<Record<Field, number>>,
   ): void {
-    for (const field in values) this.#view.setUint32(offset + fields[field], values[field]!, true);
+    const [view, from] = offset < this.#head.length ? [this.#headView, offset] : [this.#tailView, offset - this.#start];
+    for (const field in values) view.setUint32(from + fields[field], values[field]!, true);
   }
 
   /** Lets `write` fill the bytes of a reserved place. */
   view(offset: number, bytes: number, write: (view: Uint8Array) => void): void {
-    write(this.#bytes.subarray(offset, offset + bytes));
+    write(this.#from(offset).subarray(0, bytes));
   }
 
   /** An address as it stands in a record: 16 bytes, IPv4 in the first 4. */
   address(offset: number, address: Ip): void {
-    this.#bytes.set(addressField(address), offset);
+    this.#from(offset).set(addressField(address));
   }
 
   /** First aligned byte behind everything reserved. */
@@ -72,8 +86,12 @@ export class ImageWriter {
     return align(this.#end);
   }
 
-  /** Everything so far, in place: a copy is the caller's to make. */
-  bytes(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.subarray(0, this.end());
+  /** What it has itself, in place: a copy is the caller's to make. */
+  parts(): { readonly head: Uint8Array<ArrayBuffer>; readonly tail: Uint8Array<ArrayBuffer> } {
+    return { head: this.#head, tail: this.#tail.subarray(0, this.end() - this.#start) };
+  }
+
+  #from(offset: number): Uint8Array {
+    return offset < this.#head.length ? this.#head.subarray(offset) : this.#tail.subarray(offset - this.#start);
   }
 }

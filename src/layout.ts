@@ -28,10 +28,10 @@ import { rememberedOf } from "./remember.ts";
 import { isPlain, LONG_LIST, layoutRuleList, type RuleListLayout } from "./rules/layout.ts";
 import { suppressedLengths } from "./shared-table.ts";
 import { sourceFilter } from "./source-filter.ts";
-import type { Segment } from "./wasm/data.ts";
+import { concatenate, type Segment } from "./wasm/data.ts";
 
 export interface Layout {
-  /** Initial contents of linear memory from offset 0. */
+  /** Initial contents of linear memory from offset 0, put together when it is asked for: there may be many megabytes. */
   readonly image: Uint8Array;
   /** First byte after the image: the host's. */
   readonly heap: number;
@@ -39,6 +39,8 @@ export interface Layout {
   readonly worker: number;
   /** The image as it is without chains, whose part stands behind it: where a program finds devices, tables and routes. */
   readonly networks: Uint8Array<ArrayBuffer>;
+  /** Of the image, up to the end of the namespaces' records. */
+  readonly head: Uint8Array;
   /** The image in parts, of which the one that devices, neighbours and routes alone decide is the same object for as long as they are. */
   readonly segments: readonly Segment[];
   readonly nets: readonly NetLayout[];
@@ -90,7 +92,7 @@ export interface LayoutOptions {
 
 export function layout(model: Model, fibs: readonly Fib[], options: LayoutOptions = {}): Layout {
   const { records, networks, unchanged, shapes, regions, nets: known } = fixedOf(model, fibs, options);
-  const image = new ImageWriter(networks, regions);
+  const image = new ImageWriter(networks.length, networks.subarray(0, unchanged.offset), regions);
   const fixed = known.map((own, i): FixedLayout => ({ ...own, net: model.nets[i] }));
   const sets = fixed.map(({ net }) => layoutSets(image, titleOf(net), net.netfilter));
   const classifiers = fixed.map(({ net }) =>
@@ -114,13 +116,16 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
     workerBytes,
   });
   image.address(abi.IMAGE.loopback, 1n);
-  const bytes = image.bytes();
-  const segments = [
-    { offset: 0, bytes: bytes.subarray(0, unchanged.offset) },
-    unchanged,
-    { offset: networks.length, bytes: bytes.subarray(networks.length) },
-  ];
-  return { image: bytes, heap, worker, networks, segments, nets, shapes, regions: image.regions };
+  const { head, tail } = image.parts();
+  const segments = [{ offset: 0, bytes: head }, unchanged, { offset: networks.length, bytes: tail }];
+  let whole: Uint8Array | null = null;
+  return {
+    get image() {
+      whole ??= concatenate(segments.map(({ bytes }) => bytes));
+      return whole;
+    },
+    ...{ heap, worker, networks, head, segments, nets, shapes, regions: image.regions },
+  };
 }
 
 /** What stands first: what devices, neighbours and routes alone decide. */
@@ -155,7 +160,7 @@ function layoutFixed(nets: readonly Net[], fibs: readonly Fib[], options: Pick<L
     return layoutNet(image, net, records + i * abi.NET_BYTES, own, options);
   });
   const shapes = commonShapes(image, fixed);
-  const networks = image.bytes();
+  const networks = image.parts().tail;
   const offset = records + nets.length * abi.NET_BYTES;
   const unchanged = { offset, bytes: networks.subarray(offset) };
   return { records, networks, unchanged, shapes, regions: image.regions, nets: fixed };

@@ -55,8 +55,8 @@ type OfNetworks = Pick<
 >;
 const remembered = rememberedOf<Uint8Array, OfNetworks>(1);
 
-function limitsOfNetworks({ nets, image }: Layout, fibs: readonly Fib[]): OfNetworks {
-  const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
+function limitsOfNetworks({ nets, networks }: Layout, fibs: readonly Fib[]): OfNetworks {
+  const view = new DataView(networks.buffer, networks.byteOffset, networks.byteLength);
   const word = (at: number): number => view.getUint32(at, true);
   const ofDevices = (field: number): number[] =>
     nets.flatMap(({ devices }) => [...devices.values()].map((device) => word(device + field)));
@@ -84,7 +84,9 @@ function limitsOfNetworks({ nets, image }: Layout, fibs: readonly Fib[]): OfNetw
     addresses: most(ofDevices(DEVICE.addressCount6)),
     groups: most(ofDevices(DEVICE.groupCount6)),
     // At most half of the slots are taken, one behind the other at the worst; the next one ends the search.
-    neighbours: most(nets.map(({ offset }) => new NeighbourTable(image, word(offset + NET.neighbours)).slots / 2 + 1)),
+    neighbours: most(
+      nets.map(({ offset }) => new NeighbourTable(networks, word(offset + NET.neighbours)).slots / 2 + 1),
+    ),
   };
 }
 

@@ -118,7 +118,7 @@ export async function compileProgram(
       ...(threads ? { threads: area } : {}),
     },
   );
-  const bytes = state.bytes();
+  const bytes = state.parts().tail;
   // A frame's, without XDP's loop over the batch.
   const costs = planCost(hot, limitsOf(image, fibs));
   const manifest: ProgramManifest = {

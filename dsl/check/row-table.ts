@@ -2,7 +2,7 @@
  * The rows of one IPv4 table (dsl/route-columns.ts) while it is filled: found by their prefix as lines come in, taken out again when another
  * route gets the same prefix, sorted at the end.
  *
- *   slots    open addressing, at most half in use: row + 1, 0: free
+ *   slots    open addressing, at most half in use: row + 1, 0: free; none as long as rows come sorted, as routers print them
  *   lengths  GONE for a row that was taken out: it fits no prefix, and its slot stays
  */
 import { type RouteId, routeId, type TableId } from "../../runtime/brand.ts";
@@ -23,7 +23,7 @@ export class RowTable {
   #lengths = new Uint8Array(FIRST_ROWS);
   #said = new Uint32Array(FIRST_ROWS);
   #lines = new Uint32Array(FIRST_ROWS);
-  #slots = new Uint32Array(2 * FIRST_ROWS);
+  #slots: Uint32Array | null = null;
   /** Those that rows have or had. */
   readonly #hasLength = new Uint8Array(33);
 
@@ -33,24 +33,28 @@ export class RowTable {
 
   /** @returns -1: no row has this prefix */
   find(address: number, length: number): number {
-    return this.#slots[this.#slotOf(address, length)] - 1;
+    if (this.#slots !== null) return this.#slots[this.#slotOf(this.#slots, address, length)] - 1;
+    const row = this.#rowFrom(address, length);
+    return row < this.#count && this.#addresses[row] === address && this.#lengths[row] === length ? row : -1;
   }
 
   /** @param address a network that no row has */
   add(address: number, length: number, said: number, line: number): void {
     if (this.#count === this.#lengths.length) this.#grow();
+    if (this.#slots === null && this.#rowFrom(address, length) < this.#count) this.#fillSlots();
     const row = this.#count++;
     this.#addresses[row] = address;
     this.#lengths[row] = length;
     this.#said[row] = said;
     this.#lines[row] = line;
     this.#hasLength[length] = 1;
-    this.#slots[this.#slotOf(address, length)] = row + 1;
+    if (this.#slots !== null) this.#slots[this.#slotOf(this.#slots, address, length)] = row + 1;
   }
 
   /** The row's route, which is a row no more. */
   take(row: number): RouteDraft {
     const route = this.route(row);
+    if (this.#slots === null) this.#fillSlots();
     this.#lengths[row] = GONE;
     this.#gone++;
     return route;
@@ -68,7 +72,7 @@ export class RowTable {
 
   finish(table: TableId, firstId: RouteId, sayings: readonly SaidRoute[]): RouteColumns {
     const { addresses, lengths, said, lines } = this.#columns();
-    const order = this.#isSorted() ? null : this.#order();
+    const order = this.#slots === null ? null : this.#order();
     if (order === null) return { table, firstId, addresses, lengths, said, lines, sayings };
     return {
       table,
@@ -92,14 +96,14 @@ export class RowTable {
     };
   }
 
-  #isSorted(): boolean {
+  /** Of sorted rows the first that does not stand before a prefix; mostly one is asked for that stands behind them all. */
+  #rowFrom(address: number, length: number): number {
     const [addresses, lengths] = [this.#addresses, this.#lengths];
-    if (this.#gone > 0) return false;
-    for (let row = 1; row < this.#count; row++) {
-      const differ = addresses[row] - addresses[row - 1] || lengths[row] - lengths[row - 1];
-      if (differ < 0) return false;
-    }
-    return true;
+    let [from, to] = [0, this.#count];
+    for (let row = to - 1; from < to; row = (from + to) >>> 1)
+      if ((addresses[row] - address || lengths[row] - length) < 0) from = row + 1;
+      else to = row;
+    return from;
   }
 
   /** Rows that are there, sorted: by numbers of 64 bits, address, length and row, which typed arrays compare without a call. */
@@ -118,8 +122,7 @@ export class RowTable {
   }
 
   /** Where the row of a prefix stands, or would. */
-  #slotOf(address: number, length: number): number {
-    const slots = this.#slots;
+  #slotOf(slots: Uint32Array, address: number, length: number): number {
     const [addresses, lengths] = [this.#addresses, this.#lengths];
     const mask = slots.length - 1;
     let slot = hashOf(address, length) & mask;
@@ -136,9 +139,14 @@ export class RowTable {
     this.#lengths = copied(this.#lengths, new Uint8Array(room));
     this.#said = copied(this.#said, new Uint32Array(room));
     this.#lines = copied(this.#lines, new Uint32Array(room));
-    this.#slots = new Uint32Array(2 * room);
+    if (this.#slots !== null) this.#fillSlots();
+  }
+
+  #fillSlots(): void {
+    const slots = new Uint32Array(2 * this.#lengths.length);
     for (let row = 0; row < this.#count; row++)
-      if (this.#lengths[row] !== GONE) this.#slots[this.#slotOf(this.#addresses[row], this.#lengths[row])] = row + 1;
+      if (this.#lengths[row] !== GONE) slots[this.#slotOf(slots, this.#addresses[row], this.#lengths[row])] = row + 1;
+    this.#slots = slots;
   }
 }
 

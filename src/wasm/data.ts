@@ -24,8 +24,8 @@ const END = 0x0b;
 
 /** Engines take 100,000 segments, and are the slower the more there are. */
 const MOST_SEGMENTS = 10_000;
-/** Fewer bytes of zeros than these between two runs are written: another segment costs about as much. */
-const FEWEST_ZEROS = 16;
+/** Fewer bytes of zeros than these between two runs are written: a segment costs an engine more, and one word of as many is looked at. */
+const FEWEST_ZEROS = 64;
 
 export interface Contents {
   readonly segments: readonly Segment[];
@@ -78,8 +78,7 @@ const remembered = rememberedOf<Uint8Array, Segment[]>(1);
 
 function runsOf({ offset, bytes }: Segment): Segment[] {
   const count = bytes.byteOffset % 4 === 0 ? bytes.length >>> 2 : 0;
-  let bounds = boundsOf(new Uint32Array(bytes.buffer, count === 0 ? 0 : bytes.byteOffset, count));
-  for (let gap = FEWEST_ZEROS; bounds.length > 2 * MOST_SEGMENTS; gap *= 4) bounds = joined(bounds, gap);
+  const bounds = boundsOf(new Uint32Array(bytes.buffer, count === 0 ? 0 : bytes.byteOffset, count));
   const runs: Segment[] = [];
   const add = (start: number, end: number): void => {
     runs.push({ offset: offset + start, bytes: bytes.subarray(start, end) });
@@ -89,25 +88,43 @@ function runsOf({ offset, bytes }: Segment): Segment[] {
   return runs;
 }
 
-/** Start and end, and start and end, of what is not zero. */
+/** Start and end, and start and end, of what is not zero, in words: parted by as few zeros as leave no more than the most segments. */
 function boundsOf(words: Uint32Array): number[] {
-  const bounds: number[] = [];
-  const { length } = words;
-  for (let at = 0; at < length; ) {
-    while (at < length && words[at] === 0) at++;
-    const start = at;
-    let end = at;
-    for (; at < length && at - end < FEWEST_ZEROS / 4; at++) if (words[at] !== 0) end = at + 1;
-    if (end > start) bounds.push(start, end);
+  let bounds: number[] = [];
+  let zeros = FEWEST_ZEROS / 4;
+  for (let at = 0; ; ) {
+    while (at < words.length && words[at] === 0) at++;
+    if (at === words.length) return bounds;
+    // The run before may have ended when fewer zeros parted runs.
+    if (at - bounds[bounds.length - 1] < zeros) bounds.pop();
+    else bounds.push(at);
+    at = endOf(words, at, zeros);
+    bounds.push(at);
+    for (; bounds.length > 2 * MOST_SEGMENTS; zeros *= 4) bounds = joined(bounds, 4 * zeros);
   }
-  return bounds;
 }
 
-/** Runs with less than so many bytes between them are one. */
-function joined(bounds: readonly number[], gap: number): number[] {
+/**
+ * Behind the last word of the run that starts there, which so many zeros end. Among as many zeros in a row one stands at a multiple of their
+ * number, so no other words of a run are looked at.
+ */
+function endOf(words: Uint32Array, start: number, zeros: number): number {
+  const { length } = words;
+  for (let at = start; ; ) {
+    at += zeros - (at % zeros);
+    while (at < length && words[at] !== 0) at += zeros;
+    let end = Math.min(at, length);
+    while (words[end - 1] === 0) end--;
+    while (at < length && at - end < zeros && words[at] === 0) at++;
+    if (at >= length || at - end >= zeros) return end;
+  }
+}
+
+/** Runs with less than so many words of zeros between them are one. */
+function joined(bounds: readonly number[], zeros: number): number[] {
   const all = bounds.slice(0, 2);
   for (let i = 2; i < bounds.length; i += 2)
-    if (4 * (bounds[i] - bounds[i - 1]) < gap) all[all.length - 1] = bounds[i + 1];
+    if (bounds[i] - bounds[i - 1] < zeros) all[all.length - 1] = bounds[i + 1];
     else all.push(bounds[i], bounds[i + 1]);
   return all;
 }

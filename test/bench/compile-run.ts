@@ -109,7 +109,7 @@ async function compileRun(policy: Policy, vrfs: number, routes: string): Promise
   const { artifact: other } = await compileModel(withAnotherRule(model), { done: doneIn(changedStages) });
   const changed = last - again;
   if (Buffer.compare(other, artifact) === 0) throw new Error("another rule made no other module");
-  return { stages, total, changed, changedStages, peakMib, artifactBytes, imageBytes: layout.image.length };
+  return { stages, total, changed, changedStages, peakMib, artifactBytes, imageBytes: layout.heap };
 }
 
 /** The text's last rule that asks a table asks another one: the first that any rule asks. */

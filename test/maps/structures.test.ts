@@ -72,7 +72,7 @@ function rigOf(more: Pick<SetDef, "key" | "interval" | "storage"> & Partial<SetD
   image.reserve("header", 64);
   const state = layoutFilterState(image, "net", netfilter);
   const [layout] = layoutSets(image, "net", netfilter);
-  const heap = new Heap(image.bytes());
+  const heap = new Heap(image.parts().tail);
   const params = set.key.flatMap(({ bits }, i) => pieceTypes(bits).map((type, k) => local(`key${i}_${k}`, type)));
   const place = local("place");
   const isArray = layout.kind === "array";

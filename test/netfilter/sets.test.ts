@@ -85,7 +85,7 @@ function searcher(set: SetDef): { kind: SetKind; search: (key: readonly bigint[]
   ]);
   const plan = { procs: [found, { ...value, exported: true }], skb: [] };
   expect(validatePlan(plan)).toEqual([]);
-  const run = interpret(plan, { memory: image.bytes() });
+  const run = interpret(plan, { memory: image.parts().tail });
   const search = (key: readonly bigint[]) =>
     run.call(
       "value",
