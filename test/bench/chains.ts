@@ -2,7 +2,8 @@
  * `chains`: long lists of five-tuple rules, first match wins, counters on. An XDP program of the list, a module of its own, runs over
  * batches of 64-byte frames; a match counts the packet and passes it, so that a batch is as before when it has run. Beside it rte_acl, in
  * turn within one run, over frames in the same places (peers/acl.c says what it is spared). Each packet's rule is verified first, by the counter that
- * moved, against linear search. nftables' plain rules are beside them too, one after the other as the kernel tries them, where that can be had (peers/nft.c): what they take
+ * moved, against linear search. With `--family 6` rules and frames have IPv6 addresses in place of theirs (rule-sets6.ts).
+ * nftables' plain rules are beside them too, of IPv4, one after the other as the kernel tries them, where that can be had (peers/nft.c): what they take
  * above a list of one, as a packet comes to them by a device and a system call.
  *
  *   mixed    the set's traffic                late    only packets whose rule is among the last tenth
@@ -18,9 +19,10 @@ import type { PacketBatch } from "../../runtime/batch.ts";
 import { type Dataplane, load } from "../../runtime/dataplane.ts";
 import { loadProgram, type Program } from "../../runtime/links/manifest.ts";
 import { Runner } from "../../runtime/links/running.ts";
-import { EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
-import { formatIp } from "../../runtime/net/ip.ts";
-import { ipv4Packet } from "../../runtime/net/ipv4.ts";
+import { ETHERNET_HEADER_BYTES, EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
+import { type Family, formatIp } from "../../runtime/net/ip.ts";
+import { IPV4_HEADER_BYTES, ipv4Packet } from "../../runtime/net/ipv4.ts";
+import { IPV6_HEADER_BYTES, ipv6Packet } from "../../runtime/net/ipv6.ts";
 import { writeU16 } from "../../runtime/net/wire.ts";
 import { Image } from "../../runtime/routes/image.ts";
 import { Entry } from "../../runtime/verdict.ts";
@@ -33,6 +35,7 @@ import { buildNft, countedBy, NFT, NFT_FROM, startNft } from "./nft-peer.ts";
 import { buildPeer, checksum, Peer } from "./peer.ts";
 import type { BenchOptions, Group, Report } from "./report.ts";
 import { type FiveTupleRule, type RuleSet, ruleSet, SHAPES, type Traffic } from "./rule-sets.ts";
+import { length6, mapped6, words6 } from "./rule-sets6.ts";
 
 const SIZES = [1, 10, 100, 1000, 10000];
 const BATCH = 256;
@@ -47,7 +50,8 @@ export async function chains(options: BenchOptions): Promise<Report> {
   const folder = mkdtempSync(join(tmpdir(), "vrfc-chains-"));
   try {
     const built = buildPeer("acl", folder);
-    const nft = buildNft(folder);
+    const { family } = options;
+    const nft = family === 4 ? buildNft(folder) : ({ ok: false, why: "only beside IPv4 rules" } as const);
     const programs = { acl: built.ok ? built.program : null, nft: nft.ok ? nft.program : null };
     const notes = new Set([
       ...(built.ok ? [] : [`rte_acl: ${built.why}`]),
@@ -74,12 +78,17 @@ async function compare(
   notes: Set<string>,
 ): Promise<Group[]> {
   options.progress(`${set.name}: compiling`);
-  const rig = await ChainRig.of(set);
-  const peer = programs.acl === null ? null : await startPeer(programs.acl, set, folder);
+  const { family } = options;
+  const rig = await ChainRig.of(set, options.family);
+  const peer = programs.acl === null ? null : await startPeer(programs.acl, set, options.family, folder);
   const nft =
     programs.nft === null || set.rules.length < NFT_FROM
       ? null
-      : await startNft(programs.nft, set.rules.map(matchText), folder);
+      : await startNft(
+          programs.nft,
+          set.rules.map((rule) => matchText(rule, options.family)),
+          folder,
+        );
   try {
     for (const note of peer?.skipped ?? []) notes.add(note);
     const groups: Group[] = [];
@@ -90,7 +99,7 @@ async function compare(
       ["late", late(mixed, set.rules.length)],
     ] as const) {
       options.progress(`${set.name}, ${stream}`);
-      const frames = framesOf(traffic);
+      const frames = framesOf(traffic, family);
       const racers: Racer[] = [await racerOf(rig.variant(frames, traffic.expected))];
       const expected = checksum(traffic.expected.map((rule) => rule + 1));
       const theirs = (await peer?.racers(frames, expected, join(folder, "frames"))) ?? [];
@@ -99,11 +108,11 @@ async function compare(
       const ofKernel = kernel.map((racer) => ({ ...racer, name: NFT }));
       const results = await race([...racers, ...theirs, ...ofKernel], { rounds: options.rounds, baseline });
       const what = theirs.length > 0 ? "the fastest rte_acl" : OURS;
-      const table = `${set.name}: ${set.rules.length} rules`;
+      const table = `${set.name}: ${set.rules.length} rules${family === 6 ? ", IPv6" : ""}`;
       const build = peer === null ? "" : `; rte_acl ${peer.methods[0].buildMs} ms`;
       const loaded = nft === null ? "" : `; nft -f ${nft.methods[0].buildMs} ms`;
       const remarks = [`built: ${rig.built}${build}${loaded}`, ...timesOurs(results)];
-      groups.push({ table, family: 4, prefixes: set.rules.length, stream, baseline: what, results, remarks });
+      groups.push({ table, family, prefixes: set.rules.length, stream, baseline: what, results, remarks });
     }
     return groups;
   } finally {
@@ -136,21 +145,25 @@ function late(traffic: Traffic, rules: number): Traffic {
 
 // ---- ours
 
-export const programText = (rules: readonly FiveTupleRule[]): string =>
-  `interface eth0 {}\nprogram list on xdp eth0 {\n${rules.map(ruleText).join("\n")}\n}\n`;
+export const programText = (rules: readonly FiveTupleRule[], family: Family): string =>
+  `interface eth0 {}\nprogram list on xdp eth0 {\n${rules.map((rule) => ruleText(rule, family)).join("\n")}\n}\n`;
 
-const ruleText = (rule: FiveTupleRule): string => [matchText(rule), "counter PASS"].join(" ").trimStart();
+const ruleText = (rule: FiveTupleRule, family: Family): string =>
+  [matchText(rule, family), "counter PASS"].join(" ").trimStart();
 
 /** What it tests, in nft's words. */
-function matchText({ src, srcLength, dst, dstLength, sport, dport, protocol }: FiveTupleRule): string {
+function matchText({ src, srcLength, dst, dstLength, sport, dport, protocol }: FiveTupleRule, family: Family): string {
+  const ipv6 = family === 6;
+  const prefix = (network: number, length: number): string =>
+    ipv6 ? `${formatIp(mapped6(network))}/${length6(length)}` : `${formatIp(network)}/${length}`;
   const address = (side: string, network: number, length: number) =>
-    length === 0 ? [] : [`ip ${side} ${formatIp(network)}/${length}`];
+    length === 0 ? [] : [`${ipv6 ? "ip6" : "ip"} ${side} ${prefix(network, length)}`];
   const port = (side: string, [first, last]: readonly [number, number]) =>
     first === 0 && last === 65535 ? [] : [`th ${side} ${first === last ? first : `${first}-${last}`}`];
   return [
     ...address("saddr", src, srcLength),
     ...address("daddr", dst, dstLength),
-    ...(protocol === null ? [] : [`ip protocol ${protocol}`]),
+    ...(protocol === null ? [] : [`${ipv6 ? "ip6 nexthdr" : "ip protocol"} ${protocol}`]),
     ...port("sport", sport),
     ...port("dport", dport),
   ].join(" ");
@@ -173,9 +186,9 @@ class ChainRig {
   /** How long what took. */
   readonly built: string;
 
-  static async of({ rules }: RuleSet): Promise<ChainRig> {
+  static async of({ rules }: RuleSet, family: Family): Promise<ChainRig> {
     const start = performance.now();
-    const { model, diagnostics } = checkText(programText(rules));
+    const { model, diagnostics } = checkText(programText(rules, family));
     if (model === null) throw new Error(diagnostics.map(({ message }) => message).join("\n"));
     const checked = performance.now();
     const build = () => layoutClassifiers(new ImageWriter(), "", model.nets[0].netfilter);
@@ -240,36 +253,43 @@ class ChainRig {
 }
 
 /** UDP's ports stand where every other protocol's bytes do. */
-function framesOf({ src, dst, sport, dport, protocol }: Traffic): Uint8Array {
+function framesOf({ src, dst, sport, dport, protocol }: Traffic, family: Family): Uint8Array {
   const frames = new Uint8Array(FRAME * src.length);
-  const payload = new Uint8Array(FRAME - 34);
+  const ipv6 = family === 6;
+  const payload = new Uint8Array(FRAME - ETHERNET_HEADER_BYTES - (ipv6 ? IPV6_HEADER_BYTES : IPV4_HEADER_BYTES));
   for (let i = 0; i < src.length; i++) {
     writeU16(payload, 0, sport[i]);
     writeU16(payload, 2, dport[i]);
-    const header = {
-      ...{ tos: 0, identification: i & 0xffff, dontFragment: true, ttl: 64, protocol: protocol[i] },
-      ...{ source: src[i], destination: dst[i] },
+    const ethernet = {
+      ...{ destination: 0x0200_0000_0001, source: 0x0200_0000_0002 },
+      type: ipv6 ? EtherType.IPV6 : EtherType.IPV4,
     };
-    const ethernet = { destination: 0x0200_0000_0001, source: 0x0200_0000_0002, type: EtherType.IPV4 };
-    frames.set(ethernetFrame(ethernet, ipv4Packet(header, payload)), FRAME * i);
+    const header4 = { tos: 0, identification: i & 0xffff, dontFragment: true, ttl: 64, protocol: protocol[i] };
+    const header6 = { trafficClass: 0, flowLabel: 0, hopLimit: 64, nextHeader: protocol[i] };
+    const packet = ipv6
+      ? ipv6Packet({ ...header6, source: mapped6(src[i]), destination: mapped6(dst[i]) }, payload)
+      : ipv4Packet({ ...header4, source: src[i], destination: dst[i] }, payload);
+    frames.set(ethernetFrame(ethernet, packet), FRAME * i);
   }
   return frames;
 }
 
 // ---- theirs
 
-const RECORD = 20;
+const RECORD = 44;
 
-function startPeer(program: string, { rules }: RuleSet, folder: string): Promise<Peer> {
+function startPeer(program: string, { rules }: RuleSet, family: Family, folder: string): Promise<Peer> {
   const bytes = Buffer.alloc(RECORD * rules.length);
   for (const [i, { src, srcLength, dst, dstLength, sport, dport, protocol }] of rules.entries()) {
     const at = RECORD * i;
-    bytes.writeUInt32LE(src, at);
-    bytes.writeUInt32LE(dst, at + 4);
-    for (const [k, port] of [...sport, ...dport].entries()) bytes.writeUInt16LE(port, at + 8 + 2 * k);
-    bytes.set([srcLength, dstLength, protocol ?? 0, protocol === null ? 0 : 255], at + 16);
+    for (const [side, address] of [src, dst].entries())
+      for (const [w, word] of (family === 6 ? words6(mapped6(address)) : [address]).entries())
+        bytes.writeUInt32LE(word, at + 16 * side + 4 * w);
+    for (const [k, port] of [...sport, ...dport].entries()) bytes.writeUInt16LE(port, at + 32 + 2 * k);
+    const lengths = [srcLength, dstLength].map((length) => (family === 6 ? length6(length) : length));
+    bytes.set([...lengths, protocol ?? 0, protocol === null ? 0 : 255], at + 40);
   }
   const file = join(folder, "rules");
   writeFileSync(file, bytes);
-  return Peer.start(program, [file]);
+  return Peer.start(program, [String(family), file]);
 }

@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME`: the one door to all benchmarks. */
 import { parseArgs } from "node:util";
+import type { Family } from "../../runtime/net/ip.ts";
 import { build } from "./build.ts";
 import { chains } from "./chains.ts";
 import { compile } from "./compile.ts";
@@ -62,6 +63,7 @@ ${Object.entries(BENCHES)
   --updates FILE updates: the changes of a file, "A PREFIX NUMBER" or "W PREFIX" a line, gzip or not; may be repeated
   --stream NAME  only these addresses: ${STREAMS.join(", ")}; may be repeated
   --rules DIR    chains: rule sets and traffic of files, not drawn ones (rule-sets.ts has their form)
+  --family N     chains: 6: with IPv6 addresses in place of each set's (default 4)
   --size N       generated tables of so many routes, beside those of files; chains: only lists of so many rules; may be repeated
   --slow         peers: also those that take minutes to build
   --out FOLDER   plot: where the charts go (default docs)
@@ -86,6 +88,7 @@ function parseCommandLine(args: string[]) {
         updates: { type: "string", multiple: true, default: [] },
         stream: { type: "string", multiple: true, default: [] },
         rules: { type: "string" },
+        family: { type: "string", default: "4" },
         size: { type: "string", multiple: true, default: [] },
         slow: { type: "boolean", default: false },
         peers: { type: "boolean", default: false },
@@ -103,6 +106,11 @@ function wholeNumber(name: string, text: string, least: number): number {
   if (!Number.isSafeInteger(n) || n < least)
     throw new UsageError(`--${name} takes a whole number from ${least}, not ${text}`);
   return n;
+}
+
+function familyOf(text: string): Family {
+  if (text === "4" || text === "6") return Number(text) as Family;
+  throw new UsageError(`--family takes 4 or 6, not ${text}`);
 }
 
 function streamOf(name: string): Stream {
@@ -133,6 +141,7 @@ async function main(args: string[]): Promise<number> {
     updates: values.updates,
     streams: values.stream.length > 0 ? values.stream.map(streamOf) : STREAMS,
     rules: values.rules ?? null,
+    family: familyOf(values.family),
     sizes: values.size.map((size) => wholeNumber("size", size, 1)),
     slow: values.slow,
     peers: values.peers,

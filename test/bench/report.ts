@@ -1,4 +1,5 @@
 /** What a benchmark reports: as JSON, with a schema version, or as tables for people. */
+import type { Family } from "../../runtime/net/ip.ts";
 import type { Stream } from "./generate.ts";
 import { type Measurement, machine } from "./harness.ts";
 
@@ -20,6 +21,8 @@ export interface BenchOptions {
   readonly peers: boolean;
   /** Folder of rule sets to use instead of drawn ones; null: none. */
   readonly rules: string | null;
+  /** chains: of the addresses in rules. */
+  readonly family: Family;
   /** Sizes of rule sets; none: all that the benchmark has. */
   readonly sizes: readonly number[];
   /** A word on what is being measured, where somebody watches. */
@@ -32,7 +35,7 @@ export const FASTEST_PEER = "the fastest peer";
 export interface Group {
   /** "65536 routes, IPv4" */
   readonly table: string;
-  readonly family: 4 | 6;
+  readonly family: Family;
   readonly prefixes: number;
   readonly stream: string;
   /** The variant that ratios are to, or FASTEST_PEER. */

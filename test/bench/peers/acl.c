@@ -1,18 +1,18 @@
 /*
  * DPDK's rte_acl with all its methods, one process that another one asks to run them in turn (chains.ts):
  *
- *   acl RULES                    RULES: records of 20 bytes, little endian: u32 src, u32 dst, u16 sport first, last, u16 dport first, last,
- *                                u8 src length, dst length, protocol, its mask; the first match wins
+ *   acl FAMILY RULES             4 or 6; records of 44 bytes, little endian: u32 src[4], u32 dst[4] (IPv4: their first words), u16 sport first,
+ *                                last, u16 dport first, last, u8 src length, dst length, protocol, its mask; the first match wins
  *
  *   -> ready NAME BUILD_MS BYTES one line for each method and burst that this processor has, `skip NAME REASON` for the others
  *   -> done
- *   <- stream FILE               frames of 64 bytes, Ethernet and IPv4 without options, then ports; each gets a place of 128 bytes
+ *   <- stream FILE               frames of 64 bytes, Ethernet and IP without options, then ports; each gets a place of 128 bytes
  *   -> addresses COUNT
  *   <- check NAME                -> checksum N      sum of (rule + 1) * (index + 1) modulo 2^32
  *   <- run NAME                  -> ns X            for all frames
  *
  * As DPDK's l3fwd-acl does it, keys are the bytes of the frames where they stand: a burst is an array of pointers to the protocol byte of
- * IPv4 headers, filled within the time, and no field is packed. Nothing is asked of a frame besides. Each match counts a packet and its bytes.
+ * IP headers, filled within the time, and no field is packed. Nothing is asked of a frame besides. Each match counts a packet and its bytes.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -33,25 +33,54 @@
 #define MOST_BURST 256
 #define FRAME 64
 #define PLACE 128
-#define PROTOCOL_AT 23 /* behind the Ethernet header */
 
 struct rule {
-	uint32_t src, dst;
+	uint32_t src[4], dst[4];
 	uint16_t sport[2], dport[2];
 	uint8_t src_length, dst_length, protocol, protocol_mask;
 };
 
-enum { PROTO, SRC, DST, SPORT, DPORT, FIELDS };
-
-static struct rte_acl_field_def defs[FIELDS] = {
-	{ .type = RTE_ACL_FIELD_TYPE_BITMASK, .size = 1, .field_index = PROTO, .input_index = 0, .offset = 0 },
-	{ .type = RTE_ACL_FIELD_TYPE_MASK, .size = 4, .field_index = SRC, .input_index = 1, .offset = 3 },
-	{ .type = RTE_ACL_FIELD_TYPE_MASK, .size = 4, .field_index = DST, .input_index = 2, .offset = 7 },
-	{ .type = RTE_ACL_FIELD_TYPE_RANGE, .size = 2, .field_index = SPORT, .input_index = 3, .offset = 11 },
-	{ .type = RTE_ACL_FIELD_TYPE_RANGE, .size = 2, .field_index = DPORT, .input_index = 3, .offset = 13 },
+/* Where in a frame the protocol stands, and from there on the source, with the destination and the ports behind it. */
+struct family {
+	unsigned words, protocol_at, source;
 };
+static const struct family ipv4 = { 1, 23, 3 }, ipv6 = { 4, 20, 2 };
+static const struct family *family;
 
-RTE_ACL_RULE_DEF(acl_rule, FIELDS);
+/* A field for the protocol, one for each word of the addresses, two for the ports. */
+#define MOST_FIELDS (1 + 2 * 4 + 2)
+
+RTE_ACL_RULE_DEF(acl_rule, MOST_FIELDS);
+
+static unsigned define(struct rte_acl_field_def *defs)
+{
+	unsigned count = 0, at = family->source;
+	defs[count++] = (struct rte_acl_field_def){ .type = RTE_ACL_FIELD_TYPE_BITMASK, .size = 1 };
+	for (unsigned w = 0; w < 2 * family->words; w++, count++, at += 4)
+		defs[count] = (struct rte_acl_field_def){ .type = RTE_ACL_FIELD_TYPE_MASK, .size = 4,
+			.field_index = count, .input_index = count, .offset = at };
+	for (unsigned port = 0; port < 2; port++, count++, at += 2)
+		defs[count] = (struct rte_acl_field_def){ .type = RTE_ACL_FIELD_TYPE_RANGE, .size = 2,
+			.field_index = count, .input_index = 2 * family->words + 1, .offset = at };
+	return count;
+}
+
+/* The words of a prefix, each with its own length. */
+static struct rte_acl_field *prefix(struct rte_acl_field *field, const uint32_t *address, int length)
+{
+	for (unsigned w = 0; w < family->words; w++, field++, length -= 32) {
+		field->value.u32 = address[w];
+		field->mask_range.u32 = length < 0 ? 0 : length > 32 ? 32 : length;
+	}
+	return field;
+}
+
+static struct rte_acl_field *range(struct rte_acl_field *field, const uint16_t *port)
+{
+	field->value.u16 = port[0];
+	field->mask_range.u16 = port[1];
+	return field + 1;
+}
 
 struct counter {
 	uint64_t packets, bytes;
@@ -80,25 +109,18 @@ static size_t heap_bytes(void)
 /* The rules themselves, which only the build reads, are not among the bytes. */
 static void build(const struct rule *rules, size_t count)
 {
+	struct rte_acl_config config = { .num_categories = 1 };
+	config.num_fields = define(config.defs);
 	struct rte_acl_param param = {
-		.name = "acl", .socket_id = SOCKET_ID_ANY, .rule_size = RTE_ACL_RULE_SZ(FIELDS), .max_rule_num = count,
+		.name = "acl", .socket_id = SOCKET_ID_ANY, .rule_size = RTE_ACL_RULE_SZ(config.num_fields), .max_rule_num = count,
 	};
-	struct rte_acl_config config = { .num_categories = 1, .num_fields = FIELDS };
-	memcpy(config.defs, defs, sizeof(defs));
 	ctx = rte_acl_create(&param);
 	for (size_t i = 0; i < count && ctx != NULL; i++) {
 		const struct rule *r = &rules[i];
 		struct acl_rule a = { .data = { .category_mask = 1, .priority = count - i, .userdata = i + 1 } };
-		a.field[PROTO].value.u8 = r->protocol;
-		a.field[PROTO].mask_range.u8 = r->protocol_mask;
-		a.field[SRC].value.u32 = r->src;
-		a.field[SRC].mask_range.u32 = r->src_length;
-		a.field[DST].value.u32 = r->dst;
-		a.field[DST].mask_range.u32 = r->dst_length;
-		a.field[SPORT].value.u16 = r->sport[0];
-		a.field[SPORT].mask_range.u16 = r->sport[1];
-		a.field[DPORT].value.u16 = r->dport[0];
-		a.field[DPORT].mask_range.u16 = r->dport[1];
+		a.field[0].value.u8 = r->protocol;
+		a.field[0].mask_range.u8 = r->protocol_mask;
+		range(range(prefix(prefix(a.field + 1, r->src, r->src_length), r->dst, r->dst_length), r->sport), r->dport);
 		if (rte_acl_add_rules(ctx, (struct rte_acl_rule *)&a, 1) != 0) {
 			fprintf(stderr, "rte_acl refuses rule %zu\n", i);
 			exit(2);
@@ -135,7 +157,7 @@ static void classify(const struct peer *p, size_t from, uint32_t *results)
 {
 	const uint8_t *data[MOST_BURST];
 	for (unsigned k = 0; k < p->burst; k++)
-		data[k] = frames + (from + k) * PLACE + PROTOCOL_AT;
+		data[k] = frames + (from + k) * PLACE + family->protocol_at;
 	rte_acl_classify_alg(ctx, data, results, p->burst, 1, p->alg);
 }
 
@@ -208,8 +230,9 @@ int main(int argc, char **argv)
 {
 	char *eal[] = { argv[0], "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry", "-m", "1024",
 			"-l", "0", "--log-level", "error", "--force-max-simd-bitwidth", "512", NULL };
-	if (argc < 2)
+	if (argc < 3)
 		return 2;
+	family = argv[1][0] == '6' ? &ipv6 : &ipv4;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	cpu_set_t everywhere; /* the EAL pins its thread; the scheduler may keep choosing, as it does for those compared */
 	sched_getaffinity(0, sizeof(everywhere), &everywhere);
@@ -217,7 +240,7 @@ int main(int argc, char **argv)
 		return 2;
 	sched_setaffinity(0, sizeof(everywhere), &everywhere);
 	size_t size;
-	struct rule *rules = read_file(argv[1], &size);
+	struct rule *rules = read_file(argv[2], &size);
 	counters = calloc(size / sizeof(*rules) + 1, sizeof(*counters));
 	build(rules, size / sizeof(*rules));
 	printf("done\n");
