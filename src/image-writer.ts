@@ -92,6 +92,8 @@ export class ImageWriter {
   }
 
   #from(offset: number): Uint8Array {
-    return offset < this.#head.length ? this.#head.subarray(offset) : this.#tail.subarray(offset - this.#start);
+    if (offset < this.#head.length) return this.#head.subarray(offset);
+    if (offset < this.#start) throw new RangeError(`${offset} lies in what is finished`);
+    return this.#tail.subarray(offset - this.#start);
   }
 }

@@ -39,8 +39,7 @@ export function arpReceive(stack: ArpStack, ifindex: number, frame: EthernetView
     return;
   }
   if (operation === ArpOperation.REQUEST && stack.routeInput(ifindex, senderIp, targetIp) === RouteTypeCode.local) {
-    stack.neighbours.update(ifindex, senderIp, senderMac, true);
-    reply(stack, ifindex, device.mac, arp);
+    if (stack.neighbours.update(ifindex, senderIp, senderMac, true)) reply(stack, ifindex, device.mac, arp);
     return;
   }
   stack.neighbours.update(ifindex, senderIp, senderMac, false);

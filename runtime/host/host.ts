@@ -26,6 +26,7 @@ import { type Ip, type Ipv4, type Ipv6, parseIp } from "../net/ip.ts";
 import { decrementTtl, IPV4_HEADER_BYTES, Ipv4View, ipv4Packet, isSummed } from "../net/ipv4.ts";
 import { isMulticast6 } from "../net/ipv6.ts";
 import { isGroup, type Mac, parseMac } from "../net/mac.ts";
+import { MemoryError } from "../refusal.ts";
 import { DropReason, Entry, Verdict } from "../verdict.ts";
 import { type ArpStack, arpReceive, arpSolicit } from "./arp.ts";
 import type { NetConfig } from "./config.ts";
@@ -487,7 +488,13 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
   }
 
   #neighbourResolved(device: number, address: Ip, mac: Mac, queue: readonly Waiting[]): void {
-    this.#engine.setNeighbour(device, address, mac);
+    try {
+      this.#engine.setNeighbour(device, address, mac);
+    } catch (error) {
+      // Without memory, as with a table that is full, what waits is lost; the next packet asks again.
+      if (error instanceof MemoryError) return;
+      throw error;
+    }
     for (const waiting of queue) this.#neighbourOutput(device, address, waiting);
   }
 

@@ -11,6 +11,8 @@
  *
  * Ageing (STALE, DELAY, PROBE) costs requests but changes no walk, so a lab does without. A forwarder calls `confirm` from time to
  * time: who was not heard of for REACHABLE_TIME is asked again, and forgotten when three requests stay unanswered.
+ *
+ * Whoever is on a link can ask us from any address, so those that are not PERMANENT are GC_THRESH3 at most (neigh_alloc, neigh_forced_gc).
  */
 import type { Ip } from "../net/ip.ts";
 import type { Mac } from "../net/mac.ts";
@@ -22,6 +24,11 @@ const PROBES = 3;
 const RETRANS_MICROSECONDS = 1_004_000;
 /** unres_qlen: packets that wait for one neighbour; the oldest makes room. */
 const UNRES_QLEN = 101;
+
+/** gc_thresh3 of the default: with so many entries there is no other, unless those not heard of for 5 s make room, down to gc_thresh2. */
+export const GC_THRESH3 = 1024;
+const GC_THRESH2 = 512;
+const GC_RECENT_MICROSECONDS = 5 * SECOND;
 
 /** A packet that waits. */
 export interface Waiting {
@@ -70,7 +77,10 @@ export interface NeighbourActions<A extends Ip> {
 }
 
 export class Neighbours<A extends Ip> {
+  /** In the order in which they came. */
   readonly #entries = new Map<string, Entry<A>>();
+  /** Those that are not PERMANENT. */
+  #learned = 0;
   readonly #clock: Clock;
   readonly #actions: NeighbourActions<A>;
 
@@ -80,10 +90,11 @@ export class Neighbours<A extends Ip> {
   }
 
   addPermanent(device: number, address: A, mac: Mac): void {
+    this.#delete(key(device, address));
     this.#entries.set(key(device, address), { device, address, state: "permanent", mac, confirmed: 0, probes: 0 });
   }
 
-  /** __neigh_event_send: queues the packet and, if nobody asks yet, starts to ask. */
+  /** __neigh_event_send: queues the packet and, if nobody asks yet, starts to ask. Without room for an entry the packet is lost. */
   queue(device: number, address: A, waiting: Waiting): void {
     const entry = this.#entries.get(key(device, address));
     if (entry?.state === "incomplete") {
@@ -91,8 +102,9 @@ export class Neighbours<A extends Ip> {
       entry.queue.push(waiting);
       return;
     }
+    if (entry === undefined && !this.#hasRoom()) return;
     const fresh: Entry<A> & Incomplete = { device, address, state: "incomplete", queue: [waiting], probes: 0 };
-    this.#entries.set(key(device, address), fresh);
+    this.#set(fresh);
     this.#probe(device, address, fresh);
   }
 
@@ -110,13 +122,14 @@ export class Neighbours<A extends Ip> {
         this.queue(device, entry.address, { ...waiting, receivedBy: renumber(waiting.receivedBy) ?? 0 });
     }
     other.#entries.clear();
+    other.#learned = 0;
   }
 
   /** Forgets all of a device, but those of the configuration. */
   flush(device: number): void {
     for (const [id, entry] of this.#entries) {
       if (entry.device !== device || entry.state === "permanent") continue;
-      this.#entries.delete(id);
+      this.#delete(id);
       if (entry.state === "reachable") this.#actions.forgotten(device, entry.address);
     }
   }
@@ -128,7 +141,7 @@ export class Neighbours<A extends Ip> {
       if (entry.state !== "reachable") continue;
       if (now < entry.confirmed + REACHABLE_MICROSECONDS + entry.probes * RETRANS_MICROSECONDS) continue;
       if (entry.probes === PROBES) {
-        this.#entries.delete(id);
+        this.#delete(id);
         this.#actions.forgotten(entry.device, entry.address);
       } else {
         entry.probes++;
@@ -152,22 +165,54 @@ export class Neighbours<A extends Ip> {
    * neigh_update.
    * @param create learn an address that nobody asked for (requests to us), or only a known one
    * @param override another address takes the place of a known one (NEIGH_UPDATE_F_OVERRIDE)
+   * @returns false when there is no such entry, and is none now
    */
-  update(device: number, address: A, mac: Mac, create: boolean, override = true): void {
+  update(device: number, address: A, mac: Mac, create: boolean, override = true): boolean {
     const entry = this.#entries.get(key(device, address));
-    if (entry === undefined && !create) return;
+    if (entry === undefined && !(create && this.#hasRoom())) return false;
     const confirmed = this.#clock.now;
     if (entry?.state === "reachable" && entry.mac === mac) Object.assign(entry, { confirmed, probes: 0 });
-    if (entry?.state === "permanent" || (entry?.state === "reachable" && (entry.mac === mac || !override))) return;
-    this.#entries.set(key(device, address), { device, address, state: "reachable", mac, confirmed, probes: 0 });
+    if (entry?.state === "permanent" || (entry?.state === "reachable" && (entry.mac === mac || !override))) return true;
+    this.#set({ device, address, state: "reachable", mac, confirmed, probes: 0 });
     this.#actions.resolved(device, address, mac, entry?.state === "incomplete" ? entry.queue : []);
+    return true;
+  }
+
+  /** neigh_alloc: for one more, if need be in the place of others. */
+  #hasRoom(): boolean {
+    if (this.#learned >= GC_THRESH3) this.#forcedGc();
+    return this.#learned < GC_THRESH3;
+  }
+
+  /** neigh_forced_gc. */
+  #forcedGc(): void {
+    const recent = this.#clock.now - GC_RECENT_MICROSECONDS;
+    for (const [id, entry] of this.#entries) {
+      if (this.#learned <= GC_THRESH2) return;
+      if (entry.state !== "reachable" || entry.confirmed >= recent) continue;
+      this.#delete(id);
+      this.#actions.forgotten(entry.device, entry.address);
+    }
+  }
+
+  /** One that is not PERMANENT, new or in the place of such a one. */
+  #set(entry: Entry<A>): void {
+    const id = key(entry.device, entry.address);
+    if (!this.#entries.has(id)) this.#learned++;
+    this.#entries.set(id, entry);
+  }
+
+  #delete(id: string): void {
+    const entry = this.#entries.get(id);
+    if (entry !== undefined && entry.state !== "permanent") this.#learned--;
+    this.#entries.delete(id);
   }
 
   /** neigh_timer_handler for an INCOMPLETE entry. */
   #probe(device: number, address: A, entry: Entry<A> & Incomplete): void {
     if (this.#entries.get(key(device, address)) !== entry) return;
     if (entry.probes === PROBES) {
-      this.#entries.delete(key(device, address));
+      this.#delete(key(device, address));
       this.#actions.failed(device, entry.queue);
       return;
     }

@@ -1,6 +1,7 @@
 /** ARP: who is answered, who is learned, and what waits for an answer. */
 import { describe, expect, test } from "vitest";
 import { Host } from "../../runtime/host/host.ts";
+import { GC_THRESH3 } from "../../runtime/host/neighbours.ts";
 import { EventQueue } from "../../runtime/lab/queue.ts";
 import { ARP_BYTES, ArpOperation, type ArpPacket, emitArp, parseArp } from "../../runtime/net/arp.ts";
 import { describeFrame } from "../../runtime/net/describe.ts";
@@ -12,6 +13,10 @@ import { config, device, FakeEngine, ip } from "./fake-engine.ts";
 const ETH0 = 2;
 const PEER_MAC: Mac = 0x0200000000aa;
 const OTHER_MAC: Mac = 0x0200000000bb;
+const PACKET = ipv4Packet(
+  { tos: 0, identification: 1, dontFragment: false, ttl: 64, protocol: 1, source: 0, destination: 0 },
+  new Uint8Array(8),
+);
 
 function oneHost(permanent = false) {
   const base = config("host", [device(ETH0, "eth0", ["10.0.0.1/24", "10.0.9.1/24"])]);
@@ -147,4 +152,44 @@ test("frames that are neither IPv4 nor ARP are counted", () => {
   const { host } = oneHost();
   host.receive(ETH0, ethernetFrame({ destination: 1, source: 2, type: 0x88cc }, new Uint8Array(46)));
   expect(host.passed).toBe(1);
+});
+
+describe("many on a link", () => {
+  const asked = (first: number, count: number) =>
+    Array.from({ length: count }, (_, i) => ip("10.0.0.0") + 256 * first + 256 * i + 9);
+
+  test("no more are learned than GC_THRESH3, and who is not learned is not answered", () => {
+    const { host, receive } = oneHost();
+    const answered = asked(256, GC_THRESH3 + 100).filter((senderIp) => receive({ senderIp }).length === 1);
+    expect(answered).toEqual(asked(256, GC_THRESH3));
+    expect(host.neighbours.has(ETH0, answered[0])).toBe(true);
+  });
+
+  test("those not heard of for five seconds make room, the oldest first", () => {
+    const { host, clock, receive } = oneHost();
+    const old = asked(256, GC_THRESH3);
+    for (const senderIp of old) receive({ senderIp });
+    clock.runUntil(clock.now + 6_000_000);
+    receive({ senderIp: old[0] });
+    const [late] = asked(4096, 1);
+    expect(receive({ senderIp: late })).toHaveLength(1);
+    const known = old.filter((address) => host.neighbours.has(ETH0, address));
+    expect(known).toEqual([old[0], ...old.slice(513)]);
+  });
+
+  test("packets for more than that are lost, and so is none when others have failed", () => {
+    const { host, clock, send } = oneHost();
+    const all = asked(256, GC_THRESH3);
+    for (const address of all)
+      host.neighbours.queue(ETH0, address, { packet: PACKET, receivedBy: 0, mark: 0, priority: 0 });
+    expect(send("10.0.0.77")).toEqual([]);
+    clock.runUntil(clock.now + 4_000_000);
+    expect(send("10.0.0.77")).toHaveLength(1);
+  });
+
+  test("those of the configuration do not count", () => {
+    const { receive, send } = oneHost(true);
+    for (const senderIp of asked(256, GC_THRESH3)) receive({ senderIp });
+    expect(send("10.0.0.7")).toEqual([PEER_MAC]);
+  });
 });

@@ -77,8 +77,13 @@ function receiveSolicitation(stack: Stack6, message: Upper6, delayed: boolean): 
     advertise(stack, packet.device, ALL_NODES, ns.target, router | override, true);
     return;
   }
-  if (ns.linkLayer !== null) stack.neighbours6.update(packet.device, source, ns.linkLayer, true);
-  else if (toGroup && !stack.neighbours6.has(packet.device, source)) return;
+  const { linkLayer } = ns;
+  if (
+    linkLayer === null
+      ? toGroup && !stack.neighbours6.has(packet.device, source)
+      : !stack.neighbours6.update(packet.device, source, linkLayer, true)
+  )
+    return;
   const flags = router | AdvertisementFlag.SOLICITED | (toGroup ? override : 0);
   advertise(stack, packet.device, source, ns.target, flags, toGroup);
 }
