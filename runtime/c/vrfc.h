@@ -267,6 +267,7 @@ enum vrfc_route_type {
 enum vrfc_errno {
   VRFC_ERRNO_EPERM = 1,
   VRFC_ERRNO_EAGAIN = 11,
+  VRFC_ERRNO_ENOMEM = 12,
   VRFC_ERRNO_EACCES = 13,
   VRFC_ERRNO_EINVAL = 22,
   VRFC_ERRNO_ENETDOWN = 100,
