@@ -18,6 +18,7 @@ import { isSameShape, rangesShape } from "../lpm/ranges.ts";
 import { UpdatableTable, type UpdatableTableOptions } from "../lpm/table.ts";
 import { RouteError } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
+import { inBulk } from "./bulk.ts";
 import { A, ALIAS_WORDS, aliasWord, entryBytes, FibEntries } from "./entries.ts";
 import { type HopLists, sameHops } from "./hops.ts";
 import { type Image, tableWord } from "./image.ts";
@@ -224,19 +225,9 @@ export class FibTable {
 
   /** Runs so many changes: where the table is small beside them, with one new structure behind the last; then all or none. */
   inBulk(count: number, changes: () => void): void {
-    if (count <= FEW || count <= MANY_TIMES * this.trie.size) {
-      changes();
-      return;
-    }
-    const structure = this.#structureToChange();
     const { trie, entries } = this;
-    const kept: number[] = [];
-    trie.forEach((node) => {
-      kept.push(trie.valueOf(node));
-    });
-    for (const number of kept) entries.use(number);
-    this.#publishing(() => structure.inBulk(changes, (number) => entries.release(number)));
-    for (const number of kept) entries.release(number);
+    const structure = () => this.#structureToChange();
+    inBulk(count, changes, { trie, entries, structure, publish: () => this.#publishRecords() });
   }
 
   /**
@@ -419,10 +410,6 @@ export class FibTable {
 
 /** Prefixes of a table whose shape stays as it was compiled: code of its own counts more than how narrow cells are. */
 const PREFERRED_UP_TO = 4096;
-
-/** Changes that are never worth a new structure, and how many times the routes they must be. */
-const FEW = 64;
-const MANY_TIMES = 4;
 
 const REPLACE: InsertMode = { create: true, exclusive: false, replace: true, append: false };
 

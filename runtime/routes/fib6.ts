@@ -26,6 +26,7 @@ import type { Node } from "../lpm/trie.ts";
 import { readIpv6 } from "../net/ip.ts";
 import { RouteError } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
+import { inBulk } from "./bulk.ts";
 import { areSiblings, entryBytes, FibEntries6, hasGateway, type Route6 } from "./entries6.ts";
 import type { InsertMode } from "./fib.ts";
 import type { Hop, HopLists } from "./hops.ts";
@@ -40,10 +41,6 @@ export interface DeleteMatch6 {
   readonly metric: number | null;
   readonly protocol: number | null;
 }
-
-/** Changes that are never worth a new structure, and how many times the routes they must be. */
-const FEW = 64;
-const MANY_TIMES = 4;
 
 const isSameHop = (a: Hop, b: Hop): boolean => a.device === b.device && a.gateway === b.gateway;
 
@@ -137,22 +134,11 @@ export class FibTable6 {
 
   /** Runs so many changes: where the table is small beside them, with one new structure behind the last; then all or none. */
   inBulk(count: number, changes: () => void): void {
-    if (count <= FEW || count <= MANY_TIMES * this.trie.size) {
-      changes();
-      return;
-    }
-    const structure = this.#structureToChange();
-    const kept: number[] = [];
-    this.trie.forEach((node) => {
-      kept.push(this.trie.valueOf(node));
-    });
-    for (const entry of kept) this.#entries.use(entry);
-    try {
-      structure.inBulk(changes, (entry) => this.#entries.release(entry));
-    } finally {
+    const structure = () => this.#structureToChange();
+    const publish = (): void => {
       this.#image.words[tableWord(this.#offset, "prefixes")] = this.trie.size;
-    }
-    for (const entry of kept) this.#entries.release(entry);
+    };
+    inBulk(count, changes, { trie: this.trie, entries: this.#entries, structure, publish });
   }
 
   /** What `put` takes, for one route; null for others. Its next hop has a use more. */

@@ -13,6 +13,7 @@ import { parseIp } from "../../dsl/address.ts";
 import { suggest } from "../../dsl/suggest.ts";
 import { wordTable } from "../../dsl/word-table.ts";
 import { familyOf, type Ip } from "../../runtime/net/ip.ts";
+import { IpProtocol } from "../../runtime/net/ipv4.ts";
 import { UsageError } from "./io.ts";
 
 export interface PacketSpec {
@@ -32,9 +33,8 @@ export interface PacketSpec {
   readonly length: number;
 }
 
-const ICMP = 1;
-const ICMP6 = 58;
-const protocols: Readonly<Record<string, number>> = wordTable({ icmp: ICMP, tcp: 6, udp: 17, icmp6: ICMP6 });
+const { ICMP, ICMPV6, TCP, UDP } = IpProtocol;
+const protocols: Readonly<Record<string, number>> = wordTable({ icmp: ICMP, tcp: TCP, udp: UDP, icmp6: ICMPV6 });
 const synonyms: Readonly<Record<string, Option>> = wordTable({ hoplimit: "ttl" });
 const limits = wordTable({
   sport: 65535,
@@ -88,7 +88,7 @@ export function parsePacketSpec(text: string): PacketSpec {
     throw new UsageError(`packet \`${text}\`: source and destination are of different families`);
   const ipv6 = familyOf(source) === 6;
   // `icmp` is the family's own.
-  const protocol = ipv6 && given === ICMP ? ICMP6 : given;
+  const protocol = ipv6 && given === ICMP ? ICMPV6 : given;
   const options = { ...defaults };
   while (at < words.length) {
     const name = synonyms[words[at]] ?? words[at];
