@@ -4,7 +4,7 @@
  *
  *   base + 0                 header, BATCH_HEADER_BYTES:  u32 capacity, u32 slotSize, u32 slots (offset of slot 0), u32 count (packets
  *                            in use: the host's, and larger after copies were appended), u32 worker (of a module for several threads:
- *                            how far behind that of the image the area of the batch's thread stands, abi.ts)
+ *                            how far behind that of the image the area of the batch's thread stands, abi/image.ts)
  *   base + 64                columns, one after the other: u32[capacity] each, in the order of COLUMNS
  *   slots                    capacity x slotSize bytes; a packet is put HEADROOM bytes into its slot
  *

@@ -5,22 +5,15 @@
  *
  * Of a module for several threads each thread has a Dataplane, over one memory (threads.ts).
  *
- * Life of the memory: the module brings the image (abi.ts) at offset 0. Everything from `IMAGE.heap` on is the host's, given out
+ * Life of the memory: the module brings the image (abi/image.ts) at offset 0. Everything from `IMAGE.heap` on is the host's, given out
  * from there upwards and never taken back: batches, the trace region, neighbour tables that outgrew their place. When it ends
  * the memory grows, which detaches every view; so views are made for a use and not kept. A worker has an arena of it, which does not grow.
  */
-import {
-  COUNTERS,
-  EXPORTS,
-  FILTER_COUNTER,
-  FILTER_COUNTER_BYTES,
-  IMAGE,
-  IMAGE_ALIGN,
-  MEMORY_IMPORT,
-  NET,
-  NET_BYTES,
-  type ProcessExport,
-} from "./abi.ts";
+
+import { EXPORTS, MEMORY_IMPORT, type ProcessExport } from "./abi/exports.ts";
+import { IMAGE, IMAGE_ALIGN } from "./abi/image.ts";
+import { COUNTERS, NET, NET_BYTES } from "./abi/net.ts";
+import { FILTER_COUNTER, FILTER_COUNTER_BYTES } from "./abi/netfilter.ts";
 import { BATCH_HEADER, batchBytes, DEFAULT_SLOT_SIZE, PacketBatch } from "./batch.ts";
 import { imageOffset } from "./brand.ts";
 import type { Engine, RuleCounter } from "./engine.ts";

@@ -9,7 +9,7 @@
  *   engine.process(batch);
  *   if (batch.column("verdict")[0] === Verdict.TRANSMIT) send(batch.column("outDevice")[0], batch.packet(0));
  */
-export { ABI_VERSION } from "./abi.ts";
+export { ABI_VERSION } from "./abi/image.ts";
 export { COLUMNS, type Column, DEFAULT_SLOT_SIZE, HEADROOM, PacketBatch, PacketFlag } from "./batch.ts";
 export type { IfIndex, RouteId, RuleId, TableId } from "./brand.ts";
 export { type Counters, Dataplane, join, load, loadSync, type ModuleSource } from "./dataplane.ts";

@@ -9,7 +9,7 @@
  * A module is a file that came from somewhere. What cannot be read, or does not say what it must, is refused with a
  * ManifestError that names the reason, before anything of it runs.
  */
-import { ABI_VERSION } from "./abi.ts";
+import { ABI_VERSION } from "./abi/image.ts";
 import { HOOKS, type Hook, MAP_KINDS, type MapKind } from "./hooks.ts";
 import type { DeviceConfig, NetConfig } from "./host/config.ts";
 import { LpmKind } from "./lpm/lpm.ts";
@@ -73,7 +73,7 @@ export interface NetManifest extends NetConfig {
   readonly routes: readonly OriginManifest[];
   /** The ids behind those of `routes`: of lines of files, whose routes are many. */
   readonly lines: readonly LinesManifest[];
-  /** Offsets in memory of the namespace's records (abi.ts). */
+  /** Offsets in memory of the namespace's records (abi/net.ts). */
   readonly layout: { readonly net: number; readonly neighbours: number; readonly counters: number };
   /** IPv4's rules, and IPv6's, in order, as far as they decide by which device a gateway is reached. */
   readonly gatewayRules: readonly GatewayRule[];

@@ -1,11 +1,18 @@
 /**
  * The neighbour table: (device, address) -> link-layer address, in linear memory, where the program looks it up and the
- * host writes what ARP told it. Open addressing over a power of two of slots; the records are drawn in abi.ts.
+ * host writes what ARP told it. Open addressing over a power of two of slots; the records are drawn in abi/neighbour.ts.
  *
  * A slot is free (device 0, ends a search), in use, or gone (forgotten: may be taken again, does not end a search). `used`
  * counts the slots that are not free; keeping it at most half of all keeps searches short and one slot free.
  */
-import { MOST_CHANGES, NEIGHBOUR, NEIGHBOUR_BYTES, NEIGHBOUR_GONE, NEIGHBOUR_TABLE, neighbourHash } from "./abi.ts";
+import {
+  MOST_CHANGES,
+  NEIGHBOUR,
+  NEIGHBOUR_BYTES,
+  NEIGHBOUR_GONE,
+  NEIGHBOUR_TABLE,
+  neighbourHash,
+} from "./abi/neighbour.ts";
 import { type Ip, readIpv4, readIpv6, writeIpv4, writeIpv6 } from "./net/ip.ts";
 import { type Mac, readMac, writeMac } from "./net/mac.ts";
 

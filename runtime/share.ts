@@ -1,11 +1,11 @@
-import { IMAGE, WORKER } from "./abi.ts";
+import { IMAGE, WORKER } from "./abi/image.ts";
 import type { PacketBatch } from "./batch.ts";
 import { guarded, type Threads } from "./threads.ts";
 
 /** What this thread has for itself of a memory that others work in too; a module for one thread has it all. */
 export class Share {
   readonly threads: Threads | null;
-  /** What it has instead of the image's own (abi.ts, `worker`), which is thread 0's. */
+  /** What it has instead of the image's own (abi/image.ts, `worker`), which is thread 0's. */
   readonly area: { readonly image: number; readonly bytes: number; readonly offset: number };
   /** Where it says where its trace records go. */
   readonly traceWords: Readonly<Record<keyof typeof WORKER, number>>;

@@ -14,7 +14,8 @@
  *
  * Routes are those of the new text; programs are attached to the module that they were compiled for.
  */
-import { COUNTERS, FILTER_COUNTER, FILTER_COUNTER_BYTES, NET } from "./abi.ts";
+import { COUNTERS, NET } from "./abi/net.ts";
+import { FILTER_COUNTER, FILTER_COUNTER_BYTES } from "./abi/netfilter.ts";
 import type { Dataplane } from "./dataplane.ts";
 import type { NetManifest } from "./manifest.ts";
 import { inherit, isAlike } from "./maps/inherit.ts";

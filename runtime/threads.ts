@@ -30,7 +30,7 @@ export interface Seat {
   readonly worker: number;
   /** Offset of the gate. */
   readonly gate: number;
-  /** Offset of what this thread has for itself, in the place of the image's own (abi.ts, `worker`). */
+  /** Offset of what this thread has for itself, in the place of the image's own (abi/image.ts, `worker`). */
   readonly area: number;
   /** Memory for its batches and traces: offset and bytes. */
   readonly arena: { readonly offset: number; readonly bytes: number };

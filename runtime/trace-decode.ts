@@ -1,9 +1,9 @@
 /**
- * Trace records (abi.ts) -> the steps that every engine gives. The trace build of a program writes one run of records for a
+ * Trace records (abi/trace.ts) -> the steps that every engine gives. The trace build of a program writes one run of records for a
  * batch; a `packet` record starts each packet's. An XDP program's run stands before that of the IP layer: a frame that it lets
  * pass has a `packet` record in both, and `hook xdp` in both.
  */
-import { TRACE_WORD_BYTES, TraceEvent, traceArgsOf, traceEventOf } from "./abi.ts";
+import { TRACE_WORD_BYTES, TraceEvent, traceArgsOf, traceEventOf } from "./abi/trace.ts";
 import { type IfIndex, ifIndex, type RouteId, type RuleId, routeId, ruleId, tableId } from "./brand.ts";
 import { HOOKS, type ProgramHook } from "./hooks.ts";
 import type { Ip } from "./net/ip.ts";

@@ -6,7 +6,8 @@
  */
 import type { Model, Net, Origin } from "../dsl/model.ts";
 import type { RouteColumns } from "../dsl/route-columns.ts";
-import { ABI_VERSION, NET } from "../runtime/abi.ts";
+import { ABI_VERSION } from "../runtime/abi/image.ts";
+import { NET } from "../runtime/abi/net.ts";
 import {
   type CostManifest,
   type LinesManifest,

@@ -5,7 +5,22 @@
  *   #define VRFC_<RECORD>_<FIELD>   offset of a field          #define VRFC_<RECORD>_SIZE    size of a record
  *   enum vrfc_<table>               verdicts, reasons, ...     #define VRFC_COLUMN_<NAME>    place of a batch's column
  */
-import * as abi from "../runtime/abi.ts";
+
+import { ADDRESS6, ADDRESS6_BYTES, DEVICE, DEVICE_BYTES, DeviceFlag } from "../runtime/abi/device.ts";
+import { RouteTypeCode, TABLE, TABLE_BYTES } from "../runtime/abi/fib.ts";
+import { ABI_VERSION, IMAGE, IMAGE_BYTES, IMAGE_MAGIC } from "../runtime/abi/image.ts";
+import { LINK, LINK_BYTES, LINK_POINTS } from "../runtime/abi/links.ts";
+import {
+  MOST_CHANGES,
+  NEIGHBOUR,
+  NEIGHBOUR_BYTES,
+  NEIGHBOUR_GONE,
+  NEIGHBOUR_HASH_FACTOR,
+  NEIGHBOUR_TABLE,
+} from "../runtime/abi/neighbour.ts";
+import { COUNTERS, COUNTERS_BYTES, NET, NET_BYTES } from "../runtime/abi/net.ts";
+import { FILTER_COUNTER, FILTER_COUNTER_BYTES, MAP, MAP_BYTES } from "../runtime/abi/netfilter.ts";
+import { PROGRAM_REGISTERS, STATE } from "../runtime/abi/program.ts";
 import {
   BATCH_HEADER,
   BATCH_HEADER_BYTES,
@@ -18,42 +33,42 @@ import {
 import type { Hook } from "../runtime/hooks.ts";
 import { DropReason, Entry, Errno, Verdict } from "../runtime/verdict.ts";
 
-/** Records of the image, with their sizes where they have one. Their drawings stand in runtime/abi.ts. */
+/** Records of the image, with their sizes where they have one. Their drawings stand in runtime/abi. */
 const RECORDS: readonly (readonly [string, Readonly<Record<string, number>>, number | null])[] = [
-  ["IMAGE", abi.IMAGE, abi.IMAGE_BYTES],
-  ["NET", abi.NET, abi.NET_BYTES],
-  ["DEVICE", abi.DEVICE, abi.DEVICE_BYTES],
-  ["ADDRESS6", abi.ADDRESS6, abi.ADDRESS6_BYTES],
-  ["TABLE", abi.TABLE, abi.TABLE_BYTES],
-  ["NEIGHBOUR_TABLE", abi.NEIGHBOUR_TABLE, null],
-  ["NEIGHBOUR", abi.NEIGHBOUR, abi.NEIGHBOUR_BYTES],
-  ["COUNTERS", abi.COUNTERS, abi.COUNTERS_BYTES],
-  ["FILTER_COUNTER", abi.FILTER_COUNTER, abi.FILTER_COUNTER_BYTES],
-  ["MAP", abi.MAP, abi.MAP_BYTES],
-  ["LINK", abi.LINK, abi.LINK_BYTES],
-  ["STATE", abi.STATE, null],
+  ["IMAGE", IMAGE, IMAGE_BYTES],
+  ["NET", NET, NET_BYTES],
+  ["DEVICE", DEVICE, DEVICE_BYTES],
+  ["ADDRESS6", ADDRESS6, ADDRESS6_BYTES],
+  ["TABLE", TABLE, TABLE_BYTES],
+  ["NEIGHBOUR_TABLE", NEIGHBOUR_TABLE, null],
+  ["NEIGHBOUR", NEIGHBOUR, NEIGHBOUR_BYTES],
+  ["COUNTERS", COUNTERS, COUNTERS_BYTES],
+  ["FILTER_COUNTER", FILTER_COUNTER, FILTER_COUNTER_BYTES],
+  ["MAP", MAP, MAP_BYTES],
+  ["LINK", LINK, LINK_BYTES],
+  ["STATE", STATE, null],
   ["BATCH_HEADER", BATCH_HEADER, BATCH_HEADER_BYTES],
 ];
 
-const POINTS = Object.fromEntries(abi.LINK_POINTS.map(({ hook, family }, place) => [pointName(hook, family), place]));
+const POINTS = Object.fromEntries(LINK_POINTS.map(({ hook, family }, place) => [pointName(hook, family), place]));
 
 const TABLES: readonly (readonly [string, Readonly<Record<string, number>>, string])[] = [
   ["verdict", Verdict, "column verdict"],
   ["drop_reason", DropReason, "column reason: enum skb_drop_reason, and below 32 places without a name in it"],
   ["entry", Entry, "column entry: where a packet enters"],
   ["packet_flag", PacketFlag, "column flags, bits"],
-  ["device_flag", abi.DeviceFlag, "VRFC_DEVICE_FLAGS, bits"],
-  ["route_type", abi.RouteTypeCode, "column routeType"],
+  ["device_flag", DeviceFlag, "VRFC_DEVICE_FLAGS, bits"],
+  ["route_type", RouteTypeCode, "column routeType"],
   ["errno", Errno, "column error of SEND_ERROR"],
   ["point", POINTS, "where programs are attached: heads of lists at VRFC_NET_LINKS, and bits of VRFC_NET_LINKED"],
 ];
 
 const NUMBERS: Readonly<Record<string, number>> = {
-  ABI_VERSION: abi.ABI_VERSION,
-  MOST_CHANGES: abi.MOST_CHANGES,
-  MAGIC: abi.IMAGE_MAGIC,
-  NEIGHBOUR_GONE: abi.NEIGHBOUR_GONE,
-  NEIGHBOUR_HASH_FACTOR: abi.NEIGHBOUR_HASH_FACTOR,
+  ABI_VERSION: ABI_VERSION,
+  MOST_CHANGES: MOST_CHANGES,
+  MAGIC: IMAGE_MAGIC,
+  NEIGHBOUR_GONE: NEIGHBOUR_GONE,
+  NEIGHBOUR_HASH_FACTOR: NEIGHBOUR_HASH_FACTOR,
   HEADROOM,
   NEXT_HOP_IN_SLOT,
   DEFAULT_SLOT_SIZE,
@@ -63,7 +78,7 @@ const NUMBERS: Readonly<Record<string, number>> = {
 export function cHeader(): string {
   return `/*
  * The binary interface of a module compiled by vrfc, for hosts written in C. Made by src/c-header.ts: do not change it here.
- * What the numbers mean stands in runtime/ABI.md, runtime/abi.ts, runtime/batch.ts and runtime/verdict.ts.
+ * What the numbers mean stands in runtime/ABI.md, runtime/abi/, runtime/batch.ts and runtime/verdict.ts.
  */
 #ifndef VRFC_H
 #define VRFC_H
@@ -82,7 +97,7 @@ ${TABLES.map(table).join("\n\n")}
 
 /* REGISTER(name): globals \`skb.NAME\` that a program imports and the module that it is attached to exports. */
 #define VRFC_PROGRAM_REGISTERS(REGISTER) \\
-${[...abi.PROGRAM_REGISTERS.reads, ...abi.PROGRAM_REGISTERS.sets].map((name) => `  REGISTER(${name}) \\`).join("\n")}
+${[...PROGRAM_REGISTERS.reads, ...PROGRAM_REGISTERS.sets].map((name) => `  REGISTER(${name}) \\`).join("\n")}
 
 #endif
 `;

@@ -9,7 +9,7 @@
  *   GUARD_DEVICES(DEVICE)       DEVICE(ifindex), at the hooks of devices
  *   GUARD_MAPS(MAP)             MAP(name, offset): of the sets and maps with a name, where in the state their MAP records are
  */
-import { programEntry } from "../runtime/abi.ts";
+import { programEntry } from "../runtime/abi/program.ts";
 import type { ProgramManifest } from "../runtime/links/manifest.ts";
 import { pointName } from "./c-header.ts";
 

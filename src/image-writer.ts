@@ -4,7 +4,7 @@
  *
  *   head | finished | tail -> grows
  */
-import { align, IMAGE_ALIGN } from "../runtime/abi.ts";
+import { align, IMAGE_ALIGN } from "../runtime/abi/image.ts";
 import { addressField } from "../runtime/neighbour.ts";
 import type { Ip } from "../runtime/net/ip.ts";
 

@@ -6,7 +6,8 @@
  */
 import type { Route } from "../dsl/model.ts";
 import type { SaidRoute } from "../dsl/route-columns.ts";
-import * as abi from "../runtime/abi.ts";
+import * as abi from "../runtime/abi/fib.ts";
+import { CACHE_LINE } from "../runtime/abi/image.ts";
 import type { IfIndex, TableId } from "../runtime/brand.ts";
 import { commonStrides } from "../runtime/lpm/blocks.ts";
 import { buildLpm, buildLpmOf, chooseLpm, LPM_STRUCTURES, longestOf, MANY_TABLES } from "../runtime/lpm/choose.ts";
@@ -19,8 +20,6 @@ import { type Fib, type FibAlias, type FibHop, type FibRows, prefixCount } from 
 import type { ImageWriter } from "./image-writer.ts";
 import { type LpmShape, shapeOf } from "./lpm/emit.ts";
 import { entryFlags, lookupColumns, type SharedEntry, type SharedTable, shareEntries } from "./shared-table.ts";
-
-const { CACHE_LINE } = abi;
 
 export interface TableLayout {
   readonly offset: number;

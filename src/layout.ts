@@ -5,10 +5,13 @@
  *   layout = image, heap, { net layout }, { region }
  *   region = name, offset, bytes                        aligned, disjoint, in ascending order, covering the image
  *
- * The records are drawn in runtime/abi.ts.
+ * The records are drawn in runtime/abi.
  */
 import { type Address, type Device, type Model, type Net, type Route, Scope } from "../dsl/model.ts";
-import * as abi from "../runtime/abi.ts";
+import { ADDRESS6, ADDRESS6_BYTES, DEVICE, DEVICE_BYTES, DeviceFlag, GROUP6_BYTES } from "../runtime/abi/device.ts";
+import { TABLE, TABLE_BYTES } from "../runtime/abi/fib.ts";
+import { ABI_VERSION, CACHE_LINE, IMAGE, IMAGE_BYTES, IMAGE_MAGIC, WORKER_BYTES } from "../runtime/abi/image.ts";
+import { COUNTERS_BYTES, NET, NET_BYTES } from "../runtime/abi/net.ts";
 import type { IfIndex, TableId } from "../runtime/brand.ts";
 import { buildLpm } from "../runtime/lpm/choose.ts";
 import type { LpmKind } from "../runtime/lpm/lpm.ts";
@@ -98,15 +101,15 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
   const classifiers = fixed.map(({ net }) =>
     layoutClassifiers(image, titleOf(net), net.netfilter, options.classifiers),
   );
-  const worker = image.reserve("trace region of a thread", abi.WORKER_BYTES);
+  const worker = image.reserve("trace region of a thread", WORKER_BYTES);
   const placed = fixed.map((net, i) => layoutState(image, net, { sets: sets[i], classifiers: classifiers[i] }));
   const workerBytes = image.end() - worker;
   // Behind all else, so that nothing moves when a rule changes.
   const nets = placed.map((net) => ({ ...net, ruleLists: layoutRuleLists(image, model, net, options) }));
   const heap = image.end();
-  image.words(0, abi.IMAGE, {
-    magic: abi.IMAGE_MAGIC,
-    version: abi.ABI_VERSION,
+  image.words(0, IMAGE, {
+    magic: IMAGE_MAGIC,
+    version: ABI_VERSION,
     nets: nets.length,
     netsOffset: records,
     heap,
@@ -115,7 +118,7 @@ export function layout(model: Model, fibs: readonly Fib[], options: LayoutOption
     worker,
     workerBytes,
   });
-  image.address(abi.IMAGE.loopback, 1n);
+  image.address(IMAGE.loopback, 1n);
   const { head, tail } = image.parts();
   const segments = [{ offset: 0, bytes: head }, unchanged, { offset: networks.length, bytes: tail }];
   let whole: Uint8Array | null = null;
@@ -153,15 +156,15 @@ const rememberedFixed = rememberedOf<readonly Route[], Fixed>(1);
 
 function layoutFixed(nets: readonly Net[], fibs: readonly Fib[], options: Pick<LayoutOptions, "lpm">): Fixed {
   const image = new ImageWriter();
-  image.reserve("image header", abi.IMAGE_BYTES);
-  const records = image.reserve("net records", nets.length * abi.NET_BYTES);
+  image.reserve("image header", IMAGE_BYTES);
+  const records = image.reserve("net records", nets.length * NET_BYTES);
   const fixed = nets.map((net, i) => {
     const own = fibs.filter((fib) => fib.net === net.index);
-    return layoutNet(image, net, records + i * abi.NET_BYTES, own, options);
+    return layoutNet(image, net, records + i * NET_BYTES, own, options);
   });
   const shapes = commonShapes(image, fixed);
   const networks = image.parts().tail;
-  const offset = records + nets.length * abi.NET_BYTES;
+  const offset = records + nets.length * NET_BYTES;
   const unchanged = { offset, bytes: networks.subarray(offset) };
   return { records, networks, unchanged, shapes, regions: image.regions, nets: fixed };
 }
@@ -181,8 +184,7 @@ function commonShapes(image: ImageWriter, nets: readonly Pick<NetLayout, "tables
     else same.push(table);
   }
   const common = [...byName.values()].sort((a, b) => b.length - a.length).slice(0, MOST_SHAPES);
-  for (const [i, same] of common.entries())
-    for (const { offset } of same) image.words(offset, abi.TABLE, { shape: i + 1 });
+  for (const [i, same] of common.entries()) for (const { offset } of same) image.words(offset, TABLE, { shape: i + 1 });
   return common.map(([{ shape }]) => shape!);
 }
 
@@ -199,8 +201,8 @@ function layoutNet(
   options: Pick<LayoutOptions, "lpm">,
 ): FixedLayout {
   const name = titleOf(net);
-  const firstDevice = image.reserve(`${name} devices`, net.devices.length * abi.DEVICE_BYTES, CACHE_LINE);
-  const devices = new Map(net.devices.map((device, i) => [device.ifindex, firstDevice + i * abi.DEVICE_BYTES]));
+  const firstDevice = image.reserve(`${name} devices`, net.devices.length * DEVICE_BYTES, CACHE_LINE);
+  const devices = new Map(net.devices.map((device, i) => [device.ifindex, firstDevice + i * DEVICE_BYTES]));
   const tableOptions = { ...options, suppressed: suppressedLengths(net.rules) };
   const tables = layoutTables(image, `${name} table`, ofFamily(fibs, 4), tableOptions, devices);
   const tables6 = layoutTables(image, `${name} IPv6 table`, ofFamily(fibs, 6), tableOptions, devices);
@@ -214,7 +216,7 @@ function layoutNet(
   const addresses = layoutAddresses(image, `${name} addresses`, net, devices);
   const deviceIndex = layoutDeviceIndex(image, `${name} devices by ifindex`, devices);
   const sourceFilter = layoutSourceFilter(image, `${name} source filter`, fibs);
-  image.words(offset, abi.NET, {
+  image.words(offset, NET, {
     devices: firstDevice,
     deviceCount: net.devices.length,
     tables: tables.first,
@@ -230,16 +232,16 @@ function layoutNet(
   };
 }
 
-/** What packets leave behind: each thread has it for itself (abi.ts). */
+/** What packets leave behind: each thread has it for itself (WORKER of runtime/abi/image.ts). */
 function layoutState(
   image: ImageWriter,
   fixed: FixedLayout,
   lists: { readonly sets: readonly SetLayout[]; readonly classifiers: Classifiers },
 ): Omit<NetLayout, "ruleLists"> {
   const name = titleOf(fixed.net);
-  const counters = image.reserve(`${name} counters`, abi.COUNTERS_BYTES);
+  const counters = image.reserve(`${name} counters`, COUNTERS_BYTES);
   const state = layoutFilterState(image, name, fixed.net.netfilter);
-  image.words(fixed.offset, abi.NET, {
+  image.words(fixed.offset, NET, {
     counters,
     filterState: state.counters,
     filterStateBytes: state.stateBytes,
@@ -292,7 +294,7 @@ function layoutRuleLists(
     const name = `net ${net.index} (${net.name}) IPv${family} rules`;
     const tableOf = (id: number) => (family === 4 ? tables : tables6).get(id as TableId)?.offset ?? 0;
     const list = layoutRuleList(image, { name, net, kernel, family, rules, tableOf });
-    image.words(offset, abi.NET, { [family === 4 ? "ruleList" : "ruleList6"]: list.offset });
+    image.words(offset, NET, { [family === 4 ? "ruleList" : "ruleList6"]: list.offset });
     return list.layout;
   };
   return { 4: listOf(4), 6: listOf(6) };
@@ -308,7 +310,7 @@ function writeDevice(
   { master, tables, tables6 }: { readonly master: Device | null; readonly tables: Tables; readonly tables6: Tables },
 ): void {
   const offset = devices.get(device.ifindex)!;
-  image.words(offset, abi.DEVICE, {
+  image.words(offset, DEVICE, {
     ifindex: device.ifindex,
     flags: deviceFlags(device),
     master: master === null ? 0 : devices.get(master.ifindex)!,
@@ -322,13 +324,13 @@ function writeDevice(
     sourceLink: inetSelectAddr(net, device, Scope.LINK),
     sourceUniverse: inetSelectAddr(net, device, Scope.UNIVERSE),
   });
-  image.view(offset + abi.DEVICE.mac, 6, (bytes) => writeMac(bytes, 0, device.mac));
+  image.view(offset + DEVICE.mac, 6, (bytes) => writeMac(bytes, 0, device.mac));
 }
 
 /** The kernel's interface flags by device kind (loopback_setup, vrf_setup, dummy_setup), and its in_dev settings. */
 function deviceFlags(device: Device): number {
   const { conf, kind } = device;
-  const flag = abi.DeviceFlag;
+  const flag = DeviceFlag;
   const flags: readonly [boolean, number][] = [
     [device.up, flag.UP],
     [kind === "loopback", flag.LOOPBACK],
@@ -359,11 +361,11 @@ function layoutAddresses6(
   devices: ReadonlyMap<IfIndex, number>,
 ): void {
   const addresses = device.addresses.filter(isIpv6);
-  const first = image.reserve(name, addresses.length * abi.ADDRESS6_BYTES);
+  const first = image.reserve(name, addresses.length * ADDRESS6_BYTES);
   for (const [i, { prefix }] of addresses.entries()) {
-    const offset = first + i * abi.ADDRESS6_BYTES;
-    image.address(offset + abi.ADDRESS6.address, prefix.address);
-    image.words(offset, abi.ADDRESS6, {
+    const offset = first + i * ADDRESS6_BYTES;
+    image.address(offset + ADDRESS6.address, prefix.address);
+    image.words(offset, ADDRESS6, {
       prefixLength: prefix.length,
       scope: in6.ipv6_addr_src_scope(prefix.address),
       label: in6.ipv6_addr_label(prefix.address),
@@ -371,7 +373,7 @@ function layoutAddresses6(
     });
   }
   const list = { addresses6: addresses.length === 0 ? 0 : first, addressCount6: addresses.length };
-  image.words(devices.get(device.ifindex)!, abi.DEVICE, list);
+  image.words(devices.get(device.ifindex)!, DEVICE, list);
 }
 
 /** The IPv6 groups that the device has joined. */
@@ -383,15 +385,13 @@ function layoutGroups6(
   devices: ReadonlyMap<IfIndex, number>,
 ): void {
   const groups = joined_groups(net, device);
-  const first = image.reserve(name, groups.length * abi.GROUP6_BYTES);
-  for (const [i, group] of groups.entries()) image.address(first + i * abi.GROUP6_BYTES, group);
-  image.words(devices.get(device.ifindex)!, abi.DEVICE, { groups6: first, groupCount6: groups.length });
+  const first = image.reserve(name, groups.length * GROUP6_BYTES);
+  for (const [i, group] of groups.entries()) image.address(first + i * GROUP6_BYTES, group);
+  image.words(devices.get(device.ifindex)!, DEVICE, { groups6: first, groupCount6: groups.length });
 }
 
 type Address6 = Address & { readonly prefix: { readonly address: Ipv6 } };
 const isIpv6 = (address: Address): address is Address6 => typeof address.prefix.address === "bigint";
-
-const { CACHE_LINE } = abi;
 
 /** The namespace's own addresses; of devices that share one, the first has it (inet_lookup_ifaddr_rcu finds one). */
 function layoutAddresses(
@@ -405,7 +405,7 @@ function layoutAddresses(
     for (const { prefix } of device.addresses)
       if (familyOf(prefix.address) === 4 && !owners.has(prefix.address))
         owners.set(prefix.address, devices.get(device.ifindex)!);
-  const offset = image.reserve(name, abi.TABLE_BYTES);
+  const offset = image.reserve(name, TABLE_BYTES);
   const entries = [...owners].map(([address, value]) => ({ address, length: 32, value }));
   const lpm = buildLpm(4, entries);
   return writeTable(image, name, offset, 0, lpm);

@@ -2,7 +2,10 @@
  * limitsOf: what bounds the loops of a plan (Bound of plan/ir.ts), by the tables as they are compiled and for packets to a length. A host
  * that adds routes, neighbours or elements afterwards can make loops longer.
  */
-import { DEVICE, NET, RULES_OF_PAGE, RULES_OF_WORD, TABLE, WORDS_OF_PAGE } from "../runtime/abi.ts";
+import { DEVICE } from "../runtime/abi/device.ts";
+import { TABLE } from "../runtime/abi/fib.ts";
+import { NET } from "../runtime/abi/net.ts";
+import { RULES_OF_PAGE, RULES_OF_WORD, WORDS_OF_PAGE } from "../runtime/abi/rules.ts";
 import { DEFAULT_SLOT_SIZE } from "../runtime/batch.ts";
 import { BLOCKS } from "../runtime/lpm/blocks.ts";
 import { MOST_LEVELS } from "../runtime/lpm/blocks-update.ts";

@@ -12,7 +12,9 @@
  */
 import type { Chain, HookChains, Netfilter, Program, SetDef } from "../dsl/chain-model.ts";
 import type { Model } from "../dsl/model.ts";
-import { ABI_VERSION, EXPORTS, IMAGE, programEntry, STATE_BYTES, tracedEntry, WORKER } from "../runtime/abi.ts";
+import { EXPORTS } from "../runtime/abi/exports.ts";
+import { ABI_VERSION, IMAGE, WORKER } from "../runtime/abi/image.ts";
+import { programEntry, STATE_BYTES, tracedEntry } from "../runtime/abi/program.ts";
 import {
   PROGRAM_IMPORTS,
   PROGRAM_SCHEMA,

@@ -6,7 +6,7 @@
 
 import type { Rule } from "../dsl/model.ts";
 import type { SaidRoute } from "../dsl/route-columns.ts";
-import * as abi from "../runtime/abi.ts";
+import * as abi from "../runtime/abi/fib.ts";
 import type { PrefixColumns } from "../runtime/lpm/columns.ts";
 import { lengthClasses } from "../runtime/routes/entries.ts";
 import { forwards, isSettled } from "./fib/build.ts";

@@ -8,7 +8,7 @@
  * 0 says no, 1 says maybe (Bloom 1970, with one hash). Routes that a host adds are of other types, and deleting one makes a no of no
  * maybe, so that nothing has to be kept up to date.
  */
-import { NEIGHBOUR_HASH_FACTOR } from "../runtime/abi.ts";
+import { NEIGHBOUR_HASH_FACTOR } from "../runtime/abi/neighbour.ts";
 import type { Prefix } from "../runtime/net/ip.ts";
 import type { Fib } from "./fib/fib.ts";
 

@@ -1,6 +1,6 @@
 /*
  * The binary interface of a module compiled by vrfc, for hosts written in C. Made by src/c-header.ts: do not change it here.
- * What the numbers mean stands in runtime/ABI.md, runtime/abi.ts, runtime/batch.ts and runtime/verdict.ts.
+ * What the numbers mean stands in runtime/ABI.md, runtime/abi/, runtime/batch.ts and runtime/verdict.ts.
  */
 #ifndef VRFC_H
 #define VRFC_H

@@ -2,7 +2,7 @@
  * ARP (net/ipv4/arp.c), with the default settings of its sysctls: any local address is announced and answered for, nothing
  * is filtered, proxied or learned unasked.
  */
-import { RouteTypeCode } from "../abi.ts";
+import { RouteTypeCode } from "../abi/fib.ts";
 import { ARP_BYTES, ArpOperation, type ArpPacket, emitArp, parseArp } from "../net/arp.ts";
 import { type EthernetView, EtherType, ethernetFrame } from "../net/ethernet.ts";
 import type { Ipv4 } from "../net/ip.ts";

@@ -7,7 +7,7 @@
  *   IGMP, UDP-Lite   have a handler in the kernel, which stays silent here
  *   else   no handler and no raw socket: ICMP protocol unreachable
  */
-import { RouteTypeCode } from "../abi.ts";
+import { RouteTypeCode } from "../abi/fib.ts";
 import { IcmpType, IcmpView, Unreachable } from "../net/icmp.ts";
 import type { Ipv4 } from "../net/ip.ts";
 import { INET_ECN_MASK, IPV4_HEADER_BYTES, IpProtocol, Ipv4View, ipv4Packet } from "../net/ipv4.ts";

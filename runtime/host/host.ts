@@ -17,7 +17,7 @@
  *
  * Not here: source routes.
  */
-import { RouteTypeCode } from "../abi.ts";
+import { RouteTypeCode } from "../abi/fib.ts";
 import { type PacketBatch, PacketFlag } from "../batch.ts";
 import type { Engine, RuleCounter } from "../engine.ts";
 import { EthernetView, EtherType, withoutPriorityTags } from "../net/ethernet.ts";

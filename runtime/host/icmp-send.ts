@@ -2,7 +2,7 @@
  * ICMP that a host sends of itself (net/ipv4/icmp.c): answers (icmp_reply) and errors (__icmp_send). Both leave
  * through the output path, bound to the VRF that the packet came in by, so that the answer returns in that VRF.
  */
-import { RouteTypeCode } from "../abi.ts";
+import { RouteTypeCode } from "../abi/fib.ts";
 import { PacketFlag } from "../batch.ts";
 import {
   ICMP_HEADER_BYTES,

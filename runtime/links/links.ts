@@ -8,7 +8,8 @@
  * meets nothing more than before. Of several threads the first attaches, while no other is inside of a batch, and tells them (notice.ts).
  * k:net/core/dev.c dev_xdp_attach; net/netfilter/core.c nf_hook_entries_grow; kernel/bpf/syscall.c link_update, link_detach.
  */
-import { LINK_POINTS, NET_BYTES } from "../abi.ts";
+import { LINK_POINTS } from "../abi/links.ts";
+import { NET_BYTES } from "../abi/net.ts";
 import type { RuleCounter } from "../engine.ts";
 import type { Hook } from "../hooks.ts";
 import type { Manifest, NetManifest } from "../manifest.ts";

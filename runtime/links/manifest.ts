@@ -2,17 +2,11 @@
  * What a host must know of a program's module: JSON in its custom section "vrfc.program", written by src/program.ts. The first
  * bytes of the program's own state are in the section "vrfc.state".
  */
-import {
-  ABI_VERSION,
-  EXPORTS,
-  MAP_BYTES,
-  MEMORY_IMPORT,
-  PROGRAM_REGISTERS,
-  programEntry,
-  registerExport,
-  THREAD_REGISTERS,
-  tracedEntry,
-} from "../abi.ts";
+
+import { EXPORTS, MEMORY_IMPORT } from "../abi/exports.ts";
+import { ABI_VERSION } from "../abi/image.ts";
+import { MAP_BYTES } from "../abi/netfilter.ts";
+import { PROGRAM_REGISTERS, programEntry, registerExport, THREAD_REGISTERS, tracedEntry } from "../abi/program.ts";
 import { HOOKS, type Hook } from "../hooks.ts";
 import { isMapManifest } from "../manifest.ts";
 import type { LinkedSet } from "./maps.ts";

@@ -2,7 +2,7 @@
  * The named sets and maps of a program that runs. Their MAP records are in its state, where offsets count from its start as it is compiled;
  * what they say must lead into memory, as a host that changes them writes it.
  */
-import { MAP } from "../abi.ts";
+import { MAP } from "../abi/netfilter.ts";
 import { COUNTER_TYPE } from "../hooks.ts";
 import type { MapManifest } from "../manifest.ts";
 import { inherit, isAlike } from "../maps/inherit.ts";

@@ -5,7 +5,7 @@
  *
  *   Notice, of thread 0 -> [{ net, id, wasm, state, owns, device, places }, ...] as JSON -> Joined, of each worker
  */
-import { EXPORTS } from "../abi.ts";
+import { EXPORTS } from "../abi/exports.ts";
 import type { MapMemory } from "../maps/store.ts";
 import type { Share } from "../share.ts";
 import { type Place, snapshot } from "../snapshot.ts";

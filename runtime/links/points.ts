@@ -1,8 +1,10 @@
 /**
- * The lists of programs that a namespace's packets meet at its points (abi.ts LINK_POINTS), and the places of their entries in the
+ * The lists of programs that a namespace's packets meet at its points (LINK_POINTS), and the places of their entries in the
  * module's table. Changed between batches: a packet meets the list as it was, or as it is.
  */
-import { EXPORTS, LINK, LINK_BYTES, LINK_POINTS, linkPoint, MOST_LINKS, NET } from "../abi.ts";
+import { EXPORTS } from "../abi/exports.ts";
+import { LINK, LINK_BYTES, LINK_POINTS, linkPoint, MOST_LINKS } from "../abi/links.ts";
+import { NET } from "../abi/net.ts";
 import { entriesOf, type ProgramManifest } from "./manifest.ts";
 import type { ProgramHost, Running } from "./running.ts";
 

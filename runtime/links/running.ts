@@ -2,14 +2,8 @@
  * A program that runs: an instance of its module over the memory of the one that it is attached to, with a region of that for its
  * counters, buckets and sets. Of several threads each has an instance, and counters, of its own.
  */
-import {
-  FILTER_COUNTER,
-  FILTER_COUNTER_BYTES,
-  PROGRAM_REGISTERS,
-  registerExport,
-  STATE,
-  THREAD_REGISTERS,
-} from "../abi.ts";
+import { FILTER_COUNTER, FILTER_COUNTER_BYTES } from "../abi/netfilter.ts";
+import { PROGRAM_REGISTERS, registerExport, STATE, THREAD_REGISTERS } from "../abi/program.ts";
 import type { RuleCounter } from "../engine.ts";
 import type { MapDevice } from "../maps/map.ts";
 import type { MapMemory } from "../maps/store.ts";

@@ -2,7 +2,7 @@
  * The routes of one IPv4 table as a path-compressed binary trie (D. Morrison, "PATRICIA", 1968; Linux's fib_trie is of the
  * same kind): what a look-up structure is mended from when a route comes or goes, and where the routes around and inside a
  * prefix are found. It stands where its owner says: by itself, or in a module's memory, where programs walk it for the few flows
- * that the structure's answer does not settle (FIB_NODE of abi.ts).
+ * that the structure's answer does not settle (FIB_NODE of abi/fib.ts).
  *
  *   node   key, length, value (0: no route, only a fork), below on bit 0, below on bit 1, above, note (the owner's)
  *
@@ -21,7 +21,7 @@
  * down one miss at most. A prefix that is there is found by a hash, in two: streams of changes ask for little else.
  */
 
-import { FIB_NODE, FIB_NODE_BYTES } from "../abi.ts";
+import { FIB_NODE, FIB_NODE_BYTES } from "../abi/fib.ts";
 import type { Memory } from "./block-store.ts";
 import type { Node, Trie } from "./trie.ts";
 

@@ -1,5 +1,5 @@
 /** What stands behind a named map (map.ts): its elements, in linear memory or wherever an engine keeps them. */
-import { MAP } from "../abi.ts";
+import { MAP } from "../abi/netfilter.ts";
 import type { Memory } from "../lpm/block-store.ts";
 import type { Element, Key, SetShape, Value } from "./shape.ts";
 

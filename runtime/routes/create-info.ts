@@ -1,5 +1,6 @@
 /** What Linux asks of an IPv4 route before a table takes it, in its order (k:net/ipv4/fib_semantics.c fib_create_info, fib_check_nh). */
-import { DEVICE, DeviceFlag, NEXT_HOP, RouteTypeCode } from "../abi.ts";
+import { DEVICE, DeviceFlag } from "../abi/device.ts";
+import { NEXT_HOP, RouteTypeCode } from "../abi/fib.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../brand.ts";
 import { refuseRoute } from "../refusal.ts";
 import { Errno } from "../verdict.ts";

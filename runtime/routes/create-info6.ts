@@ -2,9 +2,8 @@
  * What Linux asks of an IPv6 route before a table takes it, in its order: inet6_rtm_newroute, ip6_route_multipath_add, fib6_nh_init,
  * ip6_validate_gw of k:net/ipv6/route.c.
  */
+import { DEVICE, DeviceFlag } from "../abi/device.ts";
 import {
-  DEVICE,
-  DeviceFlag,
   FIB_ALIAS6_BYTES,
   FIB_ENTRY,
   FIB_ENTRY_BYTES,
@@ -13,7 +12,7 @@ import {
   NextHopFlag,
   Route6Flag,
   RouteTypeCode,
-} from "../abi.ts";
+} from "../abi/fib.ts";
 import { RT_TABLE_MAIN } from "../brand.ts";
 import type { DeviceConfig } from "../host/config.ts";
 import { key6 } from "../lpm/prefix-trie6.ts";

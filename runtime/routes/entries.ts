@@ -23,7 +23,7 @@ import {
   NEXT_HOP,
   NextHopFlag,
   RouteTypeCode,
-} from "../abi.ts";
+} from "../abi/fib.ts";
 import type { ValueTable } from "../lpm/blocks-update.ts";
 import type { HopLists } from "./hops.ts";
 import type { Image } from "./image.ts";

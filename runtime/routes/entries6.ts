@@ -10,7 +10,7 @@
  * A real table of 246,175 prefixes and 16 next hops has 4,699 such entries. So blocks of the look-up structure are shared, as IPv4's are
  * (entries.ts), and no flow needs to know which prefix it was. Only routes of a stream share a number (`Routes.nextHop`), so only they share.
  */
-import { FIB_ALIAS, FIB_ALIAS6_BYTES, FIB_ENTRY, FIB_ENTRY_BYTES, FibEntryFlag } from "../abi.ts";
+import { FIB_ALIAS, FIB_ALIAS6_BYTES, FIB_ENTRY, FIB_ENTRY_BYTES, FibEntryFlag } from "../abi/fib.ts";
 import { NEVER_PICKED, upperBounds } from "../multipath.ts";
 import type { Hop, HopLists } from "./hops.ts";
 import type { Image } from "./image.ts";

@@ -1,6 +1,6 @@
 /**
  * One IPv4 table of a loaded module as something that changes: fib_table_insert and fib_table_delete of k:net/ipv4/fib_trie.c over
- * the records of abi.ts.
+ * the records of abi/fib.ts.
  *
  *   trie      prefix -> number of its FIB_ENTRY, route      what is around and inside a prefix
  *   entries   number -> FIB_ENTRY                           entries.ts: aliases in the order in which they are tried, TOS descending,
@@ -10,7 +10,7 @@
  * A change makes the new entry, lets the structure point to it, and takes the old one back when no prefix has it any more. Until
  * the first change programs read what was compiled; then all three are published at once.
  */
-import { FIB_ENTRY, FIB_NODE, FIB_NODE_BYTES, NEXT_HOP, NEXT_HOP_BYTES, type TABLE } from "../abi.ts";
+import { FIB_ENTRY, FIB_NODE, FIB_NODE_BYTES, NEXT_HOP, NEXT_HOP_BYTES, type TABLE } from "../abi/fib.ts";
 import { blockShape } from "../lpm/blocks.ts";
 import { LpmKind } from "../lpm/lpm.ts";
 import { type Node, PrefixTrie } from "../lpm/prefix-trie.ts";

@@ -1,6 +1,6 @@
 /**
  * One IPv6 table of a loaded module as something that changes: fib6_add_rt2node of k:net/ipv6/ip6_fib.c and ip6_route_del of
- * net/ipv6/route.c over the records of abi.ts.
+ * net/ipv6/route.c over the records of abi/fib.ts.
  *
  *   trie    prefix -> FIB_ENTRY      the host's: where an entry is, what is around and inside it
  *   entry   routes by metric, as added; every next hop is a route of its own, those with gateways of one metric are siblings
@@ -17,7 +17,7 @@ import {
   NEXT_HOP,
   NEXT_HOP_BYTES,
   NextHopFlag,
-} from "../abi.ts";
+} from "../abi/fib.ts";
 import { MAX_VALUE } from "../lpm/columns.ts";
 import { LpmKind } from "../lpm/lpm.ts";
 import { type Key6, PrefixTrie6 } from "../lpm/prefix-trie6.ts";

@@ -3,7 +3,8 @@
  * (k:net/ipv4/fib_semantics.c fib_check_nh, fib_valid_prefsrc; k:net/ipv4/fib_frontend.c inet_addr_type_table). The flow of such a
  * look-up has neither source nor mark nor TOS, so of a rule only what the manifest says in `gatewayRules` can matter.
  */
-import { DEVICE, DeviceFlag, FIB_ENTRY, NEXT_HOP, NEXT_HOP_BYTES, NextHopFlag, RouteTypeCode } from "../abi.ts";
+import { DEVICE, DeviceFlag } from "../abi/device.ts";
+import { FIB_ENTRY, NEXT_HOP, NEXT_HOP_BYTES, NextHopFlag, RouteTypeCode } from "../abi/fib.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../brand.ts";
 import type { GatewayRule } from "../manifest.ts";
 import { type Ip, inPrefix, type Prefix, parseIp } from "../net/ip.ts";

@@ -2,7 +2,8 @@
  * Lists of next hops in memory: routes with equal ones share a list, which lives as long as a route has it. Those that came
  * with the image stay there for good.
  */
-import { DEVICE, NEXT_HOP, NEXT_HOP_BYTES, NextHopFlag } from "../abi.ts";
+import { DEVICE } from "../abi/device.ts";
+import { NEXT_HOP, NEXT_HOP_BYTES, NextHopFlag } from "../abi/fib.ts";
 import { upperBounds } from "../multipath.ts";
 import { familyOf, type Ip, writeIpv4, writeIpv6 } from "../net/ip.ts";
 import type { Image } from "./image.ts";

@@ -1,5 +1,5 @@
 /** Linear memory as what changes routes sees it: words, and memory that is given out and taken back. */
-import { TABLE } from "../abi.ts";
+import { TABLE } from "../abi/fib.ts";
 import type { Memory } from "../lpm/block-store.ts";
 
 /** What owns linear memory. */

@@ -1,5 +1,7 @@
 /** The tables and devices of a namespace, as commands name them, in the image of a loaded module. */
-import { DEVICE, DEVICE_BYTES, DeviceFlag, NET, TABLE_BYTES } from "../abi.ts";
+import { DEVICE, DEVICE_BYTES, DeviceFlag } from "../abi/device.ts";
+import { TABLE_BYTES } from "../abi/fib.ts";
+import { NET } from "../abi/net.ts";
 import { RT_TABLE_MAIN } from "../brand.ts";
 import type { DeviceConfig } from "../host/config.ts";
 import type { Manifest, NetManifest } from "../manifest.ts";

@@ -1,5 +1,5 @@
 /**
- * The trie of a table's prefixes (FIB_NODE of runtime/abi.ts) as it is compiled: from sorted prefixes, each hung on the right edge of what
+ * The trie of a table's prefixes (FIB_NODE of runtime/abi/fib.ts) as it is compiled: from sorted prefixes, each hung on the right edge of what
  * there is. Twin: `PrefixTrie.set` (runtime/lpm/prefix-trie.ts), prefix by prefix.
  *
  *   10.0.0.0/8, 10.1.0.0/16, 10.64.0.0/16: the edge is 8, 16; then the /16 diverges from 10.1.0.0/16 at bit 9, and a fork stands for both
@@ -10,7 +10,7 @@
  *                                      0 /            \ 1
  *                               10.1.0.0/16         10.64.0.0/16
  */
-import { FIB_NODE, FIB_NODE_BYTES } from "../../runtime/abi.ts";
+import { FIB_NODE, FIB_NODE_BYTES } from "../../runtime/abi/fib.ts";
 import { mask4 } from "../../runtime/net/ip.ts";
 
 /** Words of a node; node 0 is none. */

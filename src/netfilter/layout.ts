@@ -1,9 +1,9 @@
 /**
  * What of chains is in memory: counters, the buckets of limits, and what sets and maps are searched by. The records are
- * drawn in runtime/abi.ts, the structures in runtime/maps/structure.ts.
+ * drawn in runtime/abi/netfilter.ts, the structures in runtime/maps/structure.ts.
  */
 import type { Decision, Netfilter, SetDef } from "../../dsl/chain-model.ts";
-import { FILTER_COUNTER, FILTER_COUNTER_BYTES, LIMIT_BYTES, MAP, MAP_BYTES } from "../../runtime/abi.ts";
+import { FILTER_COUNTER, FILTER_COUNTER_BYTES, LIMIT_BYTES, MAP, MAP_BYTES } from "../../runtime/abi/netfilter.ts";
 import { slotBytes } from "../../runtime/maps/hash.ts";
 import type { Element } from "../../runtime/maps/shape.ts";
 import { recordOf } from "../../runtime/maps/store.ts";

@@ -3,7 +3,7 @@
  * a plan over a buffer as wasm would over its memory, and says so when a plan does what a valid one never does: read a
  * register that was not set, or a packet byte at or behind `tail`.
  */
-import { TRACE_WORD_BYTES, traceHeader } from "../../runtime/abi.ts";
+import { TRACE_WORD_BYTES, traceHeader } from "../../runtime/abi/trace.ts";
 import { evalBinary, evalUnary, type Value, wrapTo } from "./arithmetic.ts";
 import { procsByName } from "./callgraph.ts";
 import { instructionsOfExpr, instructionsOfStep, NO_ROUND, ROUND } from "./instructions.ts";

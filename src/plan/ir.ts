@@ -23,7 +23,7 @@
  * Order of evaluation is wasm's: operands left to right, a select's two values before its condition (all three always),
  * a store's base before its value, a put's value before its cursor is read. Shifts count modulo the width; `bswap16`
  * swaps the low two bytes and drops the rest; `div` and `rem` are unsigned, by a divisor that is visibly not 0 (a
- * constant, or something `or` a constant). A trace's arguments make no calls; it writes the record drawn in runtime/abi.ts.
+ * constant, or something `or` a constant). A trace's arguments make no calls; it writes the record drawn in runtime/abi/trace.ts.
  *
  * What holds after buildPlan, and is asserted by validatePlan: every register is set before it is read on every path;
  * every packet read and write is dominated by a guard on its cursor that covers it (setting a cursor drops what was known,

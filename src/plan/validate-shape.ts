@@ -8,7 +8,7 @@ import type { Report } from "./validate.ts";
 import { VECTOR_OPS } from "./vector.ts";
 import { allOperands, bodies, expressions, hasCall, regKey } from "./visit.ts";
 
-/** A record counts its words in 24 bits (runtime/abi.ts), but no event comes near: a mistake, then. */
+/** A record counts its words in 24 bits (runtime/abi/trace.ts), but no event comes near: a mistake, then. */
 const TRACE_WORDS = 64;
 /** The largest IP packet, its link-layer header and room in front of it. */
 const PACKET_SPAN = 0x20000;

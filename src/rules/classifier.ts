@@ -20,7 +20,7 @@
  */
 import type { Range } from "../../dsl/ast.ts";
 import { deviceOf, type KernelProfile, type Net, type Rule } from "../../dsl/model.ts";
-import { RULE_DIMENSIONS } from "../../runtime/abi.ts";
+import { RULE_DIMENSIONS } from "../../runtime/abi/rules.ts";
 import { compareIp, inPrefix, lastAddress, type Prefix } from "../../runtime/net/ip.ts";
 
 /** A field of the flow, as rules ask for it. `iif domain`: the VRF in whose domain the flow is (6.15). */

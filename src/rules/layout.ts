@@ -1,6 +1,6 @@
-/** A long rule list in the image: its rules as records, and its classifier's tables, as runtime/abi.ts draws them. */
+/** A long rule list in the image: its rules as records, and its classifier's tables, as runtime/abi/rules.ts draws them. */
 import type { KernelProfile, Net, Rule } from "../../dsl/model.ts";
-import * as abi from "../../runtime/abi.ts";
+import * as abi from "../../runtime/abi/rules.ts";
 import { buildLpm } from "../../runtime/lpm/choose.ts";
 import { type Family, type Ip, mask4, mask6, type Prefix } from "../../runtime/net/ip.ts";
 import { Errno } from "../../runtime/verdict.ts";

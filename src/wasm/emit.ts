@@ -16,7 +16,8 @@
  * go through. The same plans give the same bytes. A program's module (src/program.ts) imports the memory, where in it its state is, and
  * the shared registers; it has no segments. Modules for several threads import a shared memory; an image is put there by `initialize`.
  */
-import { EXPORTS, MEMORY_IMPORT, TRACE_WORD_BYTES, traceHeader } from "../../runtime/abi.ts";
+import { EXPORTS, MEMORY_IMPORT } from "../../runtime/abi/exports.ts";
+import { TRACE_WORD_BYTES, traceHeader } from "../../runtime/abi/trace.ts";
 import type { BinaryOp, Expr, Plan, Proc, Reg, Space, Step, UnaryOp, ValueType } from "../plan/ir.ts";
 import { isExtern, tail, typeOf } from "../plan/ir.ts";
 import { hasCall, regKey } from "../plan/visit.ts";

@@ -5,7 +5,7 @@
 import { describe, expect, test } from "vitest";
 import { checkText } from "../../dsl/check-text.ts";
 import type { Model } from "../../dsl/model.ts";
-import { EXPORTS } from "../../runtime/abi.ts";
+import { EXPORTS } from "../../runtime/abi/exports.ts";
 import { load } from "../../runtime/dataplane.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import { loadProgram } from "../../runtime/links/manifest.ts";

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkText } from "../../dsl/check-text.ts";
 import type { Model, Net } from "../../dsl/model.ts";
-import { IMAGE } from "../../runtime/abi.ts";
+import { IMAGE } from "../../runtime/abi/image.ts";
 import { BATCH_HEADER_BYTES, batchBytes, COLUMN, PacketBatch } from "../../runtime/batch.ts";
 import { imageOffset, routeId, ruleId } from "../../runtime/brand.ts";
 import { checksum } from "../../runtime/net/checksum.ts";

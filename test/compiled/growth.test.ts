@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { checkText } from "../../dsl/check-text.ts";
 import type { Model } from "../../dsl/model.ts";
-import { EXPORTS } from "../../runtime/abi.ts";
+import { EXPORTS } from "../../runtime/abi/exports.ts";
 import { batchBytes, PacketBatch } from "../../runtime/batch.ts";
 import { imageOffset } from "../../runtime/brand.ts";
 import { load } from "../../runtime/dataplane.ts";

@@ -1,8 +1,11 @@
-/** layout: regions aligned, disjoint and in order; the image is what abi.ts draws; neighbour tables keep what they are told. */
+/** layout: regions aligned, disjoint and in order; the image is what runtime/abi draws; neighbour tables keep what they are told. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Model } from "../../dsl/model.ts";
-import * as abi from "../../runtime/abi.ts";
+import { DEVICE } from "../../runtime/abi/device.ts";
+import { TABLE } from "../../runtime/abi/fib.ts";
+import { IMAGE, IMAGE_ALIGN, IMAGE_MAGIC } from "../../runtime/abi/image.ts";
+import { NET } from "../../runtime/abi/net.ts";
 import { NeighbourTable, neighbourSlots, neighbourTableBytes } from "../../runtime/neighbour.ts";
 import type { Ip } from "../../runtime/net/ip.ts";
 import { buildFib } from "../../src/fib/build.ts";
@@ -16,7 +19,7 @@ test("regions are aligned, disjoint, ascending, and inside the image", () => {
       const { regions, heap, image } = layout(model, buildFib(model));
       let end = 0;
       for (const { offset, bytes } of regions) {
-        expect(offset % abi.IMAGE_ALIGN).toBe(0);
+        expect(offset % IMAGE_ALIGN).toBe(0);
         expect(offset).toBeGreaterThanOrEqual(end);
         end = offset + bytes;
       }
@@ -55,17 +58,17 @@ test("every offset in a record leads to a record of its kind", () => {
       const word = (offset: number) => view.getUint32(offset, true);
       const regionOf = (offset: number) =>
         placed.regions.find((region) => offset >= region.offset && offset < region.offset + region.bytes)?.name;
-      expect(word(abi.IMAGE.magic)).toBe(abi.IMAGE_MAGIC);
-      expect(word(abi.IMAGE.nets)).toBe(model.nets.length);
+      expect(word(IMAGE.magic)).toBe(IMAGE_MAGIC);
+      expect(word(IMAGE.nets)).toBe(model.nets.length);
       for (const { net, offset, devices, tables } of placed.nets) {
         const prefix = `net ${net.index} (${net.name})`;
-        expect(regionOf(word(offset + abi.NET.devices))).toBe(`${prefix} devices`);
-        expect(regionOf(word(offset + abi.NET.neighbours))).toBe(`${prefix} neighbours`);
-        expect(regionOf(word(offset + abi.NET.counters))).toBe(`${prefix} counters`);
-        for (const [ifindex, device] of devices) expect(word(device + abi.DEVICE.ifindex)).toBe(ifindex);
+        expect(regionOf(word(offset + NET.devices))).toBe(`${prefix} devices`);
+        expect(regionOf(word(offset + NET.neighbours))).toBe(`${prefix} neighbours`);
+        expect(regionOf(word(offset + NET.counters))).toBe(`${prefix} counters`);
+        for (const [ifindex, device] of devices) expect(word(device + DEVICE.ifindex)).toBe(ifindex);
         for (const [id, { offset: table, kind }] of tables) {
-          expect(word(table + abi.TABLE.id)).toBe(id);
-          expect(regionOf(word(table + abi.TABLE.image))).toBe(`${prefix} table ${id} ${kind}`);
+          expect(word(table + TABLE.id)).toBe(id);
+          expect(regionOf(word(table + TABLE.image))).toBe(`${prefix} table ${id} ${kind}`);
         }
       }
     }),

@@ -1,6 +1,9 @@
 /** The plan itself as an engine: interpreted, step by step, over a buffer laid out as linear memory is. */
 import type { Model } from "../../dsl/model.ts";
-import { EXPORTS, FILTER_COUNTER, FILTER_COUNTER_BYTES, IMAGE, NET, NET_BYTES } from "../../runtime/abi.ts";
+import { EXPORTS } from "../../runtime/abi/exports.ts";
+import { IMAGE } from "../../runtime/abi/image.ts";
+import { NET, NET_BYTES } from "../../runtime/abi/net.ts";
+import { FILTER_COUNTER, FILTER_COUNTER_BYTES } from "../../runtime/abi/netfilter.ts";
 import { batchBytes, DEFAULT_SLOT_SIZE, PacketBatch } from "../../runtime/batch.ts";
 import { imageOffset } from "../../runtime/brand.ts";
 import type { Engine, RuleCounter } from "../../runtime/engine.ts";

@@ -8,7 +8,7 @@ import { closeSync, existsSync, mkdtempSync, openSync, readSync, rmSync, writeFi
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Model } from "../../dsl/model.ts";
-import { EXPORTS } from "../../runtime/abi.ts";
+import { EXPORTS } from "../../runtime/abi/exports.ts";
 import { Dataplane } from "../../runtime/dataplane.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import { readManifest } from "../../runtime/manifest.ts";

@@ -2,7 +2,7 @@
  * A tiny engine for tests of the host side: one namespace without VRFs, routes as a list, no hooks, no source checks. It
  * judges by plain look-ups and knows nothing of Linux beyond the verdicts.
  */
-import { RouteTypeCode } from "../../runtime/abi.ts";
+import { RouteTypeCode } from "../../runtime/abi/fib.ts";
 import { batchBytes, NEXT_HOP_IN_SLOT, PacketBatch, SOURCE_IN_SLOT } from "../../runtime/batch.ts";
 import { imageOffset } from "../../runtime/brand.ts";
 import type { Engine } from "../../runtime/engine.ts";

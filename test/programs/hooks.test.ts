@@ -1,6 +1,6 @@
 /** Links at the hooks of a module: their order among chains of its own, what they refuse, what a packet's trace says of them. */
 import { beforeAll, describe, expect, test } from "vitest";
-import { MOST_LINKS } from "../../runtime/abi.ts";
+import { MOST_LINKS } from "../../runtime/abi/links.ts";
 import { type Dataplane, load } from "../../runtime/dataplane.ts";
 import { loadProgram, type Program, ProgramError } from "../../runtime/links/manifest.ts";
 import type { Trace } from "../../runtime/trace.ts";

@@ -1,6 +1,9 @@
 /** Neighbours by hand: in `ip neigh`'s words and as numbers, of both families; packets see them, refusals change nothing. */
 import { beforeAll, describe, expect, test } from "vitest";
-import { DEVICE, DEVICE_BYTES, IMAGE, MOST_CHANGES, NEIGHBOUR_TABLE, NET } from "../../runtime/abi.ts";
+import { DEVICE, DEVICE_BYTES } from "../../runtime/abi/device.ts";
+import { IMAGE } from "../../runtime/abi/image.ts";
+import { MOST_CHANGES, NEIGHBOUR_TABLE } from "../../runtime/abi/neighbour.ts";
+import { NET } from "../../runtime/abi/net.ts";
 import { type Dataplane, load } from "../../runtime/dataplane.ts";
 import { EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
 import { parseIp } from "../../runtime/net/ip.ts";

@@ -4,7 +4,9 @@
  */
 import { describe, expect, test } from "vitest";
 import { checkText } from "../../dsl/check-text.ts";
-import { FIB_ALIAS, FIB_ENTRY_BYTES, MEMORY_IMPORT, NET, NEXT_HOP, TABLE, TABLE_BYTES } from "../../runtime/abi.ts";
+import { MEMORY_IMPORT } from "../../runtime/abi/exports.ts";
+import { FIB_ALIAS, FIB_ENTRY_BYTES, NEXT_HOP, TABLE, TABLE_BYTES } from "../../runtime/abi/fib.ts";
+import { NET } from "../../runtime/abi/net.ts";
 import { Dataplane } from "../../runtime/dataplane.ts";
 import { loadProgram } from "../../runtime/links/manifest.ts";
 import { LPM_STRUCTURES } from "../../runtime/lpm/choose.ts";

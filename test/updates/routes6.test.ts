@@ -5,14 +5,13 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Model } from "../../dsl/model.ts";
+import { DEVICE } from "../../runtime/abi/device.ts";
 import {
-  DEVICE,
   FIB_ALIAS,
   FIB_ALIAS6_BYTES,
   FIB_ENTRY,
   FIB_ENTRY_BYTES,
   FibEntryFlag,
-  NET,
   NEXT_HOP,
   NEXT_HOP_BYTES,
   NextHopFlag,
@@ -20,7 +19,8 @@ import {
   RouteTypeCode,
   TABLE,
   TABLE_BYTES,
-} from "../../runtime/abi.ts";
+} from "../../runtime/abi/fib.ts";
+import { NET } from "../../runtime/abi/net.ts";
 import { Dataplane } from "../../runtime/dataplane.ts";
 import { LPM_STRUCTURES } from "../../runtime/lpm/choose.ts";
 import { LpmKind } from "../../runtime/lpm/lpm.ts";

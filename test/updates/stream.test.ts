@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
-import { NET, TABLE, TABLE_BYTES } from "../../runtime/abi.ts";
+import { TABLE, TABLE_BYTES } from "../../runtime/abi/fib.ts";
+import { NET } from "../../runtime/abi/net.ts";
 import { Dataplane, load } from "../../runtime/dataplane.ts";
 import { LPM_STRUCTURES } from "../../runtime/lpm/choose.ts";
 import { LpmKind } from "../../runtime/lpm/lpm.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ABI_VERSION } from "../../runtime/abi.ts";
+import { ABI_VERSION } from "../../runtime/abi/image.ts";
 import {
   MANIFEST_SCHEMA,
   MANIFEST_SECTION,

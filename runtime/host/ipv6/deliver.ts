@@ -7,7 +7,7 @@
  *   UDP-Lite, PIM, no next header   have a handler in the kernel, which stays silent here
  *   else         parameter problem: unrecognized next header, pointing at the field that names it
  */
-import { RouteTypeCode } from "../../abi.ts";
+import { RouteTypeCode } from "../../abi/fib.ts";
 import { PacketFlag } from "../../batch.ts";
 import {
   Icmp6Type,

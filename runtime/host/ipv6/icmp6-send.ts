@@ -7,7 +7,7 @@
  *
  * "Bound" is the flow only, no socket is (PacketFlag.OIF_UNBOUND).
  */
-import { RouteTypeCode } from "../../abi.ts";
+import { RouteTypeCode } from "../../abi/fib.ts";
 import { PacketFlag } from "../../batch.ts";
 import { LOOPBACK_IFINDEX } from "../../brand.ts";
 import type { IcmpMessage } from "../../net/icmp.ts";

@@ -2,7 +2,7 @@
  * What a client that connects has in common with every other: bind(), connect()'s look-ups, a result that is there at once or
  * after some time, at the latest when the client's patience ends.
  */
-import { RouteTypeCode } from "../../abi.ts";
+import { RouteTypeCode } from "../../abi/fib.ts";
 import { familyOf, type Ip } from "../../net/ip.ts";
 import { type Errno, Verdict } from "../../verdict.ts";
 import { type Clock, SECOND } from "../events.ts";

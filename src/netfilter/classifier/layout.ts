@@ -8,7 +8,7 @@
  *   columns    u32 for each rule: its counter, from the first one, its shape, its index; none where they can be computed
  */
 import type { Expr, Netfilter } from "../../../dsl/chain-model.ts";
-import { FILTER_COUNTER_BYTES } from "../../../runtime/abi.ts";
+import { FILTER_COUNTER_BYTES } from "../../../runtime/abi/netfilter.ts";
 import { buildBlocks } from "../../../runtime/lpm/blocks.ts";
 import type { PrefixColumns } from "../../../runtime/lpm/columns.ts";
 import type { ImageWriter } from "../../image-writer.ts";

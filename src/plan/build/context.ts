@@ -1,7 +1,10 @@
 /** What every part of the builder needs: the namespace, its layout, and short words for records, columns and traces. */
 
 import type { KernelProfile, Model, Net } from "../../../dsl/model.ts";
-import { DEVICE, DeviceFlag, FIB_ALIAS, STATE, TraceEvent } from "../../../runtime/abi.ts";
+import { DEVICE, DeviceFlag } from "../../../runtime/abi/device.ts";
+import { FIB_ALIAS } from "../../../runtime/abi/fib.ts";
+import { STATE } from "../../../runtime/abi/program.ts";
+import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { COLUMN, type Column } from "../../../runtime/batch.ts";
 import { HOOKS, type Hook } from "../../../runtime/hooks.ts";
 import type { DropReason } from "../../../runtime/verdict.ts";

@@ -1,6 +1,7 @@
 /** Devices and their addresses: by index, by address, and what kind of address it is to a device. */
 
-import { DEVICE, NEXT_HOP, RouteTypeCode, TABLE } from "../../../runtime/abi.ts";
+import { DEVICE } from "../../../runtime/abi/device.ts";
+import { NEXT_HOP, RouteTypeCode, TABLE } from "../../../runtime/abi/fib.ts";
 import { RT_TABLE_LOCAL } from "../../../runtime/brand.ts";
 import { LpmKind } from "../../../runtime/lpm/lpm.ts";
 import type { Family } from "../../../runtime/net/ip.ts";

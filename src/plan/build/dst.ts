@@ -4,7 +4,9 @@
  */
 
 import { Scope } from "../../../dsl/model.ts";
-import { DEVICE, FIB_ALIAS, NEXT_HOP, TraceEvent } from "../../../runtime/abi.ts";
+import { DEVICE } from "../../../runtime/abi/device.ts";
+import { FIB_ALIAS, NEXT_HOP } from "../../../runtime/abi/fib.ts";
+import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { LOOPBACK_IFINDEX } from "../../../runtime/brand.ts";
 import type { NetLayout } from "../../layout.ts";
 import {

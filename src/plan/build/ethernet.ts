@@ -1,5 +1,5 @@
 /** Ethernet headers and VLAN tags behind them: what both sides of a device ask of a frame. k:net/ethernet/eth.c eth_type_trans. */
-import { DEVICE } from "../../../runtime/abi.ts";
+import { DEVICE } from "../../../runtime/abi/device.ts";
 import { ETHERNET_HEADER_BYTES, EtherType, VLAN_TAG_BYTES } from "../../../runtime/net/ethernet.ts";
 import {
   add,

@@ -27,16 +27,9 @@
  * its VRF, or where a chain or a program looks at IPv4, there is none; while programs are attached there, no packet takes it.
  */
 import type { Rule } from "../../../dsl/model.ts";
-import {
-  COUNTERS,
-  DEVICE,
-  DeviceFlag,
-  FIB_ALIAS,
-  FIB_ENTRY_BYTES,
-  NEXT_HOP,
-  RouteTypeCode,
-  TABLE,
-} from "../../../runtime/abi.ts";
+import { DEVICE, DeviceFlag } from "../../../runtime/abi/device.ts";
+import { FIB_ALIAS, FIB_ENTRY_BYTES, NEXT_HOP, RouteTypeCode, TABLE } from "../../../runtime/abi/fib.ts";
+import { COUNTERS } from "../../../runtime/abi/net.ts";
 import { COLUMNS, type Column, RESULT_COLUMNS } from "../../../runtime/batch.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
 import { Entry, Verdict } from "../../../runtime/verdict.ts";

@@ -1,6 +1,6 @@
 /** What the short way (fast_forward.ts) asks of tables: fib_lookup where the rules ask for tables alone, and fib_validate_source of plain routes. */
+import { DEVICE } from "../../../runtime/abi/device.ts";
 import {
-  DEVICE,
   FIB_ALIAS,
   FIB_ENTRY,
   FIB_ENTRY_BYTES,
@@ -8,7 +8,7 @@ import {
   NEXT_HOP,
   RouteTypeCode,
   TABLE,
-} from "../../../runtime/abi.ts";
+} from "../../../runtime/abi/fib.ts";
 import { Errno } from "../../../runtime/verdict.ts";
 import { FILTER_FACTOR } from "../../source-filter.ts";
 import {

@@ -3,19 +3,10 @@
  * does (hh_cache), so that most packets find link-layer addresses and MTU in the one record, and neither neighbour nor device is read.
  */
 import { Scope } from "../../../dsl/model.ts";
-import {
-  DEVICE,
-  DeviceFlag,
-  FIB_ALIAS,
-  FIB_ENTRY,
-  FIB_ENTRY_BYTES,
-  FibEntryFlag,
-  NEIGHBOUR,
-  NEIGHBOUR_BYTES,
-  NEIGHBOUR_TABLE,
-  NET,
-  NEXT_HOP,
-} from "../../../runtime/abi.ts";
+import { DEVICE, DeviceFlag } from "../../../runtime/abi/device.ts";
+import { FIB_ALIAS, FIB_ENTRY, FIB_ENTRY_BYTES, FibEntryFlag, NEXT_HOP } from "../../../runtime/abi/fib.ts";
+import { NEIGHBOUR, NEIGHBOUR_BYTES, NEIGHBOUR_TABLE } from "../../../runtime/abi/neighbour.ts";
+import { NET } from "../../../runtime/abi/net.ts";
 import { EtherType } from "../../../runtime/net/ethernet.ts";
 import {
   add,

@@ -22,7 +22,7 @@ import {
   NEXT_HOP_BYTES,
   NextHopFlag,
   TABLE,
-} from "../../../runtime/abi.ts";
+} from "../../../runtime/abi/fib.ts";
 import { Errno } from "../../../runtime/verdict.ts";
 import {
   add,

@@ -14,7 +14,7 @@
  */
 import type { Range } from "../../../dsl/ast.ts";
 import type { Rule, RuleDevice } from "../../../dsl/model.ts";
-import { TraceEvent } from "../../../runtime/abi.ts";
+import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { RT_TABLE_MAIN, type RuleId, type TableId } from "../../../runtime/brand.ts";
 import type { Prefix } from "../../../runtime/net/ip.ts";
 import { LOOKUPS, type LookupKind, SELECTORS, type Selector } from "../../../runtime/trace.ts";

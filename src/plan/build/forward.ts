@@ -1,6 +1,6 @@
 /** Forwarding. TTL and MTU are tested, and their errors sent, before the FORWARD hook sees the packet. k:net/ipv4/ip_forward.c */
 
-import { TraceEvent } from "../../../runtime/abi.ts";
+import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { REDIRECT_IN_SLOT } from "../../../runtime/batch.ts";
 import { IcmpType, REDIRECT_HOST } from "../../../runtime/net/icmp.ts";
 import { DropReason } from "../../../runtime/verdict.ts";

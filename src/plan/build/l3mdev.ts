@@ -4,7 +4,7 @@
  * whether it came from oif.
  */
 
-import { DEVICE } from "../../../runtime/abi.ts";
+import { DEVICE } from "../../../runtime/abi/device.ts";
 import { LOOPBACK_IFINDEX } from "../../../runtime/brand.ts";
 import {
   and,

@@ -8,7 +8,10 @@
  * KIND is what is known of the packet: ip, ip6 (its header), frame. Compiled-in chains and programs run between the links, by
  * priority; whoever is attached later comes before equals at netfilter's hooks (nf_hook_entries_grow), behind them at tc (tcx).
  */
-import { LINK, LinkResult, linkPoint, MOST_LINKS, NET, PROGRAM_REGISTERS, TraceEvent } from "../../../runtime/abi.ts";
+import { LINK, linkPoint, MOST_LINKS } from "../../../runtime/abi/links.ts";
+import { NET } from "../../../runtime/abi/net.ts";
+import { LinkResult, PROGRAM_REGISTERS } from "../../../runtime/abi/program.ts";
+import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import type { Hook } from "../../../runtime/hooks.ts";
 import {
   and,

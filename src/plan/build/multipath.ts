@@ -4,7 +4,7 @@
  * runtime/multipath.ts; which fields are in the key is net.ipv4.fib_multipath_hash_policy's choice, settled here.
  */
 
-import { FIB_ALIAS, NEXT_HOP, NEXT_HOP_BYTES } from "../../../runtime/abi.ts";
+import { FIB_ALIAS, NEXT_HOP, NEXT_HOP_BYTES } from "../../../runtime/abi/fib.ts";
 import { MULTIPATH_SEED, MURMUR } from "../../../runtime/multipath.ts";
 import { IpProtocol } from "../../../runtime/net/ipv4.ts";
 import {

@@ -3,15 +3,10 @@
  * k:net/ipv4/ip_output.c ip_finish_output2, net/ipv4/arp.c arp_constructor, net/core/neighbour.c, net/ethernet/eth.c eth_header.
  */
 
-import {
-  NEIGHBOUR,
-  NEIGHBOUR_BYTES,
-  NEIGHBOUR_HASH_FACTOR,
-  NEIGHBOUR_TABLE,
-  NET,
-  RouteTypeCode,
-  TraceEvent,
-} from "../../../runtime/abi.ts";
+import { RouteTypeCode } from "../../../runtime/abi/fib.ts";
+import { NEIGHBOUR, NEIGHBOUR_BYTES, NEIGHBOUR_HASH_FACTOR, NEIGHBOUR_TABLE } from "../../../runtime/abi/neighbour.ts";
+import { NET } from "../../../runtime/abi/net.ts";
+import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
 import { DropReason, Verdict } from "../../../runtime/verdict.ts";
 import {
@@ -69,7 +64,7 @@ export const neighbour6 = (context: Context): Proc => {
   return search(context, "neighbour_6", 6, [], words.map((at) => field(address, at)).reduce(xor), same);
 };
 
-/** Sets `at` to where the search for an address begins, before the mask: neighbourHash of runtime/abi.ts. */
+/** Sets `at` to where the search for an address begins, before the mask: neighbourHash of runtime/abi/neighbour.ts. */
 export const neighbourHash = (at: Reg, folded: Expr): Step[] => [
   set(at, folded),
   set(at, mul(xor(at, shr(at, 16)), NEIGHBOUR_HASH_FACTOR)),

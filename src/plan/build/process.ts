@@ -9,7 +9,10 @@
  *              then, while a device without a wire hands the packet on, pass after pass: netif_rx | vrf_xmit
  */
 
-import { COUNTERS, EXPORTS, RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
+import { EXPORTS } from "../../../runtime/abi/exports.ts";
+import { RouteTypeCode } from "../../../runtime/abi/fib.ts";
+import { COUNTERS } from "../../../runtime/abi/net.ts";
+import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { BATCH_HEADER, BATCH_HEADER_BYTES, COLUMN, PacketFlag, RESULT_COLUMNS } from "../../../runtime/batch.ts";
 import { DropReason, Entry, Verdict } from "../../../runtime/verdict.ts";
 import { copiesFrames } from "../../netfilter/reach.ts";

@@ -2,14 +2,14 @@
  * A program, or a base chain, as a plan of its own over the memory of the module that it is attached to.
  *
  *   xdp            xdp_module.ts
- *   a tc program   frame(copy) : i32               a LinkResult (runtime/abi.ts), called through that module's table (links.ts)
+ *   a tc program   frame(copy) : i32               a LinkResult (runtime/abi/program.ts), called through that module's table (links.ts)
  *   a base chain   ip(copy), ip6(copy), frame(copy) : i32      one for each of the families whose packets it sees
  *
  * `copy` is not 0 for the copy of a multicast at postrouting: nothing is noted of it, and it goes on when the result is NEXT.
  */
 import type { Chain, HookChains, Netfilter, Program } from "../../../dsl/chain-model.ts";
 import type { Model } from "../../../dsl/model.ts";
-import { LinkResult, programEntry } from "../../../runtime/abi.ts";
+import { LinkResult, programEntry } from "../../../runtime/abi/program.ts";
 import type { Layout } from "../../layout.ts";
 import type { NetfilterLayout } from "../../netfilter/layout.ts";
 import { viewOf } from "../../netfilter/view.ts";

@@ -8,7 +8,8 @@
  * k:net/core/dev.c bpf_prog_run_generic_xdp, sch_handle_ingress, sch_handle_egress; net/core/filter.c xdp_do_redirect, skb_do_redirect.
  */
 import type { ChainId, Program } from "../../../dsl/chain-model.ts";
-import { LinkResult, TraceEvent } from "../../../runtime/abi.ts";
+import { LinkResult } from "../../../runtime/abi/program.ts";
+import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { HOOKS, type ProgramHook } from "../../../runtime/hooks.ts";
 import { ETHERNET_HEADER_BYTES } from "../../../runtime/net/ethernet.ts";
 import { type ProgramDecision, RULE_DECISIONS } from "../../../runtime/trace.ts";

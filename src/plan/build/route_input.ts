@@ -10,7 +10,7 @@
  * Each proc returns ROUTED, and then the packet has a dst, or the DropReason for which it is dropped.
  */
 
-import { NEXT_HOP, RouteTypeCode } from "../../../runtime/abi.ts";
+import { NEXT_HOP, RouteTypeCode } from "../../../runtime/abi/fib.ts";
 import { IpProtocol } from "../../../runtime/net/ipv4.ts";
 import { DropReason, Errno } from "../../../runtime/verdict.ts";
 import {

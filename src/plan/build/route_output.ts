@@ -3,7 +3,8 @@
  * k:net/ipv4/route.c ip_route_output_key_hash_rcu, __mkroute_output; net/ipv4/fib_semantics.c fib_select_path.
  */
 
-import { DEVICE, FIB_ALIAS, NEXT_HOP, RouteTypeCode } from "../../../runtime/abi.ts";
+import { DEVICE } from "../../../runtime/abi/device.ts";
+import { FIB_ALIAS, NEXT_HOP, RouteTypeCode } from "../../../runtime/abi/fib.ts";
 import { IpProtocol } from "../../../runtime/net/ipv4.ts";
 import { Errno } from "../../../runtime/verdict.ts";
 import {

@@ -1,5 +1,5 @@
 /**
- * A long rule list, as data (runtime/abi.ts RULE_LIST): what fib_rules.ts writes out rule by rule, in a loop over the rules' records.
+ * A long rule list, as data (runtime/abi/rules.ts): what fib_rules.ts writes out rule by rule, in a loop over the rules' records.
  *
  *     the traced build                    the hot build
  *       for each rule                       classes of the flow's fields
@@ -10,9 +10,9 @@
  * The hot build leaves out rules that cannot match, and nothing else, so both come to the same: an action that goes on ("nothing
  * here", suppressed, nop) goes on with the next rule, a goto with its target, which is behind it.
  */
+import { DEVICE } from "../../../runtime/abi/device.ts";
+import { NET } from "../../../runtime/abi/net.ts";
 import {
-  DEVICE,
-  NET,
   RULE,
   RULE_BYTES,
   RULE_DIMENSION,
@@ -22,9 +22,9 @@ import {
   RULES_OF_WORD,
   RuleActionCode,
   RuleSelector,
-  TraceEvent,
   WORDS_OF_PAGE,
-} from "../../../runtime/abi.ts";
+} from "../../../runtime/abi/rules.ts";
+import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import type { Family } from "../../../runtime/net/ip.ts";
 import { SELECTORS, type Selector } from "../../../runtime/trace.ts";
 import { Errno } from "../../../runtime/verdict.ts";

@@ -2,7 +2,10 @@
  * __fib_lookup: IPv4's rule list as code (fib_rules.ts), the tables as calls.
  * k:net/ipv4/fib_rules.c __fib_lookup, fib4_rule_match, fib4_rule_action, fib4_rule_suppress.
  */
-import { DEVICE, FIB_ALIAS, NEXT_HOP, RULE, TraceEvent } from "../../../runtime/abi.ts";
+import { DEVICE } from "../../../runtime/abi/device.ts";
+import { FIB_ALIAS, NEXT_HOP } from "../../../runtime/abi/fib.ts";
+import { RULE } from "../../../runtime/abi/rules.ts";
+import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { mask4 } from "../../../runtime/net/ip.ts";
 import { SELECTORS } from "../../../runtime/trace.ts";
 import { Errno } from "../../../runtime/verdict.ts";

@@ -6,14 +6,14 @@
  *   mac         l3                              tail
  *    | Ethernet  | IP header, payload ...        |        mac and l3 are cursors; mac may be stale until a header is pushed
  */
-import { THREAD_REGISTERS } from "../../../runtime/abi.ts";
+import { THREAD_REGISTERS } from "../../../runtime/abi/program.ts";
 import { type Reg, skbReg, tail } from "../ir.ts";
 import { CHAIN_REGS } from "./netfilter/registers.ts";
 
-/** Of a module for several threads: the area of the one that this is (runtime/abi.ts; the kernel's __per_cpu_offset). */
+/** Of a module for several threads: the area of the one that this is (runtime/abi/image.ts; the kernel's __per_cpu_offset). */
 export const worker = skbReg("worker");
 
-/** The same of a program for several threads, which the host gives it: how far its own is from the state's, and the area of the module's (abi.ts). */
+/** The same of a program for several threads, which the host gives it: how far its own is from the state's, and the area of the module's (abi/program.ts). */
 export const own = skbReg(THREAD_REGISTERS.own);
 export const area = skbReg(THREAD_REGISTERS.area);
 

@@ -4,7 +4,9 @@
  */
 
 import { type Net, type Route, type Rule, Scope } from "../../../dsl/model.ts";
-import { DEVICE, FIB_ALIAS, NEXT_HOP, NEXT_HOP_BYTES, RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
+import { DEVICE } from "../../../runtime/abi/device.ts";
+import { FIB_ALIAS, NEXT_HOP, NEXT_HOP_BYTES, RouteTypeCode } from "../../../runtime/abi/fib.ts";
+import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import {
   LOOPBACK_IFINDEX,
   RT_TABLE_DEFAULT,

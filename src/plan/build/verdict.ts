@@ -1,6 +1,6 @@
 /** How a packet leaves the program: the columns of each verdict, and the step that ends its trace. */
 
-import { TraceEvent } from "../../../runtime/abi.ts";
+import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { NEXT_HOP_IN_SLOT, PacketFlag, REDIRECT_IN_SLOT } from "../../../runtime/batch.ts";
 import { Verdict } from "../../../runtime/verdict.ts";
 import {

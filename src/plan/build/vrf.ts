@@ -10,7 +10,9 @@
  *                       -> vrf_ip_local_out               LOCAL_OUT of the slave, and out
  */
 
-import { DEVICE, RouteTypeCode, TraceEvent } from "../../../runtime/abi.ts";
+import { DEVICE } from "../../../runtime/abi/device.ts";
+import { RouteTypeCode } from "../../../runtime/abi/fib.ts";
+import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { EtherType } from "../../../runtime/net/ethernet.ts";
 import { DropReason } from "../../../runtime/verdict.ts";
 import {

@@ -9,7 +9,8 @@
  * k:net/core/dev.c do_xdp_generic.
  */
 import type { Program } from "../../../dsl/chain-model.ts";
-import { EXPORTS, TraceEvent } from "../../../runtime/abi.ts";
+import { EXPORTS } from "../../../runtime/abi/exports.ts";
+import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { BATCH_HEADER, BATCH_HEADER_BYTES, RESULT_COLUMNS } from "../../../runtime/batch.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
 import { Entry } from "../../../runtime/verdict.ts";

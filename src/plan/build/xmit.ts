@@ -1,5 +1,5 @@
 /** A frame is on the wire, and how often a packet may be sent before it is. k:net/core/dev.c dev_hard_start_xmit. */
-import { TraceEvent } from "../../../runtime/abi.ts";
+import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { Verdict } from "../../../runtime/verdict.ts";
 import { type Reg, ret, type Step, trace } from "../ir.ts";
 import { ifindexOf, writeColumn } from "./context.ts";

@@ -9,7 +9,8 @@
  *             it is less than is wanted                                            the prefix length
  */
 
-import { ADDRESS6, ADDRESS6_BYTES, DEVICE, DEVICE_BYTES, NET } from "../../../../runtime/abi.ts";
+import { ADDRESS6, ADDRESS6_BYTES, DEVICE, DEVICE_BYTES } from "../../../../runtime/abi/device.ts";
+import { NET } from "../../../../runtime/abi/net.ts";
 import { Scope6 } from "../../../../runtime/net/in6.ts";
 import {
   add,

@@ -6,7 +6,7 @@
  *   else       -> ip6_route_output_flags
  */
 
-import { FIB_ALIAS, NEXT_HOP } from "../../../../runtime/abi.ts";
+import { FIB_ALIAS, NEXT_HOP } from "../../../../runtime/abi/fib.ts";
 import { PacketFlag, SOURCE_IN_SLOT } from "../../../../runtime/batch.ts";
 import { IpProtocol } from "../../../../runtime/net/ipv4.ts";
 import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";

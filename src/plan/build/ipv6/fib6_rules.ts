@@ -3,7 +3,10 @@
  * k:net/ipv6/fib6_rules.c. Without rules but the kernel's own two, table local is asked and then main, whatever rules there are left.
  */
 
-import { DEVICE, NEXT_HOP, RULE, TraceEvent } from "../../../../runtime/abi.ts";
+import { DEVICE } from "../../../../runtime/abi/device.ts";
+import { NEXT_HOP } from "../../../../runtime/abi/fib.ts";
+import { RULE } from "../../../../runtime/abi/rules.ts";
+import { TraceEvent } from "../../../../runtime/abi/trace.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN, type TableId } from "../../../../runtime/brand.ts";
 import type { Selector } from "../../../../runtime/trace.ts";
 import { Errno } from "../../../../runtime/verdict.ts";

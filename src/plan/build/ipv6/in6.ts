@@ -8,7 +8,7 @@
  *   fe80::/10    half 0 & 0x000000000000c0ff == 0x00000000000080fe
  */
 
-import { IMAGE } from "../../../../runtime/abi.ts";
+import { IMAGE } from "../../../../runtime/abi/image.ts";
 import { LABELS, LINK_LOCAL, ORCHID, Scope6, SITE_LOCAL, V4MAPPED } from "../../../../runtime/net/in6.ts";
 import { mask6, type Prefix } from "../../../../runtime/net/ip.ts";
 import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";

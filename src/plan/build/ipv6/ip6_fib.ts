@@ -22,7 +22,7 @@ import {
   NEXT_HOP,
   NEXT_HOP_BYTES,
   NextHopFlag,
-} from "../../../../runtime/abi.ts";
+} from "../../../../runtime/abi/fib.ts";
 import { LOOPBACK_IFINDEX } from "../../../../runtime/brand.ts";
 import { Errno } from "../../../../runtime/verdict.ts";
 import {

@@ -3,7 +3,8 @@
  * k:net/ipv6/ip6_output.c ip6_forward; net/ipv6/ndisc.c ndisc_send_redirect; net/ipv6/route.c ip6_pkt_drop.
  */
 
-import { DEVICE, TraceEvent } from "../../../../runtime/abi.ts";
+import { DEVICE } from "../../../../runtime/abi/device.ts";
+import { TraceEvent } from "../../../../runtime/abi/trace.ts";
 import { REDIRECT_IN_SLOT } from "../../../../runtime/batch.ts";
 import { Icmp6Type, TimeExceeded6, Unreachable6 } from "../../../../runtime/net/icmp6.ts";
 import { IPV6_MIN_MTU } from "../../../../runtime/net/ipv6.ts";

@@ -6,7 +6,8 @@
  *                                                                  ip6_input | ip6_mc_input | ip6_forward | ip6_pkt_drop
  */
 
-import { DEVICE, GROUP6_BYTES, TraceEvent } from "../../../../runtime/abi.ts";
+import { DEVICE, GROUP6_BYTES } from "../../../../runtime/abi/device.ts";
+import { TraceEvent } from "../../../../runtime/abi/trace.ts";
 import { IPV6_HEADER_BYTES, NextHeader } from "../../../../runtime/net/ipv6.ts";
 import { DropReason, Verdict } from "../../../../runtime/verdict.ts";
 import {

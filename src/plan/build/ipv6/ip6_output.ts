@@ -7,7 +7,8 @@
  *   -> POSTROUTING -> ip6_finish_output -> ip6_finish_output2 -> neighbour -> dev_queue_xmit
  */
 
-import { DEVICE, TraceEvent } from "../../../../runtime/abi.ts";
+import { DEVICE } from "../../../../runtime/abi/device.ts";
+import { TraceEvent } from "../../../../runtime/abi/trace.ts";
 import { PacketFlag } from "../../../../runtime/batch.ts";
 import { Icmp6Type } from "../../../../runtime/net/icmp6.ts";
 import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";

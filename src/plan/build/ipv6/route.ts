@@ -10,7 +10,9 @@
  * `res_hop` are its `from` (0: ip6_null_entry and its like).
  */
 
-import { DEVICE, FIB_ALIAS, NEXT_HOP, Route6Flag, RouteTypeCode, TraceEvent } from "../../../../runtime/abi.ts";
+import { DEVICE } from "../../../../runtime/abi/device.ts";
+import { FIB_ALIAS, NEXT_HOP, Route6Flag, RouteTypeCode } from "../../../../runtime/abi/fib.ts";
+import { TraceEvent } from "../../../../runtime/abi/trace.ts";
 import { LOOPBACK_IFINDEX } from "../../../../runtime/brand.ts";
 import { Errno } from "../../../../runtime/verdict.ts";
 import {

@@ -6,7 +6,8 @@
  * neighbour discovery sends and receives stays with that device altogether.
  */
 
-import { DEVICE, TraceEvent } from "../../../../runtime/abi.ts";
+import { DEVICE } from "../../../../runtime/abi/device.ts";
+import { TraceEvent } from "../../../../runtime/abi/trace.ts";
 import { Icmp6Type } from "../../../../runtime/net/icmp6.ts";
 import { V4MAPPED } from "../../../../runtime/net/in6.ts";
 import { IpProtocol } from "../../../../runtime/net/ipv4.ts";

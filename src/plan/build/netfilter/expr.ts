@@ -4,7 +4,7 @@
  */
 
 import type { Expr as ChainExpr, Fib, MetaKey, Payload } from "../../../../dsl/chain-model.ts";
-import { DEVICE } from "../../../../runtime/abi.ts";
+import { DEVICE } from "../../../../runtime/abi/device.ts";
 import { LOOPBACK_IFINDEX } from "../../../../runtime/brand.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../../runtime/net/ethernet.ts";
 import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";

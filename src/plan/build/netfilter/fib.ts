@@ -8,7 +8,8 @@
  * The packet is on its way while it is asked for: flow, result and dst are afterwards what they were before.
  */
 import type { Fib } from "../../../../dsl/chain-model.ts";
-import { DEVICE, FIB_ALIAS, NEXT_HOP, NEXT_HOP_BYTES, RouteTypeCode } from "../../../../runtime/abi.ts";
+import { DEVICE } from "../../../../runtime/abi/device.ts";
+import { FIB_ALIAS, NEXT_HOP, NEXT_HOP_BYTES, RouteTypeCode } from "../../../../runtime/abi/fib.ts";
 import { LOOPBACK_IFINDEX, RT_TABLE_LOCAL } from "../../../../runtime/brand.ts";
 import { HOOKS, type Hook } from "../../../../runtime/hooks.ts";
 import { expressionsOfStep, reachedByHooks, stepsOf } from "../../../netfilter/reach.ts";

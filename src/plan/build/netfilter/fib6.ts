@@ -8,22 +8,19 @@
  *   ip6_pol_route_lookup.N(entry, iface) : i32
  */
 import type { Fib } from "../../../../dsl/chain-model.ts";
+import { ADDRESS6, ADDRESS6_BYTES, DEVICE, DEVICE_BYTES } from "../../../../runtime/abi/device.ts";
 import {
-  ADDRESS6,
-  ADDRESS6_BYTES,
-  DEVICE,
-  DEVICE_BYTES,
   FIB_ALIAS,
   FIB_ALIAS6_BYTES,
   FIB_ENTRY,
   FIB_ENTRY_BYTES,
   FibEntryFlag,
-  NET,
   NEXT_HOP,
   NEXT_HOP_BYTES,
   NextHopFlag,
   RouteTypeCode,
-} from "../../../../runtime/abi.ts";
+} from "../../../../runtime/abi/fib.ts";
+import { NET } from "../../../../runtime/abi/net.ts";
 import { LOOPBACK_IFINDEX } from "../../../../runtime/brand.ts";
 import { Scope6 } from "../../../../runtime/net/in6.ts";
 import { IpProtocol } from "../../../../runtime/net/ipv4.ts";

@@ -7,7 +7,7 @@
  * A hook without chains is passed: the trace shows it, and programs that are attached (links.ts) are asked.
  */
 import type { ChainHook, ChainId, HookChains } from "../../../../dsl/chain-model.ts";
-import { TraceEvent } from "../../../../runtime/abi.ts";
+import { TraceEvent } from "../../../../runtime/abi/trace.ts";
 import { HOOKS } from "../../../../runtime/hooks.ts";
 import { DropReason } from "../../../../runtime/verdict.ts";
 import { SCRATCH_BYTES } from "../../../netfilter/layout.ts";

@@ -9,7 +9,7 @@
  *     }
  */
 import type { Program, Step as RuleStep } from "../../../../dsl/chain-model.ts";
-import { TraceEvent } from "../../../../runtime/abi.ts";
+import { TraceEvent } from "../../../../runtime/abi/trace.ts";
 import { HOOKS } from "../../../../runtime/hooks.ts";
 import { RULE_DECISIONS } from "../../../../runtime/trace.ts";
 import type { SegmentLayout } from "../../../netfilter/classifier/layout.ts";

@@ -10,7 +10,8 @@
  */
 
 import type { ChainId, Reject } from "../../../../dsl/chain-model.ts";
-import { RouteTypeCode, TraceEvent } from "../../../../runtime/abi.ts";
+import { RouteTypeCode } from "../../../../runtime/abi/fib.ts";
+import { TraceEvent } from "../../../../runtime/abi/trace.ts";
 import { PacketFlag } from "../../../../runtime/batch.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../../runtime/net/ethernet.ts";
 import { Icmp6Type } from "../../../../runtime/net/icmp6.ts";

@@ -17,7 +17,9 @@ import type {
   Test,
   Verdict,
 } from "../../../../dsl/chain-model.ts";
-import { FILTER_COUNTER, FILTER_COUNTER_BYTES, LIMIT, LIMIT_BYTES, NET, TraceEvent } from "../../../../runtime/abi.ts";
+import { NET } from "../../../../runtime/abi/net.ts";
+import { FILTER_COUNTER, FILTER_COUNTER_BYTES, LIMIT, LIMIT_BYTES } from "../../../../runtime/abi/netfilter.ts";
+import { TraceEvent } from "../../../../runtime/abi/trace.ts";
 import { RULE_DECISIONS, type RuleDecision } from "../../../../runtime/trace.ts";
 import type { RuleList } from "../../../netfilter/classifier/segments.ts";
 import {

@@ -8,7 +8,7 @@
  */
 
 import type { KeyRange, SetDef } from "../../../../dsl/chain-model.ts";
-import { MAP } from "../../../../runtime/abi.ts";
+import { MAP } from "../../../../runtime/abi/netfilter.ts";
 import { SET_HASH_FACTOR, SET_HASH_ROTATE, slotBytes } from "../../../../runtime/maps/hash.ts";
 import { rowBytes } from "../../../../runtime/maps/list.ts";
 import { lpmFamily } from "../../../../runtime/maps/lpm.ts";
