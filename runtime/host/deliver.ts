@@ -11,7 +11,7 @@ import { RouteTypeCode } from "../abi/fib.ts";
 import { IcmpType, IcmpView, Unreachable } from "../net/icmp.ts";
 import type { Ipv4 } from "../net/ip.ts";
 import { INET_ECN_MASK, IPV4_HEADER_BYTES, IpProtocol, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
-import { TcpFlag, TcpView, tcpReset, tcpSegment } from "../net/tcp.ts";
+import { TcpFlag, TcpView, tcpReset } from "../net/tcp.ts";
 import { UdpView } from "../net/udp.ts";
 import { answerOptions, echoReply, icmpSend, specificDestination, timestampReply } from "./icmp-send.ts";
 import { withOptions } from "./options.ts";
@@ -154,7 +154,7 @@ function sendReset(stack: Stack, packet: LocalPacket, ip: Ipv4View, tcp: TcpView
     source: ip.destination,
     destination: ip.source,
   };
-  const reset = ipv4Packet(header, tcpSegment(tcpReset(tcp), ip.destination, ip.source));
+  const reset = ipv4Packet(header, tcpReset(tcp, ip.destination, ip.source));
   const device = stack.devices.l3mdevMaster(packet.device);
   const options = answerOptions(stack, packet.bytes, packet.options, header.source, device);
   if (options !== null) stack.output(withOptions(reset, options), { device });

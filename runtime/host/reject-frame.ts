@@ -12,17 +12,10 @@ import { checksum, foldChecksum, pseudoHeaderSum, wordSum } from "../net/checksu
 import { EthernetView, EtherType, ethernetFrame, isVlan, VLAN_TAG_BYTES } from "../net/ethernet.ts";
 import { IcmpType, IcmpView, icmpMessage } from "../net/icmp.ts";
 import { Icmp6Type, Icmp6View, icmp6Message } from "../net/icmp6.ts";
-import { IPV4_HEADER_BYTES, IpProtocol, Ipv4View, ipv4Packet, isSummed } from "../net/ipv4.ts";
-import {
-  DEFAULT_HOP_LIMIT,
-  IPV6_HEADER_BYTES,
-  Ipv6View,
-  ipv6Packet,
-  NextHeader,
-  skipExtensionHeaders,
-  type UpperLayer,
-} from "../net/ipv6.ts";
-import { TCP_HEADER_BYTES, TcpFlag, TcpView, tcpReset, tcpSegment } from "../net/tcp.ts";
+import { IPV4_HEADER_BYTES, IpProtocol, Ipv4View, isSummed } from "../net/ipv4.ts";
+import { IPV6_HEADER_BYTES, Ipv6View, NextHeader, skipExtensionHeaders, type UpperLayer } from "../net/ipv6.ts";
+import { TCP_HEADER_BYTES, TcpFlag, TcpView, tcpReset } from "../net/tcp.ts";
+import { rejectPacket4, rejectPacket6 } from "./reject-packet.ts";
 
 /** Bytes of the rejected packet that an error quotes (RFC 1812 section 4.3.2.3; RFC 4443 section 3.1). */
 const QUOTED = 536;
@@ -50,9 +43,7 @@ function reject4(ttl: number, packet: Uint8Array, error: number): Uint8Array | n
   if (!isWhole4(ip) || ip.fragmentOffset !== 0) return null;
   const payload = error === 0 ? reset4(ip) : unreachable4(ip, error);
   if (payload === null) return null;
-  const protocol = error === 0 ? IpProtocol.TCP : IpProtocol.ICMP;
-  const addresses = { source: ip.destination, destination: ip.source };
-  return ipv4Packet({ tos: 0, identification: 0, dontFragment: true, ttl, protocol, ...addresses }, payload);
+  return rejectPacket4(ip, ttl, error === 0 ? IpProtocol.TCP : IpProtocol.ICMP, payload);
 }
 
 /** nf_reject_iphdr_validate: not the checksum. */
@@ -74,7 +65,7 @@ function unreachable4(ip: Ipv4View, error: number): Uint8Array | null {
 function reset4(ip: Ipv4View): Uint8Array | null {
   const segment = ip.bytes.subarray(ip.headerLength);
   if (ip.protocol !== IpProtocol.TCP || !mayReset(segment) || !checksumHolds4(ip, ip.bytes)) return null;
-  return tcpSegment(tcpReset(new TcpView(segment)), ip.destination, ip.source);
+  return tcpReset(new TcpView(segment), ip.destination, ip.source);
 }
 
 /** nf_ip_checksum. @param packet header included, whose own sum is 0 when it is right */
@@ -89,12 +80,9 @@ function checksumHolds4({ source, destination, protocol, headerLength }: Ipv4Vie
 function reject6(packet: Uint8Array, error: number): Uint8Array | null {
   const ip = new Ipv6View(packet);
   if (!isWhole6(ip)) return null;
-  const { source, destination } = ip;
   const payload = error === 0 ? reset6(packet) : unreachable6(packet, error);
   if (payload === null) return null;
-  const nextHeader = error === 0 ? IpProtocol.TCP : IpProtocol.ICMPV6;
-  const addresses = { source: destination, destination: source };
-  return ipv6Packet({ trafficClass: 0, flowLabel: 0, nextHeader, hopLimit: DEFAULT_HOP_LIMIT, ...addresses }, payload);
+  return rejectPacket6(ip, error === 0 ? IpProtocol.TCP : IpProtocol.ICMPV6, payload);
 }
 
 /** nf_reject_ip6hdr_validate */
@@ -120,7 +108,7 @@ function reset6(packet: Uint8Array): Uint8Array | null {
   if (upper === null || upper.protocol !== IpProtocol.TCP) return null;
   const segment = packet.subarray(upper.offset);
   if (!mayReset(segment) || !checksumHolds6(packet, upper)) return null;
-  return tcpSegment(tcpReset(new TcpView(segment)), destination, source);
+  return tcpReset(new TcpView(segment), destination, source);
 }
 
 /** nf_ip6_checksum. */

@@ -4,9 +4,10 @@
  * port it has no TOS, and is sent to whom the segment came from, whoever this host thinks it is.
  */
 import { PacketFlag } from "../batch.ts";
-import { IpProtocol, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
-import { DEFAULT_HOP_LIMIT, Ipv6View, ipv6Packet, skipExtensionHeaders } from "../net/ipv6.ts";
-import { TcpView, tcpReset, tcpSegment } from "../net/tcp.ts";
+import { IpProtocol, Ipv4View } from "../net/ipv4.ts";
+import { Ipv6View, skipExtensionHeaders } from "../net/ipv6.ts";
+import { TcpView, tcpReset } from "../net/tcp.ts";
+import { rejectPacket4, rejectPacket6 } from "./reject-packet.ts";
 import type { OutputMeta } from "./stack.ts";
 
 interface ResetStack {
@@ -23,31 +24,13 @@ export function sendReset(stack: ResetStack, packet: Uint8Array, device: number)
 
 function reset4(ttl: number, packet: Uint8Array): Uint8Array {
   const ip = new Ipv4View(packet);
-  const segment = tcpSegment(tcpReset(new TcpView(ip.payload)), ip.destination, ip.source);
-  const header = {
-    tos: 0,
-    identification: 0,
-    dontFragment: true,
-    ttl,
-    protocol: IpProtocol.TCP,
-    source: ip.destination,
-    destination: ip.source,
-  };
-  return ipv4Packet(header, segment);
+  return rejectPacket4(ip, ttl, IpProtocol.TCP, tcpReset(new TcpView(ip.payload), ip.destination, ip.source));
 }
 
 function reset6(packet: Uint8Array): Uint8Array | null {
-  const { source, destination } = new Ipv6View(packet);
+  const ip = new Ipv6View(packet);
   const upper = skipExtensionHeaders(packet);
   if (upper === null) return null;
-  const segment = tcpSegment(tcpReset(new TcpView(packet.subarray(upper.offset))), destination, source);
-  const header = {
-    trafficClass: 0,
-    flowLabel: 0,
-    nextHeader: IpProtocol.TCP,
-    hopLimit: DEFAULT_HOP_LIMIT,
-    source: destination,
-    destination: source,
-  };
-  return ipv6Packet(header, segment);
+  const segment = packet.subarray(upper.offset);
+  return rejectPacket6(ip, IpProtocol.TCP, tcpReset(new TcpView(segment), ip.destination, ip.source));
 }

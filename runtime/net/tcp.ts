@@ -27,7 +27,7 @@ const DESTINATION_PORT = 2;
 const SEQUENCE = 4;
 const ACKNOWLEDGMENT = 8;
 const DATA_OFFSET = 12;
-const FLAGS = 13;
+export const TCP_FLAGS = 13;
 const WINDOW = 14;
 const CHECKSUM = 16;
 const URGENT = 18;
@@ -68,7 +68,7 @@ export class TcpView {
     return (this.bytes[DATA_OFFSET] >>> 4) * 4;
   }
   get flags(): number {
-    return this.bytes[FLAGS] | 0;
+    return this.bytes[TCP_FLAGS] | 0;
   }
 }
 
@@ -92,7 +92,7 @@ export function tcpSegment(segment: TcpSegment, source: Ip, destination: Ip): Ui
   writeU32(bytes, SEQUENCE, segment.sequence);
   writeU32(bytes, ACKNOWLEDGMENT, segment.acknowledgment);
   bytes[DATA_OFFSET] = (TCP_HEADER_BYTES / 4) << 4;
-  bytes[FLAGS] = segment.flags;
+  bytes[TCP_FLAGS] = segment.flags;
   writeU16(bytes, WINDOW, segment.window);
   writeU16(bytes, URGENT, 0);
   const sum = pseudoHeaderSum(source, destination, IpProtocol.TCP, bytes.length) + wordSum(bytes);
@@ -100,13 +100,19 @@ export function tcpSegment(segment: TcpSegment, source: Ip, destination: Ip): Ui
   return bytes;
 }
 
-/** The segment that refuses another (RFC 9293 section 3.10.7.1; tcp_v4_send_reset, tcp_v6_send_response, nf_reject_ip_tcphdr_put). */
-export function tcpReset(tcp: TcpView): TcpSegment {
+/**
+ * The segment that refuses another (RFC 9293 section 3.10.7.1; tcp_v4_send_reset, tcp_v6_send_response, nf_reject_ip_tcphdr_put).
+ *
+ * @param source of the answer, which is the refused one's destination
+ */
+export function tcpReset(tcp: TcpView, source: Ip, destination: Ip): Uint8Array {
   const { sourcePort, destinationPort, sequence, acknowledgment, flags, headerLength, bytes } = tcp;
   const has = (flag: number) => ((flags & flag) === 0 ? 0 : 1);
   const consumed = has(TcpFlag.SYN) + has(TcpFlag.FIN) + bytes.length - headerLength;
   const ports = { sourcePort: destinationPort, destinationPort: sourcePort, window: 0 };
-  return has(TcpFlag.ACK) === 1
-    ? { ...ports, sequence: acknowledgment, acknowledgment: 0, flags: TcpFlag.RST }
-    : { ...ports, sequence: 0, acknowledgment: (sequence + consumed) >>> 0, flags: TcpFlag.RST | TcpFlag.ACK };
+  const segment =
+    has(TcpFlag.ACK) === 1
+      ? { ...ports, sequence: acknowledgment, acknowledgment: 0, flags: TcpFlag.RST }
+      : { ...ports, sequence: 0, acknowledgment: (sequence + consumed) >>> 0, flags: TcpFlag.RST | TcpFlag.ACK };
+  return tcpSegment(segment, source, destination);
 }

@@ -30,7 +30,7 @@ import {
   NextHeader,
   skipExtensionHeaders,
 } from "../../net/ipv6.ts";
-import { TcpFlag, TcpView, tcpReset, tcpSegment } from "../../net/tcp.ts";
+import { TcpFlag, TcpView, tcpReset } from "../../net/tcp.ts";
 import { UdpView } from "../../net/udp.ts";
 import { boundDeviceMatches } from "../sockets/lookup.ts";
 import type { Sockets, TransportPacket } from "../sockets/sockets.ts";
@@ -221,6 +221,6 @@ function sendReset(stack: Stack6, { packet, source, destination }: Upper6, tcp: 
     destination: source,
   };
   const device = isLinkLocal6(source) ? packet.receivedBy : stack.devices.l3mdevMaster(packet.device);
-  const reset = ipv6Packet(header, tcpSegment(tcpReset(tcp), destination, source));
+  const reset = ipv6Packet(header, tcpReset(tcp, destination, source));
   stack.output(reset, { device, flags: PacketFlag.OIF_UNBOUND });
 }

@@ -16,6 +16,7 @@ import { Icmp6Type } from "../../../runtime/net/icmp6.ts";
 import { ipv6_addr_is_unicast } from "../../../runtime/net/in6.ts";
 import { isSummed } from "../../../runtime/net/ipv4.ts";
 import { NextHeader, skipExtensionHeaders } from "../../../runtime/net/ipv6.ts";
+import { TCP_FLAGS, TCP_HEADER_BYTES, TcpFlag } from "../../../runtime/net/tcp.ts";
 import { readU16 } from "../../../runtime/net/wire.ts";
 import { DropReason, Verdict } from "../../../runtime/verdict.ts";
 import { flowi4, flowi6 } from "../flow.ts";
@@ -29,10 +30,6 @@ import { icmp_send, icmpv6_send, type SkBuff } from "../skb.ts";
 import { tell_sender } from "./nf_hook.ts";
 import { packet_end } from "./nft_expr.ts";
 import { NfProto, type PktInfo } from "./pktinfo.ts";
-
-const TCPHDR_BYTES = 20;
-const TCP_FLAGS = 13;
-const TCP_RST = 4;
 
 /** @returns the verdict that has the host answer; null: the packet is dropped and nobody told */
 export function nft_reject_eval(reject: Reject, pkt: PktInfo): Verdict | null {
@@ -168,7 +165,7 @@ const send_reset = (pkt: PktInfo, ipv6: boolean): Verdict | null => (ipv6 ? nf_s
 
 /** The TCP header is there, and is no reset itself. */
 const may_reset = (skb: SkBuff, at: number): boolean =>
-  at + TCPHDR_BYTES <= packet_end(skb) && (skb.bytes[at + TCP_FLAGS] & TCP_RST) === 0;
+  at + TCP_HEADER_BYTES <= packet_end(skb) && (skb.bytes[at + TCP_FLAGS] & TcpFlag.RST) === 0;
 
 /** @param oif what the answer is routed by: a VRF, or the sending socket's device */
 function reset({ net, skb }: PktInfo, oif: number): Verdict {

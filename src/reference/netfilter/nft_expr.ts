@@ -9,6 +9,7 @@ import type { Device } from "../../../dsl/model.ts";
 import { LOOPBACK_IFINDEX } from "../../../runtime/brand.ts";
 import { isArray } from "../../../runtime/hooks.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
+import { TCP_HEADER_BYTES } from "../../../runtime/net/tcp.ts";
 import { IPPROTO_TCP, IPPROTO_UDP, ipv4_is_multicast } from "../in.ts";
 import { IPHDR_BYTES } from "../iphdr.ts";
 import { inet_sdif, type PacketType, type SkBuff } from "../skb.ts";
@@ -140,16 +141,14 @@ function find_ipv4_option({ skb, hook }: PktInfo, type: number): number | null {
   return ipv4_find_option(skb.bytes, start, packet_end(skb), type);
 }
 
-const TCPHDR_BYTES = 20;
-
 /** The end-of-list option ends nothing here, and counts as one byte like options of a length of 0. */
 function nft_exthdr_tcp_eval({ type, offset, length }: ExtensionHeader, { skb, l4 }: PktInfo): number | null {
   if (l4 === null || l4.protocol !== IPPROTO_TCP || l4.fragoff !== 0) return null;
-  if (l4.offset + TCPHDR_BYTES > packet_end(skb)) return null;
+  if (l4.offset + TCP_HEADER_BYTES > packet_end(skb)) return null;
   const header = (skb.bytes[l4.offset + 12] >>> 4) * 4;
   const end = l4.offset + header;
-  if (header < TCPHDR_BYTES || end > packet_end(skb)) return null;
-  for (let at = l4.offset + TCPHDR_BYTES; at < end - 1; ) {
+  if (header < TCP_HEADER_BYTES || end > packet_end(skb)) return null;
+  for (let at = l4.offset + TCP_HEADER_BYTES; at < end - 1; ) {
     const optlen = skb.bytes[at] <= 1 || skb.bytes[at + 1] === 0 ? 1 : skb.bytes[at + 1];
     if (skb.bytes[at] === type) return at + optlen > end || length + offset > optlen ? null : at;
     at += optlen;

@@ -3,6 +3,7 @@
  * k:net/netfilter/nft_exthdr.c nft_exthdr_tcp_eval, nft_tcp_header_pointer, ipv4_find_option; net/ipv4/ip_options.c __ip_options_compile; nft_payload.c __nft_payload_inner_offset.
  */
 import { IpProtocol } from "../../../../runtime/net/ipv4.ts";
+import { TCP_HEADER_BYTES } from "../../../../runtime/net/tcp.ts";
 import {
   add,
   and,
@@ -36,7 +37,6 @@ import { proc } from "../context.ts";
 import { IPHDR_BYTES } from "../in.ts";
 import { hookData, NOWHERE, thoff, tprot } from "./registers.ts";
 
-const TCP_HEADER_BYTES = 20;
 const UDP_HEADER_BYTES = 8;
 /** Of a TCP header: what its four bits of length can count beyond 20. */
 const MAX_TCP_OPTION_SPACE = 40;

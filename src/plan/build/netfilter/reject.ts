@@ -17,6 +17,7 @@ import { ETHERNET_HEADER_BYTES, EtherType } from "../../../../runtime/net/ethern
 import { Icmp6Type } from "../../../../runtime/net/icmp6.ts";
 import { IpProtocol, UNSUMMED } from "../../../../runtime/net/ipv4.ts";
 import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
+import { TCP_FLAGS, TCP_HEADER_BYTES, TcpFlag } from "../../../../runtime/net/tcp.ts";
 import { DropReason, Verdict } from "../../../../runtime/verdict.ts";
 import { reached, stepsOf } from "../../../netfilter/reach.ts";
 import type { View } from "../../../netfilter/view.ts";
@@ -303,12 +304,12 @@ export function ipv6SkipExthdr(): Proc {
 
 const vrf = local("vrf");
 const bytes = local("bytes");
-const TCPHDR_BYTES = 20;
-const TCP_FLAGS = 13;
-const TCP_RST = 4;
 
 /** The TCP header is there, and is no reset itself. */
-const mayReset: Step[] = [guard(at, TCPHDR_BYTES, silent), when(and(packet(at, TCP_FLAGS, 1), TCP_RST), silent)];
+const mayReset: Step[] = [
+  guard(at, TCP_HEADER_BYTES, silent),
+  when(and(packet(at, TCP_FLAGS, 1), TcpFlag.RST), silent),
+];
 
 /** @param oif what the answer is routed by: a VRF, or the sending socket's device */
 const reset = (oif: Expr): Step[] => [
