@@ -13,7 +13,7 @@ import type { SyntaxCode } from "./syntax-codes.ts";
 import { didYouMean, replaceBy, type SyntaxReport, spanOf } from "./syntax-report.ts";
 import { textOf } from "./tokens.ts";
 
-const MAX_U32 = 0xffffffff;
+export const MAX_U32 = 0xffffffff;
 
 const spanned = <T>(token: IToken, value: T): Spanned<T> => ({ value, span: spanOf(token) });
 
@@ -137,7 +137,7 @@ export function mark(report: SyntaxReport, token: IToken): Spanned<{ mark: numbe
 }
 export const defaultMask = (value: number): number => (value === 0 ? 0 : MAX_U32);
 
-const MAX_PORT = 0xffff;
+export const MAX_PORT = 0xffff;
 
 /** `80`, `*:80`, `10.0.0.1:80`, `[2001:db8::1]:80` */
 export function endpoint(report: SyntaxReport, token: IToken): Spanned<Endpoint> {

@@ -11,7 +11,7 @@
  */
 
 import { EXPORTS, MEMORY_IMPORT, type ProcessExport } from "./abi/exports.ts";
-import { IMAGE, IMAGE_ALIGN } from "./abi/image.ts";
+import { IMAGE, IMAGE_ALIGN, PAGE_BYTES } from "./abi/image.ts";
 import { COUNTERS, NET, NET_BYTES } from "./abi/net.ts";
 import { FILTER_COUNTER, FILTER_COUNTER_BYTES } from "./abi/netfilter.ts";
 import { BATCH_HEADER, batchBytes, DEFAULT_SLOT_SIZE, PacketBatch } from "./batch.ts";
@@ -304,7 +304,6 @@ export class Dataplane {
   }
 }
 
-const PAGE_BYTES = 65536;
 /** Of what it has, the part that the memory grows by at least, and the most of that in bytes. */
 const GROWTH = 1 / 8;
 const MOST_AHEAD = 1 << 26;

@@ -8,13 +8,12 @@
  * Of a fragment, and behind IPv6 extension headers, ports are not looked at: where a flow has such packets and others, those may go to
  * another thread than these, as with the kernel's. What is not IP has hash 0.
  */
-import { ETHERNET_HEADER_BYTES, EtherType, isVlan } from "./net/ethernet.ts";
+import { ETHERNET_HEADER_BYTES, EtherType, isVlan, VLAN_TAG_BYTES } from "./net/ethernet.ts";
+import { IPV4_HEADER_BYTES } from "./net/ipv4.ts";
 import { IPV6_HEADER_BYTES } from "./net/ipv6.ts";
 import { readU16, readU32 } from "./net/wire.ts";
 
-const VLAN_TAG_BYTES = 4;
 const MOST_TAGS = 2;
-const IPV4_HEADER_BYTES = 20;
 /** Protocols whose first four bytes are two ports: TCP, UDP, DCCP, SCTP, UDP-Lite. */
 const WITH_PORTS: ReadonlySet<number> = new Set([6, 17, 33, 132, 136]);
 /** More fragments, and the offset. */

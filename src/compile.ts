@@ -14,7 +14,7 @@ import type { Diagnostic } from "../dsl/diagnostic.ts";
 import type { Model } from "../dsl/model.ts";
 import type { Source } from "../dsl/span.ts";
 import { EXPORTS } from "../runtime/abi/exports.ts";
-import { IMAGE, WORKER } from "../runtime/abi/image.ts";
+import { IMAGE, MAXIMUM_PAGES, PAGE_BYTES, WORKER } from "../runtime/abi/image.ts";
 import type { Manifest } from "../runtime/manifest.ts";
 import { buildManifest, writeArtifact } from "./artifact.ts";
 import { buildFib } from "./fib/build.ts";
@@ -149,10 +149,6 @@ const traceRegion = ({ at, traceCursor, traceEnd, traceLost }: { readonly at: nu
 type TraceWords = Readonly<Record<"traceCursor" | "traceEnd" | "traceLost", number>>;
 
 const pagesOf = ({ heap }: Layout) => ({ initial: Math.ceil(heap / PAGE_BYTES), maximum: MAXIMUM_PAGES });
-
-const PAGE_BYTES = 65536;
-/** 2 GiB: offsets stay positive as signed numbers. */
-const MAXIMUM_PAGES = 32768;
 
 /** The procs of the last compilation, of its two builds: the next one has most of them, and need not do their work again. */
 let last: { readonly built: ReadonlyMap<string, Proc>; readonly builtHot: ReadonlyMap<string, Proc> } | null = null;

@@ -13,7 +13,7 @@
 import type { Chain, HookChains, Netfilter, Program, SetDef } from "../dsl/chain-model.ts";
 import type { Model } from "../dsl/model.ts";
 import { EXPORTS } from "../runtime/abi/exports.ts";
-import { ABI_VERSION, IMAGE, WORKER } from "../runtime/abi/image.ts";
+import { ABI_VERSION, IMAGE, MAXIMUM_PAGES, WORKER } from "../runtime/abi/image.ts";
 import { programEntry, STATE_BYTES, tracedEntry } from "../runtime/abi/program.ts";
 import {
   PROGRAM_IMPORTS,
@@ -154,9 +154,6 @@ const traceRegion = ({ traceCursor, traceEnd, traceLost }: Readonly<Record<keyof
   end: traceEnd,
   lost: traceLost,
 });
-
-/** As the main module's (src/compile.ts). */
-const MAXIMUM_PAGES = 32768;
 
 function find({ nets }: Model, which: string): { readonly net: number; readonly what: Attachable } {
   const named = (one: Program | Chain) => one.name === which;

@@ -6,6 +6,7 @@ import { routeOf } from "../dsl/route-columns.ts";
 import type { PacketBatch } from "../runtime/batch.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { bitsOf, type Family, familyOf, formatIp, formatPrefix, type Ip, parseIp } from "../runtime/net/ip.ts";
+import { IpProtocol } from "../runtime/net/ipv4.ts";
 import { Errno, nameOf } from "../runtime/verdict.ts";
 import { inet6RouteGet, inetRouteGet, type RouteQuery } from "./route-get.ts";
 import type { Query, RouteAnswer } from "./scenario.ts";
@@ -37,7 +38,7 @@ export class RouteGetter {
   }
 
   #answer4({ fibmatch, proto, uid = 0 }: Query, asked: Omit<RouteQuery, "protocol" | "uid">): RouteAnswer {
-    const query = { ...asked, protocol: proto ?? IPPROTO_UDP, uid };
+    const query = { ...asked, protocol: proto ?? IpProtocol.UDP, uid };
     const why = this.#unaskable(query);
     if (why !== null) return { unsupported: why };
     const found = inetRouteGet(this.#engine, this.#batch, this.#net, query);
@@ -56,14 +57,14 @@ export class RouteGetter {
 
   /** What a flow can hold and a made-up packet cannot. */
   #unaskable({ iif, oif, dst, protocol, sport }: RouteQuery): string | null {
-    if (protocol === IPPROTO_ICMP && sport !== 0) return "a source port of ICMP";
+    if (protocol === IpProtocol.ICMP && sport !== 0) return "a source port of ICMP";
     const bound = deviceOf(this.#net, oif);
     if (iif === 0 && bound?.kind === "vrf" && dst >>> 28 === 0xe) return "multicast out of a VRF device";
     return null;
   }
 
   #unaskable6({ protocol, sport }: RouteQuery<bigint>): string | null {
-    return protocol === IPPROTO_ICMPV6 && sport !== 0 ? "a source port of ICMP" : null;
+    return protocol === IpProtocol.ICMPV6 && sport !== 0 ? "a source port of ICMP" : null;
   }
 
   #answer6({ fibmatch, proto = 0, uid }: Query, asked: Omit<RouteQuery<bigint>, "protocol" | "uid">): RouteAnswer {
@@ -106,14 +107,10 @@ export class RouteGetter {
 }
 
 const SLOT_BYTES = 256;
-const IPPROTO_ICMP = 1;
-const IPPROTO_TCP = 6;
-const IPPROTO_UDP = 17;
-const IPPROTO_ICMPV6 = 58;
 /** rtm_getroute_parse_ip_proto: TCP, UDP, and ICMP of the family. */
 const ASKABLE_PROTOCOLS: Readonly<Record<Family, readonly number[]>> = {
-  4: [IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP],
-  6: [IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMPV6],
+  4: [IpProtocol.TCP, IpProtocol.UDP, IpProtocol.ICMP],
+  6: [IpProtocol.TCP, IpProtocol.UDP, IpProtocol.ICMPV6],
 };
 /** As recordings name it: Linux has one number for both names. */
 const EOPNOTSUPP: RouteAnswer = { error: "ENOTSUP" };

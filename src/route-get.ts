@@ -10,7 +10,7 @@ import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag } from "../runtime/batch
 import { type IfIndex, ifIndex, type RouteId, routeId } from "../runtime/brand.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { type Ip, readIpv4, readIpv6 } from "../runtime/net/ip.ts";
-import { ipv4Packet } from "../runtime/net/ipv4.ts";
+import { IpProtocol, ipv4Packet } from "../runtime/net/ipv4.ts";
 import { ipv6Packet } from "../runtime/net/ipv6.ts";
 import { writeU16 } from "../runtime/net/wire.ts";
 import type { LookupKind } from "../runtime/trace.ts";
@@ -151,8 +151,6 @@ function siblings(net: Net, { table, prefix, metric }: Route, nh: NextHop): read
   return [...all.slice(at), ...all.slice(0, at)];
 }
 
-const IPPROTO_ICMP = 1;
-const IPPROTO_ICMPV6 = 58;
 /** IPTOS_RT_MASK. */
 const TOS_MASK = 0x1c;
 /** Of a TCP header, the largest of those that are looked into. */
@@ -169,7 +167,7 @@ function packetOf(query: RouteQuery): Uint8Array {
     source: query.src,
     destination: query.dst,
   };
-  return ipv4Packet(header, transportOf(query, IPPROTO_ICMP));
+  return ipv4Packet(header, transportOf(query, IpProtocol.ICMP));
 }
 
 function packetOf6(query: RouteQuery<bigint>): Uint8Array {
@@ -181,7 +179,7 @@ function packetOf6(query: RouteQuery<bigint>): Uint8Array {
     source: query.src,
     destination: query.dst,
   };
-  return ipv6Packet(header, transportOf(query, IPPROTO_ICMPV6));
+  return ipv6Packet(header, transportOf(query, IpProtocol.ICMPV6));
 }
 
 function transportOf({ protocol, sport, dport }: RouteQuery<Ip>, icmp: number): Uint8Array {

@@ -13,7 +13,6 @@ import { family } from "./route.ts";
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 type Children = Cst.RuleAttributeCstChildren;
 
-const MAX_PORT = 0xffff;
 const MAX_UID = 0xffffffff;
 
 export const rule = (b: Build, cst: Cst.RuleCstNode): Ast.Rule | undefined =>
@@ -53,8 +52,8 @@ function selector(b: Build, said: Mutable<Ast.Rule>, a: Children, once: Once): v
   if (once("fwmark", a.Fwmark)) said.fwmark = value.mark(report, a.mark![0]);
   if (once("tos", a.Tos)) said.tos = value.tos(report, a.tos![0]);
   if (once("ipproto", a.Ipproto)) said.ipproto = value.ipProtocol(report, a.ipProtocol![0]);
-  if (once("sport", a.Sport)) said.sport = value.range(report, a.range![0], MAX_PORT);
-  if (once("dport", a.Dport)) said.dport = value.range(report, a.range![0], MAX_PORT);
+  if (once("sport", a.Sport)) said.sport = value.range(report, a.range![0], value.MAX_PORT);
+  if (once("dport", a.Dport)) said.dport = value.range(report, a.range![0], value.MAX_PORT);
   if (once("uidrange", a.Uidrange)) said.uidrange = value.range(report, a.range![0], MAX_UID);
   if (once("l3mdev", a.L3mdev)) said.l3mdev = { value: true, span: spanOf(a.L3mdev![0]) };
   if (once("proto", a.Proto)) said.protocol = value.name(a.protocolName![0]);

@@ -5,6 +5,7 @@ import { RT_PROTO_NAMES, RT_PROTOS } from "../../runtime/net/rt-protos.ts";
 import type { Name } from "../ast.ts";
 import { Scope } from "../model.ts";
 import { suggest } from "../suggest.ts";
+import { MAX_U32 } from "../values.ts";
 import type { DeviceDraft, NetDraft } from "./draft.ts";
 import { deviceByName } from "./draft.ts";
 import type { Finding, Reporter } from "./report.ts";
@@ -76,8 +77,6 @@ const STANDARD_TABLES: ReadonlyMap<string, TableId> = new Map([
   ["main", RT_TABLE_MAIN],
   ["default", RT_TABLE_DEFAULT],
 ]);
-
-const MAX_U32 = 0xffffffff;
 
 /** A decimal or `0x` number of 32 bits, as iproute2's get_u32 reads it. */
 export function parseU32(text: string): number | undefined {

@@ -37,6 +37,11 @@ export const IMAGE_ALIGN = 16;
 /** DEVICEs, TABLEs and NEXT_HOPs have lines of their own: of a packet of a VRF that has not been asked lately each is a miss. */
 export const CACHE_LINE = 64;
 
+/** Of WebAssembly's memory. */
+export const PAGE_BYTES = 65536;
+/** 2 GiB: offsets stay positive as signed numbers. */
+export const MAXIMUM_PAGES = 32768;
+
 /**
  *      0          4          8          12
  *   0  magic      version    nets       netsOffset       nets: count; netsOffset: first NET record

@@ -6,14 +6,8 @@
  * Every piece but the last carries a multiple of 8 bytes. The first keeps all options; the others keep those with the
  * "copied" flag, the rest become no-operations (ip_options_fragment). DF is cleared.
  */
-import { checksum } from "../net/checksum.ts";
-import { IPV4_HEADER_BYTES, Ipv4View } from "../net/ipv4.ts";
+import { FLAGS_OFFSET, IPV4_HEADER_BYTES, Ipv4View, MORE_FRAGMENTS, sendCheck, TOTAL_LENGTH } from "../net/ipv4.ts";
 import { readU16, writeU16 } from "../net/wire.ts";
-
-const TOTAL_LENGTH = 2;
-const FLAGS_OFFSET = 6;
-const CHECKSUM = 10;
-const MORE_FRAGMENTS = 0x2000;
 
 const IPOPT_END = 0;
 const IPOPT_NOOP = 1;
@@ -42,8 +36,7 @@ function piece(header: Uint8Array, payload: Uint8Array, offset: number, more: bo
   bytes.set(payload, header.length);
   writeU16(bytes, TOTAL_LENGTH, bytes.length);
   writeU16(bytes, FLAGS_OFFSET, (offset >>> 3) | (more ? MORE_FRAGMENTS : 0));
-  writeU16(bytes, CHECKSUM, 0);
-  writeU16(bytes, CHECKSUM, checksum(bytes.subarray(0, header.length)));
+  sendCheck(bytes);
   return bytes;
 }
 

@@ -21,11 +21,12 @@ import { RouteTypeCode } from "../abi/fib.ts";
 import { type PacketBatch, PacketFlag } from "../batch.ts";
 import type { Engine, RuleCounter } from "../engine.ts";
 import { EthernetView, EtherType, withoutPriorityTags } from "../net/ethernet.ts";
-import { IcmpType, REDIRECT_HOST, Unreachable } from "../net/icmp.ts";
+import { IcmpType, REDIRECT_HOST, TimeExceeded, Unreachable } from "../net/icmp.ts";
 import { type Ip, type Ipv4, type Ipv6, parseIp } from "../net/ip.ts";
-import { decrementTtl, IPV4_HEADER_BYTES, Ipv4View, ipv4Packet, isSummed } from "../net/ipv4.ts";
+import { decrementTtl, IPV4_HEADER_BYTES, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
 import { isMulticast6 } from "../net/ipv6.ts";
 import { isGroup, type Mac, parseMac } from "../net/mac.ts";
+import { isSummed } from "../net/verify-csum.ts";
 import { MemoryError } from "../refusal.ts";
 import { DropReason, Entry, Verdict } from "../verdict.ts";
 import { type ArpStack, arpReceive, arpSolicit } from "./arp.ts";
@@ -420,7 +421,7 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
     const { verdict, routeType } = this.#verdicts.ask(packet, { entry: Entry.ROUTE_INPUT, device });
     if (verdict !== Verdict.FOUND) return;
     const { groupFrame, options } = arrival;
-    const error = { type: IcmpType.TIME_EXCEEDED, code: FRAGMENT_TIME, info: 0 };
+    const error = { type: IcmpType.TIME_EXCEEDED, code: TimeExceeded.FRAGMENT_TIME, info: 0 };
     icmpSend(this, { ...error, packet, device, routeType, groupFrame, options, received: true });
   }
 
@@ -529,6 +530,3 @@ export class Host implements Stack6, ArpStack, PingHost, ClientHost {
 
 const addressesOf = ({ addresses, addresses6 }: HostDevice): Ip[] =>
   [...addresses, ...addresses6].map((a) => a.address);
-
-/** ICMP_EXC_FRAGTIME */
-const FRAGMENT_TIME = 1;

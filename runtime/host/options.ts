@@ -14,9 +14,8 @@
  *
  * Source routes are refused (accept_source_route is off), so none is ever echoed.
  */
-import { checksum } from "../net/checksum.ts";
 import { type Ipv4, readIpv4, writeIpv4 } from "../net/ip.ts";
-import { IPV4_HEADER_BYTES } from "../net/ipv4.ts";
+import { IPV4_HEADER_BYTES, Ipv4View, sendCheck, TOTAL_LENGTH } from "../net/ipv4.ts";
 import { writeU16, writeU32 } from "../net/wire.ts";
 
 const END = 0;
@@ -33,10 +32,6 @@ export { END as IPOPT_END, NOOP as IPOPT_NOOP, TIMESTAMP as IPOPT_TIMESTAMP };
 
 /** Low four bits of a timestamp option's fourth byte. */
 const TimestampFlag = { TIME: 0, ADDRESS: 1, PRESPECIFIED: 3 } as const;
-
-const VERSION_IHL = 0;
-const TOTAL_LENGTH = 2;
-const CHECKSUM = 10;
 
 /** `struct ip_options`: offsets are from the start of the IP header, 0: not there. */
 export interface IpOptions {
@@ -289,16 +284,10 @@ export function withOptions(packet: Uint8Array, options: Uint8Array): Uint8Array
   bytes.set(packet.subarray(0, IPV4_HEADER_BYTES));
   bytes.set(options, IPV4_HEADER_BYTES);
   bytes.set(packet.subarray(IPV4_HEADER_BYTES), IPV4_HEADER_BYTES + options.length);
-  bytes[VERSION_IHL] += options.length >>> 2;
+  bytes[0] += options.length >>> 2;
   writeU16(bytes, TOTAL_LENGTH, bytes.length);
   sendCheck(bytes);
   return bytes;
 }
 
-/** ip_send_check. */
-function sendCheck(packet: Uint8Array): void {
-  writeU16(packet, CHECKSUM, 0);
-  writeU16(packet, CHECKSUM, checksum(packet.subarray(0, headerLength(packet))));
-}
-
-const headerLength = (header: Uint8Array): number => (header[VERSION_IHL] & 15) * 4;
+const headerLength = (header: Uint8Array): number => new Ipv4View(header).headerLength;

@@ -7,8 +7,7 @@
  * wholly there already is ignored; one that overlaps spoils them all. After 30 s they are given up; the sender hears of it if
  * the first is there. The twin for IPv6, whose rules differ, is ipv6/reassembly.ts.
  */
-import { checksum } from "../net/checksum.ts";
-import { IPV4_MAX_BYTES, Ipv4View } from "../net/ipv4.ts";
+import { DONT_FRAGMENT, FLAGS_OFFSET, IPV4_MAX_BYTES, Ipv4View, sendCheck, TOS, TOTAL_LENGTH } from "../net/ipv4.ts";
 import { writeU16 } from "../net/wire.ts";
 import { type Clock, SECOND } from "./events.ts";
 
@@ -16,12 +15,6 @@ import { type Clock, SECOND } from "./events.ts";
 const TIMEOUT = 30 * SECOND;
 /** net.ipv4.ipfrag_max_dist: so many fragments of the same sender may come between two of one packet. */
 const MAX_DISTANCE = 64;
-
-const TOS = 1;
-const TOTAL_LENGTH = 2;
-const FLAGS_OFFSET = 6;
-const CHECKSUM = 10;
-const DONT_FRAGMENT = 0x4000;
 
 /** A fragment, and what else a host must know of it. */
 export interface Fragment {
@@ -180,8 +173,7 @@ function whole<F extends Fragment>({ pieces, length, ecn, maxSize, maxDfSize }: 
   writeU16(bytes, TOTAL_LENGTH, bytes.length);
   // DF stays where such a fragment was the largest.
   writeU16(bytes, FLAGS_OFFSET, maxDfSize === maxSize ? DONT_FRAGMENT : 0);
-  writeU16(bytes, CHECKSUM, 0);
-  writeU16(bytes, CHECKSUM, checksum(bytes.subarray(0, headerLength)));
+  sendCheck(bytes);
   return bytes;
 }
 

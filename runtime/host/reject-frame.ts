@@ -12,9 +12,10 @@ import { checksum, foldChecksum, pseudoHeaderSum, wordSum } from "../net/checksu
 import { EthernetView, EtherType, ethernetFrame, isVlan, VLAN_TAG_BYTES } from "../net/ethernet.ts";
 import { IcmpType, IcmpView, icmpMessage } from "../net/icmp.ts";
 import { Icmp6Type, Icmp6View, icmp6Message } from "../net/icmp6.ts";
-import { IPV4_HEADER_BYTES, IpProtocol, Ipv4View, isSummed } from "../net/ipv4.ts";
+import { IPV4_HEADER_BYTES, IpProtocol, Ipv4View } from "../net/ipv4.ts";
 import { IPV6_HEADER_BYTES, Ipv6View, NextHeader, skipExtensionHeaders, type UpperLayer } from "../net/ipv6.ts";
 import { TCP_HEADER_BYTES, TcpFlag, TcpView, tcpReset } from "../net/tcp.ts";
+import { isSummed } from "../net/verify-csum.ts";
 import { rejectPacket4, rejectPacket6 } from "./reject-packet.ts";
 
 /** Bytes of the rejected packet that an error quotes (RFC 1812 section 4.3.2.3; RFC 4443 section 3.1). */

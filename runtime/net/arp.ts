@@ -35,7 +35,7 @@ const TARGET_MAC = 18;
 const TARGET_IP = 24;
 export const ARP_BYTES = 28;
 
-const ARPHRD_ETHER = 1;
+export const ARPHRD_ETHER = 1;
 /** Devices of type Ethernet take packets that say IEEE 802 too (arp_process). */
 const ARPHRD_IEEE802 = 6;
 

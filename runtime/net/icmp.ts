@@ -41,20 +41,24 @@ export const IcmpType = {
 /** Codes of DEST_UNREACH. */
 export const Unreachable = { NET: 0, HOST: 1, PROTOCOL: 2, PORT: 3, FRAG_NEEDED: 4, PKT_FILTERED: 13 } as const;
 
+/** Codes of TIME_EXCEEDED. */
+export const TimeExceeded = { TTL: 0, FRAGMENT_TIME: 1 } as const;
+
 /** Of REDIRECT, the one code that Linux sends (ICMP_REDIR_HOST). */
 export const REDIRECT_HOST = 1;
 
 /** Types above this are "a mystery" to icmp_rcv, and count as errors to __icmp_send (k: NR_ICMP_TYPES). */
 const NR_ICMP_TYPES = 18;
-const errorTypes: ReadonlySet<number> = new Set([
+/** icmp_is_err */
+export const ICMP_ERRORS: readonly number[] = [
   IcmpType.DEST_UNREACH,
   IcmpType.SOURCE_QUENCH,
   IcmpType.REDIRECT,
   IcmpType.TIME_EXCEEDED,
   IcmpType.PARAMETER_PROBLEM,
-]);
+];
 /** Never answered with an error (icmp_pointers[type].error); unknown types are taken for errors. */
-export const isIcmpError = (type: number): boolean => errorTypes.has(type) || type > NR_ICMP_TYPES;
+export const isIcmpError = (type: number): boolean => ICMP_ERRORS.includes(type) || type > NR_ICMP_TYPES;
 
 export interface IcmpMessage {
   readonly type: number;

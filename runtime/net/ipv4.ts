@@ -22,10 +22,10 @@ import { type Ipv4, readIpv4, writeIpv4 } from "./ip.ts";
 import { type Malformed, readU16, writeU16 } from "./wire.ts";
 
 const VERSION_IHL = 0;
-const TOS = 1;
-const TOTAL_LENGTH = 2;
+export const TOS = 1;
+export const TOTAL_LENGTH = 2;
 const IDENTIFICATION = 4;
-const FLAGS_OFFSET = 6;
+export const FLAGS_OFFSET = 6;
 const TTL = 8;
 const PROTOCOL = 9;
 const CHECKSUM = 10;
@@ -36,8 +36,8 @@ export const IPV4_MAX_BYTES = 0xffff;
 /** The two bits of TOS and traffic class that are ECN's (RFC 3168). */
 export const INET_ECN_MASK = 3;
 
-const DONT_FRAGMENT = 0x4000;
-const MORE_FRAGMENTS = 0x2000;
+export const DONT_FRAGMENT = 0x4000;
+export const MORE_FRAGMENTS = 0x2000;
 const OFFSET_MASK = 0x1fff;
 
 /** Protocol numbers (IANA "Assigned Internet Protocol Numbers") that this runtime names. */
@@ -54,18 +54,6 @@ export const IpProtocol = {
   SCTP: 132,
   UDPLITE: 136,
 } as const;
-
-const { DCCP, GRE, ESP, AH, SCTP, UDPLITE } = IpProtocol;
-/** Their checksum is none, optional, or no sum over all of the payload. */
-export const UNSUMMED: ReadonlySet<number> = new Set([DCCP, GRE, ESP, AH, SCTP, UDPLITE]);
-const UDP_CHECKSUM = 6;
-const UDP_HEADER_BYTES = 8;
-
-/** Whether a checksum is looked at before a packet is rejected: nf_reject_verify_csum (k:include/net/netfilter/nf_reject.h). */
-export const isSummed = (protocol: number, payload: Uint8Array): boolean =>
-  protocol === IpProtocol.UDP
-    ? payload.length < UDP_HEADER_BYTES || readU16(payload, UDP_CHECKSUM) !== 0
-    : !UNSUMMED.has(protocol);
 
 export interface Ipv4Header {
   readonly tos: number;
@@ -166,10 +154,15 @@ export function emitIpv4(header: Ipv4Header, bytes: Uint8Array): void {
   writeU16(bytes, FLAGS_OFFSET, header.dontFragment ? DONT_FRAGMENT : 0);
   bytes[TTL] = header.ttl;
   bytes[PROTOCOL] = header.protocol;
-  writeU16(bytes, CHECKSUM, 0);
   writeIpv4(bytes, SOURCE, header.source);
   writeIpv4(bytes, DESTINATION, header.destination);
-  writeU16(bytes, CHECKSUM, checksum(bytes.subarray(0, IPV4_HEADER_BYTES)));
+  sendCheck(bytes);
+}
+
+/** ip_send_check: the checksum of the header that the packet begins with. */
+export function sendCheck(packet: Uint8Array): void {
+  writeU16(packet, CHECKSUM, 0);
+  writeU16(packet, CHECKSUM, checksum(packet.subarray(0, new Ipv4View(packet).headerLength)));
 }
 
 /** A new packet around `payload`. */

@@ -19,7 +19,7 @@
 import { type Ipv6, inPrefix, type Prefix, readIpv6, writeIpv6 } from "./ip.ts";
 import { readU16, readU32, writeU16, writeU32 } from "./wire.ts";
 
-const PAYLOAD_LENGTH = 4;
+export const PAYLOAD_LENGTH = 4;
 const NEXT_HEADER = 6;
 const HOP_LIMIT = 7;
 const SOURCE = 8;

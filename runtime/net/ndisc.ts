@@ -17,6 +17,9 @@ const ND_MESSAGE_BYTES = TARGET + 16;
 /** Of a redirect (k: struct rd_msg). */
 const REDIRECT_BYTES = ND_MESSAGE_BYTES + 16;
 
+/** Nobody off the link can send a packet that arrives with it. */
+export const ND_HOP_LIMIT = 255;
+
 const OptionType = { SOURCE_LL_ADDR: 1, TARGET_LL_ADDR: 2, REDIRECT_HDR: 4 } as const;
 /** Type, length and an Ethernet address. */
 const LL_ADDR_BYTES = 8;

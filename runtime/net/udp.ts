@@ -17,7 +17,7 @@ import { readU16, writeU16 } from "./wire.ts";
 const SOURCE_PORT = 0;
 const DESTINATION_PORT = 2;
 const LENGTH = 4;
-const CHECKSUM = 6;
+export const UDP_CHECKSUM = 6;
 export const UDP_HEADER_BYTES = 8;
 
 export class UdpView {
@@ -31,7 +31,7 @@ export class UdpView {
     const { bytes, length } = this;
     if (bytes.length < UDP_HEADER_BYTES) return `${bytes.length} bytes hold no UDP header`;
     if (length > bytes.length || length < UDP_HEADER_BYTES) return `UDP length ${length} in ${bytes.length} bytes`;
-    if (readU16(bytes, CHECKSUM) === 0) return typeof source === "number" ? null : "no UDP checksum";
+    if (readU16(bytes, UDP_CHECKSUM) === 0) return typeof source === "number" ? null : "no UDP checksum";
     const sum = pseudoHeaderSum(source, destination, IpProtocol.UDP, length) + wordSum(bytes.subarray(0, length));
     return foldChecksum(sum) === 0 ? null : "bad UDP checksum";
   }
@@ -62,6 +62,6 @@ export function udpDatagram(datagram: UdpDatagram, source: Ip, destination: Ip):
   writeU16(bytes, DESTINATION_PORT, datagram.destinationPort);
   writeU16(bytes, LENGTH, bytes.length);
   const sum = pseudoHeaderSum(source, destination, IpProtocol.UDP, bytes.length) + wordSum(bytes);
-  writeU16(bytes, CHECKSUM, foldChecksum(sum) || 0xffff);
+  writeU16(bytes, UDP_CHECKSUM, foldChecksum(sum) || 0xffff);
   return bytes;
 }

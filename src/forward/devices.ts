@@ -1,4 +1,5 @@
 /** What the machine says of its devices (netdevice(7)), in the network namespace of this process. */
+import { ARPHRD_ETHER } from "../../runtime/net/arp.ts";
 import { type Mac, readMac } from "../../runtime/net/mac.ts";
 import { check, Errno, type Native, NativeBuffer, SystemError } from "./native.ts";
 
@@ -20,7 +21,6 @@ const SIOCGIFMTU = 0x8921;
 const SIOCGIFHWADDR = 0x8927;
 const SIOCGIFINDEX = 0x8933;
 const IFF_UP = 1;
-const ARPHRD_ETHER = 1;
 
 /*
  * struct ifreq

@@ -8,7 +8,12 @@ import { Icmp6Type } from "../../runtime/net/icmp6.ts";
 import { IpProtocol } from "../../runtime/net/ipv4.ts";
 import { IPV6_HEADER_BYTES, Ipv6View, ipv6Packet } from "../../runtime/net/ipv6.ts";
 import type { Mac } from "../../runtime/net/mac.ts";
-import { AdvertisementFlag, neighbourAdvertisement, parseNeighbourMessage } from "../../runtime/net/ndisc.ts";
+import {
+  AdvertisementFlag,
+  ND_HOP_LIMIT,
+  neighbourAdvertisement,
+  parseNeighbourMessage,
+} from "../../runtime/net/ndisc.ts";
 import { isMalformed } from "../../runtime/net/wire.ts";
 import { NAMING } from "./bpf.ts";
 
@@ -19,8 +24,6 @@ interface RealEnd {
 }
 
 const SOURCE = 6;
-/** Neighbour discovery is believed only with it. */
-const ND_HOP_LIMIT = 255;
 /** Sender of what comes from no neighbour. */
 const NOBODY: Mac = 0x020000000000;
 /** What the kernel is told when it asks for a neighbour on a slave: whatever it sends there comes here. */

@@ -9,10 +9,11 @@
  *     6  2  csum_start   8  2  csum_offset
  */
 import { foldChecksum, wordSum } from "../../runtime/net/checksum.ts";
-import { ETHERNET_HEADER_BYTES } from "../../runtime/net/ethernet.ts";
+import { ETHERNET_HEADER_BYTES, VLAN_TAG_BYTES } from "../../runtime/net/ethernet.ts";
 import { IPV4_HEADER_BYTES, IpProtocol } from "../../runtime/net/ipv4.ts";
 import { IPV6_HEADER_BYTES } from "../../runtime/net/ipv6.ts";
 import { TcpFlag } from "../../runtime/net/tcp.ts";
+import { UDP_HEADER_BYTES } from "../../runtime/net/udp.ts";
 import { readU16, readU32, writeU16, writeU32 } from "../../runtime/net/wire.ts";
 
 export const VNET_HEADER_BYTES = 10;
@@ -27,7 +28,6 @@ const IP4 = { totalLength: 2, identification: 4, checksum: 10, source: 12 } as c
 const IP6 = { payloadLength: 4, source: 8 } as const;
 const TCP = { sequence: 4, dataOffset: 12, flags: 13, checksum: 16 } as const;
 const UDP = { length: 4, checksum: 6 } as const;
-const UDP_HEADER_BYTES = 8;
 
 export const isSuperFrame = (header: DataView): boolean => (header.getUint8(VNET.gsoType) & ~GSO_ECN) !== GsoType.NONE;
 
@@ -92,8 +92,6 @@ function finishIp(segment: Uint8Array, transport: number, index: number, protoco
   writeU16(upper, at, foldChecksum(wordSum(addresses) + protocol + upper.length + wordSum(upper)) || 0xffff);
 }
 
-/** Bytes of a VLAN tag. */
-export const VLAN_TAG_BYTES = 4;
 const ADDRESSES_BYTES = 12;
 
 /** The frame with a tag, protocol in the upper half, behind its addresses. */

@@ -5,6 +5,7 @@
  * Before each frame the kernel says what its sender left to the hardware (struct virtio_net_hdr): a checksum to be completed, segments
  * to be cut. On a veth pair there is no hardware, so it is done here (offload.ts).
  */
+import { EtherType } from "../../runtime/net/ethernet.ts";
 import { check, type Native, NativeBuffer } from "./native.ts";
 import { VNET_HEADER_BYTES } from "./offload.ts";
 
@@ -137,7 +138,6 @@ const IOVEC_BYTES = 16;
 const CONTROL_BYTES = 40;
 const AUXDATA = { status: 16, vlanTag: 32, vlanProtocol: 34 } as const;
 const TP_STATUS_VLAN_VALID = 16;
-const ETH_P_8021Q = 0x8100;
 
 /** The largest frame that a device hands over: GSO makes them of 64 KiB. */
 export const LARGEST_FRAME = 65536 + 256;
@@ -207,7 +207,7 @@ export class Receiver {
     const at = i * CONTROL_BYTES;
     const { view } = this.#control;
     if ((view.getUint32(at + AUXDATA.status, true) & TP_STATUS_VLAN_VALID) === 0) return 0;
-    const protocol = view.getUint16(at + AUXDATA.vlanProtocol, true) || ETH_P_8021Q;
+    const protocol = view.getUint16(at + AUXDATA.vlanProtocol, true) || EtherType.VLAN;
     return protocol * 2 ** 16 + view.getUint16(at + AUXDATA.vlanTag, true);
   }
 

@@ -1,15 +1,13 @@
 /** Forwarding. k:net/ipv4/ip_forward.c */
+import { IcmpType, TimeExceeded, Unreachable } from "../../runtime/net/icmp.ts";
 import { DropReason, type Verdict } from "../../runtime/verdict.ts";
 import { dst_output } from "./ip_output.ts";
 import { IP_DF, ip_decrease_ttl } from "./iphdr.ts";
 import type { NetNamespace } from "./net.ts";
 import { nf_hook } from "./netfilter/nf_hook.ts";
-import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ip_rt_send_redirect } from "./route.ts";
+import { ip_rt_send_redirect } from "./route.ts";
 import { ip_dst_mtu } from "./rtable.ts";
 import { icmp_send, kfree_skb, type SkBuff } from "./skb.ts";
-
-const ICMP_TIME_EXCEEDED = 11;
-const ICMP_EXC_TTL = 0;
 
 /** TTL and MTU are tested, and their errors sent, before the FORWARD hook sees the packet. */
 export function ip_forward(net: NetNamespace, skb: SkBuff): Verdict {
@@ -17,9 +15,9 @@ export function ip_forward(net: NetNamespace, skb: SkBuff): Verdict {
   const iph = skb.iphdr;
   const rt = skb.dst!;
   net.record({ step: "ip_forward", ttl: iph.ttl });
-  if (iph.ttl <= 1) return icmp_send(net, skb, ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0);
+  if (iph.ttl <= 1) return icmp_send(net, skb, IcmpType.TIME_EXCEEDED, TimeExceeded.TTL, 0);
   const mtu = ip_dst_mtu(rt);
-  if (ip_exceeds_mtu(skb, mtu)) return icmp_send(net, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
+  if (ip_exceeds_mtu(skb, mtu)) return icmp_send(net, skb, IcmpType.DEST_UNREACH, Unreachable.FRAG_NEEDED, mtu);
   ip_decrease_ttl(iph);
   if (skb.doredirect) ip_rt_send_redirect(net, skb);
   skb.priority = rt_tos2priority(iph.tos); // sysctl_ip_fwd_update_priority is on

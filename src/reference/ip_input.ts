@@ -7,6 +7,7 @@
 import type { Device } from "../../dsl/model.ts";
 import { PacketFlag } from "../../runtime/batch.ts";
 import { ifIndex } from "../../runtime/brand.ts";
+import { IcmpType } from "../../runtime/net/icmp.ts";
 import { DropReason, type Verdict } from "../../runtime/verdict.ts";
 import { ip_forward } from "./ip_forward.ts";
 import { IPHDR_BYTES, ip_fast_csum, ip_is_fragment } from "./iphdr.ts";
@@ -63,11 +64,9 @@ function ip_rcv_finish_core(net: NetNamespace, skb: SkBuff, dev: Device): Verdic
   return null;
 }
 
-const ICMP_PARAMETERPROB = 12;
-
 /** The host has read the options; it knows where a parameter problem points to. accept_source_route is off. */
 function ip_rcv_options(net: NetNamespace, skb: SkBuff): Verdict | null {
-  if ((skb.flags & PacketFlag.OPTIONS_INVALID) !== 0) return icmp_send(net, skb, ICMP_PARAMETERPROB, 0, 0);
+  if ((skb.flags & PacketFlag.OPTIONS_INVALID) !== 0) return icmp_send(net, skb, IcmpType.PARAMETER_PROBLEM, 0, 0);
   if ((skb.flags & PacketFlag.OPTIONS_SOURCE_ROUTE) !== 0) return kfree_skb(net, skb, DropReason.NOT_SPECIFIED);
   return null;
 }

@@ -7,6 +7,7 @@
  */
 import type { Device } from "../../dsl/model.ts";
 import { PacketFlag } from "../../runtime/batch.ts";
+import { IcmpType, Unreachable } from "../../runtime/net/icmp.ts";
 import type { Ip } from "../../runtime/net/ip.ts";
 import { DropReason, Verdict } from "../../runtime/verdict.ts";
 import { dev_queue_xmit } from "./dev.ts";
@@ -16,7 +17,6 @@ import { l3mdev_ip_out } from "./l3mdev.ts";
 import { neigh_ha, neigh_output } from "./neighbour.ts";
 import type { NetNamespace } from "./net.ts";
 import { nf_hook, nf_hook_clone } from "./netfilter/nf_hook.ts";
-import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED } from "./route.ts";
 import { ip_dst_mtu } from "./rtable.ts";
 import { icmp_send, kfree_skb, leave, type SkBuff } from "./skb.ts";
 import { vrf_output } from "./vrf.ts";
@@ -64,7 +64,7 @@ function ip_finish_output(net: NetNamespace, skb: SkBuff): Verdict {
 }
 
 function ip_fragment(net: NetNamespace, skb: SkBuff, mtu: number): Verdict {
-  if (ip_exceeds_mtu(skb, mtu)) return icmp_send(net, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
+  if (ip_exceeds_mtu(skb, mtu)) return icmp_send(net, skb, IcmpType.DEST_UNREACH, Unreachable.FRAG_NEEDED, mtu);
   const rt = skb.dst!;
   net.record({ step: "ip_fragment", device: rt.dev.ifindex, mtu });
   skb.writeNextHop(rt.rt_gw ?? skb.iphdr.daddr);

@@ -5,6 +5,7 @@
  */
 
 import { multipathHash } from "../../runtime/multipath.ts";
+import { ICMP_ERRORS } from "../../runtime/net/icmp.ts";
 import { readIpv4 } from "../../runtime/net/ip.ts";
 import type { Flowi4 } from "./flow.ts";
 import { skb_flow_dissect_flow_keys } from "./flow_dissector.ts";
@@ -47,7 +48,6 @@ export function skb_multipath_hash(net: NetNamespace, skb: SkBuff): number {
 
 const ICMPHDR_BYTES = 8;
 /** Destination unreachable, source quench, redirect, time exceeded, parameter problem. */
-const ICMP_ERRORS = [3, 4, 5, 11, 12];
 
 /** The addresses of the packet that an ICMP error quotes, so that it takes the path of the flow it is about; else its own. */
 function ip_multipath_l3_keys(skb: SkBuff): { saddr: number; daddr: number } {

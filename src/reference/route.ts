@@ -11,7 +11,7 @@
 import { type Device, ROUTE_TYPES, type RouteType, Scope } from "../../dsl/model.ts";
 import { routeOf } from "../../dsl/route-columns.ts";
 import { LOOPBACK_IFINDEX, routeId } from "../../runtime/brand.ts";
-import { IcmpType, REDIRECT_HOST } from "../../runtime/net/icmp.ts";
+import { IcmpType, REDIRECT_HOST, Unreachable } from "../../runtime/net/icmp.ts";
 import { DropReason, Errno, type Verdict } from "../../runtime/verdict.ts";
 import { inet_select_addr, ip_check_mc, ip_dev_find } from "./devinet.ts";
 import { fib_validate_source } from "./fib_frontend.ts";
@@ -146,21 +146,15 @@ export function ip_error(net: NetNamespace, skb: SkBuff): Verdict {
   if (!dev?.conf.forwarding4) return kfree_skb(net, skb, DropReason.IP_INADDRERRORS);
   switch (skb.dst!.error) {
     case Errno.EHOSTUNREACH:
-      return icmp_send(net, skb, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0);
+      return icmp_send(net, skb, IcmpType.DEST_UNREACH, Unreachable.HOST, 0);
     case Errno.ENETUNREACH:
-      return icmp_send(net, skb, ICMP_DEST_UNREACH, ICMP_NET_UNREACH, 0);
+      return icmp_send(net, skb, IcmpType.DEST_UNREACH, Unreachable.NET, 0);
     case Errno.EACCES:
-      return icmp_send(net, skb, ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0);
+      return icmp_send(net, skb, IcmpType.DEST_UNREACH, Unreachable.PKT_FILTERED, 0);
     default:
       return kfree_skb(net, skb, DropReason.BLACKHOLE);
   }
 }
-
-export const ICMP_DEST_UNREACH = 3;
-const ICMP_NET_UNREACH = 0;
-const ICMP_HOST_UNREACH = 1;
-export const ICMP_FRAG_NEEDED = 4;
-const ICMP_PKT_FILTERED = 13;
 
 /** Tells the sender of the better gateway. The kernel's rate limit is the host's part. */
 export function ip_rt_send_redirect(net: NetNamespace, skb: SkBuff): void {

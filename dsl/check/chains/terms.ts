@@ -6,6 +6,8 @@
  */
 
 import type { Hook } from "../../../runtime/hooks.ts";
+import { ARPHRD_ETHER } from "../../../runtime/net/arp.ts";
+import { EtherType } from "../../../runtime/net/ethernet.ts";
 import type { Term } from "../../chain-ast.ts";
 import { type Expr, META_KEYS, type Payload, type Step, type Value } from "../../chain-model.ts";
 import type { Span } from "../../span.ts";
@@ -170,8 +172,6 @@ export function bitwise(operand: Expr, mask: bigint, xor: bigint, span: Span): E
 const NFPROTO = { 4: 2, 6: 10 } as const;
 const ETH_P = { 4: 0x0800, 6: 0x86dd, arp: 0x0806 } as const;
 const FAMILY_NAME = { 4: "IPv4", 6: "IPv6", arp: "ARP" } as const;
-const ARPHRD_ETHER = 1;
-const ETH_P_8021Q = 0x8100;
 
 /** False after an error. `word` is what needs it. */
 export function require(rule: RuleDraft, need: Need, span: Span, word: string): boolean {
@@ -197,7 +197,7 @@ export function require(rule: RuleDraft, need: Need, span: Span, word: string): 
       known.ethernet = true;
       return true;
     case "vlan":
-      if (!known.vlan) test(rule, payload("link", 12, 2, span), ETH_P_8021Q, span);
+      if (!known.vlan) test(rule, payload("link", 12, 2, span), EtherType.VLAN, span);
       known.vlan = true;
       return true;
     case "icmp type": {
@@ -260,7 +260,7 @@ export function establish(rule: RuleDraft, { establishes }: Operand, value: bigi
   const { known } = rule;
   if (establishes === "l4proto") known.l4proto = Number(value);
   else if (establishes === "icmp type") known.icmpTypes = [Number(value)];
-  else if (establishes === "ether type") known.vlan ||= value === BigInt(ETH_P_8021Q);
+  else if (establishes === "ether type") known.vlan ||= value === BigInt(EtherType.VLAN);
   else if (establishes === "family") known.family ??= value === 2n ? 4 : value === 10n ? 6 : null;
   else if (establishes === "protocol") known.family ??= value === 0x0800n ? 4 : value === 0x86ddn ? 6 : null;
 }

@@ -3,10 +3,14 @@
  *
  *   | IPv6 | hop-by-hop, routing | rest |   ->   | IPv6 | hop-by-hop, routing | fragment header | part of the rest | ...
  */
-import { extensionHeaderBytes, FRAGMENT_HEADER_BYTES, IPV6_HEADER_BYTES, NextHeader } from "../../net/ipv6.ts";
+import {
+  extensionHeaderBytes,
+  FRAGMENT_HEADER_BYTES,
+  IPV6_HEADER_BYTES,
+  NextHeader,
+  PAYLOAD_LENGTH,
+} from "../../net/ipv6.ts";
 import { writeU16, writeU32 } from "../../net/wire.ts";
-
-const PAYLOAD_LENGTH = 4;
 
 /** @param identification of the packet @param mtu at least 1280 */
 export function fragment6(packet: Uint8Array, mtu: number, identification: number): Uint8Array[] {

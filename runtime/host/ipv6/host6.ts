@@ -4,7 +4,7 @@
  *   LOCAL: deliver.ts     ICMP_ERROR: icmp6-send.ts     UNRESOLVED: ndisc.ts     FRAGMENT: fragment.ts     redirects: ndisc.ts
  */
 
-import { Icmp6Type, Unreachable6 } from "../../net/icmp6.ts";
+import { Icmp6Type, TimeExceeded6, Unreachable6 } from "../../net/icmp6.ts";
 import type { Ipv6 } from "../../net/ip.ts";
 import { Ipv6View, isLinkLocal6 } from "../../net/ipv6.ts";
 import type { Devices } from "../devices.ts";
@@ -62,7 +62,7 @@ export class Host6 {
   }
 
   #expired(packet: LocalPacket6): void {
-    const [type, code] = [Icmp6Type.TIME_EXCEED, FRAGMENT_TIME];
+    const [type, code] = [Icmp6Type.TIME_EXCEED, TimeExceeded6.FRAGMENT_TIME];
     icmp6Send(this.#stack, { ...packet, packet: packet.bytes, type, code, info: 0 });
   }
 }
@@ -73,6 +73,3 @@ function loopedBackBy(devices: Devices, address: Ipv6, loopback: number, flowDev
   if (isAddressOf(devices.get(flowDevice), address)) return flowDevice;
   return devices.all.find((device) => isAddressOf(device, address))?.ifindex ?? 0;
 }
-
-/** ICMPV6_EXC_FRAGTIME */
-const FRAGMENT_TIME = 1;

@@ -19,6 +19,7 @@ import type { Mac } from "../../net/mac.ts";
 import {
   AdvertisementFlag,
   type Endpoints,
+  ND_HOP_LIMIT,
   neighbourAdvertisement,
   neighbourSolicitation,
   parseNeighbourMessage,
@@ -31,8 +32,6 @@ import { isAddressOf, isAnycastOf, linkLocalOf, selectSource6 } from "./addresse
 import { REDIRECT_COST } from "./peer-limit.ts";
 import type { Stack6, Upper6 } from "./stack.ts";
 
-/** Nobody off the link can send a packet that arrives with it. */
-const ND_HOP_LIMIT = 255;
 /** Before an anycast address is answered for, a random time below PROXY_DELAY (0.8 s) passes: here its half. */
 const ANYCAST_DELAY = 0.4 * SECOND;
 

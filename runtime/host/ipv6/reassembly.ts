@@ -12,9 +12,11 @@ import { IpProtocol } from "../../net/ipv4.ts";
 import {
   FRAGMENT_HEADER_BYTES,
   IPV6_HEADER_BYTES,
+  IPV6_MAX_PAYLOAD,
   Ipv6View,
   isLinkLocal6,
   isMulticast6,
+  PAYLOAD_LENGTH,
   skipExtensionHeaders,
 } from "../../net/ipv6.ts";
 import { TCP_HEADER_BYTES } from "../../net/tcp.ts";
@@ -27,10 +29,8 @@ import type { LocalPacket6 } from "./stack.ts";
 const OFFSET_AND_FLAGS = 2;
 const IDENTIFICATION = 4;
 const MORE_FRAGMENTS = 1;
-const PAYLOAD_LENGTH = 4;
 /** IPV6_FRAG_TIMEOUT */
 const TIMEOUT = 60 * SECOND;
-const MAX_PAYLOAD = 0xffff;
 
 interface Piece {
   readonly start: number;
@@ -76,7 +76,8 @@ export class Reassembly {
     if (position === 0 && !more) return { kind: "next", offset: start };
     if (isUpperHeaderCut(bytes)) return problem(ParameterProblem6.HDR_INCOMP, 0);
     const data = bytes.subarray(start);
-    if (position + data.length > MAX_PAYLOAD) return problem(ParameterProblem6.HDR_FIELD, at.offset + OFFSET_AND_FLAGS);
+    if (position + data.length > IPV6_MAX_PAYLOAD)
+      return problem(ParameterProblem6.HDR_FIELD, at.offset + OFFSET_AND_FLAGS);
     if (more && data.length % 8 !== 0) return problem(ParameterProblem6.HDR_FIELD, PAYLOAD_LENGTH);
     const key = keyOf(packet, at.offset);
     const queue = this.#queues.get(key) ?? this.#open(key);

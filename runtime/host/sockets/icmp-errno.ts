@@ -3,7 +3,7 @@
  * asked for the error itself (IP_RECVERR, IPV6_RECVERR).
  */
 
-import { Unreachable } from "../../net/icmp.ts";
+import { IcmpType, Unreachable } from "../../net/icmp.ts";
 import type { Ip } from "../../net/ip.ts";
 
 /** An ICMP error, of either family, with the packet that caused it. */
@@ -21,14 +21,13 @@ export type ErrorOutcome = { readonly kind: "refused"; readonly from: Ip } | ({ 
 
 const ICMPV6_DEST_UNREACH = 1;
 const ICMPV6_PORT_UNREACH = 4;
-const ICMP_DEST_UNREACH = 3;
 
 /** ECONNREFUSED is what icmp_err_convert and icmpv6_err_convert make of port unreachable. */
 export function errorOutcome(error: SocketError): ErrorOutcome {
   const { from, type, code } = error;
   const isPort =
     typeof from === "number"
-      ? type === ICMP_DEST_UNREACH && code === Unreachable.PORT
+      ? type === IcmpType.DEST_UNREACH && code === Unreachable.PORT
       : type === ICMPV6_DEST_UNREACH && code === ICMPV6_PORT_UNREACH;
   return isPort ? { kind: "refused", from } : { kind: "icmp", ...error };
 }

@@ -2,7 +2,7 @@
  * What `nft -j list ruleset` leaves out of a rule set, from the rest of it: how wide the integers of a set are which was declared by
  * `typeof ip length`, and of which JSON says `"type": "integer"`. The rules that ask the set say it.
  */
-import { isObject, type Json, type JsonObject } from "./json-terms.ts";
+import { DEPTH_MAX, isObject, type Json, type JsonObject } from "./json-terms.ts";
 
 /** The fields that a set is asked with, and that a map's value is given to. */
 export interface SetUse {
@@ -11,9 +11,6 @@ export interface SetUse {
 }
 
 const placeOf = ({ family, table }: JsonObject, name: Json): string => JSON.stringify([family, table, name]);
-
-/** Deeper no expression of nft is. */
-const DEPTH_MAX = 100;
 
 export class SetUses {
   private readonly uses = new Map<string, SetUse>();

@@ -50,7 +50,7 @@ const objectOf = (value: Json | undefined, what: string): JsonObject => {
 };
 
 /** The text nests as the value does, and a reader of text goes only so deep. */
-const DEPTH_MAX = 100;
+export const DEPTH_MAX = 100;
 
 // Expressions.
 

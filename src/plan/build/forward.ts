@@ -2,7 +2,7 @@
 
 import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { REDIRECT_IN_SLOT } from "../../../runtime/batch.ts";
-import { IcmpType, REDIRECT_HOST } from "../../../runtime/net/icmp.ts";
+import { IcmpType, REDIRECT_HOST, TimeExceeded, Unreachable } from "../../../runtime/net/icmp.ts";
 import { DropReason } from "../../../runtime/verdict.ts";
 import {
   and,
@@ -33,14 +33,11 @@ import {
 import { ipDecreaseTtl } from "./checksum.ts";
 import { type Context, drop, icmpSend, ifindexOf, proc, runNet } from "./context.ts";
 import { IP_DST_MTU, RT_NEXTHOP } from "./dst.ts";
-import { HEADER, ICMP_DEST_UNREACH, IP_DF, iphdr } from "./in.ts";
+import { HEADER, IP_DF, iphdr } from "./in.ts";
 import { nfHook } from "./netfilter/hook.ts";
 import { priority } from "./netfilter/registers.ts";
 import { dev, doredirect, dstDev, l3, nhAddress, nhFamily, PacketType, pktType, slot } from "./skb.ts";
 import { writeRedirect } from "./verdict.ts";
-
-const ICMP_TIME_EXCEEDED = 11;
-const ICMP_EXC_TTL = 0;
 
 const mtu = local("mtu");
 
@@ -48,9 +45,9 @@ export function ipForward(context: Context): Proc {
   const body: Step[] = [
     when(ne(pktType, PacketType.HOST), drop(DropReason.NOT_SPECIFIED)),
     trace(TraceEvent.ip_forward, [iphdr.ttl]),
-    when(le(iphdr.ttl, 1), icmpSend(ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0)),
+    when(le(iphdr.ttl, 1), icmpSend(IcmpType.TIME_EXCEEDED, TimeExceeded.TTL, 0)),
     set(mtu, call(IP_DST_MTU, [])),
-    when(exceedsMtu(mtu), icmpSend(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu)),
+    when(exceedsMtu(mtu), icmpSend(IcmpType.DEST_UNREACH, Unreachable.FRAG_NEEDED, mtu)),
     ...ipDecreaseTtl(),
     when(doredirect, sendRedirect),
     set(priority, rtTos2priority(iphdr.tos)), // sysctl_ip_fwd_update_priority is on
@@ -73,8 +70,6 @@ const sendRedirect: Step[] = [
 const IP_TOS2PRIO = 0x4444_6666_2222_0010n;
 export const rtTos2priority = (tos: Expr): Expr =>
   and(unary("wrap", binary("shr", i64(IP_TOS2PRIO), unary("extend", shl(and(tos, 0x1e), 1)))), 0xf);
-
-export const ICMP_FRAG_NEEDED = 4;
 
 /** ip_exceeds_mtu: larger, and may not be cut. Without DF the packet is cut on its way out. */
 export const exceedsMtu = (mtu: Operand): Expr => and(gt(sub(tail, l3), mtu), ne(and(iphdr.fragment, IP_DF), 0));

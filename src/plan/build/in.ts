@@ -46,5 +46,3 @@ export const isFragment: Expr = and(iphdr.fragment, IP_MF | IP_OFFSET);
 
 /** What a proc that reads the header asks of its callers. */
 export const HEADER: Proc["requires"] = [{ cursor: l3, bytes: IPHDR_BYTES }];
-
-export const ICMP_DEST_UNREACH = 3;

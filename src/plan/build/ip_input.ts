@@ -8,6 +8,7 @@
 import { RouteTypeCode } from "../../../runtime/abi/fib.ts";
 import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { PacketFlag } from "../../../runtime/batch.ts";
+import { IcmpType } from "../../../runtime/net/icmp.ts";
 import { DropReason, Verdict } from "../../../runtime/verdict.ts";
 import {
   add,
@@ -124,11 +125,9 @@ export function ipRcvFinish(context: Context): Proc {
   );
 }
 
-const ICMP_PARAMETERPROB = 12;
-
 /** ip_rcv_options: the host has read the options; it knows where a parameter problem points to. accept_source_route is off. */
 const ipRcvOptions: Step[] = [
-  when(and(readColumn("flags"), PacketFlag.OPTIONS_INVALID), icmpSend(ICMP_PARAMETERPROB, 0, 0)),
+  when(and(readColumn("flags"), PacketFlag.OPTIONS_INVALID), icmpSend(IcmpType.PARAMETER_PROBLEM, 0, 0)),
   when(and(readColumn("flags"), PacketFlag.OPTIONS_SOURCE_ROUTE), drop(DropReason.NOT_SPECIFIED)),
 ];
 

@@ -6,6 +6,7 @@
 
 import { FIB_ALIAS, NEXT_HOP, NEXT_HOP_BYTES } from "../../../runtime/abi/fib.ts";
 import { MULTIPATH_SEED, MURMUR } from "../../../runtime/multipath.ts";
+import { ICMP_ERRORS } from "../../../runtime/net/icmp.ts";
 import { IpProtocol } from "../../../runtime/net/ipv4.ts";
 import {
   add,
@@ -105,7 +106,6 @@ export function setPacketHash({ net }: Context, hash: Reg): Step[] {
 const L3_KEYS = "ip_multipath_l3_keys";
 const ICMPHDR_BYTES = 8;
 /** Destination unreachable, source quench, redirect, time exceeded, parameter problem. */
-const ICMP_ERRORS = [3, 4, 5, 11, 12];
 
 /** The hash of the addresses that an ICMP error quotes, so that it takes the path of the flow it is about; else of its own. */
 export function ipMultipathL3Keys(): Proc {

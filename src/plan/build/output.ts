@@ -10,6 +10,7 @@
 import { RouteTypeCode } from "../../../runtime/abi/fib.ts";
 import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { PacketFlag, SOURCE_IN_SLOT } from "../../../runtime/batch.ts";
+import { IcmpType, Unreachable } from "../../../runtime/net/icmp.ts";
 import { IpProtocol } from "../../../runtime/net/ipv4.ts";
 import { DropReason, Errno, Verdict } from "../../../runtime/verdict.ts";
 import {
@@ -58,8 +59,8 @@ import {
 import { IP_DST_MTU, RT_NEXTHOP } from "./dst.ts";
 import { lookupKind } from "./fib_rules.ts";
 import { DISSECT, flowi4 } from "./flow.ts";
-import { exceedsMtu, ICMP_FRAG_NEEDED } from "./forward.ts";
-import { HEADER, ICMP_DEST_UNREACH, IP_OFFSET, IPHDR_BYTES, iphdr, isMulticast, routingTos } from "./in.ts";
+import { exceedsMtu } from "./forward.ts";
+import { HEADER, IP_OFFSET, IPHDR_BYTES, iphdr, isMulticast, routingTos } from "./in.ts";
 import { whenIpv6 } from "./ipv6/af_inet6.ts";
 import { nfHook, nfHookClone } from "./netfilter/hook.ts";
 import { sending, skBound, skOwner } from "./netfilter/registers.ts";
@@ -247,7 +248,7 @@ export function ipOutput(context: Context): Proc {
 
 /** ip_fragment: too large for the device. The host cuts it, unless that is forbidden. */
 const ipFragment: Step[] = [
-  when(exceedsMtu(mtu), icmpSend(ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu)),
+  when(exceedsMtu(mtu), icmpSend(IcmpType.DEST_UNREACH, Unreachable.FRAG_NEEDED, mtu)),
   trace(TraceEvent.ip_fragment, [ifindexOf(dstDev), mtu]),
   writeColumn("info", mtu),
   run(LEAVE, [Verdict.FRAGMENT, dstDev]),

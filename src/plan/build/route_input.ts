@@ -11,6 +11,7 @@
  */
 
 import { NEXT_HOP, RouteTypeCode } from "../../../runtime/abi/fib.ts";
+import { IcmpType, Unreachable } from "../../../runtime/net/icmp.ts";
 import { IpProtocol } from "../../../runtime/net/ipv4.ts";
 import { DropReason, Errno } from "../../../runtime/verdict.ts";
 import {
@@ -37,7 +38,6 @@ import { lookupKind } from "./fib_rules.ts";
 import { dissect, flowi4 } from "./flow.ts";
 import {
   HEADER,
-  ICMP_DEST_UNREACH,
   IGMP_ALL_HOSTS,
   iphdr,
   isLbcast,
@@ -220,20 +220,16 @@ export function ipMkrouteInput(context: Context): Proc {
   return proc(context.name("ip_mkroute_input"), { comment, params: [input], result: "i32", requires: HEADER }, body);
 }
 
-const ICMP_NET_UNREACH = 0;
-const ICMP_HOST_UNREACH = 1;
-const ICMP_PKT_FILTERED = 13;
-
 /** The end of a packet without a route: silent, or an ICMP error, as the receiving device forwards or not. */
 export function ipError(context: Context): Proc {
   const unreachable = (error: Errno, code: number): Step =>
-    when(eq(dstError, error), icmpSend(ICMP_DEST_UNREACH, code, 0));
+    when(eq(dstError, error), icmpSend(IcmpType.DEST_UNREACH, code, 0));
   const body: Step[] = [
     set(input, select(hasFlag(dev, "VRF"), iif, dev)),
     when(eqz(hasFlag(input, "FORWARDING")), drop(DropReason.IP_INADDRERRORS)),
-    unreachable(Errno.EHOSTUNREACH, ICMP_HOST_UNREACH),
-    unreachable(Errno.ENETUNREACH, ICMP_NET_UNREACH),
-    unreachable(Errno.EACCES, ICMP_PKT_FILTERED),
+    unreachable(Errno.EHOSTUNREACH, Unreachable.HOST),
+    unreachable(Errno.ENETUNREACH, Unreachable.NET),
+    unreachable(Errno.EACCES, Unreachable.PKT_FILTERED),
     ...drop(DropReason.BLACKHOLE),
   ];
   return proc(context.name("ip_error"), { comment: "ip_error (net/ipv4/route.c)", requires: HEADER }, body);

@@ -12,11 +12,12 @@ import type { Reject } from "../../../dsl/chain-model.ts";
 import { PacketFlag } from "../../../runtime/batch.ts";
 import { checksum, foldChecksum, pseudoHeaderSum, wordSum } from "../../../runtime/net/checksum.ts";
 import { EtherType } from "../../../runtime/net/ethernet.ts";
+import { IcmpType } from "../../../runtime/net/icmp.ts";
 import { Icmp6Type } from "../../../runtime/net/icmp6.ts";
 import { ipv6_addr_is_unicast } from "../../../runtime/net/in6.ts";
-import { isSummed } from "../../../runtime/net/ipv4.ts";
 import { NextHeader, skipExtensionHeaders } from "../../../runtime/net/ipv6.ts";
 import { TCP_FLAGS, TCP_HEADER_BYTES, TcpFlag } from "../../../runtime/net/tcp.ts";
+import { isSummed } from "../../../runtime/net/verify-csum.ts";
 import { readU16 } from "../../../runtime/net/wire.ts";
 import { DropReason, Verdict } from "../../../runtime/verdict.ts";
 import { flowi4, flowi6 } from "../flow.ts";
@@ -25,7 +26,7 @@ import { IP_OFFSET } from "../iphdr.ts";
 import { ipv6_hdr } from "../ipv6/ipv6hdr.ts";
 import { ip6_route_output_flags, noteRoute } from "../ipv6/route.ts";
 import { l3mdev_master_ifindex } from "../l3mdev.ts";
-import { ICMP_DEST_UNREACH, ip_route_output_key } from "../route.ts";
+import { ip_route_output_key } from "../route.ts";
 import { icmp_send, icmpv6_send, type SkBuff } from "../skb.ts";
 import { tell_sender } from "./nf_hook.ts";
 import { packet_end } from "./nft_expr.ts";
@@ -52,7 +53,7 @@ function nft_reject_netdev_eval({ icmp, icmp6, tcpReset }: Reject, { net, skb, i
   const type = readU16(skb.bytes, skb.network_header - 2);
   if (type !== EtherType.IPV4 && type !== EtherType.IPV6) return null;
   const unreachable =
-    type === EtherType.IPV4 ? (ICMP_DEST_UNREACH << 8) | (icmp ?? 0) : (Icmp6Type.DEST_UNREACH << 8) | (icmp6 ?? 0);
+    type === EtherType.IPV4 ? (IcmpType.DEST_UNREACH << 8) | (icmp ?? 0) : (Icmp6Type.DEST_UNREACH << 8) | (icmp6 ?? 0);
   const error = tcpReset ? 0 : unreachable;
   skb.set("error", error);
   skb.set("outDevice", input!.ifindex);
@@ -76,7 +77,7 @@ function nf_send_unreach(pkt: PktInfo, code: number): Verdict | null {
   }
   const dataoff = skb.network_header + ihl * 4;
   if (nf_reject_verify_csum(skb, dataoff, protocol) && !nf_ip_checksum(skb, dataoff, protocol)) return null;
-  return icmp_send(net, skb, ICMP_DEST_UNREACH, code, 0);
+  return icmp_send(net, skb, IcmpType.DEST_UNREACH, code, 0);
 }
 
 /** The way back to the source; no VRF has a say. */

@@ -50,7 +50,7 @@ import { nextHopOif } from "../fib_rules.ts";
 import { flIif, resAlias, resHop, resPrefixLength, resType } from "../skb.ts";
 
 /** Prefixes of one table that can contain an IPv6 address: lengths 0 .. 128. */
-const MAX_COVERS = 129;
+export const MAX_COVERS = 129;
 
 const entry = local("entry");
 const oif = local("oif");

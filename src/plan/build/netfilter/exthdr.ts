@@ -4,6 +4,7 @@
  */
 import { IpProtocol } from "../../../../runtime/net/ipv4.ts";
 import { TCP_HEADER_BYTES } from "../../../../runtime/net/tcp.ts";
+import { UDP_HEADER_BYTES } from "../../../../runtime/net/udp.ts";
 import {
   add,
   and,
@@ -37,7 +38,6 @@ import { proc } from "../context.ts";
 import { IPHDR_BYTES } from "../in.ts";
 import { hookData, NOWHERE, thoff, tprot } from "./registers.ts";
 
-const UDP_HEADER_BYTES = 8;
 /** Of a TCP header: what its four bits of length can count beyond 20. */
 const MAX_TCP_OPTION_SPACE = 40;
 const TCPOPT_NOP = 1;

@@ -70,7 +70,7 @@ import {
   routingTclass,
   word6,
 } from "../ipv6/in6.ts";
-import { FIB6_SELECT_PATH } from "../ipv6/ip6_fib.ts";
+import { FIB6_SELECT_PATH, MAX_COVERS } from "../ipv6/ip6_fib.ts";
 import { l3mdevMaster } from "../l3mdev.ts";
 import {
   DST_REGS,
@@ -313,9 +313,6 @@ function ip6PolRouteLookup(context: Context): Proc {
   const comment = "ip6_pol_route_lookup, rt6_device_match (net/ipv6/route.c)";
   return proc(context.name("ip6_pol_route_lookup"), { comment, params: [entry, iface], result: "i32" }, body);
 }
-
-/** Prefixes of one table that can contain an IPv6 address: lengths 0 .. 128. */
-const MAX_COVERS = 129;
 
 // ---- ipv6_chk_addr
 

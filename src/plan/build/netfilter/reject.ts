@@ -14,10 +14,12 @@ import { RouteTypeCode } from "../../../../runtime/abi/fib.ts";
 import { TraceEvent } from "../../../../runtime/abi/trace.ts";
 import { PacketFlag } from "../../../../runtime/batch.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../../runtime/net/ethernet.ts";
+import { IcmpType } from "../../../../runtime/net/icmp.ts";
 import { Icmp6Type } from "../../../../runtime/net/icmp6.ts";
-import { IpProtocol, UNSUMMED } from "../../../../runtime/net/ipv4.ts";
+import { IpProtocol } from "../../../../runtime/net/ipv4.ts";
 import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
 import { TCP_FLAGS, TCP_HEADER_BYTES, TcpFlag } from "../../../../runtime/net/tcp.ts";
+import { UNSUMMED } from "../../../../runtime/net/verify-csum.ts";
 import { DropReason, Verdict } from "../../../../runtime/verdict.ts";
 import { reached, stepsOf } from "../../../netfilter/reach.ts";
 import type { View } from "../../../netfilter/view.ts";
@@ -68,7 +70,7 @@ import {
 import { loopbackDev } from "../dst.ts";
 import { lookupKind } from "../fib_rules.ts";
 import { flowi4 } from "../flow.ts";
-import { HEADER, ICMP_DEST_UNREACH, IP_OFFSET, iphdr } from "../in.ts";
+import { HEADER, IP_OFFSET, iphdr } from "../in.ts";
 import { HEADER6, IN6ADDR_ANY, ipv6AddrNotUnicast, ipv6hdr, words6 } from "../ipv6/in6.ts";
 import { l3mdevMaster } from "../l3mdev.ts";
 import { DstInput, dev, dstDev, dstInput, dstType, l3, mac } from "../skb.ts";
@@ -129,7 +131,7 @@ function rejectProc(context: Context, view: "ip" | "ip6"): Proc {
 /** Nobody is told of a frame to a group, of what is not IP, and of what has no Ethernet header. The host looks at the packet itself. */
 function nftRejectNetdev(context: Context): Proc {
   const { IPV4, IPV6 } = EtherType;
-  const unreachable4 = or(ICMP_DEST_UNREACH << 8, and(result, 0xff));
+  const unreachable4 = or(IcmpType.DEST_UNREACH << 8, and(result, 0xff));
   const unreachable6 = or(Icmp6Type.DEST_UNREACH << 8, and(shr(result, CODE6_SHIFT), 0xff));
   const body: Step[] = [
     when(eqz(macHeader), silent),
@@ -176,7 +178,7 @@ function nfSendUnreach(context: Context): Proc {
     when(noDst, [when(eqz(callNet(context, "nf_reject_fill_skb_dst")), silent), raise(PacketFlag.OPTIONS_UNREAD)]),
     set(at, add(l3, iphdr.length)),
     when(call(VERIFY_CSUM, [at, iphdr.protocol]), [when(eqz(checksumOk4(at)), silent)]),
-    run(ICMP_SEND, [ICMP_DEST_UNREACH, code, 0]),
+    run(ICMP_SEND, [IcmpType.DEST_UNREACH, code, 0]),
     ...told,
   ];
   const comment = "nf_send_unreach (net/ipv4/netfilter/nf_reject_ipv4.c)";
