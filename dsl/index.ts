@@ -1,4 +1,6 @@
 /** The language: text to checked model. What a program that embeds the compiler needs of this part. */
+
+export { ROUTE_TYPES } from "../runtime/net/route-types.ts";
 export type * from "./ast.ts";
 export type { CheckOptions, CheckResult, Machine } from "./check.ts";
 export { check } from "./check.ts";
@@ -9,7 +11,7 @@ export type { Diagnostic, Help, Label, Severity } from "./diagnostic.ts";
 export { explainCode } from "./explain.ts";
 export { routeWords, ruleWords } from "./iproute2.ts";
 export type { Device, KernelProfile, Model, Net, NextHop, PingCase, TestCase } from "./model.ts";
-export { deviceNamed, deviceOf, KERNEL_PROFILES, ROUTE_TYPES, Scope } from "./model.ts";
+export { deviceNamed, deviceOf, KERNEL_PROFILES, Scope } from "./model.ts";
 export type { ParseResult } from "./parse.ts";
 export { parse } from "./parse.ts";
 export { print } from "./print.ts";

@@ -6,6 +6,7 @@
 import type { IfIndex, Priority, RouteId, RuleId, TableId } from "../runtime/brand.ts";
 import type { Family, Ip, Prefix } from "../runtime/net/ip.ts";
 import type { Mac } from "../runtime/net/mac.ts";
+import type { RouteType } from "../runtime/net/route-types.ts";
 import type { Range, Transport } from "./ast.ts";
 import type { Netfilter } from "./chain-model.ts";
 import type { RouteColumns } from "./route-columns.ts";
@@ -129,21 +130,6 @@ export interface NetSysctl {
   readonly icmpErrorsUseInboundIfaddr: boolean;
   readonly ipForwardUsePmtu: boolean;
 }
-
-/** In the kernel's order of RTN_* numbers. */
-export const ROUTE_TYPES = [
-  "unspec",
-  "unicast",
-  "local",
-  "broadcast",
-  "anycast",
-  "multicast",
-  "blackhole",
-  "unreachable",
-  "prohibit",
-  "throw",
-] as const;
-export type RouteType = (typeof ROUTE_TYPES)[number];
 
 /**
  * A route as the kernel would hold it. Among routes of one table and prefix, the array order in `Net.routes` is the

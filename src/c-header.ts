@@ -7,7 +7,7 @@
  */
 
 import { ADDRESS6, ADDRESS6_BYTES, DEVICE, DEVICE_BYTES, DeviceFlag } from "../runtime/abi/device.ts";
-import { RouteTypeCode, TABLE, TABLE_BYTES } from "../runtime/abi/fib.ts";
+import { TABLE, TABLE_BYTES } from "../runtime/abi/fib.ts";
 import { ABI_VERSION, IMAGE, IMAGE_BYTES, IMAGE_MAGIC } from "../runtime/abi/image.ts";
 import { LINK, LINK_BYTES, LINK_POINTS } from "../runtime/abi/links.ts";
 import {
@@ -31,6 +31,7 @@ import {
   PacketFlag,
 } from "../runtime/batch.ts";
 import type { Hook } from "../runtime/hooks.ts";
+import { RouteTypeCode } from "../runtime/net/route-types.ts";
 import { DropReason, Entry, Errno, Verdict } from "../runtime/verdict.ts";
 
 /** Records of the image, with their sizes where they have one. Their drawings stand in runtime/abi. */

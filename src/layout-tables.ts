@@ -15,6 +15,7 @@ import { columnsOf, type PrefixColumns } from "../runtime/lpm/columns.ts";
 import { type LpmImage, LpmKind } from "../runtime/lpm/lpm.ts";
 import * as in6 from "../runtime/net/in6.ts";
 import { familyOf, type Ipv6, mask4 } from "../runtime/net/ip.ts";
+import { RouteTypeCode } from "../runtime/net/route-types.ts";
 import { protocolNumber } from "../runtime/net/rt-protos.ts";
 import { type Fib, type FibAlias, type FibHop, type FibRows, prefixCount } from "./fib/fib.ts";
 import type { ImageWriter } from "./image-writer.ts";
@@ -234,7 +235,7 @@ function writeAlias(
 ): void {
   const { route, error, hops } = alias;
   image.words(offset, abi.FIB_ALIAS, {
-    type: abi.RouteTypeCode[route.type],
+    type: RouteTypeCode[route.type],
     error,
     tos: route.tos,
     route: "id" in route ? route.id + 1 : 0,

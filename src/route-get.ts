@@ -4,7 +4,7 @@
  * of a packet of this host (Entry LOOKUP). Such a packet is made up, as the kernel does, so that rules can look at its
  * protocol and ports.
  */
-import { type Net, type NextHop, ROUTE_TYPES, type Route, type RouteType, Scope } from "../dsl/model.ts";
+import { type Net, type NextHop, type Route, Scope } from "../dsl/model.ts";
 import { routeOf } from "../dsl/route-columns.ts";
 import { NEXT_HOP_IN_SLOT, type PacketBatch, PacketFlag } from "../runtime/batch.ts";
 import { type IfIndex, ifIndex, type RouteId, routeId } from "../runtime/brand.ts";
@@ -12,6 +12,7 @@ import type { Engine } from "../runtime/engine.ts";
 import { type Ip, readIpv4, readIpv6 } from "../runtime/net/ip.ts";
 import { IpProtocol, ipv4Packet } from "../runtime/net/ipv4.ts";
 import { ipv6Packet } from "../runtime/net/ipv6.ts";
+import { ROUTE_TYPES, type RouteType } from "../runtime/net/route-types.ts";
 import { writeU16 } from "../runtime/net/wire.ts";
 import type { LookupKind } from "../runtime/trace.ts";
 import { Entry, type Errno, Verdict } from "../runtime/verdict.ts";

@@ -11,9 +11,9 @@
  */
 import type { TableId } from "../../runtime/brand.ts";
 import { inPrefix } from "../../runtime/net/ip.ts";
+import { ROUTE_TYPES } from "../../runtime/net/route-types.ts";
 import { parseIp, parsePrefix } from "../address.ts";
 import type { Hop, Route, RoutesFrom } from "../ast.ts";
-import { ROUTE_TYPES } from "../model.ts";
 import type { Span } from "../span.ts";
 import type { NetDraft } from "./draft.ts";
 import type { RouteDraft } from "./fib.ts";

@@ -1,8 +1,9 @@
 /** The next hops of a route: one, several with weights, or those of a nexthop object (kernel: `fib_create_info`, `fib_check_nexthop`). */
 import type { Family } from "../../runtime/net/ip.ts";
+import type { RouteType } from "../../runtime/net/route-types.ts";
 import type { Hop, Route } from "../ast.ts";
 import type { Help } from "../diagnostic.ts";
-import type { NextHop, RouteType } from "../model.ts";
+import type { NextHop } from "../model.ts";
 import { Scope } from "../model.ts";
 import type { Source } from "../span.ts";
 import type { NextHopObjectDraft } from "./draft.ts";

@@ -74,7 +74,7 @@ export const FibEntryFlag = {
  * One route.
  *
  *      0          4          8          12
- *   0  type       error      tos        route            type: RouteTypeCode; error: errno of a reject route, or 0
+ *   0  type       error      tos        route            type: RouteTypeCode of net/route-types.ts; error: errno of a reject route, or 0
  *  16  nextHops   hopCount   prefsrc    scope            nextHops: first NEXT_HOP; route: RouteId + 1
  *  32  metric     mtu        flags      protocol          mtu: 0 when the device's holds; flags: Route6Flag;
  *                                                        protocol: RTPROT_*, for the host alone
@@ -107,20 +107,6 @@ export const Route6Flag = {
   /** Multicast, link-local and loopback prefixes: the device counts (rt6_need_strict). */
   NEED_STRICT: 2,
   MULTICAST: 4,
-} as const;
-
-/** `FIB_ALIAS.type` and column `routeType`: the kernel's RTN_* numbers. */
-export const RouteTypeCode = {
-  unspec: 0,
-  unicast: 1,
-  local: 2,
-  broadcast: 3,
-  anycast: 4,
-  multicast: 5,
-  blackhole: 6,
-  unreachable: 7,
-  prohibit: 8,
-  throw: 9,
 } as const;
 
 /**

@@ -2,12 +2,12 @@
  * ARP (net/ipv4/arp.c), with the default settings of its sysctls: any local address is announced and answered for, nothing
  * is filtered, proxied or learned unasked.
  */
-import { RouteTypeCode } from "../abi/fib.ts";
 import { ARP_BYTES, ArpOperation, type ArpPacket, emitArp, parseArp } from "../net/arp.ts";
 import { type EthernetView, EtherType, ethernetFrame } from "../net/ethernet.ts";
 import type { Ipv4 } from "../net/ip.ts";
 import { Ipv4View } from "../net/ipv4.ts";
 import { BROADCAST_MAC, isGroup, type Mac } from "../net/mac.ts";
+import { RouteTypeCode } from "../net/route-types.ts";
 import { isMalformed } from "../net/wire.ts";
 import { AddressScope, type Devices } from "./devices.ts";
 import type { Neighbours } from "./neighbours.ts";

@@ -7,10 +7,10 @@
  *   IGMP, UDP-Lite   have a handler in the kernel, which stays silent here
  *   else   no handler and no raw socket: ICMP protocol unreachable
  */
-import { RouteTypeCode } from "../abi/fib.ts";
 import { IcmpType, IcmpView, Unreachable } from "../net/icmp.ts";
 import type { Ipv4 } from "../net/ip.ts";
 import { INET_ECN_MASK, IPV4_HEADER_BYTES, IpProtocol, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
+import { RouteTypeCode } from "../net/route-types.ts";
 import { TcpFlag, TcpView, tcpReset } from "../net/tcp.ts";
 import { UdpView } from "../net/udp.ts";
 import { answerOptions, echoReply, icmpSend, specificDestination, timestampReply } from "./icmp-send.ts";

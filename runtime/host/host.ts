@@ -17,7 +17,6 @@
  *
  * Not here: source routes.
  */
-import { RouteTypeCode } from "../abi/fib.ts";
 import { type PacketBatch, PacketFlag } from "../batch.ts";
 import type { Engine, RuleCounter } from "../engine.ts";
 import { EthernetView, EtherType, withoutPriorityTags } from "../net/ethernet.ts";
@@ -26,6 +25,7 @@ import { type Ip, type Ipv4, type Ipv6, parseIp } from "../net/ip.ts";
 import { decrementTtl, IPV4_HEADER_BYTES, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
 import { isMulticast6 } from "../net/ipv6.ts";
 import { isGroup, type Mac, parseMac } from "../net/mac.ts";
+import { RouteTypeCode } from "../net/route-types.ts";
 import { isSummed } from "../net/verify-csum.ts";
 import { MemoryError } from "../refusal.ts";
 import { DropReason, Entry, Verdict } from "../verdict.ts";

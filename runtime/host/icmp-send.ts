@@ -2,7 +2,6 @@
  * ICMP that a host sends of itself (net/ipv4/icmp.c): answers (icmp_reply) and errors (__icmp_send). Both leave
  * through the output path, bound to the VRF that the packet came in by, so that the answer returns in that VRF.
  */
-import { RouteTypeCode } from "../abi/fib.ts";
 import { PacketFlag } from "../batch.ts";
 import {
   ICMP_HEADER_BYTES,
@@ -15,6 +14,7 @@ import {
 } from "../net/icmp.ts";
 import type { Ipv4 } from "../net/ip.ts";
 import { IPV4_HEADER_BYTES, IpProtocol, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
+import { RouteTypeCode } from "../net/route-types.ts";
 import { writeU32 } from "../net/wire.ts";
 import { Verdict } from "../verdict.ts";
 import { AddressScope } from "./devices.ts";

@@ -5,10 +5,10 @@
  *   echo request 1, 2, ... one a second through the output path               ping-run.ts
  */
 
-import { RouteTypeCode } from "../abi/fib.ts";
 import { ICMP_HEADER_BYTES, IcmpType, IcmpView, icmpMessage } from "../net/icmp.ts";
 import { formatIp, type Ipv4 } from "../net/ip.ts";
 import { IPV4_HEADER_BYTES, IpProtocol, type Ipv4View, ipv4Packet } from "../net/ipv4.ts";
+import { RouteTypeCode } from "../net/route-types.ts";
 import { udpDatagram } from "../net/udp.ts";
 import { Errno, Verdict } from "../verdict.ts";
 import { FIRST_EPHEMERAL_PORT } from "./config.ts";

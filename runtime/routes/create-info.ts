@@ -1,7 +1,8 @@
 /** What Linux asks of an IPv4 route before a table takes it, in its order (k:net/ipv4/fib_semantics.c fib_create_info, fib_check_nh). */
 import { DEVICE, DeviceFlag } from "../abi/device.ts";
-import { NEXT_HOP, RouteTypeCode } from "../abi/fib.ts";
+import { NEXT_HOP } from "../abi/fib.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../brand.ts";
+import { type RouteType, RouteTypeCode } from "../net/route-types.ts";
 import { refuseRoute } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
 import { A, ALIAS_WORDS } from "./entries.ts";
@@ -84,7 +85,7 @@ export function createInfo(tables: RouteTables, spec: RouteSpec, command: string
   const hops = error !== 0 ? [] : said.map((hop) => checkHop(tables, hop, table, scope));
   const prefsrc = prefsrcOf(tables, spec, table, error !== 0);
   const alias = new Uint32Array(ALIAS_WORDS);
-  alias[A.type] = RouteTypeCode[type as keyof typeof RouteTypeCode];
+  alias[A.type] = RouteTypeCode[type as RouteType];
   alias[A.error] = error;
   alias[A.tos] = tos;
   alias[A.hopCount] = hops.length;
@@ -195,7 +196,7 @@ export function matchOf(tables: RouteTables, spec: RouteSpec): DeleteMatch {
   const isSeveral = spec.nexthops !== undefined;
   return {
     tos: spec.tos ?? 0,
-    type: spec.type === undefined ? null : RouteTypeCode[typeOf(spec) as keyof typeof RouteTypeCode],
+    type: spec.type === undefined ? null : RouteTypeCode[typeOf(spec) as RouteType],
     scope: spec.scope === undefined ? null : numbered("scope", spec.scope, ROUTE_SCOPES),
     protocol: spec.proto === undefined ? null : protocolOf(spec.proto),
     prefsrc: spec.src === undefined ? null : addressOf("src", spec.src),

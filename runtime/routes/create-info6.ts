@@ -11,13 +11,13 @@ import {
   NEXT_HOP_BYTES,
   NextHopFlag,
   Route6Flag,
-  RouteTypeCode,
 } from "../abi/fib.ts";
 import { RT_TABLE_MAIN } from "../brand.ts";
 import type { DeviceConfig } from "../host/config.ts";
 import { key6 } from "../lpm/prefix-trie6.ts";
 import * as in6 from "../net/in6.ts";
 import { parseIp } from "../net/ip.ts";
+import { type RouteType, RouteTypeCode } from "../net/route-types.ts";
 import { refuseRoute } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
 import { DEFAULT_PROTOCOL, typeAndError } from "./create-info.ts";
@@ -57,7 +57,7 @@ export function createInfo6(
   tables.requireTable6(table);
   const hops = error === 0 ? checkHops6(tables.context6, table, named) : [rejectHop(tables.context6)];
   const common = {
-    type: RouteTypeCode[type as keyof typeof RouteTypeCode],
+    type: RouteTypeCode[type as RouteType],
     error,
     metric: spec.metric || IP6_RT_PRIO_USER,
     mtu: spec.mtu ?? 0,

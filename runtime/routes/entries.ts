@@ -22,9 +22,9 @@ import {
   FibEntryFlag,
   NEXT_HOP,
   NextHopFlag,
-  RouteTypeCode,
 } from "../abi/fib.ts";
 import type { ValueTable } from "../lpm/blocks-update.ts";
+import { RouteTypeCode } from "../net/route-types.ts";
 import type { HopLists } from "./hops.ts";
 import type { Image } from "./image.ts";
 import type { RecordPool } from "./pool.ts";

@@ -4,10 +4,11 @@
  * look-up has neither source nor mark nor TOS, so of a rule only what the manifest says in `gatewayRules` can matter.
  */
 import { DEVICE, DeviceFlag } from "../abi/device.ts";
-import { FIB_ENTRY, NEXT_HOP, NEXT_HOP_BYTES, NextHopFlag, RouteTypeCode } from "../abi/fib.ts";
+import { FIB_ENTRY, NEXT_HOP, NEXT_HOP_BYTES, NextHopFlag } from "../abi/fib.ts";
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../brand.ts";
 import type { GatewayRule } from "../manifest.ts";
 import { type Ip, inPrefix, type Prefix, parseIp } from "../net/ip.ts";
+import { RouteTypeCode } from "../net/route-types.ts";
 import { A, aliasWord } from "./entries.ts";
 import type { FibTable } from "./fib.ts";
 import type { Image } from "./image.ts";

@@ -9,6 +9,7 @@
  */
 import { RT_TABLE_DEFAULT, RT_TABLE_LOCAL, RT_TABLE_MAIN } from "../brand.ts";
 import { type Family, type Ip, network, parseIp } from "../net/ip.ts";
+import { ROUTE_TYPES } from "../net/route-types.ts";
 import { RT_PROTOS } from "../net/rt-protos.ts";
 import { RouteError } from "../refusal.ts";
 import { Errno } from "../verdict.ts";
@@ -52,17 +53,7 @@ export const TABLE_NAMES: Readonly<Record<string, number>> = {
   main: RT_TABLE_MAIN,
   local: RT_TABLE_LOCAL,
 };
-const TYPES = [
-  "unicast",
-  "local",
-  "broadcast",
-  "anycast",
-  "multicast",
-  "blackhole",
-  "unreachable",
-  "prohibit",
-  "throw",
-];
+const TYPES: readonly string[] = ROUTE_TYPES.slice(1);
 
 const refuse = (message: string): never => {
   throw new RouteError(Errno.EINVAL, message);

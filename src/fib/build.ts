@@ -1,9 +1,10 @@
 /** buildFib: the routes of a model, gathered into one Fib for each namespace, family and table that has any. */
-import { type Model, type Net, type NextHop, type Route, type RouteType, Scope } from "../../dsl/model.ts";
+import { type Model, type Net, type NextHop, type Route, Scope } from "../../dsl/model.ts";
 import { allRoutes, type RouteColumns, type SaidRoute } from "../../dsl/route-columns.ts";
 import { ifIndex, LOOPBACK_IFINDEX, type TableId } from "../../runtime/brand.ts";
 import { NEVER_PICKED, upperBounds } from "../../runtime/multipath.ts";
 import { compareIp, type Family, type Ip, network, type Prefix } from "../../runtime/net/ip.ts";
+import type { RouteType } from "../../runtime/net/route-types.ts";
 import { Errno } from "../../runtime/verdict.ts";
 import { rememberedOf } from "../remember.ts";
 import type { Fib, FibAlias, FibEntry, FibHop, FibRows } from "./fib.ts";

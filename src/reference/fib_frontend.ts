@@ -3,8 +3,9 @@
  * k:net/ipv4/fib_frontend.c fib_validate_source, __fib_validate_source, inet_addr_type_dev_table; include/net/ip_fib.h
  * nhc_l3mdev_matches_dev.
  */
-import { type Device, type NextHop, type Route, type RouteType, Scope } from "../../dsl/model.ts";
+import { type Device, type NextHop, type Route, Scope } from "../../dsl/model.ts";
 import { LOOPBACK_IFINDEX, RT_TABLE_LOCAL } from "../../runtime/brand.ts";
+import type { RouteType } from "../../runtime/net/route-types.ts";
 import { Errno } from "../../runtime/verdict.ts";
 import { ifa_list, inet_lookup_ifaddr } from "./devinet.ts";
 import { fib_table_lookup } from "./fib_trie.ts";

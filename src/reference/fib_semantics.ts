@@ -2,7 +2,8 @@
  * What a route means: its type's errno, its next hops by weight, its preferred source.
  * k:net/ipv4/fib_semantics.c fib_props, fib_rebalance, fib_select_multipath, fib_select_path, fib_result_prefsrc.
  */
-import { type NextHop, type RouteType, Scope } from "../../dsl/model.ts";
+import { type NextHop, Scope } from "../../dsl/model.ts";
+import type { RouteType } from "../../runtime/net/route-types.ts";
 import { Errno } from "../../runtime/verdict.ts";
 import { inet_select_addr } from "./devinet.ts";
 import type { FibResult } from "./fib_trie.ts";

@@ -41,8 +41,8 @@ export interface Flowi6 extends Flowi {
 /** The TOS bits that routing looks at (IPTOS_RT_MASK). */
 export const IPTOS_RT_MASK = 0x1c;
 
-/** Everything 0 but what is given; iif is lo, as for all that starts on this host. */
-export const flowi4 = (fields: Partial<Flowi4> & { saddr: number; daddr: number }): Flowi4 => ({
+/** Everything 0, but iif is lo, as for all that starts on this host. */
+const FLOWI: Flowi = {
   iif: LOOPBACK_IFINDEX,
   oif: 0,
   l3mdev: 0,
@@ -53,24 +53,11 @@ export const flowi4 = (fields: Partial<Flowi4> & { saddr: number; daddr: number 
   dport: 0,
   uid: 0,
   flags: 0,
-  ...fields,
-});
+};
 
-/** As flowi4. */
-export const flowi6 = (fields: Partial<Flowi6> & { saddr: bigint; daddr: bigint }): Flowi6 => ({
-  iif: LOOPBACK_IFINDEX,
-  oif: 0,
-  l3mdev: 0,
-  mark: 0,
-  tos: 0,
-  protocol: 0,
-  sport: 0,
-  dport: 0,
-  uid: 0,
-  flags: 0,
-  flowlabel: 0,
-  ...fields,
-});
+type Given<F, A> = Partial<F> & { readonly saddr: A; readonly daddr: A };
+export const flowi4 = (fields: Given<Flowi4, number>): Flowi4 => ({ ...FLOWI, ...fields });
+export const flowi6 = (fields: Given<Flowi6, bigint>): Flowi6 => ({ ...FLOWI, flowlabel: 0, ...fields });
 
 /** The bits of the traffic class that IPv6 rules look at: DSCP without ECN. */
 export const INET_DSCP_MASK = 0xfc;

@@ -8,10 +8,11 @@
  *                                               -> unicast: ip_mkroute_input -> fib_validate_source -> dst.input = ip_forward
  *                                               -> no route: dst.input = ip_error
  */
-import { type Device, ROUTE_TYPES, type RouteType, Scope } from "../../dsl/model.ts";
+import { type Device, Scope } from "../../dsl/model.ts";
 import { routeOf } from "../../dsl/route-columns.ts";
 import { LOOPBACK_IFINDEX, routeId } from "../../runtime/brand.ts";
 import { IcmpType, REDIRECT_HOST, Unreachable } from "../../runtime/net/icmp.ts";
+import { type RouteType, RouteTypeCode } from "../../runtime/net/route-types.ts";
 import { DropReason, Errno, type Verdict } from "../../runtime/verdict.ts";
 import { inet_select_addr, ip_check_mc, ip_dev_find } from "./devinet.ts";
 import { fib_validate_source } from "./fib_frontend.ts";
@@ -306,7 +307,7 @@ function noteRoute(skb: SkBuff, id: number | null, type: RouteType): void {
   noteType(skb, type);
 }
 
-const noteType = (skb: SkBuff, type: RouteType): void => skb.set("routeType", ROUTE_TYPES.indexOf(type));
+const noteType = (skb: SkBuff, type: RouteType): void => skb.set("routeType", RouteTypeCode[type]);
 
 function noteLookup(
   net: NetNamespace,

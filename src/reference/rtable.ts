@@ -2,8 +2,9 @@
  * `struct rtable` with its dst_entry: where a routed packet goes. `input` and `output` name the function that dst_input and
  * dst_output call.
  */
-import type { Device, RouteType } from "../../dsl/model.ts";
+import type { Device } from "../../dsl/model.ts";
 import type { Ip } from "../../runtime/net/ip.ts";
+import type { RouteType } from "../../runtime/net/route-types.ts";
 import type { Errno } from "../../runtime/verdict.ts";
 
 export interface Rtable {

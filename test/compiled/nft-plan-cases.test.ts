@@ -15,7 +15,7 @@
  * What a rule means is in test/cases/nft; here is what it costs. `BLESS=1 npx vitest run test/compiled/nft-plan-cases` writes the
  * indented lines anew, to be seen in review.
  */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { Chain } from "../../dsl/chain-model.ts";
 import { checkText } from "../../dsl/check-text.ts";
@@ -29,6 +29,7 @@ import type { Plan } from "../../src/plan/ir.ts";
 import { optimize, withoutTrace } from "../../src/plan/optimize.ts";
 import { printSteps } from "../../src/plan/print.ts";
 import { validatePlan } from "../../src/plan/validate.ts";
+import { expectGolden } from "../golden.ts";
 import { isProgram, type Section, sectionsOf } from "../nft-sections.ts";
 
 const DIRECTORY = new URL("../cases/nft-plan/", import.meta.url);
@@ -139,9 +140,7 @@ function rendered(text: string): string {
 
 describe("rules and their plan", () => {
   test.each(NAMES)("%s", (name) => {
-    const text = readFileSync(new URL(name, DIRECTORY), "utf8");
-    const found = rendered(text);
-    if (process.env.BLESS) writeFileSync(new URL(name, DIRECTORY), found);
-    else expect(found).toBe(text);
+    const file = new URL(name, DIRECTORY);
+    expectGolden(file, rendered(readFileSync(file, "utf8")));
   });
 });

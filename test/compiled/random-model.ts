@@ -11,7 +11,6 @@ import {
   type Model,
   type Net,
   type NextHop,
-  ROUTE_TYPES,
   type Route,
   type Rule,
   type RuleAction,
@@ -19,6 +18,7 @@ import {
 } from "../../dsl/model.ts";
 import { ifIndex, priority, routeId, ruleId, tableId } from "../../runtime/brand.ts";
 import { type Family, type Ip, network, type Prefix, parseIp } from "../../runtime/net/ip.ts";
+import { ROUTE_TYPES } from "../../runtime/net/route-types.ts";
 import { inet_select_addr } from "../../src/reference/devinet.ts";
 import { NetNamespace } from "../../src/reference/net.ts";
 

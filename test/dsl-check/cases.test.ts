@@ -2,10 +2,11 @@
  * Policies that are wrong or odd, each with its exact findings: test/cases/check/NAME.case holds the policy, a line `=====`,
  * and what is found in it. `BLESS=1 npx vitest run test/dsl-check/cases` writes the findings anew, to be seen in review.
  */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { CHECK_CODES } from "../../dsl/codes.ts";
 import { renderDiagnostics } from "../../dsl/render.ts";
+import { expectGolden } from "../golden.ts";
 import { findingsOf } from "./policy.ts";
 
 const DIRECTORY = new URL("../cases/check/", import.meta.url);
@@ -31,11 +32,10 @@ const readFile = (name: string): string => {
 
 describe("golden cases", () => {
   test.each(NAMES)("%s", (name) => {
-    const { policy, expected } = readCase(name);
+    const { policy } = readCase(name);
     const { source, diagnostics } = findingsOf(policy, { readFile });
     const found = renderDiagnostics(source, diagnostics, { color: false });
-    if (process.env.BLESS) writeFileSync(new URL(name, DIRECTORY), `${policy}${RULE}${found}`);
-    else expect(found).toBe(expected);
+    expectGolden(new URL(name, DIRECTORY), `${policy}${RULE}${found}`);
   });
 
   /** Of these the parser spares the checker; ast.test.ts shows them. */

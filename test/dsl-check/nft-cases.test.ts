@@ -10,11 +10,12 @@
  *
  * `BLESS=1 npx vitest run test/dsl-check/nft-cases` writes the indented lines anew, to be seen in review.
  */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { describe, expect, test } from "vitest";
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, test } from "vitest";
 import { checkText } from "../../dsl/check-text.ts";
 import { rule as printRule } from "../../dsl/nft/print.ts";
 import { stepText } from "../../dsl/print-netfilter.ts";
+import { expectGolden } from "../golden.ts";
 
 const DIRECTORY = new URL("../cases/nft/", import.meta.url);
 const NAMES = readdirSync(DIRECTORY).filter((file) => file.endsWith(".case"));
@@ -76,9 +77,7 @@ function rendered(text: string): string {
 
 describe("rules of nftables", () => {
   test.each(NAMES)("%s", (name) => {
-    const text = readFileSync(new URL(name, DIRECTORY), "utf8");
-    const found = rendered(text);
-    if (process.env.BLESS) writeFileSync(new URL(name, DIRECTORY), found);
-    else expect(found).toBe(text);
+    const file = new URL(name, DIRECTORY);
+    expectGolden(file, rendered(readFileSync(file, "utf8")));
   });
 });

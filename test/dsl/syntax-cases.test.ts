@@ -2,33 +2,32 @@
  * Golden cases: test/cases/syntax/NAME.case holds a text, a line `-----`, and the diagnostics exactly as they are shown.
  * Run: npx vitest run test/dsl/syntax-cases.test.ts; BLESS=1 in front writes the diagnostics anew (read the diff!).
  */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { parse } from "../../dsl/parse.ts";
 import { renderDiagnostics } from "../../dsl/render.ts";
 import { SYNTAX_CODES } from "../../dsl/syntax-codes.ts";
+import { expectGolden } from "../golden.ts";
 
 const FOLDER = new URL("../cases/syntax/", import.meta.url);
 const RULER = "-----\n";
 const names = readdirSync(FOLDER).filter((name) => name.endsWith(".case"));
 
 /** What stands above the ruler, and what it gives. */
-function run(name: string): { text: string; expected: string; rendered: string; codes: string[] } {
+function run(name: string): { text: string; rendered: string; codes: string[] } {
   const whole = readFileSync(new URL(name, FOLDER), "utf8");
   const ruler = whole.indexOf(`\n${RULER}`);
   const text = ruler < 0 ? whole : whole.slice(0, ruler + 1);
   const source = { name: name.replace(/case$/, "vrf"), text };
   const { diagnostics } = parse(source);
   const rendered = renderDiagnostics(source, diagnostics, { color: false });
-  const expected = ruler < 0 ? "" : whole.slice(ruler + 1 + RULER.length);
-  return { text, expected, rendered, codes: diagnostics.map((d) => d.code) };
+  return { text, rendered, codes: diagnostics.map((d) => d.code) };
 }
 
 describe("diagnostics of", () => {
   test.each(names)("%s", (name) => {
-    const { text, expected, rendered } = run(name);
-    if (process.env.BLESS) writeFileSync(new URL(name, FOLDER), `${text}${RULER}${rendered}`);
-    else expect(rendered).toBe(expected);
+    const { text, rendered } = run(name);
+    expectGolden(new URL(name, FOLDER), `${text}${RULER}${rendered}`);
   });
 });
 

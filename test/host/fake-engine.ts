@@ -2,7 +2,6 @@
  * A tiny engine for tests of the host side: one namespace without VRFs, routes as a list, no hooks, no source checks. It
  * judges by plain look-ups and knows nothing of Linux beyond the verdicts.
  */
-import { RouteTypeCode } from "../../runtime/abi/fib.ts";
 import { batchBytes, NEXT_HOP_IN_SLOT, PacketBatch, SOURCE_IN_SLOT } from "../../runtime/batch.ts";
 import { imageOffset } from "../../runtime/brand.ts";
 import type { Engine } from "../../runtime/engine.ts";
@@ -12,6 +11,7 @@ import { ETHERNET_HEADER_BYTES, EthernetView, EtherType, emitEthernet } from "..
 import { type Ipv4, inPrefix, lastAddress, type Prefix, parseIp, readIpv4, writeIpv4 } from "../../runtime/net/ip.ts";
 import { Ipv4View } from "../../runtime/net/ipv4.ts";
 import { type Mac, parseMac } from "../../runtime/net/mac.ts";
+import { RouteTypeCode } from "../../runtime/net/route-types.ts";
 import { writeU16 } from "../../runtime/net/wire.ts";
 import { Entry, Errno, Verdict } from "../../runtime/verdict.ts";
 

@@ -3,25 +3,6 @@
  * came out of every port, byte for byte, and the netfilter hooks passed. Among the frames are IP options, good and bad,
  * redirects, broadcasts that come back to their sender, errors of every kind and the limits on them.
  */
-import { describe, expect, test } from "vitest";
-import { replay } from "../../src/replay.ts";
-import { compareAnswers } from "../../src/replay-compare.ts";
-import { COMPILE_TIMEOUT, QUICK_ENGINES, readScenarios } from "./recordings.ts";
+import { testFrames } from "./frames.ts";
 
-const scenarios = readScenarios("frames.json.gz");
-const total = scenarios.reduce((sum, { frames = [] }) => sum + frames.length, 0);
-
-describe.each(QUICK_ENGINES)("$name", (engine) => {
-  test(
-    "sends the frames and passes the hooks that the kernel did",
-    async () => {
-      const { counts, differences } = compareAnswers(scenarios, await replay(scenarios, engine));
-      expect(differences).toEqual([]);
-      expect(counts).toEqual([
-        { kind: "frames", same: total, total },
-        { kind: "hooks of frames", same: total, total },
-      ]);
-    },
-    COMPILE_TIMEOUT,
-  );
-});
+testFrames("frames.json.gz");

@@ -4,7 +4,6 @@
  */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Model } from "../../dsl/model.ts";
 import { DEVICE } from "../../runtime/abi/device.ts";
 import {
   FIB_ALIAS,
@@ -17,26 +16,24 @@ import {
   NEXT_HOP,
   NEXT_HOP_BYTES,
   NextHopFlag,
-  RouteTypeCode,
   TABLE,
-  TABLE_BYTES,
 } from "../../runtime/abi/fib.ts";
-import { NET } from "../../runtime/abi/net.ts";
 import { Dataplane } from "../../runtime/dataplane.ts";
 import { LPM_STRUCTURES } from "../../runtime/lpm/choose.ts";
 import { LpmKind } from "../../runtime/lpm/lpm.ts";
 import { type Manifest, readManifest } from "../../runtime/manifest.ts";
 import { formatIp, inPrefix, parseIp, readIpv4 } from "../../runtime/net/ip.ts";
+import { RouteTypeCode } from "../../runtime/net/route-types.ts";
 import { protocolNumber } from "../../runtime/net/rt-protos.ts";
 import { compileModel } from "../../src/compile.ts";
-import { buildFib, forwards } from "../../src/fib/build.ts";
+import { forwards } from "../../src/fib/build.ts";
 import type { Fib, FibEntry } from "../../src/fib/fib.ts";
 import type { LayoutOptions } from "../../src/layout.ts";
 import { referenceEngine } from "../../src/reference/engine.ts";
-import { edges } from "../lpm/tables.ts";
 import { imported, refusal } from "./imported.ts";
 import { judge, packets } from "./packets.ts";
 import { commands, SETUP } from "./script.ts";
+import { expectTables, tableOf } from "./tables.ts";
 
 const [SELECTIVE, PLAIN] = [true, false].map((isSelective) => {
   const lines = SETUP.trim().split("\n");
@@ -157,31 +154,7 @@ const expectedEntry = (fib: Fib, { prefix, settled, aliases }: FibEntry) => ({
   })),
 });
 
-function expectTables(loaded: Dataplane, model: Model): void {
-  const record = loaded.netRecord(0);
-  const fibs = buildFib(model).filter(({ family }) => family === 4);
-  for (let i = 0; i < loaded.word(record + NET.tableCount); i++) {
-    const table = loaded.word(record + NET.tables) + i * TABLE_BYTES;
-    const id = loaded.word(table + TABLE.id);
-    const fib = fibs.find((each) => each.table === id);
-    expect([id, loaded.word(table + TABLE.prefixes)]).toEqual([id, fib?.entries.length ?? 0]);
-    const asked = edges(
-      4,
-      (fib?.entries ?? []).map(({ prefix }) => ({ ...prefix, value: 1 })),
-    ) as number[];
-    for (const ip of asked)
-      expect([id, formatIp(ip), entriesAt(loaded, table, ip)]).toEqual([id, formatIp(ip), expectedAt(fib, ip)]);
-  }
-}
-
-function tableOf(loaded: Dataplane, id: number): number {
-  const record = loaded.netRecord(0);
-  const tables = Array.from({ length: loaded.word(record + NET.tableCount) }, (_, i) => i * TABLE_BYTES);
-  return (
-    loaded.word(record + NET.tables) +
-    tables.find((at) => loaded.word(loaded.word(record + NET.tables) + at + TABLE.id) === id)!
-  );
-}
+const SHOWN = { family: 4, entriesAt, expectedAt } as const;
 
 const drawn = fc.sample(packets, { seed: 3, numRuns: 4 }).flat();
 
@@ -199,7 +172,7 @@ describe("ip route on a loaded module", () => {
     loaded.routes(0).run("add 10.200.0.0/16 via 10.0.1.7 dev r1 onlink table 10");
     loaded.routes(0).run("add 10.201.0.0/16 via 10.0.1.7 dev r1 table 10");
     const flags = ["10.200.0.0", "10.201.0.0"].map((address) => {
-      const [{ entry }] = nodesAt(loaded, tableOf(loaded, 10), parseIp(address) as number);
+      const [{ entry }] = nodesAt(loaded, tableOf(loaded, 4, 10), parseIp(address) as number);
       return loaded.word(loaded.word(entry + FIB_ENTRY_BYTES + FIB_ALIAS.nextHops) + NEXT_HOP.flags);
     });
     expect(flags).toEqual([NextHopFlag.ONLINK, 0]);
@@ -236,7 +209,7 @@ describe("ip route on a loaded module", () => {
           expect(list.map((command, i) => [command, said[i]])).toEqual(
             list.map((command, i) => [command, refusals[i]]),
           );
-          expectTables(loaded, model);
+          expectTables(loaded, model, SHOWN);
           const [net] = model.nets;
           const macs = new Map(net.devices.map(({ ifindex, mac }) => [ifindex as number, mac as number]));
           const reference = judge(referenceEngine(net, model.kernel), drawn, macs);

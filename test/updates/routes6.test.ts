@@ -4,7 +4,6 @@
  */
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { Model } from "../../dsl/model.ts";
 import { DEVICE } from "../../runtime/abi/device.ts";
 import {
   FIB_ALIAS,
@@ -16,11 +15,8 @@ import {
   NEXT_HOP_BYTES,
   NextHopFlag,
   Route6Flag,
-  RouteTypeCode,
   TABLE,
-  TABLE_BYTES,
 } from "../../runtime/abi/fib.ts";
-import { NET } from "../../runtime/abi/net.ts";
 import { Dataplane } from "../../runtime/dataplane.ts";
 import { LPM_STRUCTURES } from "../../runtime/lpm/choose.ts";
 import { LpmKind } from "../../runtime/lpm/lpm.ts";
@@ -30,16 +26,16 @@ import { EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
 import { formatIp, inPrefix, network, parseIp, readIpv6 } from "../../runtime/net/ip.ts";
 import { ipv6Packet } from "../../runtime/net/ipv6.ts";
 import { parseMac } from "../../runtime/net/mac.ts";
+import { RouteTypeCode } from "../../runtime/net/route-types.ts";
 import { RouteError } from "../../runtime/refusal.ts";
 import { ipOf, type RouteUpdates } from "../../runtime/routes/updates.ts";
 import { Entry, nameOf, Verdict } from "../../runtime/verdict.ts";
 import { Random } from "../../src/bench/random.ts";
 import { compileModel } from "../../src/compile.ts";
-import { buildFib } from "../../src/fib/build.ts";
 import type { Fib } from "../../src/fib/fib.ts";
-import { edges } from "../lpm/tables.ts";
 import { imported, refusal } from "./imported.ts";
 import { commands6, SETUP6 } from "./script6.ts";
+import { expectTables, tableOf } from "./tables.ts";
 
 const SETUP = SETUP6.trim().split("\n");
 
@@ -120,26 +116,7 @@ function expectedAt(fib: Fib | undefined, address: bigint): unknown[] {
     }));
 }
 
-const tablesOf = (loaded: Dataplane): number[] => {
-  const record = loaded.netRecord(0);
-  const first = loaded.word(record + NET.tables6);
-  return Array.from({ length: loaded.word(record + NET.tableCount6) }, (_, i) => first + i * TABLE_BYTES);
-};
-
-function expectTables(loaded: Dataplane, model: Model): void {
-  const fibs = buildFib(model).filter(({ family }) => family === 6);
-  for (const table of tablesOf(loaded)) {
-    const id = loaded.word(table + TABLE.id);
-    const fib = fibs.find((each) => each.table === id);
-    expect([id, loaded.word(table + TABLE.prefixes)]).toEqual([id, fib?.entries.length ?? 0]);
-    const asked = edges(
-      6,
-      (fib?.entries ?? []).map(({ prefix }) => ({ ...prefix, value: 1 })),
-    ) as bigint[];
-    for (const ip of asked)
-      expect([id, formatIp(ip), entriesAt(loaded, table, ip)]).toEqual([id, formatIp(ip), expectedAt(fib, ip)]);
-  }
-}
+const SHOWN = { family: 6, entriesAt, expectedAt } as const;
 
 describe("ip -6 route on a loaded module", () => {
   test("refuses what Linux refuses, and leaves in memory what a compilation would", async () => {
@@ -151,7 +128,7 @@ describe("ip -6 route on a loaded module", () => {
         const routes = loaded.routes(0);
         const said = commands.map((command) => refusal(() => routes.run(command)));
         expect(list.map((command, i) => [command, said[i]])).toEqual(list.map((command, i) => [command, refusals[i]]));
-        expectTables(loaded, model);
+        expectTables(loaded, model, SHOWN);
       }),
       // To the kernel two routes that refuse are the same, whatever they say.
       {
@@ -163,11 +140,9 @@ describe("ip -6 route on a loaded module", () => {
 });
 
 describe("IPv6 routes", () => {
-  const tableOf = (loaded: Dataplane, id: number): number =>
-    tablesOf(loaded).find((table) => loaded.word(table + TABLE.id) === id)!;
   /** Gateways, or devices, of the longest prefix that holds an address. */
   const hopsAt = (loaded: Dataplane, address: string): string[] => {
-    const [entry] = entriesAt(loaded, tableOf(loaded, 10), parseIp(address) as bigint) as { hops: Shown[] }[];
+    const [entry] = entriesAt(loaded, tableOf(loaded, 6, 10), parseIp(address) as bigint) as { hops: Shown[] }[];
     return entry.hops.map(({ gateway, device }) => gateway || `dev ${device}`);
   };
 
@@ -187,7 +162,7 @@ describe("IPv6 routes", () => {
   test("say what was said of them", async () => {
     const loaded = await dataplane();
     loaded.routes("host").add("fe80:1::/32 via fe80::7 dev r1 table 10 metric 7 mtu 1400 proto bgp");
-    const [{ hops }] = entriesAt(loaded, tableOf(loaded, 10), parseIp("fe80:1::1") as bigint) as { hops: Shown[] }[];
+    const [{ hops }] = entriesAt(loaded, tableOf(loaded, 6, 10), parseIp("fe80:1::1") as bigint) as { hops: Shown[] }[];
     const NEED_STRICT = Route6Flag.NEED_STRICT;
     expect(hops).toMatchObject([{ metric: 7, mtu: 1400, protocol: 186, flags: NEED_STRICT }]);
   });
@@ -253,7 +228,7 @@ describe("IPv6 routes", () => {
     expect(routes.update(10, columns(list)).missing).toBe(missing);
     expect(routes.size(10, 6)).toBe(told.routes(0).size(10, 6));
     const asked = list.map(({ key }) => key.reduce((sum, word) => (sum << 32n) | BigInt(word), 0n) + 1n);
-    const answers = (loaded: Dataplane) => asked.map((ip) => entriesAt(loaded, tableOf(loaded, 10), ip));
+    const answers = (loaded: Dataplane) => asked.map((ip) => entriesAt(loaded, tableOf(loaded, 6, 10), ip));
     expect(answers(streamed)).toEqual(answers(told));
     const before = routes.bytesInUse;
     routes.update(10, columns(list));
@@ -300,7 +275,7 @@ describe("IPv6 routes", () => {
     expect(routes.bytesInUse.structures).toBeLessThan(2 * anew.routes(0).bytesInUse.structures);
     for (const { key } of prefixes) {
       const ip = ipOf(key) + 1n;
-      expect(entriesAt(loaded, tableOf(loaded, 10), ip)).toEqual(entriesAt(anew, tableOf(anew, 10), ip));
+      expect(entriesAt(loaded, tableOf(loaded, 6, 10), ip)).toEqual(entriesAt(anew, tableOf(anew, 6, 10), ip));
     }
     const { byteLength } = loaded.memory.buffer;
     for (let round = 0; round < 3; round++) routes.update(10, columns(changes.slice(0, 2000)));

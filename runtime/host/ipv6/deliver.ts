@@ -7,7 +7,6 @@
  *   UDP-Lite, PIM, no next header   have a handler in the kernel, which stays silent here
  *   else         parameter problem: unrecognized next header, pointing at the field that names it
  */
-import { RouteTypeCode } from "../../abi/fib.ts";
 import { PacketFlag } from "../../batch.ts";
 import {
   Icmp6Type,
@@ -30,6 +29,7 @@ import {
   NextHeader,
   skipExtensionHeaders,
 } from "../../net/ipv6.ts";
+import { RouteTypeCode } from "../../net/route-types.ts";
 import { TcpFlag, TcpView, tcpReset } from "../../net/tcp.ts";
 import { UdpView } from "../../net/udp.ts";
 import { boundDeviceMatches } from "../sockets/lookup.ts";

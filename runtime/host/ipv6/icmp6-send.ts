@@ -7,7 +7,6 @@
  *
  * "Bound" is the flow only, no socket is (PacketFlag.OIF_UNBOUND).
  */
-import { RouteTypeCode } from "../../abi/fib.ts";
 import { PacketFlag } from "../../batch.ts";
 import { LOOPBACK_IFINDEX } from "../../brand.ts";
 import type { IcmpMessage } from "../../net/icmp.ts";
@@ -31,6 +30,7 @@ import {
   isMulticast6,
   skipExtensionHeaders,
 } from "../../net/ipv6.ts";
+import { RouteTypeCode } from "../../net/route-types.ts";
 import { Verdict } from "../../verdict.ts";
 import type { Judgement } from "../events.ts";
 import { isAnycast, isOwnAddress, routedOwner, selectSource6 } from "./addresses.ts";

@@ -2,8 +2,8 @@
  * What a client that connects has in common with every other: bind(), connect()'s look-ups, a result that is there at once or
  * after some time, at the latest when the client's patience ends.
  */
-import { RouteTypeCode } from "../../abi/fib.ts";
 import { familyOf, type Ip } from "../../net/ip.ts";
+import { RouteTypeCode } from "../../net/route-types.ts";
 import { type Errno, Verdict } from "../../verdict.ts";
 import { type Clock, SECOND } from "../events.ts";
 import type { OutputMeta } from "../stack.ts";

@@ -2,7 +2,7 @@
  * Rules, routes and next hops of a dump as the words after `ip rule`, `ip route` and `ip nexthop` that would make them.
  * What iproute2 prints and does not read back (`pref medium`, `offload`, a nexthop's scope) is left out.
  */
-import { ROUTE_TYPES } from "../../../dsl/model.ts";
+import { ROUTE_TYPES } from "../../../runtime/net/route-types.ts";
 import { parseNumber } from "../words.ts";
 import { type Entry, entryOf, hasFlag, listOf, nameOf, numberOf, textOf } from "./form.ts";
 

@@ -1,10 +1,11 @@
 /** Devices and their addresses: by index, by address, and what kind of address it is to a device. */
 
 import { DEVICE } from "../../../runtime/abi/device.ts";
-import { NEXT_HOP, RouteTypeCode, TABLE } from "../../../runtime/abi/fib.ts";
+import { NEXT_HOP, TABLE } from "../../../runtime/abi/fib.ts";
 import { RT_TABLE_LOCAL } from "../../../runtime/brand.ts";
 import { LpmKind } from "../../../runtime/lpm/lpm.ts";
 import type { Family } from "../../../runtime/net/ip.ts";
+import { RouteTypeCode } from "../../../runtime/net/route-types.ts";
 import { DEVICES_OF_PAGE, type DeviceIndex } from "../../layout.ts";
 import type { TableLayout } from "../../layout-tables.ts";
 import { type LpmShape, lpmProcName, lpmSteps } from "../../lpm/emit.ts";

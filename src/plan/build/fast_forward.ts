@@ -28,10 +28,11 @@
  */
 import type { Rule } from "../../../dsl/model.ts";
 import { DEVICE, DeviceFlag } from "../../../runtime/abi/device.ts";
-import { FIB_ALIAS, FIB_ENTRY_BYTES, NEXT_HOP, RouteTypeCode, TABLE } from "../../../runtime/abi/fib.ts";
+import { FIB_ALIAS, FIB_ENTRY_BYTES, NEXT_HOP, TABLE } from "../../../runtime/abi/fib.ts";
 import { COUNTERS } from "../../../runtime/abi/net.ts";
 import { COLUMNS, type Column, RESULT_COLUMNS } from "../../../runtime/batch.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
+import { RouteTypeCode } from "../../../runtime/net/route-types.ts";
 import { Entry, Verdict } from "../../../runtime/verdict.ts";
 import type { LpmShape } from "../../lpm/emit.ts";
 import { rangesAnswer, rangesDescent } from "../../lpm/ranges.ts";

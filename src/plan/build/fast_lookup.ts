@@ -1,14 +1,7 @@
 /** What the short way (fast_forward.ts) asks of tables: fib_lookup where the rules ask for tables alone, and fib_validate_source of plain routes. */
 import { DEVICE } from "../../../runtime/abi/device.ts";
-import {
-  FIB_ALIAS,
-  FIB_ENTRY,
-  FIB_ENTRY_BYTES,
-  FibEntryFlag,
-  NEXT_HOP,
-  RouteTypeCode,
-  TABLE,
-} from "../../../runtime/abi/fib.ts";
+import { FIB_ALIAS, FIB_ENTRY, FIB_ENTRY_BYTES, FibEntryFlag, NEXT_HOP, TABLE } from "../../../runtime/abi/fib.ts";
+import { RouteTypeCode } from "../../../runtime/net/route-types.ts";
 import { Errno } from "../../../runtime/verdict.ts";
 import { FILTER_FACTOR } from "../../source-filter.ts";
 import {

@@ -5,10 +5,10 @@
  *   ip_rcv -> ip_rcv_core -> PREROUTING -> ip_rcv_finish -> l3mdev_ip_rcv -> ip_route_input -> dst_input
  */
 
-import { RouteTypeCode } from "../../../runtime/abi/fib.ts";
 import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { PacketFlag } from "../../../runtime/batch.ts";
 import { IcmpType } from "../../../runtime/net/icmp.ts";
+import { RouteTypeCode } from "../../../runtime/net/route-types.ts";
 import { DropReason, Verdict } from "../../../runtime/verdict.ts";
 import {
   add,

@@ -3,11 +3,11 @@
  * k:net/ipv4/ip_output.c ip_finish_output2, net/ipv4/arp.c arp_constructor, net/core/neighbour.c, net/ethernet/eth.c eth_header.
  */
 
-import { RouteTypeCode } from "../../../runtime/abi/fib.ts";
 import { NEIGHBOUR, NEIGHBOUR_BYTES, NEIGHBOUR_HASH_FACTOR, NEIGHBOUR_TABLE } from "../../../runtime/abi/neighbour.ts";
 import { NET } from "../../../runtime/abi/net.ts";
 import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
+import { RouteTypeCode } from "../../../runtime/net/route-types.ts";
 import { DropReason, Verdict } from "../../../runtime/verdict.ts";
 import {
   add,

@@ -7,11 +7,11 @@
  *   -> POSTROUTING -> ip_finish_output -> ip_finish_output2 -> neighbour -> dev_queue_xmit
  */
 
-import { RouteTypeCode } from "../../../runtime/abi/fib.ts";
 import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { PacketFlag, SOURCE_IN_SLOT } from "../../../runtime/batch.ts";
 import { IcmpType, Unreachable } from "../../../runtime/net/icmp.ts";
 import { IpProtocol } from "../../../runtime/net/ipv4.ts";
+import { RouteTypeCode } from "../../../runtime/net/route-types.ts";
 import { DropReason, Errno, Verdict } from "../../../runtime/verdict.ts";
 import {
   add,

@@ -10,10 +10,10 @@
  */
 
 import { EXPORTS } from "../../../runtime/abi/exports.ts";
-import { RouteTypeCode } from "../../../runtime/abi/fib.ts";
 import { COUNTERS } from "../../../runtime/abi/net.ts";
 import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { BATCH_HEADER, BATCH_HEADER_BYTES, COLUMN, PacketFlag, RESULT_COLUMNS } from "../../../runtime/batch.ts";
+import { RouteTypeCode } from "../../../runtime/net/route-types.ts";
 import { DropReason, Entry, Verdict } from "../../../runtime/verdict.ts";
 import { copiesFrames } from "../../netfilter/reach.ts";
 import { MAX_PASSES } from "../../reference/passes.ts";

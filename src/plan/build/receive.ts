@@ -3,8 +3,8 @@
  * k:net/core/dev.c __netif_receive_skb_core, net/ethernet/eth.c eth_type_trans, drivers/net/veth.c.
  */
 
-import { RouteTypeCode } from "../../../runtime/abi/fib.ts";
 import { ETHERNET_HEADER_BYTES, EtherType, VLAN_VID_MASK } from "../../../runtime/net/ethernet.ts";
+import { RouteTypeCode } from "../../../runtime/net/route-types.ts";
 import { DropReason, Verdict } from "../../../runtime/verdict.ts";
 import {
   add,

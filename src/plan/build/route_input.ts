@@ -10,9 +10,10 @@
  * Each proc returns ROUTED, and then the packet has a dst, or the DropReason for which it is dropped.
  */
 
-import { NEXT_HOP, RouteTypeCode } from "../../../runtime/abi/fib.ts";
+import { NEXT_HOP } from "../../../runtime/abi/fib.ts";
 import { IcmpType, Unreachable } from "../../../runtime/net/icmp.ts";
 import { IpProtocol } from "../../../runtime/net/ipv4.ts";
+import { RouteTypeCode } from "../../../runtime/net/route-types.ts";
 import { DropReason, Errno } from "../../../runtime/verdict.ts";
 import {
   and,

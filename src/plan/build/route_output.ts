@@ -4,8 +4,9 @@
  */
 
 import { DEVICE } from "../../../runtime/abi/device.ts";
-import { FIB_ALIAS, NEXT_HOP, RouteTypeCode } from "../../../runtime/abi/fib.ts";
+import { FIB_ALIAS, NEXT_HOP } from "../../../runtime/abi/fib.ts";
 import { IpProtocol } from "../../../runtime/net/ipv4.ts";
+import { RouteTypeCode } from "../../../runtime/net/route-types.ts";
 import { Errno } from "../../../runtime/verdict.ts";
 import {
   and,

@@ -5,7 +5,7 @@
 
 import { type Net, type Route, type Rule, Scope } from "../../../dsl/model.ts";
 import { DEVICE } from "../../../runtime/abi/device.ts";
-import { FIB_ALIAS, NEXT_HOP, NEXT_HOP_BYTES, RouteTypeCode } from "../../../runtime/abi/fib.ts";
+import { FIB_ALIAS, NEXT_HOP, NEXT_HOP_BYTES } from "../../../runtime/abi/fib.ts";
 import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import {
   LOOPBACK_IFINDEX,
@@ -14,6 +14,7 @@ import {
   RT_TABLE_MAIN,
   type TableId,
 } from "../../../runtime/brand.ts";
+import { RouteTypeCode } from "../../../runtime/net/route-types.ts";
 import { SELECTORS } from "../../../runtime/trace.ts";
 import { Errno } from "../../../runtime/verdict.ts";
 import { rememberedOf } from "../../remember.ts";

@@ -11,9 +11,9 @@
  */
 
 import { DEVICE } from "../../../runtime/abi/device.ts";
-import { RouteTypeCode } from "../../../runtime/abi/fib.ts";
 import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { EtherType } from "../../../runtime/net/ethernet.ts";
+import { RouteTypeCode } from "../../../runtime/net/route-types.ts";
 import { DropReason } from "../../../runtime/verdict.ts";
 import {
   and,

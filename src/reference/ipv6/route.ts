@@ -12,10 +12,11 @@
  * forwards (RT6_LOOKUP_F_REACHABLE). Not here: path MTU exceptions and redirects; link state.
  */
 
-import { type Device, ROUTE_TYPES, type Route } from "../../../dsl/model.ts";
+import type { Device, Route } from "../../../dsl/model.ts";
 import { LOOPBACK_IFINDEX } from "../../../runtime/brand.ts";
 import { Icmp6Type } from "../../../runtime/net/icmp6.ts";
 import * as in6 from "../../../runtime/net/in6.ts";
+import { RouteTypeCode } from "../../../runtime/net/route-types.ts";
 import { Errno, type Verdict } from "../../../runtime/verdict.ts";
 import { fib_props, fib_rebalance } from "../fib_semantics.ts";
 import { fib_rules_require_fldissect } from "../fib4_rules.ts";
@@ -124,7 +125,7 @@ export function ip6_pkt_drop(net: NetNamespace, skb: SkBuff, code: number): Verd
 
 /** The dst that a multicast of this host has when it comes back in: the one it was sent by. */
 export function loopedDst6(skb: SkBuff, dev: Device): Rt6Info {
-  skb.set("routeType", ROUTE_TYPES.indexOf("multicast"));
+  skb.set("routeType", RouteTypeCode.multicast);
   return { ...ip6_dst_alloc(dev), input: "ip6_mc_input" };
 }
 
@@ -357,5 +358,5 @@ export const recordRoute = (net: NetNamespace, rt: Rt6Info, source: bigint): voi
 /** Columns `route` and `routeType`: what the last look-up found. */
 export function noteRoute(skb: SkBuff, { from }: Rt6Info): void {
   skb.set("route", from === null ? 0 : from.route.id + 1);
-  skb.set("routeType", from === null ? 0 : ROUTE_TYPES.indexOf(from.route.type));
+  skb.set("routeType", from === null ? 0 : RouteTypeCode[from.route.type]);
 }

@@ -4,7 +4,7 @@
  * __nft_fib6_eval_type; net/netfilter/nft_fib.c nft_fib_store_result, nft_fib_netdev.c; net/ipv4/fib_frontend.c inet_dev_addr_type.
  */
 import type { Fib } from "../../../dsl/chain-model.ts";
-import { type Device, ROUTE_TYPES, type RouteType } from "../../../dsl/model.ts";
+import type { Device } from "../../../dsl/model.ts";
 import { LOOPBACK_IFINDEX, RT_TABLE_LOCAL } from "../../../runtime/brand.ts";
 import { EtherType } from "../../../runtime/net/ethernet.ts";
 import {
@@ -15,6 +15,7 @@ import {
   Scope6,
 } from "../../../runtime/net/in6.ts";
 import { IPV6_HEADER_BYTES } from "../../../runtime/net/ipv6.ts";
+import { type RouteType, RouteTypeCode } from "../../../runtime/net/route-types.ts";
 import { Errno } from "../../../runtime/verdict.ts";
 import { fib_info_nh_uses_dev } from "../fib_frontend.ts";
 import { fib_table_lookup } from "../fib_trie.ts";
@@ -36,7 +37,7 @@ export function nft_fib_eval(expr: Fib, pkt: PktInfo): bigint | null {
   if (network_length(pkt.skb) < (ipv6 ? IPV6_HEADER_BYTES : IPHDR_BYTES)) return null;
   if (expr.result === "type") {
     const type = ipv6 ? nft_fib6_eval_type(expr, pkt) : nft_fib4_eval_type(expr, pkt);
-    return BigInt(ROUTE_TYPES.indexOf(type));
+    return BigInt(RouteTypeCode[type]);
   }
   return store_result(expr, ipv6 ? nft_fib6_eval(expr, pkt) : nft_fib4_eval(expr, pkt));
 }

@@ -11,9 +11,10 @@
  */
 
 import { DEVICE } from "../../../../runtime/abi/device.ts";
-import { FIB_ALIAS, NEXT_HOP, Route6Flag, RouteTypeCode } from "../../../../runtime/abi/fib.ts";
+import { FIB_ALIAS, NEXT_HOP, Route6Flag } from "../../../../runtime/abi/fib.ts";
 import { TraceEvent } from "../../../../runtime/abi/trace.ts";
 import { LOOPBACK_IFINDEX } from "../../../../runtime/brand.ts";
+import { RouteTypeCode } from "../../../../runtime/net/route-types.ts";
 import { Errno } from "../../../../runtime/verdict.ts";
 import {
   add,

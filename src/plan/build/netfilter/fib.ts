@@ -9,9 +9,10 @@
  */
 import type { Fib } from "../../../../dsl/chain-model.ts";
 import { DEVICE } from "../../../../runtime/abi/device.ts";
-import { FIB_ALIAS, NEXT_HOP, NEXT_HOP_BYTES, RouteTypeCode } from "../../../../runtime/abi/fib.ts";
+import { FIB_ALIAS, NEXT_HOP, NEXT_HOP_BYTES } from "../../../../runtime/abi/fib.ts";
 import { LOOPBACK_IFINDEX, RT_TABLE_LOCAL } from "../../../../runtime/brand.ts";
 import { HOOKS, type Hook } from "../../../../runtime/hooks.ts";
+import { RouteTypeCode } from "../../../../runtime/net/route-types.ts";
 import { expressionsOfStep, reachedByHooks, stepsOf } from "../../../netfilter/reach.ts";
 import {
   add,

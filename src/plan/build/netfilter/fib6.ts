@@ -18,12 +18,12 @@ import {
   NEXT_HOP,
   NEXT_HOP_BYTES,
   NextHopFlag,
-  RouteTypeCode,
 } from "../../../../runtime/abi/fib.ts";
 import { NET } from "../../../../runtime/abi/net.ts";
 import { LOOPBACK_IFINDEX } from "../../../../runtime/brand.ts";
 import { Scope6 } from "../../../../runtime/net/in6.ts";
 import { IpProtocol } from "../../../../runtime/net/ipv4.ts";
+import { RouteTypeCode } from "../../../../runtime/net/route-types.ts";
 import { Errno } from "../../../../runtime/verdict.ts";
 import {
   add,

@@ -4,7 +4,7 @@
  *
  *   ip_route_me_harder.N(), ip6_route_me_harder.N() : i32      1: the packet has a new dst; 0: there is no route
  */
-import { RouteTypeCode } from "../../../../runtime/abi/fib.ts";
+import { RouteTypeCode } from "../../../../runtime/net/route-types.ts";
 import {
   and,
   type Expr,

@@ -10,7 +10,6 @@
  */
 
 import type { ChainId, Reject } from "../../../../dsl/chain-model.ts";
-import { RouteTypeCode } from "../../../../runtime/abi/fib.ts";
 import { TraceEvent } from "../../../../runtime/abi/trace.ts";
 import { PacketFlag } from "../../../../runtime/batch.ts";
 import { ETHERNET_HEADER_BYTES, EtherType } from "../../../../runtime/net/ethernet.ts";
@@ -18,6 +17,7 @@ import { IcmpType } from "../../../../runtime/net/icmp.ts";
 import { Icmp6Type } from "../../../../runtime/net/icmp6.ts";
 import { IpProtocol } from "../../../../runtime/net/ipv4.ts";
 import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
+import { RouteTypeCode } from "../../../../runtime/net/route-types.ts";
 import { TCP_FLAGS, TCP_HEADER_BYTES, TcpFlag } from "../../../../runtime/net/tcp.ts";
 import { UNSUMMED } from "../../../../runtime/net/verify-csum.ts";
 import { DropReason, Verdict } from "../../../../runtime/verdict.ts";
