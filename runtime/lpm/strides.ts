@@ -237,7 +237,7 @@ export function fewestLevels(
       const [most, blocksHere] = [widestAt(family, depth, end, WIDEST), at(depth)];
       // The first level left, which ends at the end.
       for (let stride = firsts.length === 0 ? end - depth : 1; stride <= most; stride++) {
-        const sum = below[depth + stride] + blocksHere * 2 ** stride * cells[depth + stride];
+        const sum = below[depth + stride] + blocksHere * (1 << stride) * cells[depth + stride];
         if (sum >= bytes[depth]) continue;
         bytes[depth] = sum;
         first[depth] = stride;

@@ -38,6 +38,8 @@ export interface PeerMethod {
   readonly buildMs: number;
   /** Where the peer says it. */
   readonly bytes: number | null;
+  /** To build it again; where the peer says it. */
+  readonly againMs: number | null;
 }
 
 /** A running program. */
@@ -58,8 +60,8 @@ export class Peer {
     for (;;) {
       const [word, name, ...rest] = (await peer.#line()).split(" ");
       if (word === "done") return peer;
-      if (word === "ready")
-        peer.methods.push({ name, buildMs: Number(rest[0]), bytes: rest[1] === undefined ? null : Number(rest[1]) });
+      const [buildMs, bytes = null, againMs = null] = rest.map(Number);
+      if (word === "ready") peer.methods.push({ name, buildMs, bytes, againMs });
       else if (word === "skip") peer.skipped.push(`${name}: ${rest.join(" ")}`);
     }
   }

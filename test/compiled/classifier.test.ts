@@ -25,8 +25,8 @@ import { fill, judged, SLOT_SIZE } from "./agree.ts";
 import { planEngines } from "./plan-engine.ts";
 import type { DrawnPacket } from "./random-packets.ts";
 
-/** With tables of all fields, of some, of none. */
-const STRUCTURES: readonly ClassifierOptions[] = [{ budget: 1 << 22 }, { budget: 20_000 }, { budget: 0 }];
+/** With sets of bits where the rules are few, with tables of all fields, of some, of none. */
+const STRUCTURES: readonly ClassifierOptions[] = [{}, { budget: 1 << 22 }, { budget: 20_000 }, { budget: 0 }];
 const MAC = 0x0200_0000_0001;
 const DEVICE = 4;
 

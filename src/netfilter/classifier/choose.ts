@@ -1,6 +1,7 @@
 /**
  * chooseTables: how the classes of a segment's fields become the rule that a packet matches first.
  *
+ *   fields  --bits-->   up to 64 rules: the sets of the fields' classes are a word each, and intersected
  *   fields  --merge-->  groups  --first-->     one group: its last table says the rule       two loads a merge, however many rules
  *                               --vectors-->   several: the sets of their classes are intersected, 64 rules a step
  *           --parts-->  each some of the rules, by tables or vectors: the least number counts
@@ -17,9 +18,22 @@ import { Search } from "./search.ts";
 import type { Segment } from "./segments.ts";
 import type { Classes } from "./sets.ts";
 import { type Table, tableOf } from "./table.ts";
-import { fieldTree, type Tree } from "./tree.ts";
+import { type FieldTree, fieldTree, type Tree } from "./tree.ts";
 
-export type Tables = FirstTables | VectorTables | PartTables;
+export type Tables = BitTables | FirstTables | VectorTables | PartTables;
+
+export interface BitTables {
+  readonly kind: "bits";
+  /** The sets of the classes of these are intersected. */
+  readonly fields: readonly FieldTree[];
+  /** Is the first rule all that counts? */
+  readonly final: boolean;
+  /** Of the rules, all below 64: the places of their bits. */
+  readonly numbers: readonly number[];
+  /** Of the sets. */
+  readonly bytes: number;
+  readonly why: string;
+}
 
 export interface FirstTables {
   readonly kind: "first";
@@ -52,11 +66,15 @@ export interface PartTables {
 }
 
 export interface ChooseOptions {
-  /** Bytes; absent: by the number of rules. */
+  /** Bytes of tables, few rules or not; absent: by the number of rules. */
   readonly budget?: number | undefined;
   /** Of the rules; absent: their places in the segment. */
   readonly numbers?: readonly number[] | undefined;
 }
+
+/** Rules that have a bit each in a word, and its bytes. */
+const WORD = 64;
+export const SET_BYTES = 8;
 
 /** Bytes of tables and vectors, for each rule, and for lists that have only a few. */
 const BYTES_A_RULE = 1300;
@@ -69,8 +87,14 @@ export function chooseTables(segment: Segment, options: ChooseOptions = {}): Tab
   const telling = fields.filter(({ classes }) => classes.count > 1);
   const leaves = telling.length > 0 ? telling : fields.slice(0, 1);
   const asked = `${rules.length} rules, ${telling.length} fields`;
+  const final = rules.every(({ shape }) => shapes[shape].final);
+  if (options.budget === undefined && (numbers.at(-1) ?? 0) < WORD) {
+    const bytes = SET_BYTES * leaves.reduce((sum, { classes }) => sum + classes.count, 0);
+    const why = `${asked}: sets of a word, ${bytes} bytes${final ? "" : ", rules that go on to the next"}`;
+    return { kind: "bits", fields: leaves, final, numbers, bytes, why };
+  }
   const search = new Search(leaves, budget);
-  if (!rules.every(({ shape }) => shapes[shape].final)) {
+  if (!final) {
     const { trees, bytes } = search.groups();
     const why = `${asked}: ${trees.length} vectors, rules that go on to the next`;
     return { kind: "vectors", trees, sets: trees.map(({ classes }) => classes), order: null, bytes, why };

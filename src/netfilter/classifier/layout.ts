@@ -3,6 +3,7 @@
  *
  *   field      blocks (runtime/lpm/blocks.ts) over the values, left-aligned in 32 or 128 bits -> class
  *   merge      cells of 1, 2 or 4 bytes: class left * (classes right) + right -> class, or the rule's number; or table.ts
+ *   bits       u64 for each class of a field: rule number n, from 1, is bit 64 - n
  *   vectors    vectors.ts
  *   order      u32 for each bit of each word of vectors, and for none: the rule's number, and more than any
  *   columns    u32 for each rule: its counter, from the first one, its shape, its index; none where they can be computed
@@ -15,9 +16,10 @@ import type { ImageWriter } from "../../image-writer.ts";
 import { type PlacedBlocks, placedBlocks } from "../../lpm/blocks.ts";
 import { listsOf } from "../reach.ts";
 import type { View } from "../view.ts";
-import type { FirstTables, VectorTables } from "./choose.ts";
-import type { Intervals } from "./classes.ts";
+import { type FirstTables, SET_BYTES, type VectorTables } from "./choose.ts";
+import { type Intervals, membersOf } from "./classes.ts";
 import { MOST_FIELDS, type RuleList, type Segment, segmentsOf } from "./segments.ts";
+import { bit, type Classes } from "./sets.ts";
 import { chooseStructure, type Structure } from "./split.ts";
 import { bytesOfCell, type Cells, type Table } from "./table.ts";
 import type { Tree } from "./tree.ts";
@@ -28,7 +30,7 @@ const CLASSIFIED_FROM = 8;
 
 export interface ClassifierOptions {
   readonly from?: number;
-  /** Bytes for tables; absent: by the number of rules. */
+  /** Bytes for tables, few rules or not; absent: by the number of rules. */
   readonly budget?: number;
 }
 
@@ -80,6 +82,7 @@ export interface RuleOrder {
 
 /** Where the rule is found that matches first: its number from 1, 0: none. */
 export type FirstLookup =
+  | ({ readonly kind: "bits" } & Bits)
   | { readonly kind: "first"; readonly table: ClassLookup }
   | ({ readonly kind: "vectors"; readonly order: RuleOrder } & Vectors)
   | { readonly kind: "parts"; readonly parts: readonly FirstLookup[] }
@@ -90,8 +93,17 @@ export type FirstLookup =
       /** By class. */
       readonly parts: readonly FirstLookup[];
     };
-/** With vectors whose places are the rules' numbers: where all are found, for rules that go on. */
-export type RuleLookup = FirstLookup | ({ readonly kind: "vectors"; readonly order: null } & Vectors);
+/** With bits, and vectors, whose places are the rules' numbers: where all are found, for rules that go on. */
+export type RuleLookup = FirstLookup | ({ readonly kind: "all bits" } & Bits) | AllVectors;
+type AllVectors = { readonly kind: "vectors"; readonly order: null } & Vectors;
+
+export const findsFirst = (lookup: RuleLookup): lookup is FirstLookup =>
+  lookup.kind !== "all bits" && (lookup.kind !== "vectors" || lookup.order !== null);
+
+export interface Bits {
+  /** Where those of each field's classes are. */
+  readonly sets: readonly { readonly lookup: FieldLookup; readonly offset: number }[];
+}
 
 export interface Vectors {
   readonly sums: number;
@@ -180,6 +192,13 @@ function layoutStructure(image: ImageWriter, name: string, segment: Segment, str
   const fieldOf = (field: number, intervals: Intervals): FieldLookup =>
     layoutField(image, `${name}: field ${field}`, segment.fields[field], { intervals, rules: segment.rules.length });
   switch (structure.kind) {
+    case "bits": {
+      const sets = structure.fields.map(({ field, intervals, classes }) => ({
+        lookup: fieldOf(field, intervals),
+        offset: layoutBits(image, `${name}: sets of field ${field}`, classes, structure.numbers),
+      }));
+      return { kind: structure.final ? "bits" : "all bits", sets };
+    }
     case "split": {
       const parts = structure.parts.map(
         (part, i) => layoutStructure(image, `${name}, part ${i}`, segment, part) as FirstLookup,
@@ -354,6 +373,21 @@ function layoutCells(image: ImageWriter, name: string, cells: Cells): PlacedCell
   const packed = new { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array }[bytes](cells);
   image.view(offset, packed.byteLength, (view) => view.set(new Uint8Array(packed.buffer)));
   return { offset, bytes };
+}
+
+/** @param numbers the rules' places */
+function layoutBits(image: ImageWriter, name: string, classes: Classes, numbers: readonly number[]): number {
+  const offset = image.reserve(name, SET_BYTES * classes.count);
+  image.view(offset, SET_BYTES * classes.count, (bytes) => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    for (let c = 0; c < classes.count; c++) {
+      const halves = [0, 0];
+      for (const rule of membersOf(classes, c)) halves[numbers[rule] >> 5] |= bit(numbers[rule]);
+      view.setUint32(SET_BYTES * c, halves[1], true);
+      view.setUint32(SET_BYTES * c + 4, halves[0], true);
+    }
+  });
+  return offset;
 }
 
 /** Numbers of the rules of a word stand side by side, and behind them what a word without any comes to. */

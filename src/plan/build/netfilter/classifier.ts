@@ -11,21 +11,25 @@
  *     }
  * An XDP program of its own may have looked ahead (look_ahead.ts): what is then loaded instead.
  *
- * With `vectors` the sets of all classes are intersected (vectors.ts).
+ * With `bits` the words of all fields' classes are intersected, and each bit that is left is a rule; with `vectors` the sets of all classes
+ * are intersected (vectors.ts).
  */
 
 import { placedLookup } from "../../../lpm/blocks.ts";
+import { SET_BYTES } from "../../../netfilter/classifier/choose.ts";
 import { classOfValue } from "../../../netfilter/classifier/classes.ts";
-import type {
-  ClassLookup,
-  ClassTable,
-  Column,
-  FieldLookup,
-  FirstLookup,
-  PlacedCells,
-  RuleLookup,
-  SegmentLayout,
-  Vectors,
+import {
+  type Bits,
+  type ClassLookup,
+  type ClassTable,
+  type Column,
+  type FieldLookup,
+  type FirstLookup,
+  findsFirst,
+  type PlacedCells,
+  type RuleLookup,
+  type SegmentLayout,
+  type Vectors,
 } from "../../../netfilter/classifier/layout.ts";
 import type { RuleList } from "../../../netfilter/classifier/segments.ts";
 import { BLOCK } from "../../../netfilter/classifier/table.ts";
@@ -54,6 +58,7 @@ import {
   shl,
   shr,
   sub,
+  unary,
   when,
 } from "../../ir.ts";
 import { ownPlace } from "../context.ts";
@@ -62,7 +67,7 @@ import { evaluate, payloadCursor } from "./expr.ts";
 import { lookedUp } from "./registers.ts";
 import { actionSteps } from "./rule.ts";
 import { laidOut } from "./sets.ts";
-import { allMatches, firstMatch } from "./vectors.ts";
+import { allBits, allMatches, firstMatch } from "./vectors.ts";
 
 const match = local("match");
 
@@ -83,9 +88,13 @@ export function segmentSteps(chains: ChainContext, list: RuleList, laid: Segment
         ]
       : lookups.steps;
   const actions = actionsOf(chains, list, laid);
-  if (lookup.kind !== "vectors" || lookup.order !== null)
+  if (findsFirst(lookup))
     return block(label, [...steps, set(match, roots[0]), when(eqz(match), [leave(label)]), ...actions]);
-  return block(label, [...steps, ...allMatches({ ...lookup, ...{ space, suffix: "", rows: roots } }, match, actions)]);
+  const all =
+    lookup.kind === "all bits"
+      ? allBits(commonBits(space, lookup, roots), match, actions)
+      : allMatches({ ...lookup, ...{ space, suffix: "", rows: roots } }, match, actions);
+  return block(label, [...steps, ...all]);
 }
 
 export interface LookupCode {
@@ -121,9 +130,13 @@ export class LookupSteps {
     return this.#steps.toSorted((a, b) => a.depth - b.depth).map(({ step }) => step);
   }
 
-  /** The number of the rule, from 1, 0: none; or, if rules go on, where the row of each vector starts, behind the first. */
+  /**
+   * The number of the rule, from 1, 0: none; or, if rules go on, the fields' classes, or where the row of each vector starts, behind the
+   * first.
+   */
   rootsOf(lookup: RuleLookup): Reg[] {
-    return lookup.kind === "vectors" && lookup.order === null ? this.#rowsOf(lookup) : [this.#firstOf(lookup)];
+    if (findsFirst(lookup)) return [this.#firstOf(lookup)];
+    return lookup.kind === "all bits" ? lookup.sets.map((set) => this.#classOf(set.lookup)) : this.#rowsOf(lookup);
   }
 
   /** One step after the other, which set `found`, from what is in the registers `after`. */
@@ -140,9 +153,19 @@ export class LookupSteps {
     if (lookup.kind === "parts")
       return lookup.parts.map((part) => this.#firstOf(part)).reduce((a, b) => this.#least(a, b));
     const first = this.#number();
+    if (lookup.kind === "bits") return this.#firstBit(lookup, first);
     if (lookup.kind === "split") return this.#partOf(lookup, first);
     const rows = this.#rowsOf(lookup);
     return this.#add(first, rows, firstMatch({ ...{ space, suffix }, ...lookup, rows }, first));
+  }
+
+  #firstBit(bits: Bits, first: Reg): Reg {
+    const { space, suffix } = this.#code;
+    const classes = bits.sets.map(({ lookup }) => this.#classOf(lookup));
+    const common = local(`common${suffix}`, "i64");
+    this.#add(common, classes, [set(common, commonBits(space, bits, classes))]);
+    const number = add(unary("wrap", unary("clz", common)), 1);
+    return this.#add(first, [common], [set(first, select(eqz(common), 0, number))]);
   }
 
   #number(): Reg {
@@ -216,6 +239,10 @@ export class LookupSteps {
     );
   }
 }
+
+/** The bits that are 1 in all sets. */
+const commonBits = (space: Space, { sets }: Bits, classes: readonly Reg[]): Expr =>
+  sets.map(({ offset }, i) => load(space, SET_BYTES, shl(classes[i], Math.log2(SET_BYTES)), offset)).reduce(and);
 
 /** The class of a field that the packet may not have. */
 function readField(chains: ChainContext, lookup: FieldLookup, found: Reg): Step[] {

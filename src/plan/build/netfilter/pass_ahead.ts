@@ -12,7 +12,7 @@ import type { Program, Step as RuleStep } from "../../../../dsl/chain-model.ts";
 import { TraceEvent } from "../../../../runtime/abi/trace.ts";
 import { HOOKS } from "../../../../runtime/hooks.ts";
 import { RULE_DECISIONS } from "../../../../runtime/trace.ts";
-import type { SegmentLayout } from "../../../netfilter/classifier/layout.ts";
+import { findsFirst, type SegmentLayout } from "../../../netfilter/classifier/layout.ts";
 import type { Shape } from "../../../netfilter/classifier/segments.ts";
 import { add, and, type Expr, eq, ne, type Reg, ret, type Step, trace, when } from "../../ir.ts";
 import { type Context, ifindexOf, ownPlace, passHook } from "../context.ts";
@@ -46,8 +46,8 @@ export function passAhead(
 ): Step[] {
   const { segment, counters, shapes, indexes, lookup } = laid;
   const shape = segment.shapes.findIndex(onlyPasses);
-  // Vectors of rules that go on have no rule yet.
-  if (shape < 0 || (lookup.kind === "vectors" && lookup.order === null)) return [];
+  // Of rules that go on there is none yet.
+  if (shape < 0 || !findsFirst(lookup)) return [];
   const { space } = context.layout.netfilter;
   const one = segment.shapes.length === 1;
   const matches = ({ match }: FoundFrame): Expr =>

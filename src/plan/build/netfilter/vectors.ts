@@ -55,15 +55,25 @@ export function firstMatch(rows: Rows & { readonly order: RuleOrder }, first: Re
 
 /** Does `steps` for each rule that matches, its number in `match`, in their order. */
 export function allMatches(rows: Rows, match: Reg, steps: readonly Step[]): Step[] {
-  const bit = local("bit");
   return eachWord(rows, (word, number) => [
-    repeat(64, "bits", [
-      when(eqz(word), [leave("bits")]),
-      set(bit, leading(word)),
-      set(word, xor(word, binary("shr", i64(-(2n ** 63n)), unary("extend", bit)))),
-      set(match, add(add(shl(number, 6), bit), 1)),
-      ...steps,
-    ]),
+    eachBit(word, (bit) => [set(match, add(add(shl(number, 6), bit), 1)), ...steps]),
+  ]);
+}
+
+/** The same for the rules that are bits of one word. */
+export function allBits(bits: Expr, match: Reg, steps: readonly Step[]): Step[] {
+  const word = local("word", "i64");
+  return [set(word, bits), eachBit(word, (bit) => [set(match, add(bit, 1)), ...steps])];
+}
+
+/** Does something for each bit of a word that is 1, which is 0 afterwards. The highest one comes first, and is called 0. */
+function eachBit(word: Reg, steps: (bit: Reg) => readonly Step[]): Step {
+  const bit = local("bit");
+  return repeat(64, "bits", [
+    when(eqz(word), [leave("bits")]),
+    set(bit, leading(word)),
+    set(word, xor(word, binary("shr", i64(-(2n ** 63n)), unary("extend", bit)))),
+    ...steps(bit),
   ]);
 }
 
