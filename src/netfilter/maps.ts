@@ -9,6 +9,7 @@ import {
 } from "../../dsl/chain-model.ts";
 import type { MapDescription } from "../../runtime/maps/map.ts";
 import type { Element, Value } from "../../runtime/maps/shape.ts";
+import { leadsTo, reached, reachedByHooks } from "./reach.ts";
 
 /** What the elements of a verdict map say, and of a named one what else they may be given to say: the words of whoever asks it. */
 export function decisionsOf(netfilter: Netfilter, set: SetDef): Decision[] {
@@ -18,16 +19,26 @@ export function decisionsOf(netfilter: Netfilter, set: SetDef): Decision[] {
   return [...byText.values()];
 }
 
-function allowed({ chains, programs }: Netfilter, { id, name }: SetDef): Decision[] {
+/** What each of those who ask a map may decide: the actions of a kind of programs only where no others ask. */
+function allowed(netfilter: Netfilter, { id, name }: SetDef): Decision[] {
   if (name === null) return [];
-  const asks = ({ rules }: { readonly rules: readonly FilterRule[] }) =>
+  const asks = ({ rules }: { readonly rules: readonly FilterRule[] }): boolean =>
     rules.some(({ steps }) => steps.some((step) => step.kind === "vmap" && step.map === id));
-  const hooks = new Set(programs.filter(asks).map(({ hook }) => (hook === "xdp" ? "xdp" : "tc")));
-  return [
-    ...(chains.some(asks) ? (["accept", "drop", "continue", "return"] as const).map((kind) => ({ kind })) : []),
-    ...(hooks.has("xdp") ? XDP_ACTIONS.map((action) => ({ kind: "xdp" as const, action })) : []),
-    ...(hooks.has("tc") ? TC_ACTIONS.map((action) => ({ kind: "tc" as const, action })) : []),
-  ];
+  const chains = netfilter.chains.filter(asks);
+  const { programs } = netfilter;
+  const leading = programs.filter(
+    (program) =>
+      asks(program) || reached(netfilter, leadsTo(netfilter, program.rules)).some((one) => chains.includes(one)),
+  );
+  if (chains.length + leading.length === 0) return [];
+  const byHooks = reachedByHooks(netfilter);
+  const kinds = new Set(leading.map(({ hook }) => (hook === "xdp" ? "xdp" : "tc")));
+  const isOneKind = kinds.size === 1 && !chains.some((one) => byHooks.includes(one));
+  const everywhere = (["continue", "return"] as const).map((kind) => ({ kind }));
+  if (!isOneKind) return [...(["accept", "drop"] as const).map((kind) => ({ kind })), ...everywhere];
+  return kinds.has("xdp")
+    ? [...XDP_ACTIONS.map((action) => ({ kind: "xdp" as const, action })), ...everywhere]
+    : [...TC_ACTIONS.map((action) => ({ kind: "tc" as const, action })), ...everywhere];
 }
 
 /** The elements, decisions as their numbers. */
