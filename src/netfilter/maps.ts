@@ -1,5 +1,6 @@
 /** Sets and maps as every engine has them: decisions by number, and what a host must know to change one. */
 import {
+  type Counter,
   type Decision,
   type FilterRule,
   type Netfilter,
@@ -8,6 +9,7 @@ import {
   XDP_ACTIONS,
 } from "../../dsl/chain-model.ts";
 import type { MapDescription } from "../../runtime/maps/map.ts";
+import type { Named } from "../../runtime/maps/names.ts";
 import type { Element, Value } from "../../runtime/maps/shape.ts";
 import { leadsTo, reached, reachedByHooks } from "./reach.ts";
 
@@ -48,6 +50,11 @@ export function elementsOf({ elements }: SetDef, decisions: readonly Decision[])
     key,
     value: typeof value === "object" ? (value === null ? 0 : numbers.get(JSON.stringify(value))!) : (value as Value),
   }));
+}
+
+export function namedOf({ tables }: Netfilter, { name, table }: Pick<SetDef | Counter, "name" | "table">): Named {
+  const at = tables[table];
+  return { name, table: name === null || at.name === null ? null : `${at.family} ${at.name}` };
 }
 
 export function describeMap({ chains }: Netfilter, set: SetDef, decisions: readonly Decision[]): MapDescription {
