@@ -24,6 +24,7 @@ import { counterPlaces } from "./links/maps.ts";
 import { type Attached, Joined, Notice } from "./links/notice.ts";
 import { type Manifest, ManifestError, readManifest } from "./manifest.ts";
 import type { NamedMap } from "./maps/map.ts";
+import { called, shortName } from "./maps/names.ts";
 import { openMap } from "./maps/open.ts";
 import { NeighbourTable, neighbourTableBytes } from "./neighbour.ts";
 import { Neighbours } from "./neighbours.ts";
@@ -100,7 +101,8 @@ export class Dataplane {
   readonly nets: readonly Engine[];
   readonly #routes: Routes[] = [];
   readonly #links: readonly Links[];
-  readonly #maps = new Map<string, NamedMap>();
+  /** By their records. */
+  readonly #maps = new Map<number, NamedMap>();
   readonly #mapMemory: Image;
   #heap: number;
   /** First byte behind an arena that does not grow. */
@@ -216,25 +218,31 @@ export class Dataplane {
 
   /**
    * A named set or map, to be read and changed between batches.
+   * @param name of one that several tables have, behind that of its table: `filter blocked`, `ip filter blocked`
    * @param which the namespace; absent: the only one that has a map of this name
-   * @throws RangeError when there is none, or several namespaces have one
+   * @throws RangeError when there is none, or several tables or namespaces have one
    * @throws TypeError in a worker
    */
   map(name: string, which?: string | number): NamedMap {
     const nets = which === undefined ? [...this.nets.keys()] : [this.#index(which)];
     const found = nets.flatMap((net) => {
       const { chains, devices } = this.manifest.nets[net];
-      const set = chains.sets.find((each) => each.name === name);
-      return set?.map ? [{ net, map: set.map, devices }] : [];
+      return called(chains.sets, name).flatMap((set) => {
+        const title = shortName(chains.sets, set);
+        return set.map === null || title === null ? [] : [{ net, title, map: set.map, devices }];
+      });
     });
-    if (found.length === 0) throw new RangeError(`no set or map ${name} in this module`);
-    if (found.length > 1) throw new RangeError(`several namespaces have a ${name}: say which`);
-    const [{ net, map, devices }] = found;
-    const key = `${net} ${name}`;
-    const known = this.#maps.get(key);
+    const [first, other] = found;
+    if (first === undefined) throw new RangeError(`no set or map ${name} in this module`);
+    if (other !== undefined && found.some(({ net }) => net !== first.net))
+      throw new RangeError(`several namespaces have a ${name}: say which`);
+    if (other !== undefined)
+      throw new RangeError(`several tables have a ${name}: say ${found.map((one) => one.title).join(" or ")}`);
+    const { title, map, devices } = first;
+    const known = this.#maps.get(map.record);
     if (known !== undefined) return known;
-    const opened = this.#share.changing("maps are changed", openMap(name, map, this.#mapMemory, devices));
-    this.#maps.set(key, opened);
+    const opened = this.#share.changing("maps are changed", openMap(title, map, this.#mapMemory, devices));
+    this.#maps.set(map.record, opened);
     return opened;
   }
 

@@ -13,6 +13,7 @@ import { ABI_VERSION } from "./abi/image.ts";
 import { HOOKS, type Hook, MAP_KINDS, type MapKind } from "./hooks.ts";
 import type { DeviceConfig, NetConfig } from "./host/config.ts";
 import { LpmKind } from "./lpm/lpm.ts";
+import type { Named } from "./maps/names.ts";
 import { bitsOf, familyOf, parseIp } from "./net/ip.ts";
 import { parseMac } from "./net/mac.ts";
 
@@ -104,7 +105,7 @@ export interface GatewayRule {
 
 /** What chains keep in memory: names for the host, by id. Null: a rule's own. */
 export interface ChainsManifest {
-  readonly counters: readonly { readonly name: string | null }[];
+  readonly counters: readonly Named[];
   readonly sets: readonly SetManifest[];
   /** Are copies of frames (`dup`) sent? A program that makes some can be attached then. */
   readonly copies: boolean;
@@ -112,8 +113,7 @@ export interface ChainsManifest {
   readonly xdp: readonly number[];
 }
 
-export interface SetManifest {
-  readonly name: string | null;
+export interface SetManifest extends Named {
   /** What it is searched by (maps/structure.ts). */
   readonly structure: string;
   readonly elements: number;
@@ -505,10 +505,11 @@ const net = record<NetManifest>({
   gatewayRules: list(gatewayRule),
   gatewayRules6: list(gatewayRule),
   chains: record<ChainsManifest>({
-    counters: list(record<ChainsManifest["counters"][number]>({ name: nullOr(text) })),
+    counters: list(record<Named>({ name: nullOr(text), table: nullOr(text) })),
     sets: list(
       record<SetManifest>({
         name: nullOr(text),
+        table: nullOr(text),
         structure: text,
         elements: u32,
         map: nullOr(map),

@@ -6,7 +6,7 @@
  *   const { neighbours, maps } = succeed(next, dataplane);
  *   dataplane = next;
  *
- * By the names of namespaces, devices, counters and maps:
+ * By the names of namespaces, devices, counters and maps (those of a table, else of the only one that has the name):
  *
  *   counters     of verdicts and drop reasons, and a chain's that have a name, count on
  *   neighbours   that were learned are known, unless the new text has that address itself
@@ -19,6 +19,7 @@ import { FILTER_COUNTER, FILTER_COUNTER_BYTES } from "./abi/netfilter.ts";
 import type { Dataplane } from "./dataplane.ts";
 import type { NetManifest } from "./manifest.ts";
 import { inherit, isAlike } from "./maps/inherit.ts";
+import { likeOf, shortName } from "./maps/names.ts";
 import { parseIp } from "./net/ip.ts";
 import { DropReason, Verdict } from "./verdict.ts";
 
@@ -80,12 +81,13 @@ class Heir {
     add(Verdict, verdicts, COUNTERS.verdicts);
     add(DropReason, reasons, COUNTERS.reasons);
     const counted = this.#before.net(this.#oldIndex).readCounters();
-    for (const [i, { name }] of this.#net.chains.counters.entries()) {
-      const old = name === null ? -1 : this.#old.chains.counters.findIndex((one) => one.name === name);
-      if (old < 0) continue;
+    for (const [i, counter] of this.#net.chains.counters.entries()) {
+      const old = likeOf(this.#old.chains.counters, counter);
+      if (old === null) continue;
+      const { packets, bytes } = counted[this.#old.chains.counters.indexOf(old)];
       const at = word(NET.filterState) + i * FILTER_COUNTER_BYTES;
-      this.#add(at + FILTER_COUNTER.packets, counted[old].packets);
-      this.#add(at + FILTER_COUNTER.bytes, counted[old].bytes);
+      this.#add(at + FILTER_COUNTER.packets, packets);
+      this.#add(at + FILTER_COUNTER.bytes, bytes);
     }
   }
 
@@ -111,15 +113,17 @@ class Heir {
 
   maps(): { kept: string[]; refused: { map: string; why: string }[] } {
     const [kept, refused]: [string[], { map: string; why: string }[]] = [[], []];
-    for (const { name, map } of this.#net.chains.sets) {
-      const old = this.#old.chains.sets.find((set) => set.name === name)?.map ?? null;
-      if (name === null || map === null || old === null) continue;
-      if (!isAlike(map, old)) {
+    const [sets, oldSets] = [this.#net.chains.sets, this.#old.chains.sets];
+    for (const set of sets) {
+      const old = likeOf(oldSets, set);
+      const [name, oldName] = [shortName(sets, set), old && shortName(oldSets, old)];
+      if (name === null || set.map === null || oldName === null || !old?.map) continue;
+      if (!isAlike(set.map, old.map)) {
         refused.push({ map: name, why: "it has another key, value or kind" });
         continue;
       }
       try {
-        inherit(this.#next.map(name, this.#index), this.#before.map(name, this.#oldIndex));
+        inherit(this.#next.map(name, this.#index), this.#before.map(oldName, this.#oldIndex));
         kept.push(name);
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;

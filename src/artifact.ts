@@ -26,7 +26,7 @@ import { gatewayRules } from "./gateway-rules.ts";
 import type { Layout, NetLayout } from "./layout.ts";
 import { netConfig } from "./net-config.ts";
 import type { SetLayout } from "./netfilter/layout.ts";
-import { describeMap } from "./netfilter/maps.ts";
+import { describeMap, namedOf } from "./netfilter/maps.ts";
 import { copiesFrames } from "./netfilter/reach.ts";
 import { networksDigest, sha256 } from "./networks.ts";
 import type { Plan } from "./plan/ir.ts";
@@ -104,7 +104,7 @@ function netManifest(own: NetLayout, index: number, { fibs, files, names, costs,
     gatewayRules6: gatewayRules(net, 6),
     layout: { net: offset, neighbours, counters },
     chains: {
-      counters: net.netfilter.counters.map(({ name }) => ({ name })),
+      counters: net.netfilter.counters.map((counter) => namedOf(net.netfilter, counter)),
       sets: netfilter.sets.map((layout) => setManifest(net, layout)),
       copies: copiesFrames(net.netfilter),
       xdp: net.netfilter.programs.filter(({ hook }) => hook === "xdp").map(({ device }) => device),
@@ -116,7 +116,7 @@ function netManifest(own: NetLayout, index: number, { fibs, files, names, costs,
 function setManifest({ netfilter }: Net, layout: SetLayout): SetManifest {
   const { set, kind, record, decisions, elements } = layout;
   const map = set.name === null ? null : { record, ...describeMap(netfilter, set, decisions) };
-  return { name: set.name, structure: kind, elements: elements.length, map };
+  return { ...namedOf(netfilter, set), structure: kind, elements: elements.length, map };
 }
 
 function tableManifest(fib: Fib, { net, tables, tables6 }: NetLayout): TableManifest {

@@ -50,15 +50,25 @@ const isSet = (item: Nft.TableItem): item is Nft.SetDecl => item.kind === "set" 
 
 /** A table with all that the text says of it, in one place or several. */
 interface TableText {
-  readonly family: TableFamily;
   /** Null: outside of any table. */
   readonly name: string | null;
-  readonly items: Nft.TableItem[];
-  readonly programs: Nft.Program[];
+  /** Sets, maps, counters and limits. */
+  readonly items: readonly Nft.TableItem[];
+  /** One, but outside of tables. */
+  readonly parts: readonly TablePart[];
 }
 
+/** The chains of a family. */
+interface TablePart {
+  readonly family: TableFamily;
+  readonly chains: readonly Nft.Chain[];
+  readonly programs: readonly Nft.Program[];
+}
+
+const isChain = (item: Nft.FilterItem): item is Nft.Chain => item.kind === "chain";
+
 function tablesOf(items: readonly Nft.FilterItem[], report: Reporter): TableText[] {
-  const tables: TableText[] = [];
+  const tables: { readonly family: TableFamily; readonly name: string; readonly items: Nft.TableItem[] }[] = [];
   for (const item of items) {
     if (item.kind !== "filter table") continue;
     const family = TABLE_FAMILIES.find((one) => one === item.family.value);
@@ -70,21 +80,26 @@ function tablesOf(items: readonly Nft.FilterItem[], report: Reporter): TableText
     }
     let table = tables.find((one) => one.family === family && one.name === item.name.value);
     if (table === undefined) {
-      table = { family, name: item.name.value, items: [], programs: [] };
+      table = { family, name: item.name.value, items: [] };
       tables.push(table);
     }
     table.items.push(...item.items);
   }
+  const named = tables.map(({ family, name, items }) => ({
+    name,
+    items: items.filter((item) => !isChain(item)),
+    parts: [{ family, chains: items.filter(isChain), programs: [] }],
+  }));
   const outside = items.filter((item) => item.kind !== "filter table");
-  return [...tables, ...outsideTables(outside)];
+  return outside.length === 0 ? named : [...named, outsideTable(outside)];
 }
 
 /**
  * Chains outside of tables see both IP families, or the frames of a device: those of devices, and what only they and programs
- * lead to, are a table of their own, with the same sets, counters and limits.
+ * lead to, are a part of their own. Sets, maps, counters and limits are there once, for both.
  */
-function outsideTables(items: readonly (Nft.TableItem | Nft.Program)[]): TableText[] {
-  const chains = items.filter((item) => item.kind === "chain");
+function outsideTable(items: readonly (Nft.TableItem | Nft.Program)[]): TableText {
+  const chains = items.filter(isChain);
   const programs = items.filter((item) => item.kind === "program");
   const others = items.filter((item) => item.kind !== "chain" && item.kind !== "program");
   const sets = others.filter(isSet);
@@ -95,17 +110,11 @@ function outsideTables(items: readonly (Nft.TableItem | Nft.Program)[]): TableTe
     (chain) => ofDevice.includes(chain) || (chain.base === undefined && led.has(chain.name.value)),
   );
   const inet = chains.filter((chain) => !netdev.includes(chain));
-  const table = (family: TableFamily, own: readonly Nft.Chain[], ownPrograms: Nft.Program[]): TableText => ({
-    family,
-    name: null,
-    items: [...others, ...own],
-    programs: ownPrograms,
-  });
-  const needed: TableText[] = [];
-  if (inet.length > 0 || (others.length > 0 && netdev.length + programs.length === 0))
-    needed.push(table("inet", inet, []));
-  if (netdev.length + programs.length > 0) needed.push(table("netdev", netdev, programs));
-  return needed;
+  const parts: TablePart[] = [];
+  if (inet.length > 0 || netdev.length + programs.length === 0)
+    parts.push({ family: "inet", chains: inet, programs: [] });
+  if (netdev.length + programs.length > 0) parts.push({ family: "netdev", chains: netdev, programs });
+  return { name: null, items: others, parts };
 }
 
 const DEVICE_HOOKS: ReadonlySet<string> = new Set(["ingress", "egress"]);
@@ -116,31 +125,36 @@ function leadsTo({ targets }: ChainGraph, starts: readonly string[]): ReadonlySe
   return found;
 }
 
-function checkTable(draft: FilterDraft, table: TableText): void {
-  const label = table.name === null ? "this namespace" : `table ${table.family} ${table.name}`;
-  const scope = newScope(draft, draft.tables.length, label);
-  draft.tables.push({ family: table.family, name: table.name });
-  const chains = table.items.filter((item) => item.kind === "chain");
-  const sets = table.items.filter(isSet);
-  const neutral: RuleScope = { table: scope, family: table.family, hooks: new Set(), base: false, program: null };
-  for (const chain of chains) declareChain(scope, chain, table.family);
+function checkTable(draft: FilterDraft, { name, items, parts }: TableText): void {
+  const label = name === null ? "this namespace" : `table ${parts[0].family} ${name}`;
+  const first = newScope(draft, draft.tables.length, label);
+  const scopes = parts.map((_, i): TableScope => ({ ...first, index: first.index + i }));
+  for (const { family } of parts) draft.tables.push({ family, name });
+  const sets = items.filter(isSet);
+  const neutral: RuleScope = { table: first, family: parts[0].family, hooks: new Set(), base: false, program: null };
+  for (const [i, { chains, family }] of parts.entries())
+    for (const chain of chains) declareChain(scopes[i], chain, family);
   for (const set of sets) declareSet(neutral, set);
-  for (const item of table.items) declareState(scope, item);
-  const graph = chainGraph(chains, sets, table.programs);
-  const sound = checkJumps(graph, draft.report);
-  const program = table.programs.length > 0 ? "any" : null;
+  for (const item of items) declareState(first, item);
+  const program = parts.some(({ programs }) => programs.length > 0) ? "any" : null;
   for (const set of sets) fillSet({ ...neutral, program }, set);
-  const hooks = sound ? hooksByChain(scope, graph, table.programs) : new Map<string, ReadonlySet<Hook>>();
+  for (const [i, part] of parts.entries()) checkPart(scopes[i], part, sets);
+}
+
+function checkPart(scope: TableScope, { family, chains, programs }: TablePart, sets: readonly Nft.SetDecl[]): void {
+  const graph = chainGraph(chains, sets, programs);
+  const sound = checkJumps(graph, scope.draft.report);
+  const hooks = sound ? hooksByChain(scope, graph, programs) : new Map<string, ReadonlySet<Hook>>();
   for (const chain of chains) {
     const entry = scope.chains.get(chain.name.value);
     if (entry === undefined || entry.span !== chain.name.span) continue;
     const base = entry.chain.base !== null;
     const at = hooks.get(chain.name.value) ?? new Set();
-    const rule: RuleScope = { ...neutral, base, hooks: at, program: programOf(at) };
+    const rule: RuleScope = { table: scope, family, base, hooks: at, program: programOf(at) };
     entry.chain.rules = chain.rules.map((node) => filterRule(rule, node));
   }
-  for (const node of table.programs) addProgram(scope, table.family, node);
-  lintChains(scope, graph, chains, table.programs);
+  for (const node of programs) addProgram(scope, family, node);
+  lintChains(scope, graph, chains, programs);
 }
 
 function hooksByChain(

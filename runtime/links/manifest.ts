@@ -5,7 +5,7 @@
 
 import { EXPORTS, MEMORY_IMPORT } from "../abi/exports.ts";
 import { ABI_VERSION } from "../abi/image.ts";
-import { MAP_BYTES } from "../abi/netfilter.ts";
+import { FILTER_COUNTER_BYTES, MAP_BYTES } from "../abi/netfilter.ts";
 import { PROGRAM_REGISTERS, programEntry, registerExport, THREAD_REGISTERS, tracedEntry } from "../abi/program.ts";
 import { HOOKS, type Hook } from "../hooks.ts";
 import { isMapManifest } from "../manifest.ts";
@@ -102,6 +102,8 @@ export function programOf(module: WebAssembly.Module, wasm: Uint8Array): Program
   const isInside = ({ map: { record } }: LinkedSet) => record % 4 === 0 && record + MAP_BYTES <= manifest.state.bytes;
   if (!manifest.sets.every(isInside))
     throw new ProgramError("malformed-manifest", "the record of a map is not in the program's state");
+  if (manifest.counters.length * FILTER_COUNTER_BYTES > manifest.state.ownBytes)
+    throw new ProgramError("malformed-manifest", "the program's counters are not in its state");
   checkModule(module, manifest);
   return { module, manifest, state: new Uint8Array(state), wasm: manifest.threads ? wasm.slice() : wasm.slice(0, 0) };
 }

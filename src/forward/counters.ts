@@ -1,5 +1,6 @@
 /** What a forwarder has counted since it started, over all the networks that it has forwarded for. */
 import type { Counters, Dataplane } from "../../runtime/dataplane.ts";
+import { shortName } from "../../runtime/maps/names.ts";
 import { type Counts, HOOKS, WIRE_COUNTERS, type WireCounter } from "./counts.ts";
 
 /** `lost`: frames that the device did not take. */
@@ -113,7 +114,7 @@ function routesOf({ routeNames, threads }: Pick<Counting, "routeNames" | "thread
 function rulesOf(dataplane: Dataplane, net: number): { name: string; packets: number; bytes: number }[] {
   const { counters } = dataplane.manifest.nets[net].chains;
   return dataplane.nets[net].readCounters().map(({ packets, bytes }, i) => ({
-    name: counters[i].name ?? `counter ${i + 1}`,
+    name: shortName(counters, counters[i]) ?? `counter ${i + 1}`,
     packets: Number(packets),
     bytes: Number(bytes),
   }));

@@ -1,5 +1,6 @@
 /** Sets and maps as every engine has them: decisions by number, and what a host must know to change one. */
 import {
+  type Counter,
   type Decision,
   type FilterRule,
   type Netfilter,
@@ -8,7 +9,9 @@ import {
   XDP_ACTIONS,
 } from "../../dsl/chain-model.ts";
 import type { MapDescription } from "../../runtime/maps/map.ts";
+import type { Named } from "../../runtime/maps/names.ts";
 import type { Element, Value } from "../../runtime/maps/shape.ts";
+import { leadsTo, reached, reachedByHooks } from "./reach.ts";
 
 /** What the elements of a verdict map say, and of a named one what else they may be given to say: the words of whoever asks it. */
 export function decisionsOf(netfilter: Netfilter, set: SetDef): Decision[] {
@@ -18,16 +21,26 @@ export function decisionsOf(netfilter: Netfilter, set: SetDef): Decision[] {
   return [...byText.values()];
 }
 
-function allowed({ chains, programs }: Netfilter, { id, name }: SetDef): Decision[] {
+/** What each of those who ask a map may decide: the actions of a kind of programs only where no others ask. */
+function allowed(netfilter: Netfilter, { id, name }: SetDef): Decision[] {
   if (name === null) return [];
-  const asks = ({ rules }: { readonly rules: readonly FilterRule[] }) =>
+  const asks = ({ rules }: { readonly rules: readonly FilterRule[] }): boolean =>
     rules.some(({ steps }) => steps.some((step) => step.kind === "vmap" && step.map === id));
-  const hooks = new Set(programs.filter(asks).map(({ hook }) => (hook === "xdp" ? "xdp" : "tc")));
-  return [
-    ...(chains.some(asks) ? (["accept", "drop", "continue", "return"] as const).map((kind) => ({ kind })) : []),
-    ...(hooks.has("xdp") ? XDP_ACTIONS.map((action) => ({ kind: "xdp" as const, action })) : []),
-    ...(hooks.has("tc") ? TC_ACTIONS.map((action) => ({ kind: "tc" as const, action })) : []),
-  ];
+  const chains = netfilter.chains.filter(asks);
+  const { programs } = netfilter;
+  const leading = programs.filter(
+    (program) =>
+      asks(program) || reached(netfilter, leadsTo(netfilter, program.rules)).some((one) => chains.includes(one)),
+  );
+  if (chains.length + leading.length === 0) return [];
+  const byHooks = reachedByHooks(netfilter);
+  const kinds = new Set(leading.map(({ hook }) => (hook === "xdp" ? "xdp" : "tc")));
+  const isOneKind = kinds.size === 1 && !chains.some((one) => byHooks.includes(one));
+  const everywhere = (["continue", "return"] as const).map((kind) => ({ kind }));
+  if (!isOneKind) return [...(["accept", "drop"] as const).map((kind) => ({ kind })), ...everywhere];
+  return kinds.has("xdp")
+    ? [...XDP_ACTIONS.map((action) => ({ kind: "xdp" as const, action })), ...everywhere]
+    : [...TC_ACTIONS.map((action) => ({ kind: "tc" as const, action })), ...everywhere];
 }
 
 /** The elements, decisions as their numbers. */
@@ -37,6 +50,11 @@ export function elementsOf({ elements }: SetDef, decisions: readonly Decision[])
     key,
     value: typeof value === "object" ? (value === null ? 0 : numbers.get(JSON.stringify(value))!) : (value as Value),
   }));
+}
+
+export function namedOf({ tables }: Netfilter, { name, table }: Pick<SetDef | Counter, "name" | "table">): Named {
+  const at = tables[table];
+  return { name, table: name === null || at.name === null ? null : `${at.family} ${at.name}` };
 }
 
 export function describeMap({ chains }: Netfilter, set: SetDef, decisions: readonly Decision[]): MapDescription {

@@ -310,6 +310,24 @@ describe.each(["reference", "compiled"])("on the %s engine", (engine) => {
     expect(report).toMatchObject({ schema: "vrfc.explain/1", kernel: "6.1", namespace: "host", verdict: "ICMP_ERROR" });
     expect(report.steps.at(-1)).toMatchObject({ step: "icmp_send", detail: "11/0 Time to live exceeded" });
   });
+  test("explain and ping tell what was counted, and where", { timeout }, async () => {
+    const firewall = "examples/firewall.vrf";
+    const packet = "in guests tcp 10.1.0.7 > 192.0.2.7 dport 22";
+    const { out } = await vrfc("explain", firewall, packet, "--engine", engine);
+    expect(out).toMatch(/ counters\n +refused packets 1 bytes 96 {2}\(examples\/firewall\.vrf:50\)\n$/);
+    const ping = ["ping", firewall, "--from", "guests", "192.0.2.7", "--engine", engine];
+    expect((await vrfc(...ping)).out).toMatch(
+      /host: counters\n +answers packets 1 bytes 84 .*:49\)\n +counter packets 1 bytes 84 .*:74\)\nreply/,
+    );
+    const report = JSON.parse((await vrfc(...ping, "-j")).out);
+    expect(report.counters).toEqual([
+      {
+        namespace: "host",
+        counters: [expect.objectContaining({ name: "answers", packets: 1, bytes: 84 }), expect.anything()],
+      },
+    ]);
+  });
+
   test("IPv6: explain and ping", { timeout }, async () => {
     const explained = await vrfc(
       "explain",

@@ -252,6 +252,11 @@ describe("links", () => {
       () => rewritten((m) => ({ ...m, sets: [mapAt(dropping.manifest.state.bytes - 16)] })),
       "malformed-manifest",
     ],
+    [
+      "more counters than its state has",
+      () => rewritten((m) => ({ ...m, counters: Array.from({ length: 1000 }, () => ({ name: null })) })),
+      "malformed-manifest",
+    ],
     ["a map between words", () => rewritten((m) => ({ ...m, sets: [mapAt(2)] })), "malformed-manifest"],
     ["a hook that there is not", () => rewritten((m) => ({ ...m, hook: "tc" })), "malformed-manifest"],
     ["a program of another hook", () => rewritten((m) => ({ ...m, hook: "tc ingress" })), "wrong-exports"],

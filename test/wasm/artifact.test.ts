@@ -91,8 +91,11 @@ const net: NetManifest = {
   gatewayRules: [],
   gatewayRules6: [],
   chains: {
-    counters: [{ name: null }, { name: "shared" }],
-    sets: [{ name: "blocked", structure: "hash", elements: 12, map: null }],
+    counters: [
+      { name: null, table: null },
+      { name: "shared", table: "inet t" },
+    ],
+    sets: [{ name: "blocked", table: null, structure: "hash", elements: 12, map: null }],
     copies: false,
     xdp: [3],
   },

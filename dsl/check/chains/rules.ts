@@ -48,7 +48,7 @@ function clause(rule: RuleDraft, one: Clause): void {
       break;
     case "verdict": {
       const decided = decision(rule.scope, one);
-      if (decided !== null) rule.steps.push({ ...decided, span });
+      if (decided !== null && staysHere(rule, decided, span)) rule.steps.push({ ...decided, span });
       break;
     }
     case "counter": {
@@ -246,6 +246,7 @@ function vmap(rule: RuleDraft, { key, map, span }: Extract<Clause, { kind: "vmap
 
 function vmapFits(rule: RuleDraft, id: SetId, span: Span): boolean {
   const decisions = rule.scope.table.draft.sets[id].elements.map(({ value }) => value as Decision);
+  if (!decisions.every((one) => staysHere(rule, one, span))) return false;
   const misfit = decisions.find((one) => !mayDecide(rule.scope, one));
   if (misfit === undefined) return true;
   const what = misfit.kind === "xdp" ? "an XDP program" : "a tc program";
@@ -255,6 +256,23 @@ function vmapFits(rule: RuleDraft, id: SetId, span: Span): boolean {
     `the map holds \`${"action" in misfit ? misfit.action : misfit.kind}\`, a verdict of ${what}`,
     {
       label: "`accept` and `drop` mean something everywhere",
+    },
+  );
+  return false;
+}
+
+/** Outside of tables, chains of the IP layer and those of devices have the same names, and cannot lead to one another. */
+function staysHere(rule: RuleDraft, decided: Decision, span: Span): boolean {
+  const { draft, index } = rule.scope.table;
+  const chain = "chain" in decided ? draft.chains[decided.chain] : undefined;
+  if (chain === undefined || chain.table === index) return true;
+  const name = `\`${chain.name}\``;
+  report(rule).error(
+    "E0406",
+    span,
+    `${name} is a chain of ${rule.scope.family === "netdev" ? "the IP layer" : "devices"}`,
+    {
+      label: "chains of the IP layer, and those of devices and programs, lead to chains of their own",
     },
   );
   return false;

@@ -26,6 +26,7 @@ export interface SetEntry {
   readonly span: Span;
 }
 
+/** Outside of tables there is one for each family, with the same names. */
 export interface TableScope {
   readonly draft: FilterDraft;
   readonly index: number;

@@ -13,6 +13,7 @@ import { udpDatagram } from "../../../runtime/net/udp.ts";
 import type { Trace } from "../../../runtime/trace.ts";
 import { Entry, nameOf, Verdict } from "../../../runtime/verdict.ts";
 import { type EngineKind, openEngines } from "../../engines.ts";
+import { counterLines, renderCounters } from "../../walk/counters.ts";
 import { renderWalk } from "../../walk/render.ts";
 import { walk } from "../../walk/walk.ts";
 import { painter } from "../colour.ts";
@@ -39,6 +40,7 @@ export async function run(file: string, text: string, options: ExplainOptions): 
   const packet = ipPacket(spec);
   const { trace, verdict } = judge(engine, spec, device, packet);
   const steps = walk(trace, net, model.source);
+  const counters = counterLines(net, engine.readCounters(), model.source);
   if (options.json) {
     const report = {
       schema: "vrfc.explain/1",
@@ -48,11 +50,12 @@ export async function run(file: string, text: string, options: ExplainOptions): 
       packet: describe(packet),
       verdict,
       steps,
+      counters,
     };
     console.log(JSON.stringify(report, null, 2));
   } else {
     console.log(paint.faint(`kernel ${model.kernel}, namespace ${net.name}: ${text.trim()}`));
-    process.stdout.write(renderWalk(steps, paint));
+    process.stdout.write(renderWalk(steps, paint) + renderCounters("      counters", counters, paint));
   }
   return EXIT.OK;
 }

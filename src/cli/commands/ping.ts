@@ -2,8 +2,10 @@
 import { parseIp } from "../../../dsl/address.ts";
 import { deviceNamed, type Net } from "../../../dsl/model.ts";
 import { familyOf, type Ip } from "../../../runtime/net/ip.ts";
-import { openLab } from "../../lab.ts";
+import { openEngines } from "../../engines.ts";
+import { labOf } from "../../lab.ts";
 import { outcomeWords } from "../../test-run.ts";
+import { counterLines, renderCounters } from "../../walk/counters.ts";
 import { renderStory, story } from "../../walk/story.ts";
 import { painter } from "../colour.ts";
 import { EXIT, UsageError } from "../io.ts";
@@ -28,9 +30,14 @@ export async function run(file: string, address: string, options: PingCommandOpt
   const model = modelOf(file, options);
   if (model === null) return EXIT.FINDINGS;
   const net = namespaceNamed(model, options.from);
-  const lab = await openLab(model, kind);
+  const engines = await openEngines(model, kind);
+  const lab = labOf(model, engines);
   const ping = lab.ping(net.index, { destination, zone, ttl, mark, ...binding(net, options.interface, destination) });
   const chapters = story(ping.events, model.nets, model.source);
+  const counters = model.nets.map(({ name }, i) => ({
+    namespace: name,
+    counters: counterLines(model.nets[i], engines[i].readCounters(), model.source),
+  }));
   if (options.json) {
     const report = {
       schema: "vrfc.ping/1",
@@ -39,11 +46,14 @@ export async function run(file: string, address: string, options: PingCommandOpt
       outcome: ping.outcome,
       exitCode: ping.exitCode,
       walk: chapters,
+      counters: counters.filter((one) => one.counters.length > 0),
     };
     console.log(JSON.stringify(report, null, 2));
   } else {
     console.log(paint.faint(`kernel ${model.kernel}, engine ${kind}`));
     process.stdout.write(renderStory(chapters, paint));
+    for (const one of counters)
+      process.stdout.write(renderCounters(`  ${one.namespace}: counters`, one.counters, paint));
     const said = outcomeWords(ping);
     console.log(`${ping.exitCode === 0 ? paint.good(said) : paint.bad(said)}`);
     if (ping.stderr !== "") console.error(ping.stderr.trimEnd());

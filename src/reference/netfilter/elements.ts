@@ -6,9 +6,10 @@ import type { Decision, Netfilter, SetDef, SetElement } from "../../../dsl/chain
 import type { Device } from "../../../dsl/model.ts";
 import { isArray } from "../../../runtime/hooks.ts";
 import { NamedMap } from "../../../runtime/maps/map.ts";
+import { called } from "../../../runtime/maps/names.ts";
 import { type Element, isSingle, type Key, type Value } from "../../../runtime/maps/shape.ts";
 import type { MapStore } from "../../../runtime/maps/store.ts";
-import { decisionsOf, describeMap, elementsOf } from "../../netfilter/maps.ts";
+import { decisionsOf, describeMap, elementsOf, namedOf } from "../../netfilter/maps.ts";
 
 export interface SetState extends Omit<SetDef, "elements"> {
   elements: SetElement[];
@@ -16,15 +17,20 @@ export interface SetState extends Omit<SetDef, "elements"> {
 
 export const stateOf = (set: SetDef): SetState => ({ ...set, elements: [...set.elements] });
 
-/** @throws RangeError when there is no set or map of this name */
+/** @throws RangeError when there is no set or map of this name, or several tables have one */
 export function openElements(
   name: string,
   netfilter: Netfilter,
   sets: readonly SetState[],
   devices: readonly Device[],
 ): NamedMap {
-  const state = sets.find((set) => set.name === name);
-  if (state === undefined) throw new RangeError(`no set or map ${name} in this namespace`);
+  const found = called(
+    sets.map((state) => ({ ...namedOf(netfilter, state), state })),
+    name,
+  );
+  if (found.length === 0) throw new RangeError(`no set or map ${name} in this namespace`);
+  if (found.length > 1) throw new RangeError(`several tables have a ${name}`);
+  const [{ state }] = found;
   const decisions = decisionsOf(netfilter, netfilter.sets[state.id]);
   const about = describeMap(netfilter, state, decisions);
   return new NamedMap(name, about, new Elements(state, decisions), devices);
