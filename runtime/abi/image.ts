@@ -31,7 +31,7 @@
 /** `IMAGE.magic`: "VRFC" as the bytes stand in memory. */
 export const IMAGE_MAGIC = 0x43465256;
 /** Incremented when a program and a host of different versions would misunderstand each other. */
-export const ABI_VERSION = 9;
+export const ABI_VERSION = 10;
 /** Every record and region starts at a multiple of this many bytes. */
 export const IMAGE_ALIGN = 16;
 /** DEVICEs, TABLEs and NEXT_HOPs have lines of their own: of a packet of a VRF that has not been asked lately each is a miss. */
