@@ -22,7 +22,7 @@ export type Place = keyof typeof PLACES;
 const label = (type: TokenType): string => `\`${type.LABEL}\``;
 const spellings = (types: readonly TokenType[]): string[] => types.flatMap(spellingsOf);
 
-export function listed(words: readonly string[]): string {
+function listed(words: readonly string[]): string {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
 }
 

@@ -35,7 +35,7 @@ export const StringLiteral = createToken({
 export const Unclosed = createToken({ name: "Unclosed", pattern: /"[^\n]*/, categories: [Value] });
 /** No blank, brace, `;`, `=` or quote; `#` not in front; `\` not before the end of the line. */
 const WORD = /(?:[^\s{};="#\\]|\\(?![^\S\n]*\n))(?:[^\s{};="\\]|\\(?![^\S\n]*\n))*/;
-export const Word = createToken({ name: "Word", pattern: WORD, categories: [Value] });
+const Word = createToken({ name: "Word", pattern: WORD, categories: [Value] });
 export const Integer = createToken({ name: "Integer", pattern: Lexer.NA, categories: [Word] });
 export const Preference = createToken({ name: "Preference", pattern: Lexer.NA, categories: [Word] });
 const Comment = createToken({ name: "Comment", pattern: /#[^\n]*/, group: "comments" });

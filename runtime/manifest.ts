@@ -21,14 +21,7 @@ export const MANIFEST_SECTION = "vrfc";
 export const MANIFEST_SCHEMA = "vrfc.manifest/1";
 
 /** Wasm features beyond the MVP, by the names of their proposals. */
-export const WASM_FEATURES = [
-  "mutable-globals",
-  "sign-extension",
-  "multi-value",
-  "bulk-memory",
-  "simd",
-  "threads",
-] as const;
+const WASM_FEATURES = ["mutable-globals", "sign-extension", "multi-value", "bulk-memory", "simd", "threads"] as const;
 export type WasmFeature = (typeof WASM_FEATURES)[number];
 
 export interface Manifest {

@@ -149,10 +149,7 @@ function icmpWords(outcome: IcmpOutcome): string {
 }
 
 /** Does what came of a step fulfil the expectation? What the expectation leaves open matches anything. */
-export function meets(
-  expect: Expectation | null,
-  { outcome, events }: Pick<StepResult, "outcome" | "events">,
-): boolean {
+function meets(expect: Expectation | null, { outcome, events }: Pick<StepResult, "outcome" | "events">): boolean {
   if (expect === null) return true;
   const from = (wanted: Ip | null) => wanted === null || ("from" in outcome && outcome.from === wanted);
   switch (expect.kind) {

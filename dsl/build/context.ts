@@ -47,7 +47,7 @@ export function outerComments(b: Build, index: number): Pick<Node, "comments"> {
 }
 
 /** All comments of the tokens `from` to `to`: those that do not fit behind the first line move above it. */
-export function nodeOf(
+function nodeOf(
   b: Build,
   from: number,
   to: number,

@@ -13,7 +13,7 @@ import type { RouteDraft } from "./fib.ts";
 const GONE = 255;
 const FIRST_ROWS = 64;
 /** Rows that a sort key has room for. */
-export const MOST_ROWS = 2 ** 26;
+const MOST_ROWS = 2 ** 26;
 
 export class RowTable {
   readonly sayings: SaidRoute[] = [];

@@ -123,7 +123,7 @@ interface ConfSpace {
 }
 
 /** Sysctl names may be written with slashes (`net/ipv4/conf/eth0.10/rp_filter`), which then stand for the dots. */
-export function normalizeKey(key: string): string {
+function normalizeKey(key: string): string {
   const slash = key.indexOf("/");
   const dot = key.indexOf(".");
   if (slash < 0 || (dot >= 0 && dot < slash)) return key;

@@ -113,7 +113,7 @@ function elementLines(elements: readonly Element[]): string[] {
 export const rule = (node: FilterRule): string =>
   [...node.clauses.map(clause), ...(node.comment === undefined ? [] : [`comment "${node.comment.value}"`])].join(" ");
 
-export function clause(node: Clause): string {
+function clause(node: Clause): string {
   switch (node.kind) {
     case "match":
       return [term(node.left), ...(node.op === null ? [] : [node.op]), term(node.right)].join(" ");
@@ -163,7 +163,7 @@ const BARE_META: ReadonlySet<string> = new Set([
   ...["iif", "oif", "iifname", "oifname", "iiftype", "oiftype", "iifgroup", "oifgroup"],
 ]);
 
-export function term(node: Term): string {
+function term(node: Term): string {
   switch (node.kind) {
     case "field":
       return node.words[0] === "meta" && BARE_META.has(node.words[1]) ? node.words[1] : node.words.join(" ");

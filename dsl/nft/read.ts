@@ -240,7 +240,7 @@ export function takeName(r: Reader, what: string): Ast.Name | undefined {
   return undefined;
 }
 
-export function item(r: Reader): FilterItem | undefined {
+function item(r: Reader): FilterItem | undefined {
   const keyword = peek(r);
   switch (keyword?.image) {
     case "table":

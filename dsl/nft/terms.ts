@@ -327,12 +327,12 @@ export abstract class TermParser extends EmbeddedActionsParser {
   );
 }
 
-export function joined(kind: "concat" | "list", parts: readonly Term[]): Term {
+function joined(kind: "concat" | "list", parts: readonly Term[]): Term {
   return parts.length === 1 ? parts[0] : { kind, parts, span: across(parts[0], parts.at(-1)!) };
 }
 
 /** `meta iifname` and `iifname` are one field. */
-export const fieldOf = (...tokens: readonly IToken[]): Term => ({
+const fieldOf = (...tokens: readonly IToken[]): Term => ({
   kind: "field",
   words: tokens.map((token) => token.image),
   span: spanOfTokens(tokens[0], tokens.at(-1)!),

@@ -51,7 +51,7 @@ const COLONS = "(?:[0-9a-fA-F]{0,4}:){2,8}[0-9a-fA-F.]*";
 /** `1:2`, a class of traffic control, unless it goes on as another word does (`22:drop`). */
 const CLASS = "[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}(?![\\w.:/*%~+])";
 const WORD = new RegExp(`${COLONS}(?:/\\d+)?(?:-${COLONS})?|${CLASS}(?:-${CLASS})?|[\\w./*%~+-]+`);
-export const Word = createToken({ name: "Word", pattern: WORD, categories: [Value] });
+const Word = createToken({ name: "Word", pattern: WORD, categories: [Value] });
 const Comment = createToken({ name: "Comment", pattern: /#[^\n]*/, group: "comments" });
 const Blank = createToken({
   name: "Blank",
@@ -60,7 +60,7 @@ const Blank = createToken({
   group: Lexer.SKIPPED,
 });
 /** Whatever else a text may hold. */
-export const Unknown = createToken({ name: "Unknown", pattern: /[\s\S]/, line_breaks: true });
+const Unknown = createToken({ name: "Unknown", pattern: /[\s\S]/, line_breaks: true });
 
 const keywords = new Map<string, TokenType>();
 /** A word below another type; a keyword is still a Word (and a Value) where the grammar wants one. */

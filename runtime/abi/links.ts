@@ -9,7 +9,6 @@ export const LINK_POINTS = [
   ),
   ...(["netdev ingress", "netdev egress", "tc ingress", "tc egress"] as const).map((hook) => ({ hook, family: null })),
 ] as const;
-export type LinkPoint = (typeof LINK_POINTS)[number];
 /** Its place in LINK_POINTS; -1: programs are not attached there. */
 export const linkPoint = (hook: Hook, family: Family | null): number =>
   LINK_POINTS.findIndex((point) => point.hook === hook && point.family === family);

@@ -74,11 +74,6 @@ export class ProgramMaps {
     }
   }
 
-  counterPlaces(): Place[] {
-    const maps = this.#sets.map(({ map }) => map);
-    return counterPlaces(maps, (offset) => this.#memory.words[offset >>> 2]);
-  }
-
   /** Gives back what changes have taken. */
   release(): void {
     for (const { store } of this.#opened.values()) store.release();

@@ -25,7 +25,7 @@ import { ranges } from "./ranges.ts";
 import { buildSpill, spill } from "./spill.ts";
 
 /** @param longest bits of the longest prefix */
-export const comparesUpTo = (family: Family, longest: number): number =>
+const comparesUpTo = (family: Family, longest: number): number =>
   family === 4 ? 2 : Math.max(1, Math.floor(longest / 32));
 const COMPARES_OF_MANY = 4;
 /** A table of more is changed in place, as `blocks`; one of ranges is built anew for each change. */

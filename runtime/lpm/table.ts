@@ -334,7 +334,7 @@ const rowsOf = ({ words, lengths, values }: PrefixColumns): LpmImage =>
   );
 
 /** The routes of a trie, sorted. */
-export function columnsOfTrie<Address>(trie: Trie<Address>): PrefixColumns {
+function columnsOfTrie<Address>(trie: Trie<Address>): PrefixColumns {
   const width = wordsOf(trie.family);
   const words = new Uint32Array(trie.size * width);
   const lengths = new Uint8Array(trie.size);

@@ -29,7 +29,7 @@ export const SET_HASH_FACTOR = 0x9e3779b1;
 export const SET_HASH_ROTATE = 5;
 
 /** The program computes the same. */
-export function setHash(words: ArrayLike<number>): number {
+function setHash(words: ArrayLike<number>): number {
   let hash = 0;
   for (let i = 0; i < words.length; i++)
     hash = Math.imul(((hash << SET_HASH_ROTATE) | (hash >>> (32 - SET_HASH_ROTATE))) ^ words[i], SET_HASH_FACTOR);

@@ -55,7 +55,7 @@ export function disjoint(elements: readonly Pick<Element, "key">[]): Interval[] 
 }
 
 /** Of `count` ranges: entries of `first`. */
-export const paddedRows = (count: number): number => 2 ** Math.ceil(Math.log2(count + 1));
+const paddedRows = (count: number): number => 2 ** Math.ceil(Math.log2(count + 1));
 
 /** @param elements of those that overlap the first one decides */
 export function intervalsOf(set: SetShape, elements: readonly Element[]): Built {

@@ -77,7 +77,7 @@ export function kindOfNamed({
 }
 
 /** Longest prefix first: where the first element that holds a key decides, it is the longest. */
-export const lpmOrder = <T extends Pick<Element, "key">>(elements: readonly T[]): T[] =>
+const lpmOrder = <T extends Pick<Element, "key">>(elements: readonly T[]): T[] =>
   elements.toSorted(({ key: [a] }, { key: [b] }) => {
     const [one, other] = [BigInt(a.last) - BigInt(a.first), BigInt(b.last) - BigInt(b.first)];
     return one < other ? -1 : one > other ? 1 : 0;

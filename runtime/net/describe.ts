@@ -167,7 +167,7 @@ const icmpCodeNames: Readonly<Record<string, string>> = {
   "11/1": "fragment reassembly time exceeded",
 };
 /** `icmpName(3, 1)` is "destination host unreachable". */
-export function icmpName(type: number, code: number): string {
+function icmpName(type: number, code: number): string {
   const exact = icmpCodeNames[`${type}/${code}`];
   if (exact !== undefined) return exact;
   const name = icmpNames[type] ?? `type ${type}`;
@@ -268,7 +268,7 @@ const icmp6CodeNames: Readonly<Record<string, string>> = {
   "4/2": "unrecognized option",
 };
 /** `icmp6Name(1, 3)` is "address unreachable". */
-export function icmp6Name(type: number, code: number): string {
+function icmp6Name(type: number, code: number): string {
   const exact = icmp6CodeNames[`${type}/${code}`];
   if (exact !== undefined) return exact;
   const name = icmp6Names[type] ?? `type ${type}`;

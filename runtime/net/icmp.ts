@@ -15,7 +15,7 @@
  *   |     Data ...
  */
 import { checksum } from "./checksum.ts";
-import { type Malformed, readU16, readU32, writeU16, writeU32 } from "./wire.ts";
+import { readU16, readU32, writeU16, writeU32 } from "./wire.ts";
 
 const TYPE = 0;
 const CODE = 1;
@@ -103,13 +103,6 @@ export class IcmpView extends IcmpHeader {
     if (this.bytes.length < ICMP_HEADER_BYTES) return `${this.bytes.length} bytes hold no ICMP header`;
     return checksum(this.bytes) === 0 ? null : "bad ICMP checksum";
   }
-}
-
-export function parseIcmp(bytes: Uint8Array): IcmpMessage | Malformed {
-  const view = new IcmpView(bytes);
-  const malformed = view.check();
-  if (malformed !== null) return { malformed };
-  return { type: view.type, code: view.code, rest: view.rest, data: view.data };
 }
 
 /** A new message, checksum filled in. */

@@ -19,7 +19,7 @@
  */
 import { checksum } from "./checksum.ts";
 import { type Ipv4, readIpv4, writeIpv4 } from "./ip.ts";
-import { type Malformed, readU16, writeU16 } from "./wire.ts";
+import { readU16, writeU16 } from "./wire.ts";
 
 const VERSION_IHL = 0;
 export const TOS = 1;
@@ -55,6 +55,7 @@ export const IpProtocol = {
   UDPLITE: 136,
 } as const;
 
+/** Without options, and not of a fragment: `Ipv4View` reads those. */
 export interface Ipv4Header {
   readonly tos: number;
   readonly identification: number;
@@ -132,17 +133,6 @@ export class Ipv4View {
   get payload(): Uint8Array {
     return this.bytes.subarray(this.headerLength, this.totalLength);
   }
-}
-
-/** Options and fragment fields are not part of `Ipv4Header`: read them through the view. */
-export function parseIpv4(
-  bytes: Uint8Array,
-): { readonly header: Ipv4Header; readonly payload: Uint8Array } | Malformed {
-  const view = new Ipv4View(bytes);
-  const malformed = view.check();
-  if (malformed !== null) return { malformed };
-  const { tos, identification, dontFragment, ttl, protocol, source, destination } = view;
-  return { header: { tos, identification, dontFragment, ttl, protocol, source, destination }, payload: view.payload };
 }
 
 /** @param bytes the whole packet: its length becomes the total length. The header has no options and is no fragment. */

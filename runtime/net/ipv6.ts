@@ -17,7 +17,7 @@
  *   fragment header:   | Next Header | 0 | offset, 2 reserved bits, M | identification (4) |
  */
 import { type Ipv6, inPrefix, type Prefix, readIpv6, writeIpv6 } from "./ip.ts";
-import { readU16, readU32, writeU16, writeU32 } from "./wire.ts";
+import { readU16, writeU16, writeU32 } from "./wire.ts";
 
 export const PAYLOAD_LENGTH = 4;
 const NEXT_HEADER = 6;
@@ -82,9 +82,6 @@ export class Ipv6View {
   get trafficClass(): number {
     return (readU16(this.bytes, 0) >>> 4) & 0xff;
   }
-  get flowLabel(): number {
-    return readU32(this.bytes, 0) & 0xfffff;
-  }
   get payloadLength(): number {
     return readU16(this.bytes, PAYLOAD_LENGTH);
   }
@@ -109,7 +106,7 @@ export class Ipv6View {
 }
 
 /** @param bytes the whole packet: its length becomes the payload length */
-export function emitIpv6(header: Ipv6Header, bytes: Uint8Array): void {
+function emitIpv6(header: Ipv6Header, bytes: Uint8Array): void {
   writeU32(bytes, 0, (6 << 28) | (header.trafficClass << 20) | header.flowLabel);
   writeU16(bytes, PAYLOAD_LENGTH, bytes.length - IPV6_HEADER_BYTES);
   bytes[NEXT_HEADER] = header.nextHeader;

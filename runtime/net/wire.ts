@@ -3,7 +3,7 @@
  *
  *   view    `new Ipv4View(bytes)`: any bytes at all. Accessors never throw; a field that lies beyond the end reads as 0.
  *           `check()` says what is wrong with the bytes, or null, and after null no field lies beyond the end.
- *   header  `Ipv4Header`: plain values, only ever valid ones. `parseIpv4` makes it from checked bytes.
+ *   header  `Ipv4Header`: plain values, only ever valid ones. Of ARP `parseArp` makes it from checked bytes.
  *   emit    `emitIpv4(header, bytes)`: writes every byte of the header, whatever was there before, and the checksum over
  *           the payload that already stands behind it.
  *

@@ -95,10 +95,6 @@ export class FibEntries implements ValueTable {
     return this.#image.words[(this.#offset >>> 2) + number];
   }
 
-  classOf(length: number): number {
-    return this.#classOf(length);
-  }
-
   /**
    * A use of the entry of routes of one prefix. May move where offsets stand, whatever comes of it.
    * @param aliases in their order, ALIAS_WORDS each

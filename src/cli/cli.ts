@@ -29,7 +29,7 @@ const CONTROL = [
 ] as const;
 const RUNNING = ["-n, --namespace <name>", "The namespace that is forwarded for", { default: "host" }] as const;
 
-export function commandLine(): CAC {
+function commandLine(): CAC {
   const cli = cac("vrfc");
 
   cli

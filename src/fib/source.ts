@@ -40,7 +40,7 @@ function domainsOf({ devices }: Net): ReadonlyMap<number, readonly Device[]> {
 }
 
 /** l3mdev_master_ifindex: a VRF device is its own master. */
-export const masterOf = (device: Device): number => (device.kind === "vrf" ? device.ifindex : device.master);
+const masterOf = (device: Device): number => (device.kind === "vrf" ? device.ifindex : device.master);
 
 const primaries = (device: Device): Address[] =>
   device.addresses.filter((address) => typeof address.prefix.address === "number" && !address.secondary);

@@ -14,7 +14,7 @@ import { FIB_NODE, FIB_NODE_BYTES } from "../../runtime/abi/fib.ts";
 import { mask4 } from "../../runtime/net/ip.ts";
 
 /** Words of a node; node 0 is none. */
-export const NODE_WORDS = FIB_NODE_BYTES / 4;
+const NODE_WORDS = FIB_NODE_BYTES / 4;
 const [KEY, LENGTH, RESULT] = [FIB_NODE.key / 4, FIB_NODE.length / 4, FIB_NODE.result / 4];
 const [BELOW, ABOVE, ROUTE] = [FIB_NODE.below / 4, FIB_NODE.above / 4, FIB_NODE.route / 4];
 

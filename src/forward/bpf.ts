@@ -25,7 +25,7 @@ export const NAMING = [0x02, 0x76] as const;
 const BPF_PROG_LOAD = 5;
 const BPF_LINK_CREATE = 28;
 const BPF_PROG_TYPE_SCHED_CLS = 3;
-export const TcxHook = { INGRESS: 46, EGRESS: 47 } as const;
+const TcxHook = { INGRESS: 46, EGRESS: 47 } as const;
 
 const TCX_NEXT = -1;
 const TCX_DROP = 2;

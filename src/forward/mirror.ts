@@ -30,7 +30,7 @@ const RULE_PREFERENCE = 1000;
 /** Behind every route of the table. */
 const LAST_METRIC = 4_000_000_000;
 /** More are not told to the kernel: its default route leads to the forwarder too, with the first source address. */
-export const MOST_ROUTES = 1000;
+const MOST_ROUTES = 1000;
 
 const IPV6_LEAST_MTU = 1280;
 /** IP_MAX_MTU without an Ethernet header. */

@@ -52,7 +52,7 @@ export const stepsOf = (chains: readonly Rules[]): Step[] =>
   chains.flatMap(({ rules }) => rules.flatMap(({ steps }) => steps));
 
 /** An expression with all that it is made of. */
-export function* expressionsOf(e: Expr): Generator<Expr> {
+function* expressionsOf(e: Expr): Generator<Expr> {
   yield e;
   if (e.kind === "bitwise" || e.kind === "shift") yield* expressionsOf(e.operand);
   if (e.kind === "map") for (const part of e.key) yield* expressionsOf(part);

@@ -29,7 +29,7 @@ export function printPlan(plan: Plan): string {
   return [`skb${skb}\n`, ...plan.procs.map(printProc)].join("\n");
 }
 
-export function printProc(proc: Proc): string {
+function printProc(proc: Proc): string {
   const { name, comment, params, result, requires, exported } = proc;
   const how = isExtern(proc) ? "extern " : exported ? "export " : "";
   const types = result === null ? "" : `: ${result}`;

@@ -214,7 +214,7 @@ export const hasCall = (e: Expr): boolean => e.kind !== "const" && e.kind !== "r
 export const regKey = (reg: Reg): string => (reg.scope === "skb" ? `skb.${reg.name}` : reg.name);
 
 /** The registers that the evaluation of an expression itself reads, calls aside. */
-export const registersRead: (e: Expr) => readonly Reg[] = remembered((e) =>
+const registersRead: (e: Expr) => readonly Reg[] = remembered((e) =>
   allOperands([e]).flatMap((part) => (part.kind === "reg" ? [part.reg] : part.kind === "packet" ? [part.cursor] : [])),
 );
 

@@ -62,7 +62,7 @@ function validate(
 }
 
 /** k:net/ipv4/fib_frontend.c inet_rtm_newroute: a local route that did not come from an address. */
-export const fib_has_custom_local_routes = (routes: readonly Route[]): boolean =>
+const fib_has_custom_local_routes = (routes: readonly Route[]): boolean =>
   routes.some((route) => route.family === 4 && route.type === "local" && route.protocol !== "kernel");
 
 /** Routes the packet's answer, and sees whether it would leave by `dev`. */

@@ -59,7 +59,7 @@ export function fib_select_path(net: NetNamespace, res: FibResult, fl4: Flowi4):
   fl4.saddr = leaks ? inet_select_addr(net, l3mdev, 0, Scope.LINK) : fib_result_prefsrc(net, res);
 }
 
-export function fib_result_prefsrc(net: NetNamespace, res: FibResult): number {
+function fib_result_prefsrc(net: NetNamespace, res: FibResult): number {
   const { prefsrc, scope } = res.route;
   if (prefsrc !== null) return Number(prefsrc);
   const dev = net.dev_get_by_index(res.nhc.device);

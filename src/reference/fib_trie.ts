@@ -37,7 +37,7 @@ export function fib_table_lookup(net: NetNamespace, id: number, flp: Flowi4): Fi
 }
 
 /** Alive, and leaving by the device that the flow is bound to. */
-export function fib_lookup_good_nhc(nhc: NextHop, flp: Flowi4): boolean {
+function fib_lookup_good_nhc(nhc: NextHop, flp: Flowi4): boolean {
   if (nhc.dead) return false;
   if ((flp.flags & FlowFlag.SKIP_NH_OIF) !== 0) return true;
   return flp.oif === 0 || flp.oif === nhc.device;

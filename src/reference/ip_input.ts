@@ -85,7 +85,7 @@ function dst_input(net: NetNamespace, skb: SkBuff): Verdict {
 }
 
 /** A fragment goes to the host as it is: INPUT is passed by the whole packet. */
-export function ip_local_deliver(net: NetNamespace, skb: SkBuff): Verdict {
+function ip_local_deliver(net: NetNamespace, skb: SkBuff): Verdict {
   const dev = skb.dev!;
   net.record({ step: "ip_local_deliver", device: dev.ifindex, sdif: ifIndex(inet_sdif(skb)) });
   const end = ip_is_fragment(skb.iphdr) ? null : nf_hook(net, skb, "input", dev, null);

@@ -7,7 +7,7 @@ import { readIpv4, writeIpv4 } from "../../runtime/net/ip.ts";
 import { readU16, writeU16 } from "../../runtime/net/wire.ts";
 
 export const IP_DF = 0x4000;
-export const IP_MF = 0x2000;
+const IP_MF = 0x2000;
 export const IP_OFFSET = 0x1fff;
 export const IPHDR_BYTES = 20;
 

@@ -114,7 +114,7 @@ export const isDomain = (net: Net, kernel: KernelProfile, ifindex: number): bool
 const exactly = (value: number): Prefix[] => [{ address: value, length: 32 }];
 
 /** The fewest prefixes of 32 bits that make up a range: 1 to 6 are 1/32, 2/31, 4/31, 6/32. */
-export function prefixesOf({ first, last }: Range): Prefix[] {
+function prefixesOf({ first, last }: Range): Prefix[] {
   const prefixes: Prefix[] = [];
   for (let address = first; address <= last; ) {
     let length = address === 0 ? 0 : Math.clz32(address & -address) + 1;

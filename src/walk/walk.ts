@@ -89,7 +89,7 @@ const lookupTitles = {
 } as const;
 
 /** The flow in `ip route get` words; selectors at their "any" value are left out. */
-export function flowText(net: Net, flow: Flow): string {
+function flowText(net: Net, flow: Flow): string {
   const words = [`${formatIp(flow.saddr)} > ${formatIp(flow.daddr)}`];
   if (flow.iif !== 0) words.push(`iif ${deviceName(net, flow.iif)}`);
   if (flow.oif !== 0) words.push(`oif ${deviceName(net, flow.oif)}`);

@@ -25,7 +25,7 @@ import { NetNamespace } from "../../src/reference/net.ts";
 const ip = (a: number, b: number, c: number, d: number): number => ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
 
 /** Addresses of packets, devices, routes and rules alike. */
-export const ADDRESSES = [
+const ADDRESSES = [
   ip(10, 0, 0, 1),
   ip(10, 0, 0, 7),
   ip(10, 0, 1, 1),
@@ -46,11 +46,11 @@ export const ADDRESSES = [
 ];
 const ip6 = (text: string): Ip => parseIp(text)!;
 /** Likewise of IPv6. */
-export const ADDRESSES6 = [
+const ADDRESSES6 = [
   ...["2001:db8::1", "2001:db8::7", "2001:db8:0:1::1", "2001:db8:0:1::7", "2001:db8:0:2::7", "fd00::9", "2002::5"],
   ...["fe80::1", "fe80::7", "ff02::1", "ff02::5", "ff05::2", "ff0e::9", "::1", "::", "fec0::1", "2001:10::1"],
 ].map(ip6);
-export const UNICAST6 = ADDRESSES6.slice(0, 7);
+const UNICAST6 = ADDRESSES6.slice(0, 7);
 
 /** Those that unicast packets go to; drawn more often. */
 export const UNICAST = ADDRESSES.slice(0, 8);

@@ -147,7 +147,7 @@ const clause: fc.Arbitrary<Nft.Clause> = fc.oneof(
     span,
   }),
 );
-export const filterRule: fc.Arbitrary<Nft.FilterRule> = maybe(
+const filterRule: fc.Arbitrary<Nft.FilterRule> = maybe(
   { kind: kind("filter rule"), span, clauses: fc.array(clause, { minLength: 1, maxLength: 4 }) },
   { comment: oneOf("all of them", "") },
 );

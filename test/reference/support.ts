@@ -174,7 +174,7 @@ export function addressAt(batch: PacketBatch, column: "nextHop" | "source", ipv6
 }
 
 /** One step in a few words; devices, tables and routes by name. */
-export function stepText(net: Net, step: TraceStep): string {
+function stepText(net: Net, step: TraceStep): string {
   const dev = (ifindex: number) => net.devices.find((d) => d.ifindex === ifindex)?.name ?? `${ifindex}`;
   const route = (id: number) => formatPrefix(net.routes[id].prefix);
   const errno = (error: number) => nameOf(Errno, error);

@@ -74,7 +74,7 @@ export const refused = (command: string, words: string): Refused => ({ command, 
 export const commandOf = (command: Command): string => (typeof command === "string" ? command : command.command);
 
 /** `fib_rule_tests.sh: fib_rule4_test: oif` */
-export const titleOf = ({ script }: Script, { group, name }: SelfTest): string => `${script}: ${group}: ${name}`;
+const titleOf = ({ script }: Script, { group, name }: SelfTest): string => `${script}: ${group}: ${name}`;
 
 // ---- as a scenario --------------------------------------------------------------------------------------------------
 

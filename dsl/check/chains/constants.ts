@@ -23,7 +23,7 @@ export interface Constant {
 /** Compares unequal to every ifindex, which are positive 32-bit integers. */
 export const NO_SUCH_DEVICE = 0xffffffff;
 
-export const single = (value: bigint): Constant => ({ first: value, last: value });
+const single = (value: bigint): Constant => ({ first: value, last: value });
 export const isSingle = ({ first, last, devices }: Constant): boolean => first === last && devices === undefined;
 export const ones = (bits: number): bigint => (1n << BigInt(bits)) - 1n;
 /** A number to 32 bits, a bigint above. */
@@ -158,7 +158,7 @@ function binary(scope: TableScope, term: Extract<Term, { kind: "binary" }>, type
   return inRange(scope, term, type, calculate(term.op, left.first, right.first));
 }
 
-export function calculate(op: "&" | "|" | "^" | "<<" | ">>", a: bigint, b: bigint): bigint {
+function calculate(op: "&" | "|" | "^" | "<<" | ">>", a: bigint, b: bigint): bigint {
   switch (op) {
     case "&":
       return a & b;

@@ -248,7 +248,7 @@ function test(rule: RuleDraft, left: Expr, right: Value, span: Span): void {
   rule.steps.push({ kind: "compare", op: "eq", left, right, span });
 }
 
-export const metaExpr = (key: keyof typeof META_KEYS, span: Span): Expr => ({
+const metaExpr = (key: keyof typeof META_KEYS, span: Span): Expr => ({
   kind: "meta",
   key,
   bits: META_KEYS[key],

@@ -20,7 +20,7 @@ export interface TableDraft extends Draft<Node> {
 }
 
 /** strerror(), as nft prints it. */
-export const Errno = {
+const Errno = {
   ENOENT: "No such file or directory",
   EEXIST: "File exists",
 } as const;

@@ -103,4 +103,4 @@ export function fastValidateSource(context: Context): Proc {
 }
 
 /** The route answers at once. */
-export const isSettled = and(field(entry, FIB_ENTRY.flags), FibEntryFlag.SETTLED);
+const isSettled = and(field(entry, FIB_ENTRY.flags), FibEntryFlag.SETTLED);

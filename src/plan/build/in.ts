@@ -19,7 +19,7 @@ export const isZeronet = (address: Operand): Expr => eqz(address);
 export const IPHDR_BYTES = 20;
 /** Bits of the fragment word. */
 export const IP_DF = 0x4000;
-export const IP_MF = 0x2000;
+const IP_MF = 0x2000;
 export const IP_OFFSET = 0x1fff;
 
 /**

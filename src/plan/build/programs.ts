@@ -89,7 +89,7 @@ const procsOfProgram = (context: Context, program: Program): Proc[] => [
 ];
 
 /** The chains that a program leads to, itself left out. */
-export const chainsOfProgram = ({ net: { netfilter } }: Context, program: Program): ReturnType<typeof reached> =>
+const chainsOfProgram = ({ net: { netfilter } }: Context, program: Program): ReturnType<typeof reached> =>
   reached(netfilter, leadsTo(netfilter, program.rules) as ChainId[]);
 
 function rulesProc(context: Context, program: Program): Proc {
@@ -264,7 +264,7 @@ export const tcEntry = (context: Context, program: TcProgram): Step[] => [
 ];
 
 /** skb_do_redirect: the other device has the packet to send, in the packet's next pass. */
-export function skbDoRedirect(context: Context): Proc {
+function skbDoRedirect(context: Context): Proc {
   const body: Step[] = [
     set(target, callNet(context, "dev_get_by_index", redirectDevice)),
     when(or(eqz(target), eqz(macHeader)), drop(DropReason.NOT_SPECIFIED)),

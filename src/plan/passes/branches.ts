@@ -71,7 +71,7 @@ function reachable(body: readonly Step[]): readonly Step[] {
 }
 
 /** True when the step after this one is never reached. */
-export function leaves(step: Step): boolean {
+function leaves(step: Step): boolean {
   switch (step.kind) {
     case "break":
     case "return":

@@ -115,7 +115,7 @@ class Forward<T> {
 }
 
 /** Keys of all registers that the steps may set, themselves or through calls. */
-export function changedBy(body: readonly Step[], effects: ReadonlyMap<string, Effects>): ReadonlySet<string> {
+function changedBy(body: readonly Step[], effects: ReadonlyMap<string, Effects>): ReadonlySet<string> {
   const changed = new Set(setIn(body));
   for (const proc of callsIn(body)) for (const key of effects.get(proc)?.sets ?? []) changed.add(key);
   return changed;

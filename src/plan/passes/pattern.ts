@@ -165,7 +165,7 @@ export function foldBinary(op: BinaryOp, left: Expr, right: Expr): Expr {
 }
 
 /** The same computation, though not the same object. */
-export function equalExprs(a: Expr, b: Expr): boolean {
+function equalExprs(a: Expr, b: Expr): boolean {
   if (a === b) return true;
   if (a.kind !== b.kind || typeOf(a) !== typeOf(b)) return false;
   const [mine, theirs] = [operands(a), operands(b)];

@@ -107,7 +107,7 @@ function nft_payload_eval({ base, offset, length }: Payload, pkt: PktInfo): bigi
 const FAST_LENGTHS = [1, 2, 4];
 
 /** skb_copy_bits, as a number; null: not all of it is in the packet. */
-export function copy_bits(skb: SkBuff, at: number, length: number): bigint | null {
+function copy_bits(skb: SkBuff, at: number, length: number): bigint | null {
   if (at + length > packet_end(skb)) return null;
   let value = 0n;
   for (const byte of skb.bytes.subarray(at, at + length)) value = (value << 8n) | BigInt(byte);

@@ -12,7 +12,7 @@ import { TcpFlag, tcpSegment } from "../../../runtime/net/tcp.ts";
 import { writeU16 } from "../../../runtime/net/wire.ts";
 import { type Host, hostOf, type Outcome } from "../support.ts";
 
-export const router = (rest: string): string => `
+const router = (rest: string): string => `
 sysctl net.ipv4.ip_forward = 1
 sysctl net.ipv6.conf.all.forwarding = 1
 vrf red { table 100 }

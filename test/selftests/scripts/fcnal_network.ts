@@ -41,7 +41,7 @@ const connect = [
   `ip -n ns-B -6 addr add dev eth1 ${B6.dev}/64 nodad`,
 ];
 
-export const createVrf = (ns: string): Command[] => [
+const createVrf = (ns: string): Command[] => [
   `ip -n ${ns} link add red type vrf table 1101`,
   `ip -n ${ns} link set red up`,
   `ip -n ${ns} route add vrf red unreachable default metric 8192`,

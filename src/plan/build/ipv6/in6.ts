@@ -36,7 +36,6 @@ import {
 } from "../../ir.ts";
 import { l3 } from "../skb.ts";
 
-export const IN6_BYTES = 16;
 /** The unspecified address, `::`. */
 export const IN6ADDR_ANY = IMAGE.any;
 /** `::1`. */

@@ -120,7 +120,7 @@ export function payloadCursor(
 }
 
 /** nft_payload_fast_eval, for what one load reads, does not look at the fragment offset (as of 6.1). */
-export const isFast = ({ base, offset, length }: Payload): boolean =>
+const isFast = ({ base, offset, length }: Payload): boolean =>
   base === "transport" && [1, 2, 4].includes(length) && offset % length === 0;
 
 function transportOfAny(code: RuleCode, { offset, length }: Payload): Reg {
