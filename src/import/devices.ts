@@ -10,7 +10,16 @@ import type { AddressProperty, Name } from "../../dsl/ast.ts";
 import type { Span } from "../../dsl/span.ts";
 import { type Family, familyOf, type Ip, type Prefix } from "../../runtime/net/ip.ts";
 import { flushDevice, flushPreferredSource, placePrefixRoutes, reviveHops } from "./fib.ts";
-import { Address, type Device, kernelRule, NetNs, type Network, NextHopEntry, subnetOf } from "./state.ts";
+import {
+  Address,
+  type Device,
+  isSamePrefix,
+  kernelRule,
+  NetNs,
+  type Network,
+  NextHopEntry,
+  subnetOf,
+} from "./state.ts";
 import { Errno, Refused, Unsupported } from "./words.ts";
 
 // ---- namespaces ---------------------------------------------------------------------------------------------------
@@ -198,7 +207,7 @@ function isOfLoopback(device: Device, { address: { value } }: AddressProperty): 
 }
 
 const isSameSubnet = (address: Address, family: Family, subnet: Prefix): boolean =>
-  address.family === family && address.subnet.length === subnet.length && address.subnet.address === subnet.address;
+  address.family === family && isSamePrefix(address.subnet, subnet);
 
 /** IPv4: same local address in the same subnet; IPv6: the address alone. */
 function isSameAddress(address: Address, node: AddressProperty): boolean {

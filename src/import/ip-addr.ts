@@ -7,7 +7,7 @@
 import type { AddressProperty, Name, Spanned } from "../../dsl/ast.ts";
 import { type Family, familyOf, inPrefix, lastAddress, type Prefix } from "../../runtime/net/ip.ts";
 import { addAddress, deleteAddress, findAddress } from "./devices.ts";
-import { hasIpv6Off } from "./fib.ts";
+import { hasIpv6Off } from "./next-hop.ts";
 import type { Run } from "./run.ts";
 import type { Word } from "./shell.ts";
 import type { Device } from "./state.ts";

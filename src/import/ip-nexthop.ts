@@ -10,7 +10,7 @@ import { Scope } from "../../dsl/model.ts";
 import { RT_TABLE_MAIN } from "../../runtime/brand.ts";
 import { type Family, familyOf } from "../../runtime/net/ip.ts";
 import { flushNextHops } from "./devices.ts";
-import { checkHop } from "./fib.ts";
+import { checkHop } from "./next-hop.ts";
 import type { Run } from "./run.ts";
 import type { Word } from "./shell.ts";
 import { NextHopEntry } from "./state.ts";

@@ -10,7 +10,7 @@ import type { ImportCode } from "./codes.ts";
 import { addDevice, isDeviceName, requireDevice } from "./devices.ts";
 import type { Word } from "./shell.ts";
 import { Device, type NetNs, type Network, type Noted } from "./state.ts";
-import type { Refused } from "./words.ts";
+import { Refused } from "./words.ts";
 
 /** A ping that a command asked for. */
 export interface PingRequest {
@@ -106,5 +106,12 @@ export class Run {
       secondary: [],
     });
     return device;
+  }
+
+  /** The table of a VRF. */
+  vrfTable({ text, span }: Word): number {
+    const vrf = this.ns.device(text);
+    if (vrf?.kind === "vrf") return vrf.table.value;
+    throw new Refused(`Error: argument "${text}" is wrong: Invalid VRF`, span);
   }
 }

@@ -174,6 +174,8 @@ export class Address extends Noted {
   }
 }
 
+export const isSamePrefix = (a: Prefix, b: Prefix): boolean => a.length === b.length && a.address === b.address;
+
 export function subnetOf(node: AddressProperty): Prefix {
   const { address, length } = (node.peer ?? node.address).value;
   return { address: network(address, length), length };

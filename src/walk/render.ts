@@ -62,7 +62,7 @@ function renderLine(line: WalkLine, width: number, paint: Painter): string {
 }
 
 /** `seed.vrf:7`, `kernel: connected route ..., seed.vrf:7`, `kernel default`. */
-function originText(origin: WalkOrigin | null): string {
+export function originText(origin: WalkOrigin | null): string {
   if (origin === null) return "";
   const place = origin.line === undefined ? "" : `${origin.file}:${origin.line}`;
   const kernel = origin.kernel ?? "";

@@ -2,6 +2,8 @@
  * The types of fields and constants, with nft's names, and the symbols that constants of a type may be written as
  * (datatype.c, proto.c and meta.c of nft; `nft describe TYPE` prints them).
  */
+import { COUNTER_BITS, COUNTER_TYPE } from "../../../runtime/hooks.ts";
+
 export interface Datatype {
   readonly name: string;
   readonly bits: number;
@@ -136,6 +138,9 @@ export const TYPE_NAMES: ReadonlyMap<string, Datatype> = new Map<string, Datatyp
   ["tc_handle", TYPES.classid],
   ["classid", TYPES.classid],
 ]);
+
+/** What `counter name KEY map @MAP` counts with. */
+export const COUNTER: Datatype = { name: COUNTER_TYPE, bits: COUNTER_BITS };
 
 /** A number of that width. */
 export const integer = (bits: number): Datatype => ({ name: "integer", bits });

@@ -9,7 +9,7 @@ import type { AddressProperty } from "../../../dsl/ast.ts";
 import type { Span } from "../../../dsl/span.ts";
 import { formatIp } from "../../../runtime/net/ip.ts";
 import { addDevice } from "../devices.ts";
-import { Address, Device, type DeviceKind, NeighbourEntry, type NetNs, subnetOf } from "../state.ts";
+import { Address, Device, type DeviceKind, isSamePrefix, NeighbourEntry, type NetNs, subnetOf } from "../state.ts";
 import { groupWord, macWord, parseIp, parseNumber } from "../words.ts";
 import { type Entry, entryOf, hasFlag, listOf, type NamespaceDump, nameOf, numberOf, textOf } from "./form.ts";
 
@@ -169,7 +169,7 @@ function addAddress(device: Device, info: Entry, tell: Teller): void {
 
 const isSameSubnet = (other: Address, node: AddressProperty): boolean => {
   const subnet = subnetOf(node);
-  return other.subnet.length === subnet.length && other.subnet.address === subnet.address;
+  return isSamePrefix(other.subnet, subnet);
 };
 
 /** 127.0.0.1 and ::1 of lo, and the link-local address that a MAC address gives. */

@@ -9,6 +9,7 @@
 import { deviceOf, type Model, type Net, type Route } from "../../../dsl/model.ts";
 import { type Family, formatIp, formatPrefix, type Ip, type Prefix } from "../../../runtime/net/ip.ts";
 import type { Device, NetNs } from "../state.ts";
+import { isSamePrefix } from "../state.ts";
 import { parseIp, parseNumber, type TableNames } from "../words.ts";
 import { type Entry, type NamespaceDump, nameOf, numberOf, textOf } from "./form.ts";
 import { typeOf } from "./words.ts";
@@ -52,9 +53,7 @@ export function dropPrefixRoutes(ns: NetNs, net: Net, missing: readonly Route[])
 }
 
 const addressWithSubnet = (device: Device, prefix: Prefix) =>
-  device.addresses.find(
-    ({ subnet, isSecondary }) => !isSecondary && subnet.length === prefix.length && subnet.address === prefix.address,
-  );
+  device.addresses.find(({ subnet, isSecondary }) => !isSecondary && isSamePrefix(subnet, prefix));
 
 const deviceName = (net: Net, route: Route): string | undefined =>
   route.nexthops.length === 0 ? undefined : deviceOf(net, route.nexthops[0].device)?.name;
