@@ -2,20 +2,35 @@
  * The manifest: what a host must know of a compiled module beyond its exports. JSON, UTF-8, in the module's custom
  * section "vrfc", written by src/artifact.ts and read here.
  *
- *   module    = "\0asm" 01 00 00 00, { section }
- *   section   = id: u8, size: LEB128 u32, size bytes
- *   custom    = section of id 0: name (LEB128 length, UTF-8), contents
- *
  * A module is a file that came from somewhere. What cannot be read, or does not say what it must, is refused with a
  * ManifestError that names the reason, before anything of it runs.
  */
 import { ABI_VERSION } from "./abi/image.ts";
+import { customSectionsOf, SectionError } from "./custom-sections.ts";
 import { HOOKS, type Hook, MAP_KINDS, type MapKind } from "./hooks.ts";
 import type { DeviceConfig, NetConfig } from "./host/config.ts";
 import { LpmKind } from "./lpm/lpm.ts";
 import type { Named } from "./maps/names.ts";
 import { bitsOf, familyOf, parseIp } from "./net/ip.ts";
 import { parseMac } from "./net/mac.ts";
+import {
+  type Check,
+  fits,
+  flag,
+  list,
+  matching,
+  nullOr,
+  oneOf,
+  optional,
+  pair,
+  record,
+  refuse,
+  ShapeError,
+  text,
+  U32,
+  u32,
+  whole,
+} from "./shape.ts";
 
 export const MANIFEST_SECTION = "vrfc";
 export const MANIFEST_SCHEMA = "vrfc.manifest/1";
@@ -223,13 +238,21 @@ export class ManifestError extends Error {
 
 /** @throws ManifestError when `wasm` is no vrfc module, or not one that this runtime understands */
 export function readManifest(wasm: Uint8Array | WebAssembly.Module): Manifest {
-  const found = wasm instanceof Uint8Array ? sectionsOf(wasm) : customSections(wasm);
+  const found = wasm instanceof Uint8Array ? sectionsOf(wasm) : sectionsOfModule(wasm);
   if (found.length === 0) throw new ManifestError("no-manifest", "this WebAssembly module was not made by vrfc");
   if (found.length > 1) throw new ManifestError("several-manifests", `the module has ${found.length} manifests`);
   return parseManifest(found[0]);
 }
 
-const customSections = (module: WebAssembly.Module): Uint8Array[] =>
+function sectionsOf(wasm: Uint8Array): Uint8Array[] {
+  try {
+    return customSectionsOf(wasm, MANIFEST_SECTION);
+  } catch (error) {
+    throw error instanceof SectionError ? new ManifestError("not-wasm", error.message) : error;
+  }
+}
+
+const sectionsOfModule = (module: WebAssembly.Module): Uint8Array[] =>
   WebAssembly.Module.customSections(module, MANIFEST_SECTION).map((contents) => new Uint8Array(contents));
 
 function parseManifest(contents: Uint8Array): Manifest {
@@ -238,11 +261,15 @@ function parseManifest(contents: Uint8Array): Manifest {
   const abi = typeof found === "object" && found !== null && "abi" in found ? found.abi : undefined;
   if (typeof abi === "number" && abi !== ABI_VERSION)
     throw new ManifestError("wrong-abi", `the module speaks ABI ${abi}, this runtime ABI ${ABI_VERSION}`);
-  manifest(found, "manifest");
-  const checked = found as Manifest;
-  const devices = checked.nets.map((net) => new Set(net.devices.map(({ ifindex }) => ifindex)));
-  for (const i of checked.nets.keys()) checkReferences(checked, devices, i);
-  return checked;
+  try {
+    manifest(found, "manifest");
+    const checked = found as Manifest;
+    const devices = checked.nets.map((net) => new Set(net.devices.map(({ ifindex }) => ifindex)));
+    for (const i of checked.nets.keys()) checkReferences(checked, devices, i);
+    return checked;
+  } catch (error) {
+    throw error instanceof ShapeError ? new ManifestError("malformed-manifest", error.message) : error;
+  }
 }
 
 /** Numbers that stand for something else in the manifest stand for something that is there. */
@@ -299,115 +326,10 @@ function parseJson(contents: Uint8Array): unknown {
   }
 }
 
-// ---- sections ---------------------------------------------------------------------------------------------------------
-
-const MAGIC_AND_VERSION = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
-
-/** Contents of the custom sections named MANIFEST_SECTION. */
-function sectionsOf(wasm: Uint8Array): Uint8Array[] {
-  if (MAGIC_AND_VERSION.some((byte, i) => wasm[i] !== byte))
-    throw new ManifestError("not-wasm", "not a WebAssembly module");
-  const found: Uint8Array[] = [];
-  const reader = { bytes: wasm, at: MAGIC_AND_VERSION.length };
-  while (reader.at < wasm.length) {
-    const id = wasm[reader.at++];
-    const section = take(reader, leb128(reader));
-    if (id !== 0) continue;
-    const inside = { bytes: section, at: 0 };
-    const name = take(inside, leb128(inside));
-    if (new TextDecoder().decode(name) === MANIFEST_SECTION) found.push(section.subarray(inside.at));
-  }
-  return found;
-}
-
-interface Reader {
-  readonly bytes: Uint8Array;
-  at: number;
-}
-
-function take(reader: Reader, length: number): Uint8Array {
-  const start = reader.at;
-  if (length > reader.bytes.length - start) throw truncated();
-  reader.at = start + length;
-  return reader.bytes.subarray(start, reader.at);
-}
-
-/** An unsigned 32-bit number: seven bits a byte, lowest first, the top bit says that more follow. */
-function leb128(reader: Reader): number {
-  let value = 0;
-  for (let shift = 0; shift < 35; shift += 7) {
-    if (reader.at >= reader.bytes.length) throw truncated();
-    const byte = reader.bytes[reader.at++];
-    value += (byte & 0x7f) * 2 ** shift;
-    if (byte < 0x80) return value;
-  }
-  throw truncated();
-}
-
-const truncated = (): ManifestError =>
-  new ManifestError("not-wasm", "not a WebAssembly module: a section does not end where it says");
-
-// ---- shape: each check throws with the path of what it did not find ------------------------------------------------------
-
-type Check = (value: unknown, path: string) => void;
-
-const refuse = (path: string, expected: string, value: unknown): never => {
-  const found = value === undefined ? "nothing" : (JSON.stringify(value)?.slice(0, 40) ?? typeof value);
-  throw new ManifestError("malformed-manifest", `${path}: expected ${expected}, found ${found}`);
-};
-
-const fits =
-  (expected: string, test: (value: unknown) => boolean): Check =>
-  (value, path) => {
-    if (!test(value)) refuse(path, expected, value);
-  };
-
-const text = fits("a string", (value) => typeof value === "string");
-const flag = fits("true or false", (value) => typeof value === "boolean");
-const whole = (low: number, high: number): Check =>
-  fits(
-    `a whole number from ${low} to ${high}`,
-    (value) => Number.isInteger(value) && (value as number) >= low && (value as number) <= high,
-  );
-const U32 = 0xffffffff;
-const u32 = whole(0, U32);
-const instructions = whole(0, Number.MAX_SAFE_INTEGER);
-const oneOf = (...choices: readonly unknown[]): Check =>
-  fits(`one of ${choices.join(", ")}`, (value) => choices.includes(value));
-const matching = (expected: string, pattern: RegExp): Check =>
-  fits(expected, (value) => typeof value === "string" && pattern.test(value));
-
-const nullOr =
-  (check: Check): Check =>
-  (value, path) => {
-    if (value !== null) check(value, path);
-  };
-const optional =
-  (check: Check): Check =>
-  (value, path) => {
-    if (value !== undefined) check(value, path);
-  };
-const list =
-  (check: Check): Check =>
-  (value, path) => {
-    if (!Array.isArray(value)) return refuse(path, "a list", value);
-    for (const [i, item] of value.entries()) check(item, `${path}[${i}]`);
-  };
-const pair: Check = (value, path) => {
-  list(u32)(value, path);
-  if ((value as unknown[]).length !== 2) refuse(path, "two numbers", value);
-};
-/** Fields that are not named are let be: a later minor version may add some. */
-const record =
-  <T>(fields: Readonly<Record<keyof T & string, Check>>): Check =>
-  (value, path) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return refuse(path, "an object", value);
-    for (const [name, check] of Object.entries<Check>(fields))
-      check((value as Readonly<Record<string, unknown>>)[name], `${path}.${name}`);
-  };
-
 const mac = fits("a MAC address", (value) => typeof value === "string" && parseMac(value) !== null);
 const address = fits("an IP address", (value) => typeof value === "string" && parseIp(value) !== null);
+
+const instructions = whole(0, Number.MAX_SAFE_INTEGER);
 
 const device = record<DeviceConfig>({
   ifindex: whole(1, U32),
@@ -434,7 +356,7 @@ const device = record<DeviceConfig>({
 
 const mapField = record<MapField>({ type: text, bits: whole(1, 128) });
 
-const map = record<MapManifest>({
+export const mapManifest = record<MapManifest>({
   record: u32,
   key: list(mapField),
   value: nullOr((value, path) => (value === "verdict" ? undefined : mapField(value, path))),
@@ -443,15 +365,6 @@ const map = record<MapManifest>({
   size: nullOr(u32),
   decisions: list(text),
 });
-
-export function isMapManifest(value: unknown): boolean {
-  try {
-    map(value, "map");
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 const origin = record<OriginManifest>({ span: optional(pair), kernel: optional(text), file: optional(pair) });
 
@@ -505,7 +418,7 @@ const net = record<NetManifest>({
         table: nullOr(text),
         structure: text,
         elements: u32,
-        map: nullOr(map),
+        map: nullOr(mapManifest),
       }),
     ),
     copies: flag,
@@ -539,7 +452,7 @@ const features: Check = (value, path) => {
 /** Of a memory of 32 bits. */
 const MOST_PAGES = 65536;
 
-const sha256 = matching("64 hexadecimal digits", /^[0-9a-f]{64}$/);
+export const sha256 = matching("64 hexadecimal digits", /^[0-9a-f]{64}$/);
 
 const manifest = record<Manifest>({
   schema: oneOf(MANIFEST_SCHEMA),

@@ -8,7 +8,8 @@ import { ABI_VERSION } from "../abi/image.ts";
 import { FILTER_COUNTER_BYTES, MAP_BYTES } from "../abi/netfilter.ts";
 import { PROGRAM_REGISTERS, programEntry, registerExport, THREAD_REGISTERS, tracedEntry } from "../abi/program.ts";
 import { HOOKS, type Hook } from "../hooks.ts";
-import { isMapManifest } from "../manifest.ts";
+import { mapManifest, sha256 } from "../manifest.ts";
+import { type Check, fits, flag, list, nullOr, oneOf, record, refuse, ShapeError, text, whole } from "../shape.ts";
 import type { LinkedSet } from "./maps.ts";
 
 export const PROGRAM_SECTION = "vrfc.program";
@@ -109,52 +110,51 @@ export function programOf(module: WebAssembly.Module, wasm: Uint8Array): Program
 }
 
 function parse(section: ArrayBuffer): ProgramManifest {
-  let found: Partial<Record<keyof ProgramManifest, unknown>>;
+  let found: unknown;
   try {
-    found = Object(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(section)));
+    found = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(section));
   } catch {
     throw new ProgramError("malformed-manifest", "the program's manifest is not JSON");
   }
-  if (typeof found.abi === "number" && found.abi !== ABI_VERSION)
-    throw new ProgramError("wrong-abi", `the program speaks ABI ${found.abi}, this runtime ABI ${ABI_VERSION}`);
-  const bad = Object.entries(CHECKS).find(([field, good]) => !good(found[field as keyof ProgramManifest]));
-  if (bad !== undefined)
-    throw new ProgramError("malformed-manifest", `the program's manifest has no good \`${bad[0]}\``);
-  return found as unknown as ProgramManifest;
+  const { abi } = Object(found);
+  if (typeof abi === "number" && abi !== ABI_VERSION)
+    throw new ProgramError("wrong-abi", `the program speaks ABI ${abi}, this runtime ABI ${ABI_VERSION}`);
+  try {
+    programManifest(found, "manifest");
+    return found as ProgramManifest;
+  } catch (error) {
+    throw error instanceof ShapeError ? new ProgramError("malformed-manifest", error.message) : error;
+  }
 }
 
-const text = (value: unknown): boolean => typeof value === "string";
-const whole = (value: unknown): value is number =>
-  Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0x7fffffff;
-const list = (value: unknown, good: (one: unknown) => boolean): boolean => Array.isArray(value) && value.every(good);
-const fields = (value: unknown): Record<string, unknown> => Object(value);
+const MOST = 0x7fffffff;
+const positive = whole(0, MOST);
 
-const CHECKS: Readonly<Record<keyof ProgramManifest, (value: unknown) => boolean>> = {
-  schema: (value) => value === PROGRAM_SCHEMA,
-  abi: whole,
+const stateSizes = record<ProgramManifest["state"]>({ bytes: positive, counters: positive, ownBytes: positive });
+const state: Check = (value, path) => {
+  stateSizes(value, path);
+  const { bytes, counters, ownBytes } = value as ProgramManifest["state"];
+  if (counters + ownBytes > bytes) refuse(`${path}.ownBytes`, `at most ${bytes - counters}`, ownBytes);
+};
+
+const programManifest = record<ProgramManifest>({
+  schema: oneOf(PROGRAM_SCHEMA),
+  abi: positive,
   vrfc: text,
   name: text,
-  hook: (value) => (HOOKS as readonly unknown[]).includes(value),
-  families: (value) => list(value, (one) => one === 4 || one === 6 || one === null),
+  hook: oneOf(...HOOKS),
+  families: list(nullOr(oneOf(4, 6))),
   net: text,
-  devices: (value) => list(value, whole),
-  priority: (value) => Number.isInteger(value) && value === (Number(value) | 0),
-  networks: (value) => typeof value === "string" && /^[0-9a-f]{64}$/.test(value),
-  copies: (value) => typeof value === "boolean",
-  threads: (value) => typeof value === "boolean",
-  state: (value) => {
-    const { bytes, counters, ownBytes } = fields(value);
-    return whole(bytes) && whole(counters) && whole(ownBytes) && Number(counters) + Number(ownBytes) <= Number(bytes);
-  },
-  counters: (value) => list(value, (one) => [null, "string"].includes(nameType(one))),
-  sets: (value) => list(value, (one) => text(fields(one).name) && isMapManifest(fields(one).map)),
-  cost: (value) => typeof value === "number",
-};
-
-const nameType = (counter: unknown): string | null => {
-  const { name } = fields(counter);
-  return name === null ? null : typeof name;
-};
+  devices: list(positive),
+  priority: whole(-MOST - 1, MOST),
+  networks: sha256,
+  copies: flag,
+  threads: flag,
+  state,
+  counters: list(record<ProgramManifest["counters"][number]>({ name: nullOr(text) })),
+  sets: list(record<LinkedSet>({ name: text, map: mapManifest })),
+  cost: fits("a number", (value) => typeof value === "number"),
+});
 
 const IMPORTS: ReadonlyMap<string, WebAssembly.ImportExportKind> = new Map([
   [PROGRAM_IMPORTS.memory, "memory"],

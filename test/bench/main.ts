@@ -66,7 +66,7 @@ ${Object.entries(BENCHES)
   --family N     chains: 6: with IPv6 addresses in place of each set's (default 4)
   --size N       generated tables of so many routes, beside those of files; chains: only lists of so many rules; may be repeated
   --slow         peers: also those that take minutes to build
-  --out FOLDER   plot: where the charts go (default docs)
+  --out FOLDER   plot: where the charts go (default docs/bench)
   --peers        packets: beside XDP programs; needs root, clang, gcc, libbpf-dev, iproute2
   --help         this
 
@@ -92,7 +92,7 @@ function parseCommandLine(args: string[]) {
         size: { type: "string", multiple: true, default: [] },
         slow: { type: "boolean", default: false },
         peers: { type: "boolean", default: false },
-        out: { type: "string", default: "docs" },
+        out: { type: "string", default: "docs/bench" },
         help: { type: "boolean", short: "h", default: false },
       },
     });

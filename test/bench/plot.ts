@@ -9,7 +9,7 @@
  * Rates of a panel that lie more than LOG_FROM times apart are drawn on a logarithmic scale, and the panel says so.
  */
 import { readFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Measurement } from "./harness.ts";
 import { FASTEST_PEER, type Group, type Report, SCHEMA, type Stamp } from "./report.ts";
@@ -26,6 +26,7 @@ export async function plot(files: readonly string[], folder: string): Promise<st
     const name = `bench-${basename(file).replace(/\.json$/, "")}.svg`;
     return { path: join(folder, name), svg: chart(readReport(file)) };
   });
+  await mkdir(folder, { recursive: true });
   for (const { path, svg } of charts) await writeFile(path, svg);
   return charts.map(({ path }) => path);
 }
