@@ -1,6 +1,6 @@
 /**
  * The grammar of one statement of nftables' language: a rule (clauses.ts, of terms.ts), or a line of the block of a chain, set or
- * counter, which stand here. What holds statements together, blocks, is read by dsl/nft/read.ts; so a mistake never reaches beyond its
+ * counter, which stand here. What holds statements together, blocks, is read by dsl/nft/reader.ts; so a mistake never reaches beyond its
  * statement, and the parser needs no recovery.
  */
 import type { IToken } from "chevrotain";

@@ -13,23 +13,21 @@
  */
 import type { Node } from "../../../dsl/ast.ts";
 import type { TableItem } from "../../../dsl/chain-ast.ts";
+import { itemOfKind, readRule, tableItem } from "../../../dsl/nft/read.ts";
 import {
   block,
   isA,
-  itemOfKind,
   parseStatement,
   peek,
   type Reader,
-  readRule,
   skipSeparators,
   startReading,
-  tableItem,
   tailOf,
   takeName,
   takeNote,
   takeStatement,
   whole,
-} from "../../../dsl/nft/read.ts";
+} from "../../../dsl/nft/reader.ts";
 import { spanOfTokens } from "../../../dsl/nft/terms.ts";
 import { K, type NftToken, P, tokenizeNft, wordOf } from "../../../dsl/nft/tokens.ts";
 import type { Span } from "../../../dsl/span.ts";
