@@ -1,13 +1,13 @@
 /** `reject`: the ICMP error of each family, or a TCP reset. */
-
 import type { Clause } from "../../chain-ast.ts";
 import type { Step } from "../../chain-model.ts";
 import type { Span } from "../../span.ts";
 import { wordTable } from "../../word-table.ts";
 import { ICMP_CODES, ICMPV6_CODES } from "./datatypes.ts";
 import type { Need } from "./fields.ts";
+import { require } from "./needs.ts";
+import { type RuleDraft, report } from "./rule-draft.ts";
 import { isProgramHook } from "./scope.ts";
-import { type RuleDraft, report, require } from "./terms.ts";
 
 /** The codes of `icmpx` by number and name, each with those of ICMP and ICMPv6 (nft_reject_icmp_code, nft_reject_icmpv6_code). */
 const ICMPX = [

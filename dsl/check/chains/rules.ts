@@ -1,16 +1,17 @@
 /** Rules: the clauses of one become its steps, in the order in which they stand, with what they imply before them. */
-
 import { COUNTER_TYPE } from "../../../runtime/hooks.ts";
 import type { Clause, FilterRule as RuleNode, Term } from "../../chain-ast.ts";
 import type { Decision, Expr, FilterRule, SetId } from "../../chain-model.ts";
 import type { Span } from "../../span.ts";
 import { asValue, type Constant, constant, isSingle } from "./constants.ts";
 import { TYPES } from "./datatypes.ts";
+import { establish } from "./needs.ts";
 import { reject } from "./reject.ts";
+import { bitwise, type Operand, type RuleDraft, report, startRule } from "./rule-draft.ts";
 import { isProgramHook, type RuleScope } from "./scope.ts";
 import { literalSet, namedSet } from "./sets.ts";
 import { counterOf, newLimit } from "./stateful.ts";
-import { bitwise, establish, type Operand, operand, operands, type RuleDraft, report, startRule } from "./terms.ts";
+import { operand, operands } from "./terms.ts";
 import { decision, mayDecide } from "./verdicts.ts";
 import { assign, assigned } from "./writes.ts";
 

@@ -7,8 +7,9 @@ import { suggest } from "../../suggest.ts";
 import { anonymousSet } from "./anonymous.ts";
 import { COUNTER, type Datatype, TYPE_NAMES } from "./datatypes.ts";
 import { arrange, elementsOf, holdsAll, isRest, prefixes, typeWords } from "./elements.ts";
+import { startRule } from "./rule-draft.ts";
 import type { RuleScope, SetEntry, TableScope } from "./scope.ts";
-import { operand, startRule } from "./terms.ts";
+import { operand } from "./terms.ts";
 
 const fieldOf = ({ name, bits }: Datatype): Field => ({ type: name, bits });
 

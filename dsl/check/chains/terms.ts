@@ -1,20 +1,11 @@
-/**
- * Fields become expressions, and what they imply becomes tests before them: `tcp dport` in a table of both IP families is a
- * test of the L4 protocol and a load of two bytes. What a rule has tested already is not tested again.
- *
- *   known        what the rule's tests before have established: the IP family, the L4 protocol, Ethernet, a VLAN tag
- */
-
+/** Fields become expressions; what they need is tested before (needs.ts). */
 import type { Hook } from "../../../runtime/hooks.ts";
-import { ARPHRD_ETHER } from "../../../runtime/net/arp.ts";
-import { EtherType } from "../../../runtime/net/ethernet.ts";
 import type { Term } from "../../chain-ast.ts";
-import { type Expr, META_KEYS, type Payload, type Step, type Value } from "../../chain-model.ts";
+import type { Expr, Payload } from "../../chain-model.ts";
 import type { Span } from "../../span.ts";
 import { suggest } from "../../suggest.ts";
 import { wordTable } from "../../word-table.ts";
-import { anonymousSet } from "./anonymous.ts";
-import { asValue, constant, ones } from "./constants.ts";
+import { constant, ones } from "./constants.ts";
 import { type Datatype, integer, TYPES } from "./datatypes.ts";
 import {
   type Extension,
@@ -24,43 +15,11 @@ import {
   IP_OPTIONS,
   IPV6_EXTENSIONS,
   META,
-  type Need,
   TCP_OPTIONS,
 } from "./fields.ts";
-import { isProgramHook, type RuleScope } from "./scope.ts";
-
-/** A rule under construction. */
-export interface RuleDraft {
-  readonly scope: RuleScope;
-  readonly steps: Step[];
-  readonly known: {
-    family: 4 | 6 | "arp" | null;
-    l4proto: number | null;
-    ethernet: boolean;
-    vlan: boolean;
-    /** The ICMP types that a test before has left. */
-    icmpTypes: readonly number[] | null;
-  };
-}
-
-export function startRule(scope: RuleScope): RuleDraft {
-  const family = scope.family === "ip" ? 4 : scope.family === "ip6" ? 6 : null;
-  return { scope, steps: [], known: { family, l4proto: null, ethernet: false, vlan: false, icmpTypes: null } };
-}
-
-/** An expression and its type. `raw` has the field's bits where they are; `expr` has them at the end, as a number. */
-export interface Operand {
-  readonly expr: Expr;
-  readonly type: Datatype;
-  /** For fields that do not end at a byte: the bytes masked, and how far the field is from the end. */
-  readonly raw?: { readonly expr: Expr; readonly shift: number };
-  /** What a test for equality with a constant establishes. */
-  readonly establishes?: "family" | "l4proto" | "protocol" | "icmp type" | "ether type";
-  /** What `set` needs to know. */
-  readonly payload?: HeaderField & { readonly header: Header | null; readonly name: string };
-}
-
-export const report = (rule: RuleDraft) => rule.scope.table.draft.report;
+import { metaExpr, require } from "./needs.ts";
+import { bitwise, type Operand, payload, type RuleDraft, report } from "./rule-draft.ts";
+import { isProgramHook } from "./scope.ts";
 
 /** Null after an error. */
 export function operand(rule: RuleDraft, term: Term): Operand | null {
@@ -146,123 +105,6 @@ function bitsOf(load: Expr, type: Datatype, shift: number, span: Span): Operand 
   if (shift === 0) return { expr: masked, type, raw: { expr: masked, shift } };
   const expr: Expr = { kind: "shift", operand: masked, direction: "right", by: shift, bits: load.bits, span };
   return { expr, type, raw: { expr: masked, shift } };
-}
-
-export const payload = (base: Payload["base"], offset: number, length: number, span: Span): Expr => ({
-  kind: "payload",
-  base,
-  offset,
-  length,
-  bits: 8 * length,
-  span,
-});
-
-/** `(operand & mask) ^ xor`; two in a row become one. */
-export function bitwise(operand: Expr, mask: bigint, xor: bigint, span: Span): Expr {
-  const { bits } = operand;
-  if (operand.kind === "bitwise") {
-    const inner = { mask: BigInt(operand.mask), xor: BigInt(operand.xor) };
-    return bitwise(operand.operand, inner.mask & mask, (inner.xor & mask) ^ xor, span);
-  }
-  return { kind: "bitwise", operand, mask: asValue(mask, bits), xor: asValue(xor, bits), bits, span };
-}
-
-// What is implied.
-
-const NFPROTO = { 4: 2, 6: 10 } as const;
-const ETH_P = { 4: 0x0800, 6: 0x86dd, arp: 0x0806 } as const;
-const FAMILY_NAME = { 4: "IPv4", 6: "IPv6", arp: "ARP" } as const;
-
-/** False after an error. `word` is what needs it. */
-export function require(rule: RuleDraft, need: Need, span: Span, word: string): boolean {
-  const { known, scope } = rule;
-  switch (need.kind) {
-    case "family":
-      return requireFamily(rule, need.family, span, word);
-    case "usual family":
-      return known.family !== null || known.l4proto !== null || requireFamily(rule, need.family, span, word);
-    case "l4proto":
-      if (known.l4proto === null) test(rule, metaExpr("l4proto", span), need.protocol, span);
-      else if (known.l4proto !== need.protocol) {
-        report(rule).error("E0404", span, `the rule is about protocol ${protocolName(known.l4proto)} already`, {
-          label: `\`${word}\` is ${protocolName(need.protocol)}: no packet is both`,
-          kernel: `Error: conflicting protocols specified: ${protocolName(known.l4proto)} vs. ${protocolName(need.protocol)}`,
-        });
-        return false;
-      }
-      known.l4proto = need.protocol;
-      return true;
-    case "ethernet":
-      if (!known.ethernet && scope.program === null) test(rule, metaExpr("iiftype", span), ARPHRD_ETHER, span);
-      known.ethernet = true;
-      return true;
-    case "vlan":
-      if (!known.vlan) test(rule, payload("link", 12, 2, span), EtherType.VLAN, span);
-      known.vlan = true;
-      return true;
-    case "icmp type": {
-      if (known.icmpTypes?.some((type) => need.types.includes(type))) return true;
-      const load = payload("transport", 0, 1, span);
-      if (need.types.length === 1) test(rule, load, need.types[0], span);
-      else {
-        const elements = need.types
-          .toSorted((a, b) => a - b)
-          .map((t) => ({ key: [{ first: t, last: t }], value: null }));
-        const key = [{ type: "icmp_type", bits: 8 }];
-        const set = anonymousSet(scope.table, key, null, false, elements, span);
-        rule.steps.push({ kind: "lookup", not: false, set, key: [load], span });
-      }
-      known.icmpTypes = need.types;
-      return true;
-    }
-  }
-}
-
-const protocolName = (protocol: number): string =>
-  [...(TYPES.inet_proto.symbols ?? [])].find(([, number]) => number === protocol)?.[0] ?? String(protocol);
-
-function requireFamily(rule: RuleDraft, family: 4 | 6 | "arp", span: Span, word: string): boolean {
-  const { known, scope } = rule;
-  if (known.family === family) return true;
-  const sees = known.family === null ? null : FAMILY_NAME[known.family];
-  if (sees !== null || (family === "arp" && scope.family !== "netdev")) {
-    report(rule).error(
-      "E0404",
-      span,
-      `\`${word}\` is ${FAMILY_NAME[family]}, and no ${FAMILY_NAME[family]} packet comes here`,
-      {
-        label: sees === null ? `a table of family \`${scope.family}\` sees no ARP` : `all packets here are ${sees}`,
-        kernel: `Error: conflicting protocols specified: ${known.family === 6 ? "ip6" : scope.family} vs. ${word}`,
-      },
-    );
-    return false;
-  }
-  if (scope.family === "inet") test(rule, metaExpr("nfproto", span), NFPROTO[family as 4], span);
-  else if (known.vlan) test(rule, payload("link", 16, 2, span), ETH_P[family], span);
-  else test(rule, metaExpr("protocol", span), ETH_P[family], span);
-  known.family = family;
-  return true;
-}
-
-function test(rule: RuleDraft, left: Expr, right: Value, span: Span): void {
-  rule.steps.push({ kind: "compare", op: "eq", left, right, span });
-}
-
-const metaExpr = (key: keyof typeof META_KEYS, span: Span): Expr => ({
-  kind: "meta",
-  key,
-  bits: META_KEYS[key],
-  span,
-});
-
-/** Remembers what a test for equality with one value has established. */
-export function establish(rule: RuleDraft, { establishes }: Operand, value: bigint): void {
-  const { known } = rule;
-  if (establishes === "l4proto") known.l4proto = Number(value);
-  else if (establishes === "icmp type") known.icmpTypes = [Number(value)];
-  else if (establishes === "ether type") known.vlan ||= value === BigInt(EtherType.VLAN);
-  else if (establishes === "family") known.family ??= value === 2n ? 4 : value === 10n ? 6 : null;
-  else if (establishes === "protocol") known.family ??= value === 0x0800n ? 4 : value === 0x86ddn ? 6 : null;
 }
 
 // Other fields.

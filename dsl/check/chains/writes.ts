@@ -1,12 +1,12 @@
 /** What rules write: `meta KEY set`, and fields of headers with the checksums that cover them. */
-
 import type { Clause, Term } from "../../chain-ast.ts";
 import { type Expr, META_KEYS, type MetaSetKey } from "../../chain-model.ts";
 import { asValue, constant, isSingle, ones } from "./constants.ts";
 import { META } from "./fields.ts";
+import { bitwise, type Operand, payload, type RuleDraft, report } from "./rule-draft.ts";
 import { isProgramHook } from "./scope.ts";
 import { literalSet, namedSet, sameType } from "./sets.ts";
-import { bitwise, type Operand, operand, operands, payload, type RuleDraft, refusedByXdp, report } from "./terms.ts";
+import { operand, operands, refusedByXdp } from "./terms.ts";
 
 type Assign = Extract<Clause, { kind: "assign" }>;
 const META_SET: readonly string[] = ["mark", "priority", "pkttype"] satisfies MetaSetKey[];
