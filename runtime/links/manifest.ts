@@ -128,9 +128,9 @@ function parse(section: ArrayBuffer): ProgramManifest {
 }
 
 const MOST = 0x7fffffff;
-const positive = whole(0, MOST);
+const natural = whole(0, MOST);
 
-const stateSizes = record<ProgramManifest["state"]>({ bytes: positive, counters: positive, ownBytes: positive });
+const stateSizes = record<ProgramManifest["state"]>({ bytes: natural, counters: natural, ownBytes: natural });
 const state: Check = (value, path) => {
   stateSizes(value, path);
   const { bytes, counters, ownBytes } = value as ProgramManifest["state"];
@@ -139,13 +139,13 @@ const state: Check = (value, path) => {
 
 const programManifest = record<ProgramManifest>({
   schema: oneOf(PROGRAM_SCHEMA),
-  abi: positive,
+  abi: natural,
   vrfc: text,
   name: text,
   hook: oneOf(...HOOKS),
   families: list(nullOr(oneOf(4, 6))),
   net: text,
-  devices: list(positive),
+  devices: list(natural),
   priority: whole(-MOST - 1, MOST),
   networks: sha256,
   copies: flag,
