@@ -1,7 +1,7 @@
 /** Sets, maps and verdict maps: what is declared, and what stands between braces in a rule. */
 
 import { ARRAY_LIMIT, COUNTER_BITS, COUNTER_TYPE, isArray } from "../../../runtime/hooks.ts";
-import { prefixLength } from "../../../runtime/net/ip.ts";
+import { formatIp, type Ip, prefixLength } from "../../../runtime/net/ip.ts";
 import type { Element, SetDecl, Term } from "../../chain-ast.ts";
 import {
   type Decision,
@@ -19,7 +19,7 @@ import { suggest } from "../../suggest.ts";
 import { anonymousSet } from "./anonymous.ts";
 import { asValue, constant, isSingle, NO_SUCH_DEVICE } from "./constants.ts";
 import { type Datatype, TYPE_NAMES } from "./datatypes.ts";
-import type { RuleScope, SetEntry, TableScope } from "./scope.ts";
+import { checkName, type RuleScope, type SetEntry, type TableScope } from "./scope.ts";
 import { operand, startRule } from "./terms.ts";
 import { decision } from "./verdicts.ts";
 
@@ -100,6 +100,7 @@ export const sameType = (a: Datatype, b: Datatype): boolean =>
 export function declareSet(rule: RuleScope, node: SetDecl): void {
   const { table: scope } = rule;
   const { report, sets } = scope.draft;
+  checkName(scope.draft, node.kind, node.name);
   const before = scope.sets.get(node.name.value);
   if (before !== undefined) {
     report.error("E0412", node.name.span, `\`${node.name.value}\` is declared twice`, {
@@ -260,7 +261,7 @@ export function fillSet(rule: RuleScope, node: SetDecl): void {
         `the keys are 0 to ${(set.size ?? 0) - 1}, and ${outside.key[0].last} is none`,
       );
   }
-  if (set.storage === "lpm_trie") set.elements = prefixes(rule, elements, entry.key[0].bits, node.name.span);
+  if (set.storage === "lpm_trie") set.elements = prefixes(rule, elements, entry.key[0], node.name.span);
   else {
     const merge = node.autoMerge === true && entry.value === null;
     set.elements = arrange(rule, elements, entry.key, merge, node.name.span) ?? [];
@@ -269,14 +270,14 @@ export function fillSet(rule: RuleScope, node: SetDecl): void {
 }
 
 /** Longest first; equal ones once. */
-function prefixes(rule: RuleScope, elements: readonly SetElement[], bits: number, span: Span): SetElement[] {
+function prefixes(rule: RuleScope, elements: readonly SetElement[], type: Datatype, span: Span): SetElement[] {
   const { report } = rule.table.draft;
   const byRange = new Map<string, SetElement>();
   for (const element of elements) {
     const [range] = element.key;
-    const text = describe(range);
+    const text = describe(range, type);
     const before = byRange.get(text);
-    if (prefixLength(range, bits) === null)
+    if (prefixLength(range, type.bits) === null)
       report.error("E0408", span, "an `lpm_trie` holds prefixes", { label: `${text} is none` });
     else if (before !== undefined && !sameValue(before, element))
       report.error("E0408", span, "a prefix stands twice, with different values", { label: text });
@@ -399,7 +400,7 @@ function arrange(
   const rest = elements.filter((element) => holdsAll(element, types));
   const others = elements.filter((element) => !rest.includes(element));
   if (types.length > 1) return [...others, ...rest.slice(0, 1)];
-  const sorted = sortRanges(rule, others, merge, span);
+  const sorted = sortRanges(rule, others, types[0], merge, span);
   if (sorted === null || rest.length === 0) return sorted;
   return fillGaps(sorted, rest[0], BigInt(allOf(types[0]).last), types[0].bits);
 }
@@ -421,7 +422,13 @@ function fillGaps(sorted: readonly SetElement[], rest: SetElement, max: bigint, 
 }
 
 /** Sorted; equal elements once. Overlaps are joined (`merge`), or an error. Null after an error. */
-function sortRanges(rule: RuleScope, elements: readonly SetElement[], merge: boolean, span: Span): SetElement[] | null {
+function sortRanges(
+  rule: RuleScope,
+  elements: readonly SetElement[],
+  type: Datatype,
+  merge: boolean,
+  span: Span,
+): SetElement[] | null {
   const sorted = elements.toSorted(
     (a, b) =>
       compareBig(BigInt(a.key[0].first), BigInt(b.key[0].first)) ||
@@ -443,7 +450,7 @@ function sortRanges(rule: RuleScope, elements: readonly SetElement[], merge: boo
     if (same && (merge || sameValue(before, element))) continue;
     if (!merge) {
       rule.table.draft.report.error("E0408", span, "two elements overlap", {
-        label: `${describe(before.key[0])} and ${describe(range)}`,
+        label: `${describe(before.key[0], type)} and ${describe(range, type)}`,
         kernel: "Error: conflicting intervals specified",
       });
       return null;
@@ -453,8 +460,15 @@ function sortRanges(rule: RuleScope, elements: readonly SetElement[], merge: boo
   return out;
 }
 
-const describe = ({ first, last }: KeyRange): string =>
-  first === last ? `0x${first.toString(16)}` : `0x${first.toString(16)}-0x${last.toString(16)}`;
+/** As one would write it. */
+function describe(range: KeyRange, { name, bits }: Datatype): string {
+  const { first, last } = range;
+  const isAddress = name === "ipv4_addr" || name === "ipv6_addr";
+  const text = (value: Value): string =>
+    isAddress ? formatIp(value as Ip) : bits <= 16 ? `${value}` : `0x${value.toString(16)}`;
+  const length = isAddress ? prefixLength(range, bits) : null;
+  return first === last ? text(first) : length === null ? `${text(first)}-${text(last)}` : `${text(first)}/${length}`;
+}
 const sameValue = (a: SetElement, b: SetElement): boolean =>
   a.value === b.value || JSON.stringify(a.value, replaceBig) === JSON.stringify(b.value, replaceBig);
 const replaceBig = (_: string, value: unknown): unknown => (typeof value === "bigint" ? `${value}n` : value);
