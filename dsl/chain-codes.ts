@@ -32,7 +32,7 @@ the device that it came in by, nothing else: no mark, priority, packet type, gro
 programs, OK, SHOT and REDIRECT to tc programs, and to chains that nothing but such programs lead to. In a chain that several lead to,
 \`accept\` is PASS or OK, and \`drop\` is DROP or SHOT.`,
   E0411: `A verdict ends its rule: what stands behind it would never be done.`,
-  E0412: `A name is given twice in one table.`,
+  E0412: `A name is given twice in one table, or is longer than Linux takes (255 bytes).`,
   E0413: `A declaration is incomplete or contradicts itself: sets have \`type KEY\`, maps \`type KEY : VALUE\`, limits \`rate N/second\`.`,
   E0414: `Known to nftables, but not supported: what needs connection tracking (\`nat\`, \`ct\` but \`ct state\`), time (\`timeout\`, \`dynamic\` sets), or
 families other than ip, ip6, inet and netdev.`,

@@ -246,7 +246,10 @@ export interface Bitwise {
   readonly xor: Value;
 }
 
-/** `operand` shifted by a constant number of bits, of width `bits`: a field that does not end at a byte, as a number. */
+/**
+ * `operand` shifted by a constant number of bits, of width `bits`: a field that does not end at a byte, as a number. Of one that is shifted
+ * right the width may be less than the operand's.
+ */
 export interface Shift {
   readonly kind: "shift";
   readonly operand: Expr;

@@ -13,6 +13,13 @@ export interface Source {
 
 export const NO_SPAN: Span = { start: 0, end: 0 };
 
+/** The line that holds an offset, without the blanks around it. */
+export function lineText({ text }: Pick<Source, "text">, offset: number): string {
+  const from = text.lastIndexOf("\n", offset - 1) + 1;
+  const to = text.indexOf("\n", offset);
+  return text.slice(from, to < 0 ? undefined : to).trim();
+}
+
 /** 1-based line of an offset. */
 export function lineOf(source: Source, offset: number): number {
   let line = 1;

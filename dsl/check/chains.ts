@@ -26,7 +26,7 @@ import { type ChainGraph, chainGraph, checkJumps, programNode, reached } from ".
 import { lintChains } from "./chains/lints.ts";
 import { addProgram, programHook } from "./chains/programs.ts";
 import { filterRule } from "./chains/rules.ts";
-import { type FilterDraft, newScope, programOf, type RuleScope, type TableScope } from "./chains/scope.ts";
+import { checkName, type FilterDraft, newScope, programOf, type RuleScope, type TableScope } from "./chains/scope.ts";
 import { declareSet, fillSet } from "./chains/sets.ts";
 import { newCounter, newLimit } from "./chains/stateful.ts";
 import type { Mutable, NetDraft } from "./draft.ts";
@@ -80,6 +80,7 @@ function tablesOf(items: readonly Nft.FilterItem[], report: Reporter): TableText
     }
     let table = tables.find((one) => one.family === family && one.name === item.name.value);
     if (table === undefined) {
+      checkName({ report }, "table", item.name);
       table = { family, name: item.name.value, items: [] };
       tables.push(table);
     }
@@ -174,6 +175,7 @@ function hooksByChain(
 
 function declareChain(scope: TableScope, node: Nft.Chain, family: TableFamily): void {
   const { report, chains } = scope.draft;
+  checkName(scope.draft, "chain", node.name);
   const before = scope.chains.get(node.name.value);
   if (before !== undefined) {
     report.error("E0412", node.name.span, `chain \`${node.name.value}\` is defined twice`, {
@@ -203,6 +205,7 @@ function declareChain(scope: TableScope, node: Nft.Chain, family: TableFamily): 
 function declareState(scope: TableScope, item: Nft.TableItem): void {
   const { report, counters, limits } = scope.draft;
   if (item.kind !== "counter" && item.kind !== "limit") return;
+  checkName(scope.draft, item.kind, item.name);
   const { value, span } = item.name;
   const before = scope[item.kind === "counter" ? "counters" : "limits"].get(value);
   if (before !== undefined) {

@@ -6,10 +6,11 @@ import type { IToken, TokenType } from "chevrotain";
 import type * as Ast from "../ast.ts";
 import { attachComments, type Comments } from "../comments.ts";
 import type { Span } from "../span.ts";
+import { suggest } from "../suggest.ts";
 import type { SyntaxCode } from "../syntax-codes.ts";
 import { type NftParser, nftParser } from "./grammar.ts";
 import { spanOfTokens } from "./terms.ts";
-import { K, type NftTokens, P, Separator, Value, wordOf } from "./tokens.ts";
+import { BEGINNINGS, K, type NftTokens, P, Separator, Value, wordOf } from "./tokens.ts";
 
 /** Says what is wrong: dsl/syntax-report.ts, or an importer's own. */
 export type Complain = (span: Span, code: SyntaxCode, message: string, label?: string) => void;
@@ -124,19 +125,30 @@ const BEHIND: ReadonlyMap<TokenType | undefined, string> = new Map([
 ]);
 
 /** Words that begin an expression of nft's which is not known here: what is behind them is not what is wrong. */
-const EXPRESSIONS: ReadonlySet<string> = new Set(["numgen", "jhash", "symhash", "socket", "osf", "ipsec"]);
+const EXPRESSIONS: ReadonlySet<string> = new Set([
+  ...["numgen", "jhash", "symhash", "socket", "osf", "ipsec", "original", "chunk"],
+  ...["srh", "gre", "gretap", "vxlan", "geneve"],
+]);
 
 /** Statements of nft that are understood elsewhere, or nowhere. */
 const UNSUPPORTED: ReadonlySet<string> = new Set([
   ...["masquerade", "snat", "dnat", "queue", "tproxy", "synproxy", "notrack", "xt", "quota"],
-  ...["flow", "meter", "add", "update", "rt", "last"],
+  ...["flow", "meter", "add", "update", "rt", "last", "reset", "time", "hour", "day", "timeout", "gc-interval"],
 ]);
 const hintFor = (token: IToken, first: IToken): string =>
   UNSUPPORTED.has(token.image) || EXPRESSIONS.has(token.image)
     ? "not supported"
     : isA(first, K.Dup) || isA(first, K.Fwd)
       ? `\`${first.image}\` to an address is not supported`
-      : "a match, a statement or the end of the rule was expected";
+      : (meantBy(token.image) ?? "a match, a statement or the end of the rule was expected");
+
+/** What a word that begins nothing was probably meant to be. */
+function meantBy(word: string): string | null {
+  if (PORTS.has(word)) return `of which protocol? \`tcp ${word}\`, \`udp ${word}\`, or \`th ${word}\` for any`;
+  const meant = suggest(word, BEGINNINGS);
+  return meant === null || meant === word ? null : `did you mean \`${meant}\`?`;
+}
+const PORTS: ReadonlySet<string> = new Set(["sport", "dport"]);
 
 // Blocks.
 

@@ -156,6 +156,15 @@ export const K = {
   On: keyword("on", Word),
 } as const;
 
+const STATEMENTS: readonly TokenType[] = [
+  ...[K.Meta, K.Fib, K.Ct, K.Counter, K.Limit, K.Log, K.Reject, K.Dup, K.Fwd, K.Redirect, K.Comment],
+];
+/** Words that begin a match or a statement. */
+export const BEGINNINGS: readonly string[] = [...keywords].flatMap(([word, type]) => {
+  const begins = [Protocol, MetaWord, Verdict, Jump].some((above) => type.CATEGORIES?.includes(above));
+  return begins || STATEMENTS.includes(type) ? [word] : [];
+});
+
 const lexed = [
   ...[Blank, Separator, Comment, StringLiteral, Unclosed, Raw, Reference, Variable],
   ...[P.Dot, P.Dash, P.Slash, Word, Colon],

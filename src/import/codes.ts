@@ -11,7 +11,7 @@ quoted. The command has no effect, as on a real machine, and is kept as a commen
 command may fail (\`|| true\`, \`2>/dev/null\`), this is a note.`,
   W0501: `A line that vrfc cannot express.
 
-Devices of other types, firewall rules, traffic control, conditions and functions of the shell, and programs that vrfc does not
+Devices of other types, firewall rules of \`iptables\`, parts of nftables rule sets that need what vrfc does not have, traffic control, conditions and functions of the shell, and programs that vrfc does not
 know. The line is kept as a comment where it stood.`,
   W0502: `Some words of a command have no counterpart in vrfc (\`txqueuelen\`, \`realms\`, a label).
 

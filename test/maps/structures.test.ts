@@ -1,7 +1,7 @@
 /** Each structure changed in place, over memory that a compiler laid out: the plan finds what a plain search through the elements finds. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { EMPTY_NETFILTER, type SetDef, setId } from "../../dsl/chain-model.ts";
+import { EMPTY_NETFILTER, type Netfilter, type SetDef, setId } from "../../dsl/chain-model.ts";
 import type { NamedMap } from "../../runtime/maps/map.ts";
 import { openMap } from "../../runtime/maps/open.ts";
 import type { MapMemory } from "../../runtime/maps/store.ts";
@@ -67,7 +67,7 @@ function rigOf(more: Pick<SetDef, "key" | "interval" | "storage"> & Partial<SetD
     },
     ...more,
   };
-  const netfilter = { ...EMPTY_NETFILTER, sets: [set] };
+  const netfilter: Netfilter = { ...EMPTY_NETFILTER, tables: [{ family: "inet", name: null }], sets: [set] };
   const image = new ImageWriter();
   image.reserve("header", 64);
   const state = layoutFilterState(image, "net", netfilter);

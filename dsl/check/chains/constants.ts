@@ -173,15 +173,24 @@ function calculate(op: "&" | "|" | "^" | "<<" | ">>", a: bigint, b: bigint): big
   }
 }
 
-function deviceNames(scope: TableScope, term: Word): Constant {
+/** IFNAMSIZ, which counts the end. */
+const IFNAME_MAX = 15;
+
+function deviceNames(scope: TableScope, term: Word): Constant | null {
   const { net, report } = scope.draft;
   const { text } = term;
   if (text === "") return single(0n);
+  if (text.length > IFNAME_MAX)
+    return wrong(
+      scope,
+      term,
+      `\`${text}\` is too long for the name of a device: ${IFNAME_MAX} characters are possible`,
+    );
   if (text.endsWith("*")) {
     const devices = net.devices.filter((d) => d.name.startsWith(text.slice(0, -1))).map((d) => d.ifindex as number);
-    if (devices.length === 0)
-      report.warning("W0421", term.span, `no device is called \`${text}\``, { label: "never holds" });
-    return { ...single(BigInt(devices[0] ?? NO_SUCH_DEVICE)), devices };
+    if (devices.length > 0) return { ...single(BigInt(devices[0])), devices };
+    report.warning("W0421", term.span, `no device is called \`${text}\``, { label: "never holds" });
+    return single(BigInt(NO_SUCH_DEVICE));
   }
   const device = deviceByName(net, text);
   if (device === undefined) {

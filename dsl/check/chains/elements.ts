@@ -1,6 +1,6 @@
 /** Elements of sets and maps: the keys and values that a text gives, in the order in which they stand in memory. */
 
-import { prefixLength } from "../../../runtime/net/ip.ts";
+import { formatIp, type Ip, prefixLength } from "../../../runtime/net/ip.ts";
 import type { Element, Term } from "../../chain-ast.ts";
 import type { Decision, KeyRange, SetElement, Value } from "../../chain-model.ts";
 import type { Span } from "../../span.ts";
@@ -13,14 +13,14 @@ import { decision } from "./verdicts.ts";
 export const typeWords = (types: readonly Datatype[]): string => types.map((t) => t.name).join(" . ");
 
 /** Longest first; equal ones once. */
-export function prefixes(rule: RuleScope, elements: readonly SetElement[], bits: number, span: Span): SetElement[] {
+export function prefixes(rule: RuleScope, elements: readonly SetElement[], type: Datatype, span: Span): SetElement[] {
   const { report } = rule.table.draft;
   const byRange = new Map<string, SetElement>();
   for (const element of elements) {
     const [range] = element.key;
-    const text = describe(range);
+    const text = describe(range, type);
     const before = byRange.get(text);
-    if (prefixLength(range, bits) === null)
+    if (prefixLength(range, type.bits) === null)
       report.error("E0408", span, "an `lpm_trie` holds prefixes", { label: `${text} is none` });
     else if (before !== undefined && !sameValue(before, element))
       report.error("E0408", span, "a prefix stands twice, with different values", { label: text });
@@ -142,7 +142,7 @@ export function arrange(
   const rest = elements.filter((element) => holdsAll(element, types));
   const others = elements.filter((element) => !rest.includes(element));
   if (types.length > 1) return [...others, ...rest.slice(0, 1)];
-  const sorted = sortRanges(rule, others, merge, span);
+  const sorted = sortRanges(rule, others, types[0], merge, span);
   if (sorted === null || rest.length === 0) return sorted;
   return fillGaps(sorted, rest[0], BigInt(allOf(types[0]).last), types[0].bits);
 }
@@ -164,7 +164,13 @@ function fillGaps(sorted: readonly SetElement[], rest: SetElement, max: bigint, 
 }
 
 /** Sorted; equal elements once. Overlaps are joined (`merge`), or an error. Null after an error. */
-function sortRanges(rule: RuleScope, elements: readonly SetElement[], merge: boolean, span: Span): SetElement[] | null {
+function sortRanges(
+  rule: RuleScope,
+  elements: readonly SetElement[],
+  type: Datatype,
+  merge: boolean,
+  span: Span,
+): SetElement[] | null {
   const sorted = elements.toSorted(
     (a, b) =>
       compareBig(BigInt(a.key[0].first), BigInt(b.key[0].first)) ||
@@ -186,7 +192,7 @@ function sortRanges(rule: RuleScope, elements: readonly SetElement[], merge: boo
     if (same && (merge || sameValue(before, element))) continue;
     if (!merge) {
       rule.table.draft.report.error("E0408", span, "two elements overlap", {
-        label: `${describe(before.key[0])} and ${describe(range)}`,
+        label: `${describe(before.key[0], type)} and ${describe(range, type)}`,
         kernel: "Error: conflicting intervals specified",
       });
       return null;
@@ -196,8 +202,15 @@ function sortRanges(rule: RuleScope, elements: readonly SetElement[], merge: boo
   return out;
 }
 
-const describe = ({ first, last }: KeyRange): string =>
-  first === last ? `0x${first.toString(16)}` : `0x${first.toString(16)}-0x${last.toString(16)}`;
+/** As one would write it. */
+function describe(range: KeyRange, { name, bits }: Datatype): string {
+  const { first, last } = range;
+  const isAddress = name === "ipv4_addr" || name === "ipv6_addr";
+  const text = (value: Value): string =>
+    isAddress ? formatIp(value as Ip) : bits <= 16 ? `${value}` : `0x${value.toString(16)}`;
+  const length = isAddress ? prefixLength(range, bits) : null;
+  return first === last ? text(first) : length === null ? `${text(first)}-${text(last)}` : `${text(first)}/${length}`;
+}
 const sameValue = (a: SetElement, b: SetElement): boolean =>
   a.value === b.value || JSON.stringify(a.value, replaceBig) === JSON.stringify(b.value, replaceBig);
 const replaceBig = (_: string, value: unknown): unknown => (typeof value === "bigint" ? `${value}n` : value);

@@ -281,6 +281,8 @@ function staysHere(rule: RuleDraft, decided: Decision, span: Span): boolean {
 
 const LEVELS = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"];
 const DEFAULT_LEVEL = 4;
+/** NF_LOG_PREFIXLEN, which counts the end. */
+const LOG_PREFIX_MAX = 127;
 
 function log(rule: RuleDraft, { prefix, level, options, span }: Extract<Clause, { kind: "log" }>): void {
   if (options !== undefined) {
@@ -292,6 +294,13 @@ function log(rule: RuleDraft, { prefix, level, options, span }: Extract<Clause, 
       });
     }
     report(rule).note("W0423", at, "these words of `log` change nothing here");
+  }
+  if (prefix !== undefined && prefix.value.length > LOG_PREFIX_MAX) {
+    report(rule).error("E0402", prefix.span, "the prefix is too long", {
+      label: `${prefix.value.length} characters, ${LOG_PREFIX_MAX} are possible`,
+      kernel: "Error: Could not process rule: Numerical result out of range",
+    });
+    return;
   }
   const number = level === undefined ? DEFAULT_LEVEL : LEVELS.indexOf(level.value);
   if (number < 0 && level !== undefined) {

@@ -1,6 +1,7 @@
 /** What the checks of chains share: the lists that become `Netfilter`, and the names that a table knows. */
 
 import type { Hook, ProgramHook } from "../../../runtime/hooks.ts";
+import type { Name } from "../../ast.ts";
 import type { Chain, ChainHook, Counter, FilterTable, Limit, Program, SetDef, TableFamily } from "../../chain-model.ts";
 import type { Span } from "../../span.ts";
 import type { Mutable, NetDraft } from "../draft.ts";
@@ -60,6 +61,18 @@ export function programOf(hooks: RuleScope["hooks"]): "xdp" | "tc" | null {
 
 export const isProgramHook = (hook: Hook): hook is ProgramHook =>
   hook === "xdp" || hook === "tc ingress" || hook === "tc egress";
+
+/** NFT_NAME_MAXLEN, which counts the end. */
+const NAME_MAX = 255;
+
+export function checkName({ report }: Pick<FilterDraft, "report">, what: string, { value, span }: Name): void {
+  const { length } = new TextEncoder().encode(value);
+  if (length <= NAME_MAX) return;
+  report.error("E0412", span, `the name of this ${what} is too long`, {
+    label: `${length} bytes, ${NAME_MAX} are possible`,
+    kernel: "Error: Could not process rule: Numerical result out of range",
+  });
+}
 
 export const newScope = (draft: FilterDraft, index: number, label: string): TableScope => ({
   draft,

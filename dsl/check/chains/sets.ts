@@ -8,7 +8,7 @@ import { anonymousSet } from "./anonymous.ts";
 import { COUNTER, type Datatype, TYPE_NAMES } from "./datatypes.ts";
 import { arrange, elementsOf, holdsAll, isRest, prefixes, typeWords } from "./elements.ts";
 import { startRule } from "./rule-draft.ts";
-import type { RuleScope, SetEntry, TableScope } from "./scope.ts";
+import { checkName, type RuleScope, type SetEntry, type TableScope } from "./scope.ts";
 import { operand } from "./terms.ts";
 
 const fieldOf = ({ name, bits }: Datatype): Field => ({ type: name, bits });
@@ -84,6 +84,7 @@ export const sameType = (a: Datatype, b: Datatype): boolean =>
 export function declareSet(rule: RuleScope, node: SetDecl): void {
   const { table: scope } = rule;
   const { report, sets } = scope.draft;
+  checkName(scope.draft, node.kind, node.name);
   const before = scope.sets.get(node.name.value);
   if (before !== undefined) {
     report.error("E0412", node.name.span, `\`${node.name.value}\` is declared twice`, {
@@ -242,7 +243,7 @@ export function fillSet(rule: RuleScope, node: SetDecl): void {
         `the keys are 0 to ${(set.size ?? 0) - 1}, and ${outside.key[0].last} is none`,
       );
   }
-  if (set.storage === "lpm_trie") set.elements = prefixes(rule, elements, entry.key[0].bits, node.name.span);
+  if (set.storage === "lpm_trie") set.elements = prefixes(rule, elements, entry.key[0], node.name.span);
   else {
     const merge = node.autoMerge === true && entry.value === null;
     set.elements = arrange(rule, elements, entry.key, merge, node.name.span) ?? [];

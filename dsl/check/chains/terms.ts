@@ -97,13 +97,17 @@ const ESTABLISHES: Readonly<Record<string, Operand["establishes"]>> = {
   "icmpv6 type": "icmp type",
 };
 
+const registerBits = (bits: number): number => (bits <= 32 ? 32 : bits <= 64 ? 64 : 128);
+
 /** `type.bits` bits of `load`, `shift` bits from its end. */
 function bitsOf(load: Expr, type: Datatype, shift: number, span: Span): Operand {
   if (load.bits === type.bits) return { expr: load, type };
   const mask = ones(type.bits) << BigInt(shift);
   const masked = bitwise(load, mask, 0n, span);
   if (shift === 0) return { expr: masked, type, raw: { expr: masked, shift } };
-  const expr: Expr = { kind: "shift", operand: masked, direction: "right", by: shift, bits: load.bits, span };
+  // As wide as what was loaded, unless a smaller register holds it: 32 bits may lie in five bytes.
+  const bits = registerBits(load.bits) === registerBits(type.bits) ? load.bits : type.bits;
+  const expr: Expr = { kind: "shift", operand: masked, direction: "right", by: shift, bits, span };
   return { expr, type, raw: { expr: masked, shift } };
 }
 
@@ -199,6 +203,12 @@ const MAX_RAW_BITS = 128;
 function rawPayload(rule: RuleDraft, term: Extract<Term, { kind: "raw" }>): Operand | null {
   if (term.bits < 1 || term.bits > MAX_RAW_BITS || term.offset > 0xffff) {
     report(rule).error("E0401", term.span, `a raw field has 1 to ${MAX_RAW_BITS} bits`);
+    return null;
+  }
+  if ((term.offset % 8) + term.bits > MAX_RAW_BITS) {
+    report(rule).error("E0401", term.span, `a raw field lies in ${MAX_RAW_BITS / 8} bytes at most`, {
+      label: `these ${term.bits} bits begin at bit ${term.offset % 8} of a byte, and reach into one more`,
+    });
     return null;
   }
   const spec: HeaderField = { base: BASES[term.base], offset: term.offset, type: integer(term.bits) };

@@ -1,12 +1,11 @@
 /** `vrfc import SCRIPT`, `vrfc import nft RULES`, `vrfc import nft-json RULES` and `vrfc import ip-json DUMP...` */
 
-import type { File } from "../../../dsl/ast.ts";
-import type { Diagnostic } from "../../../dsl/diagnostic.ts";
 import { diagnosticsToJson, print, renderDiagnostics } from "../../../dsl/index.ts";
 import type { Source } from "../../../dsl/span.ts";
 import { importScript } from "../../import/import.ts";
 import { readDump } from "../../import/ip-json/form.ts";
 import { importDump } from "../../import/ip-json/import.ts";
+import { admit, type Imported } from "../../import/nft/admit.ts";
 import { importNft } from "../../import/nft/import.ts";
 import { importNftJson, isNftJson, parseNftJson } from "../../import/nft/json.ts";
 import { painter } from "../colour.ts";
@@ -19,12 +18,6 @@ export interface ImportOptions {
   readonly assumeForwarding: boolean;
   readonly json?: boolean;
   readonly color?: string;
-}
-
-interface Imported {
-  readonly source: Source;
-  readonly ast: File;
-  readonly diagnostics: readonly Diagnostic[];
 }
 
 /** The policy goes to the output, what could not be expressed to standard error. */
@@ -75,12 +68,12 @@ function looksLikeNft(text: string): boolean {
   return first !== undefined && NFT_BEGINS.test(first.trim().replace(/\s+/g, " "));
 }
 
-const nft = (source: Source): Imported => ({ source, ...importNft(source) });
+const nft = (source: Source): Imported => admit({ source, ...importNft(source) });
 
 function nftJson({ name, text }: Source): Imported {
   const value = parsed(text);
   if (!isNftJson(value)) throw new UsageError(`${name}: not what \`nft -j list ruleset\` prints: expected "nftables"`);
-  return importNftJson(value, name);
+  return admit(importNftJson(value, name));
 }
 
 function parsed(text: string): unknown {

@@ -30,7 +30,7 @@ import {
 } from "../../../dsl/nft/reader.ts";
 import { spanOfTokens } from "../../../dsl/nft/terms.ts";
 import { K, type NftToken, P, tokenizeNft, wordOf } from "../../../dsl/nft/tokens.ts";
-import type { Span } from "../../../dsl/span.ts";
+import { lineText, type Span } from "../../../dsl/span.ts";
 import { Refused } from "../words.ts";
 import { expandDefines } from "./define.ts";
 import {
@@ -70,7 +70,7 @@ export function runScript(text: string, span: Span, report: ScriptReport): Scrip
 }
 
 class ScriptRun {
-  private readonly text: string;
+  readonly text: string;
   private readonly report: ScriptReport;
   private readonly r: Reader;
   private readonly ruleSet = new RuleSet();
@@ -113,18 +113,12 @@ class ScriptRun {
 
   private leaveOut(span: Span, why: string): void {
     this.report.leftOut(span, why);
-    this.pending.push(`not imported (${why}): ${this.lineAt(span.start)}`);
+    this.pending.push(`not imported (${why}): ${lineText(this, span.start)}`);
   }
 
   private refused(span: Span, kernel: string): void {
     this.report.refused(span, kernel);
-    this.pending.push(`fails (${kernel}): ${this.lineAt(span.start)}`);
-  }
-
-  private lineAt(offset: number): string {
-    const from = this.text.lastIndexOf("\n", offset - 1) + 1;
-    const to = this.text.indexOf("\n", offset);
-    return this.text.slice(from, to < 0 ? undefined : to).trim();
+    this.pending.push(`fails (${kernel}): ${lineText(this, span.start)}`);
   }
 
   /** The node with the comments above its command, and what was left out so far. */

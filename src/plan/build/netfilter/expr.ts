@@ -51,7 +51,7 @@ import {
   tprot,
 } from "./registers.ts";
 import { elementOf, elementValue } from "./sets.ts";
-import { constantOf, packetBytes, shifted, type Wide, wideAnd, wideXor } from "./wide.ts";
+import { constantOf, packetBytes, resized, shifted, type Wide, wideAnd, wideXor } from "./wide.ts";
 
 export function evaluate(code: RuleCode, e: ChainExpr): Wide {
   switch (e.kind) {
@@ -73,7 +73,9 @@ export function evaluate(code: RuleCode, e: ChainExpr): Wide {
     }
     case "shift": {
       const operand = evaluate(code, e.operand);
-      return shifted(operand.length === 1 ? operand : code.holdAll(operand), e.bits, e.direction, e.by);
+      const { bits } = e.operand;
+      const moved = shifted(operand.length === 1 ? operand : code.holdAll(operand), bits, e.direction, e.by);
+      return resized(moved, bits, e.bits);
     }
     case "map":
       return mapLookup(code, e);
