@@ -124,6 +124,15 @@ table ip nat {
   });
 });
 
+it("a map whose values have several fields", () => {
+  const { text, findings } = admitted(`table ip t {
+  map to { type inet_service : ipv4_addr . inet_service; elements = { 80 : 10.0.0.1 . 8080 } }
+  chain c { type filter hook input priority 0; }
+}`);
+  expect(errorsOf(text)).toEqual([]);
+  expect(findings).toEqual(["W0501 2: not imported: a map's value is one field"]);
+});
+
 const listed = Object.values(listedRows()).filter((one): one is Extract<Listed, { text: string }> => "text" in one);
 it(`${listed.length} rule sets that nft lists: the files have no errors, as text and as JSON`, () => {
   for (const { text, json } of listed) {

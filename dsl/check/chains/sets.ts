@@ -200,11 +200,9 @@ function valueTypeOf(rule: RuleScope, type: NonNullable<SetDecl["value"]>): Data
   const types = typesOf(rule, type);
   if (types === null) return undefined;
   if (types.length === 1) return types[0];
-  rule.table.draft.report.error(
-    "E0414",
-    rule.table.draft.net.devices[0]?.origin.span ?? { start: 0, end: 0 },
-    "a map's value is one field",
-  );
+  const span =
+    "types" in type ? { start: type.types[0].span.start, end: type.types.at(-1)!.span.end } : type.typeOf.span;
+  rule.table.draft.report.error("E0414", span, "a map's value is one field");
   return undefined;
 }
 
