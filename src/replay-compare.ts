@@ -5,13 +5,13 @@
  *     an IPv6 group begins, which `fibmatch` shows from the picked one round
  *   - in packets that the router wrote itself (its own address as source): the IPv4 identification and with it the header
  *     checksum, and the IPv6 flow label
- *   - in ICMP timestamp replies, the time of day and with it the checksum; likewise in IP timestamp options, the last one written
+ *   - in ICMP timestamp replies, the time of day and with it the checksum; likewise in IP timestamp options, the last one written, of an answer the last two
  *   - the order of frames on different ports
  *   - what listener reports of the kernel's own count, in all counters of a network by the same reports
  *   - hooks of neighbour discovery, MLD and router discovery
  */
 
-import { IPOPT_END, IPOPT_NOOP, IPOPT_TIMESTAMP } from "../runtime/host/options.ts";
+import { IPOPT_END, IPOPT_NOOP, IPOPT_TIMESTAMP, TimestampFlag } from "../runtime/host/options.ts";
 import { ETHERNET_HEADER_BYTES, EthernetView, EtherType } from "../runtime/net/ethernet.ts";
 import { IcmpType, IcmpView } from "../runtime/net/icmp.ts";
 import { formatIp, parseIp, readIpv4, readIpv6 } from "../runtime/net/ip.ts";
@@ -248,12 +248,13 @@ const maskedFrames = (answer: FrameAnswer | undefined, own: ReadonlySet<string>)
 function maskFrame(hex: string, own: ReadonlySet<string>): string {
   const bytes = Uint8Array.from(Buffer.from(hex, "hex"));
   const { type } = new EthernetView(bytes);
-  if (type === EtherType.IPV4 && bytes.length >= 34 && own.has(formatIp(readIpv4(bytes, 26)))) {
+  const isOwn = type === EtherType.IPV4 && bytes.length >= 34 && own.has(formatIp(readIpv4(bytes, 26)));
+  if (isOwn) {
     bytes.fill(0, 18, 20);
     bytes.fill(0, 24, 26);
     maskTimestampReply(new Ipv4View(bytes.subarray(ETHERNET_HEADER_BYTES)));
   }
-  if (type === EtherType.IPV4) maskTimestampOption(bytes);
+  if (type === EtherType.IPV4) maskTimestampOption(bytes, isOwn ? 2 : 1);
   const linkLocal = readU16(bytes, 22) === 0xfe80;
   if (type === EtherType.IPV6 && bytes.length >= 54 && (linkLocal || own.has(formatIp(readIpv6(bytes, 22))))) {
     bytes[15] &= 0xf0;
@@ -262,14 +263,19 @@ function maskFrame(hex: string, own: ReadonlySet<string>): string {
   return Buffer.from(bytes).toString("hex");
 }
 
-/** The time last written to a timestamp option: it stands before the pointer, which is 5 while there is none. */
-function maskTimestampOption(frame: Uint8Array): void {
+/**
+ * The times last written to a timestamp option: they stand before the pointer, which is 5 while there is none.
+ * @param written so many, at the most: an answer has the time at which the question came and its own
+ */
+function maskTimestampOption(frame: Uint8Array, written: number): void {
   const { headerLength } = new Ipv4View(frame.subarray(ETHERNET_HEADER_BYTES));
   const end = Math.min(ETHERNET_HEADER_BYTES + headerLength, frame.length);
   for (let at = ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES; at < end && frame[at] !== IPOPT_END; ) {
     const length = frame[at] === IPOPT_NOOP ? 1 : frame[at + 1];
     if (frame[at] === IPOPT_TIMESTAMP && frame[at + 2] > 5) {
-      frame.fill(0, at + frame[at + 2] - 5, at + frame[at + 2] - 1);
+      const entry = (frame[at + 3] & 0xf) === TimestampFlag.TIME ? 4 : 8;
+      for (let end = frame[at + 2]; end > 5 && end > frame[at + 2] - written * entry; end -= entry)
+        frame.fill(0, at + end - 5, at + end - 1);
       frame.fill(0, 24, 26);
     }
     at += Math.max(1, length);

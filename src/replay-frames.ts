@@ -16,21 +16,15 @@ import { Entry, Verdict } from "../runtime/verdict.ts";
 import { ROOT } from "./import/state.ts";
 import type { Frame, FrameAnswer, Scenario } from "./scenario.ts";
 
-/**
- * Seconds that a recording spends on its own work between two frames, where it does not say when each was sent; only the rate
- * limits of ICMP errors feel them. Estimated from such recordings (test/KNOWN-DIFFERENCES.md says what it decides).
- */
-const BETWEEN_FRAMES = 0.0025;
-
-/** @param at when the frame is sent, in microseconds since the lab began; undefined: when the one before is done with */
-export function answerFrame(lab: Lab, model: Model, frame: Frame, scenario: Scenario, at?: number): FrameAnswer {
+/** @param at when the frame is sent, in microseconds since the lab began; sooner than the one before is done with: then */
+export function answerFrame(lab: Lab, model: Model, frame: Frame, scenario: Scenario, at: number): FrameAnswer {
   const root = model.nets[lab.netNamed(ROOT)];
   const port = deviceNamed(root, frame.port);
   const peer = port?.peer ?? null;
   if (port === undefined || peer === null) return { unsupported: `${frame.port} is no wire of the root namespace` };
   const bytes = fromHex(frame.hex);
   if (bytes === null) return { unsupported: "a frame that is not hexadecimal" };
-  lab.idle(at === undefined ? BETWEEN_FRAMES : Math.max(0, at - lab.now) / SECOND);
+  lab.idle(Math.max(0, at - lab.now) / SECOND);
   if (bytes.length > mostBytes(port, bytes)) return { refused: "EMSGSIZE" };
   const events = [...lab.inject(peer.net, peer.ifindex, bytes), ...lab.idle(scenario.wait ?? 0)];
   const logged = new Set(scenario.hooks_in ?? []);

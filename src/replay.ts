@@ -21,6 +21,7 @@ import { openLab } from "./lab.ts";
 import { reportEffects } from "./listener-reports.ts";
 import { parsePingCommand } from "./ping-command.ts";
 import { answerFrame } from "./replay-frames.ts";
+import { type Times, timesOf } from "./replay-pace.ts";
 import { RouteGetter } from "./replay-routes.ts";
 import { answerExchange } from "./replay-sockets.ts";
 import type {
@@ -55,16 +56,11 @@ export async function replay(scenarios: readonly Scenario[], options: ReplayOpti
 }
 
 async function answer(scenario: Scenario, options: ReplayOptions & { networks: Networks }): Promise<Answer> {
-  const { queries, frames, pings, sockets, expect } = scenario;
+  const { queries, frames, pings, sockets } = scenario;
   const { model, why } = options.networks.get(scenario, options.kernel);
   if (model === null) return unanswered(scenario, why);
   const answers = queries && (await answerQueries(model, options, queries));
-  const sent =
-    frames &&
-    (await openAnd(model, options, (lab) => ({
-      outputs: frames.map((frame, i) => answerFrame(lab, model, frame, scenario, expect?.outputs?.[i]?.at)),
-      ...(scenario.nft && answerCounters(model, lab, Object.keys(scenario.nft), expect)),
-    })));
+  const sent = frames && (await answerFrames(scenario, model, options));
   const logged = new Set(scenario.hooks_in ?? []);
   const pinged = pings && (await openAnd(model, options, (lab) => pings.map((cmd) => answerPing(lab, cmd, logged))));
   const exchanged = sockets && (await answerExchanges(model, options, sockets));
@@ -77,11 +73,26 @@ async function answer(scenario: Scenario, options: ReplayOptions & { networks: N
   };
 }
 
+async function answerFrames(scenario: Scenario, model: Model, options: ReplayOptions): Promise<Answer> {
+  const { frames = [], nft, expect } = scenario;
+  const sendAt = (times: Times, by: ReplayOptions) =>
+    openAnd(model, by, (lab) => ({
+      outputs: frames.map((frame, i) => answerFrame(lab, model, frame, scenario, times[i])),
+      ...(nft && answerCounters(model, lab, Object.keys(nft), expect)),
+    }));
+  // Whatever engine is asked: of one recording all of them are asked at the same times.
+  const times = await timesOf(scenario, (tried) => sendAt(tried, { engine: "reference" }));
+  return sendAt(times, options);
+}
+
+/** Seconds until `nft list ruleset` reads the counters, in a recording that does not say when. */
+const LISTING = 0.1;
+
 function answerCounters(
   model: Model,
   lab: Lab,
   namespaces: readonly string[],
-  { counters: expected, counted_at: at = 0 }: Answer = {},
+  { counters: expected, counted_at: at = lab.now + LISTING * SECOND }: Answer = {},
 ) {
   lab.idle(Math.max(0, at - lab.now) / SECOND);
   const read = () => countersOf(model, lab, namespaces);

@@ -25,10 +25,14 @@ export type Hit = { readonly route: RouteDraft; readonly nexthop: NextHop };
 export type Answer = Hit | "again" | "refused";
 export const isHit = (answer: Answer): answer is Hit => typeof answer === "object";
 
+const REFUSING: ReadonlySet<RouteType> = new Set(["throw", "blackhole", "unreachable", "prohibit"]);
+
 /** Kernel: `fib_table_lookup`, `fib6_table_lookup`: longest prefix first, back to shorter ones where no next hop fits. */
 export function tableLookup(net: NetDraft, table: TableId, flow: CheckFlow): Answer {
   for (const route of net.fib.covering(table, flow.destination)) {
     if (route.tos !== 0 || (route.family === 4 && route.scope < flow.scope)) continue;
+    // Of IPv6, a route that refuses leads to lo, and a flow through another device does not see it (RT6_LOOKUP_F_IFACE).
+    if (route.family === 6 && flow.oif !== NO_DEVICE && REFUSING.has(route.type)) continue;
     if (route.type === "throw") return "again";
     if (route.type === "blackhole" || route.type === "unreachable" || route.type === "prohibit") return "refused";
     const nexthop = route.nexthops.find((n) => !n.dead && (flow.oif === NO_DEVICE || flow.oif === n.device));

@@ -14,7 +14,7 @@ import type { Span } from "../span.ts";
 import { ownerOf } from "./addresses.ts";
 import type { DeviceDraft, NetDraft } from "./draft.ts";
 import { deviceByIndex, l3mdevMaster, l3mdevTable, noAddress } from "./draft.ts";
-import type { Answer } from "./lookup.ts";
+import type { Answer, Hit } from "./lookup.ts";
 import { addrType, isHit, ownAddress6, rulesLookup, tableLookup } from "./lookup.ts";
 import { requireDevice } from "./names.ts";
 import type { Reporter } from "./report.ts";
@@ -276,12 +276,19 @@ function localGateway({ net, report }: HopContext, hop: Hop): undefined {
   return undefined;
 }
 
+/** Routes of one prefix and metric, among which the device decides. */
+const isSameGroup = ({ route: a }: Hit, { route: b }: Hit): boolean =>
+  a.prefix.length === b.prefix.length && a.metric === b.metric;
+
 /** Kernel: `ip6_route_check_nh_onlink`: nothing more specific than the default route may lead elsewhere. */
 function onlink6(context: HopContext, hop: Hop, device: DeviceDraft): DeviceDraft | "reported" {
   const { net } = context;
   const table = l3mdevTable(net, device) || RT_TABLE_MAIN;
-  const flow = { destination: hop.via!.value, oif: device.ifindex, scope: Scope.UNIVERSE };
-  const answer = tableLookup(net, table, flow);
+  // The device is preferred, not demanded: a longer prefix by another one is found.
+  const flow = { destination: hop.via!.value, scope: Scope.UNIVERSE };
+  const found = tableLookup(net, table, { ...flow, oif: NO_DEVICE });
+  const preferred = tableLookup(net, table, { ...flow, oif: device.ifindex });
+  const answer = isHit(found) && isHit(preferred) && isSameGroup(found, preferred) ? preferred : found;
   const elsewhere =
     isHit(answer) &&
     answer.route.prefix.address !== 0n &&

@@ -7,6 +7,7 @@
  *   IGMP, UDP-Lite   have a handler in the kernel, which stays silent here
  *   else   no handler and no raw socket: ICMP protocol unreachable
  */
+import { PacketFlag } from "../batch.ts";
 import { IcmpType, IcmpView, Unreachable } from "../net/icmp.ts";
 import type { Ipv4 } from "../net/ip.ts";
 import { INET_ECN_MASK, IPV4_HEADER_BYTES, IpProtocol, Ipv4View, ipv4Packet } from "../net/ipv4.ts";
@@ -157,5 +158,6 @@ function sendReset(stack: Stack, packet: LocalPacket, ip: Ipv4View, tcp: TcpView
   const reset = ipv4Packet(header, tcpReset(tcp, ip.destination, ip.source));
   const device = stack.devices.l3mdevMaster(packet.device);
   const options = answerOptions(stack, packet.bytes, packet.options, header.source, device);
-  if (options !== null) stack.output(withOptions(reset, options), { device });
+  const flags = PacketFlag.KERNEL_SOCKET;
+  if (options !== null) stack.output(withOptions(reset, options), { device, flags });
 }

@@ -55,7 +55,9 @@ function icmpReply(stack: Stack, request: LocalPacket, message: IcmpMessage): vo
   const header = { tos: ip.tos, source: specificDestination(stack, request), destination: ip.source };
   const device = stack.devices.l3mdevMaster(request.device);
   const options = answerOptions(stack, request.bytes, request.options, header.source, device);
-  if (options !== null) stack.output(withOptions(icmpPacket(stack, header, reply), options), { device, byIcmp: true });
+  if (options === null) return;
+  const flags = PacketFlag.KERNEL_SOCKET;
+  stack.output(withOptions(icmpPacket(stack, header, reply), options), { device, flags, byIcmp: true });
 }
 
 /** The options of an answer from `source`; null: there can be no answer. @param domain where addresses are looked up */
@@ -134,7 +136,7 @@ export function icmpSend(stack: Stack, cause: IcmpCause): void {
 
   const unnamed = header.source === 0 && found.verdict === Verdict.FOUND && found.source === 0;
   const packet = icmpPacket(stack, unnamed ? { ...header, source: INADDR_DUMMY } : header, errorMessage(cause, room));
-  const flags = unnamed ? PacketFlag.ANYSRC : 0;
+  const flags = PacketFlag.KERNEL_SOCKET | (unnamed ? PacketFlag.ANYSRC : 0);
   const sent = stack.output(withOptions(packet, options), { device: domain, flags, byIcmp: true });
   const toLoopback = stack.devices.get(found.outDevice)?.kind === "loopback";
   if (sent.verdict !== Verdict.SEND_ERROR && !toLoopback)

@@ -31,7 +31,7 @@ const ROUTER_ALERT = 148;
 export { END as IPOPT_END, NOOP as IPOPT_NOOP, TIMESTAMP as IPOPT_TIMESTAMP };
 
 /** Low four bits of a timestamp option's fourth byte. */
-const TimestampFlag = { TIME: 0, ADDRESS: 1, PRESPECIFIED: 3 } as const;
+export const TimestampFlag = { TIME: 0, ADDRESS: 1, PRESPECIFIED: 3 } as const;
 
 /** `struct ip_options`: offsets are from the start of the IP header, 0: not there. */
 export interface IpOptions {

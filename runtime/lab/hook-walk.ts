@@ -90,14 +90,25 @@ interface Logged {
 
 function logged({ entry, before }: PacketEvent): Logged {
   const bytes = entry === Entry.RECEIVE ? new EthernetView(withoutPriorityTags(before)).payload : before;
-  return bytes.length > 0 && bytes[0] >>> 4 === 6 ? logged6(bytes) : logged4(bytes);
+  const isIpv6 = bytes.length > 0 && bytes[0] >>> 4 === 6;
+  return isIpv6 ? logged6(entry === Entry.RECEIVE ? trimmed6(bytes) : bytes) : logged4(bytes);
+}
+
+/** ip6_rcv_core cuts off what stands behind the packet. */
+function trimmed6(bytes: Uint8Array): Uint8Array {
+  if (bytes.length < IPV6_HEADER_BYTES) return bytes;
+  const { payloadLength, nextHeader } = new Ipv6View(bytes);
+  const isJumbo = payloadLength === 0 && nextHeader === NextHeader.HOP;
+  return isJumbo ? bytes : bytes.subarray(0, IPV6_HEADER_BYTES + payloadLength);
 }
 
 function logged4(bytes: Uint8Array): Logged {
   const { source, destination, protocol, ttl, fragmentOffset, payload } = new Ipv4View(bytes);
   const hasType = protocol === IpProtocol.ICMP && fragmentOffset === 0 && payload.length >= ICMP_HEADER_BYTES;
   const icmpType = hasType ? new IcmpView(payload).type : null;
-  return { family: 4, source, destination, protocol, ttl, icmpType };
+  // dump_ipv4_packet names the protocol of a later fragment, but not AH.
+  const isNamed = protocol !== IpProtocol.AH || fragmentOffset === 0;
+  return { family: 4, source, destination, protocol: isNamed ? protocol : null, ttl, icmpType };
 }
 
 /** dump_ipv6_packet. */

@@ -209,6 +209,8 @@ function lookUp({ image: { words }, table: tableOf }: Context6, id: number, to: 
     const entry = trie.valueOf(node);
     for (let i = 0; i < words[(entry + FIB_ENTRY.aliases) >>> 2]; i++) {
       const alias = (entry + FIB_ENTRY_BYTES + i * FIB_ALIAS6_BYTES) >>> 2;
+      // It leads to lo: a flow through another device does not see it (RT6_LOOKUP_F_IFACE).
+      if (words[alias + A.error] !== 0 && oif !== 0) continue;
       if (words[alias + A.error] !== 0) return words[alias + A.type] === RouteTypeCode.throw ? "again" : "refused";
       for (let k = 0; k < words[alias + A.hopCount]; k++) {
         const hop = words[alias + A.nextHops] + k * NEXT_HOP_BYTES;

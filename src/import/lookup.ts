@@ -116,6 +116,8 @@ export const inOrder = (a: FibRoute, b: FibRoute): number => b.tos - a.tos || a.
 export function lookupTable(ns: FibView, table: number, flow: GatewayFlow): Found | null {
   for (const route of routesCovering(ns, flow.family, table, flow.destination)) {
     if (route.tos !== 0 || (flow.family === 4 && route.scope < flow.scope)) continue;
+    // Of IPv6, what refuses leads to lo, and a flow through another device does not see it (RT6_LOOKUP_F_IFACE).
+    if (!hasHops(route.type) && flow.family === 6 && flow.oif !== null) continue;
     if (!hasHops(route.type)) return { route, hop: { device: null, gateway: null } };
     const hop = route.hops.find(
       (candidate) =>

@@ -1,6 +1,6 @@
 /**
  * Could this packet's source be reached by the device it came from?
- * k:net/ipv4/fib_frontend.c fib_validate_source, __fib_validate_source, inet_addr_type_dev_table; include/net/ip_fib.h
+ * k:net/ipv4/fib_frontend.c fib_validate_source, __fib_validate_source, inet_addr_type_dev_table, inet_dev_addr_type; include/net/ip_fib.h
  * nhc_l3mdev_matches_dev.
  */
 import { type Device, type NextHop, type Route, Scope } from "../../dsl/model.ts";
@@ -110,10 +110,21 @@ const nhc_l3mdev_matches_dev = (net: NetNamespace, nhc: NextHop, dev: Device): b
   nhc.device === dev.ifindex || l3mdev_master_ifindex(net.dev_get_by_index(nhc.device)) === dev.ifindex;
 
 /** What kind of address it is to the device's VRF, or to table local outside of VRFs. */
-export function inet_addr_type_dev_table(net: NetNamespace, dev: Device, addr: number): RouteType {
+export const inet_addr_type_dev_table = (net: NetNamespace, dev: Device, addr: number): RouteType =>
+  dev_addr_type(net, addr, l3mdev_fib_table(net, dev), null);
+
+/** Likewise, but only what is reached by the device has a type. @param dev null: to table local, by any device */
+export const inet_dev_addr_type = (net: NetNamespace, dev: Device | null, addr: number): RouteType =>
+  dev_addr_type(net, addr, dev === null ? 0 : l3mdev_fib_table(net, dev), dev);
+
+/** __inet_dev_addr_type. To a table that is not there, as local where all addresses are in VRFs, every address is a broadcast address. */
+function dev_addr_type(net: NetNamespace, addr: number, vrfTable: number, by: Device | null): RouteType {
   if (ipv4_is_zeronet(addr) || ipv4_is_lbcast(addr)) return "broadcast";
   if (ipv4_is_multicast(addr)) return "multicast";
-  const table = l3mdev_fib_table(net, dev);
-  const answer = fib_table_lookup(net, table === 0 ? RT_TABLE_LOCAL : table, flowi4({ saddr: 0, daddr: addr }));
-  return answer.err === 0 ? answer.res.route.type : "unicast";
+  const table = vrfTable === 0 ? RT_TABLE_LOCAL : vrfTable;
+  if (net.fib_get_table(table).length === 0) return "broadcast";
+  const answer = fib_table_lookup(net, table, flowi4({ saddr: 0, daddr: addr }));
+  if (answer.err !== 0) return "unicast";
+  const { route } = answer.res;
+  return by === null || by.ifindex === route.nexthops[0]?.device ? route.type : "unicast";
 }

@@ -24,8 +24,8 @@ export function ip_forward(net: NetNamespace, skb: SkBuff): Verdict {
   return nf_hook(net, skb, "forward", skb.dev, rt.dev) ?? dst_output(net, skb);
 }
 
-/** TC_PRIO_* of the four TOS bits (k:net/ipv4/route.c ip_tos2prio): best effort 0, filler 1, bulk 2, interactive bulk 4, interactive 6. */
-const ip_tos2prio = [0, 1, 0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4];
+/** TC_PRIO_* of the four TOS bits (k:net/ipv4/route.c ip_tos2prio): best effort 0, bulk 2, interactive bulk 4, interactive 6. */
+const ip_tos2prio = [0, 0, 0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4];
 const rt_tos2priority = (tos: number): number => ip_tos2prio[(tos & 0x1e) >>> 1];
 
 /** Without DF the packet is cut on its way out. */

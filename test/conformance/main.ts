@@ -91,8 +91,11 @@ async function fresh(values: Options): Promise<Recording> {
     `seed ${seed}; again: npm run conformance -- --kernel --seed ${seed} --networks ${values.networks} --family ${values.family}`,
   );
   const answers = await askKernel(scenarios, { say: (line) => console.error(line) });
-  for (const { name, failed } of answers) if (failed !== undefined) throw new Error(`${name}: ${failed}`);
-  const recording = scenarios.map((scenario, i) => recorded(scenario, answers[i]));
+  // nft itself ends at a few rule sets (an assertion of evaluate.c).
+  for (const { name, failed } of answers) if (failed !== undefined) console.error(`left out: ${name}: ${failed}`);
+  const recording = scenarios.flatMap((scenario, i) =>
+    answers[i].failed === undefined ? [recorded(scenario, answers[i])] : [],
+  );
   if (values.keep !== undefined) writeFileSync(values.keep, gzipSync(JSON.stringify(recording), { level: 9 }));
   return { name: `kernel, seed ${seed}`, scenarios: recording };
 }

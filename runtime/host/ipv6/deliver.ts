@@ -222,5 +222,5 @@ function sendReset(stack: Stack6, { packet, source, destination }: Upper6, tcp: 
   };
   const device = isLinkLocal6(source) ? packet.receivedBy : stack.devices.l3mdevMaster(packet.device);
   const reset = ipv6Packet(header, tcpReset(tcp, destination, source));
-  stack.output(reset, { device, flags: PacketFlag.OIF_UNBOUND });
+  stack.output(reset, { device, flags: PacketFlag.OIF_UNBOUND | PacketFlag.KERNEL_SOCKET });
 }

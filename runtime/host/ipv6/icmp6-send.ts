@@ -66,7 +66,7 @@ function inputDevice(stack: Stack6, { device, receivedBy }: Upper6["packet"], de
 
 /** Sends a message of the kernel's ICMPv6 socket; its checksum needs the source, so that is asked for first. */
 function outputIcmp6(stack: Stack6, header: Addressed, message: IcmpMessage, device: number): void {
-  const meta = { device, flags: PacketFlag.OIF_UNBOUND, byIcmp: true };
+  const meta = { device, flags: PacketFlag.OIF_UNBOUND | PacketFlag.KERNEL_SOCKET, byIcmp: true };
   const packet = (source: Ipv6) => icmp6Packet(header, icmp6Message(message, source, header.destination));
   const found = header.source === 0n ? stack.route(packet(0n), meta) : null;
   stack.output(packet(typeof found?.source === "bigint" ? found.source : header.source), meta);

@@ -16,6 +16,7 @@ import {
   call,
   type Expr,
   eq,
+  eqz,
   ge,
   i32,
   local,
@@ -123,19 +124,39 @@ export function ipDevFind(context: Context): Proc {
 /** `inet_addr_type(device, address)`: RTN_* of the address to the device's VRF, or to table local outside of VRFs. */
 export function inetAddrType(context: Context): Proc {
   const body: Step[] = [
-    when(or(isZeronet(address), isLbcast(address)), [ret(RouteTypeCode.broadcast)]),
-    when(isMulticast(address), [ret(RouteTypeCode.multicast)]),
     set(device, l3mdevMaster(device)),
-    when(
-      device,
-      [set(table, field(device, DEVICE.table)), set(entry, 0), when(table, switchKind(context, entry, table, address))],
-      [set(entry, tableLookup(context.layout.tables.get(RT_TABLE_LOCAL), address))],
-    ),
+    ...typedEntry(context, { entry, table, address, vrf: device }),
     when(callNet(context, "fib_table_lookup", entry, address, 0, 0), [ret(RouteTypeCode.unicast)]),
     ret(resType),
   ];
   const comment = "inet_addr_type_dev_table (net/ipv4/fib_frontend.c)";
   return proc(context.name("inet_addr_type"), { comment, params: [device, address], result: "i32" }, body);
+}
+
+/**
+ * The beginning of __inet_dev_addr_type: returns what needs no table, and RTN_BROADCAST where the table is not there, as local where all
+ * addresses are in VRFs; else sets `entry` to what the table has of the address. @param vrf a DEVICE, 0: table local
+ */
+export function typedEntry(
+  context: Context,
+  { entry, table, address, vrf }: Record<"entry" | "table" | "address" | "vrf", Reg>,
+): Step[] {
+  const local = context.layout.tables.get(RT_TABLE_LOCAL);
+  const none = ret(RouteTypeCode.broadcast);
+  return [
+    when(or(isZeronet(address), isLbcast(address)), [none]),
+    when(isMulticast(address), [ret(RouteTypeCode.multicast)]),
+    when(
+      vrf,
+      [
+        set(table, field(vrf, DEVICE.table)),
+        when(eqz(table), [none]),
+        set(entry, 0),
+        ...switchKind(context, entry, table, address),
+      ],
+      local === undefined ? [none] : [set(entry, tableLookup(local, address))],
+    ),
+  ];
 }
 
 /** Sets `entry` by the structure that the VRF table `table` says it has. */

@@ -66,8 +66,8 @@ const sendRedirect: Step[] = [
   trace(TraceEvent.icmp_send, [IcmpType.REDIRECT, REDIRECT_HOST]),
 ];
 
-/** TC_PRIO_* by the four TOS bits (k:net/ipv4/route.c ip_tos2prio), a digit each: best effort 0, filler 1, bulk 2, interactive 6, 4. */
-const IP_TOS2PRIO = 0x4444_6666_2222_0010n;
+/** TC_PRIO_* by the four TOS bits (k:net/ipv4/route.c ip_tos2prio), a digit each: best effort 0, bulk 2, interactive 6, 4. */
+const IP_TOS2PRIO = 0x4444_6666_2222_0000n;
 export const rtTos2priority = (tos: Expr): Expr =>
   and(unary("wrap", binary("shr", i64(IP_TOS2PRIO), unary("extend", shl(and(tos, 0x1e), 1)))), 0xf);
 

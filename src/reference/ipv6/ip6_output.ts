@@ -1,7 +1,7 @@
 /**
  * Sending an IPv6 packet.
  * k:net/ipv6/ip6_output.c ip6_dst_lookup_tail, ip6_output, __ip6_finish_output, ip6_fragment, ip6_finish_output2;
- * net/ipv6/output_core.c __ip6_local_out.
+ * net/ipv6/output_core.c __ip6_local_out; of TCP net/ipv6/ip6_output.c ip6_xmit.
  *
  *   __ip6_local_out -> l3mdev_ip6_out -> LOCAL_OUT -> dst_output -> ip6_output -> POSTROUTING -> __ip6_finish_output
  *   -> ip6_finish_output2 -> neighbour -> __dev_queue_xmit
@@ -54,10 +54,15 @@ export function ip6_dst_lookup_tail(
   return rt;
 }
 
-/** A packet of this host, routed: header finished, VRF passed through, LOCAL_OUT, and out. */
-export function ip6_local_out(net: NetNamespace, skb: SkBuff): Verdict {
+/**
+ * A packet of this host, routed: header finished, VRF passed through, LOCAL_OUT, and out.
+ * @param by_tcp ip6_xmit: LOCAL_OUT is told the route's own device, also where the VRF has put itself in its place
+ */
+export function ip6_local_out(net: NetNamespace, skb: SkBuff, by_tcp: boolean): Verdict {
   ipv6_hdr(skb).payload_len = skb.len - IPV6_HEADER_BYTES;
-  return l3mdev_ip6_out(net, skb) ?? nf_hook(net, skb, "output", null, skb.dst6!.dev) ?? dst_output6(net, skb);
+  const { dev } = skb.dst6!;
+  const diverted = l3mdev_ip6_out(net, skb);
+  return diverted ?? nf_hook(net, skb, "output", null, by_tcp ? dev : skb.dst6!.dev) ?? dst_output6(net, skb);
 }
 
 export function dst_output6(net: NetNamespace, skb: SkBuff): Verdict {

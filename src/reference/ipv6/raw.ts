@@ -28,8 +28,12 @@ export function rawv6_sendmsg(net: NetNamespace, skb: SkBuff): Verdict {
   const hdr = ipv6_hdr(skb);
   hdr.saddr = fl6.saddr;
   hdr.daddr = fl6.daddr;
-  return ip6_local_out(net, skb);
+  return ip6_local_out(net, skb, is_of_tcp(skb));
 }
+
+/** What tcp_ipv6.c sends; a reset that a chain sends (nf_send_reset6) has ANYSRC. */
+const is_of_tcp = (skb: SkBuff): boolean =>
+  ipv6_hdr(skb).nexthdr === IPPROTO_TCP && (skb.flags & PacketFlag.ANYSRC) === 0;
 
 /** Entry LOOKUP: the route that connect() would find. */
 export function ip6_datagram_dst_update(net: NetNamespace, skb: SkBuff): Verdict {

@@ -339,12 +339,15 @@ function fib6_select_path(
   return selected !== undefined && rt6_score_route(selected, oif, flags) !== null ? selected : match;
 }
 
+/** RTF_ANYCAST: the kernel's own; one by hand is not marked so. */
+export const isOwnAnycast = ({ type, origin }: Route): boolean => type === "anycast" && origin.kernel !== undefined;
+/** RTF_LOCAL or RTF_ANYCAST. */
+export const isOwnAddress = (route: Route): boolean => route.type === "local" || isOwnAnycast(route);
+
 /** What is for this host goes to the VRF of the address, or to lo. */
 function ip6_rt_get_dev(net: NetNamespace, { route, nh }: Fib6Info): Device {
   const dev = net.dev_get_by_index(nh.device) ?? net.loopback_dev;
-  // RTF_LOCAL, RTF_ANYCAST: an anycast route by hand is not marked so.
-  const ownAddress = route.type === "local" || (route.type === "anycast" && route.origin.kernel !== undefined);
-  if (!ownAddress || isLoopback(dev) || netif_is_l3_master(dev)) return dev;
+  if (!isOwnAddress(route) || isLoopback(dev) || netif_is_l3_master(dev)) return dev;
   const strict = in6.rt6_need_strict(route.prefix.address as bigint);
   return (netif_is_l3_slave(dev) && !strict ? l3mdev_master_dev(net, dev) : undefined) ?? net.loopback_dev;
 }

@@ -1,11 +1,11 @@
 /**
  * `fib`: look-ups that an expression makes, of the packet's addresses in the routing tables.
  * k:net/ipv4/netfilter/nft_fib_ipv4.c nft_fib4_eval, nft_fib4_eval_type; net/ipv6/netfilter/nft_fib_ipv6.c nft_fib6_eval,
- * __nft_fib6_eval_type; net/netfilter/nft_fib.c nft_fib_store_result, nft_fib_netdev.c; net/ipv4/fib_frontend.c inet_dev_addr_type.
+ * __nft_fib6_eval_type; net/netfilter/nft_fib.c nft_fib_store_result, nft_fib_netdev.c.
  */
 import type { Fib } from "../../../dsl/chain-model.ts";
 import type { Device } from "../../../dsl/model.ts";
-import { LOOPBACK_IFINDEX, RT_TABLE_LOCAL } from "../../../runtime/brand.ts";
+import { LOOPBACK_IFINDEX } from "../../../runtime/brand.ts";
 import { EtherType } from "../../../runtime/net/ethernet.ts";
 import {
   ipv6_addr_is_linklocal,
@@ -17,16 +17,15 @@ import {
 import { IPV6_HEADER_BYTES } from "../../../runtime/net/ipv6.ts";
 import { type RouteType, RouteTypeCode } from "../../../runtime/net/route-types.ts";
 import { Errno } from "../../../runtime/verdict.ts";
-import { fib_info_nh_uses_dev } from "../fib_frontend.ts";
-import { fib_table_lookup } from "../fib_trie.ts";
+import { fib_info_nh_uses_dev, inet_dev_addr_type } from "../fib_frontend.ts";
 import { fib_lookup } from "../fib4_rules.ts";
 import { type Flowi6, flowi4, flowi6, INET_DSCP_MASK } from "../flow.ts";
 import * as inaddr from "../in.ts";
 import { IPHDR_BYTES } from "../iphdr.ts";
 import { ipv6_chk_addr } from "../ipv6/addrconf.ts";
 import { IPPROTO_ICMPV6, ipv6_hdr } from "../ipv6/ipv6hdr.ts";
-import { ip6_route_lookup, ip6_route_output_flags, type Rt6Info } from "../ipv6/route.ts";
-import { l3mdev_fib_table, l3mdev_master_ifindex } from "../l3mdev.ts";
+import { ip6_route_lookup, ip6_route_output_flags, isOwnAddress, isOwnAnycast, type Rt6Info } from "../ipv6/route.ts";
+import { l3mdev_master_ifindex } from "../l3mdev.ts";
 import { isLoopback } from "../net.ts";
 import { network_length, type PktInfo } from "./pktinfo.ts";
 
@@ -61,18 +60,7 @@ const nft_fib_is_loopback = ({ skb, in: input }: PktInfo): boolean =>
 
 function nft_fib4_eval_type(expr: Fib, pkt: PktInfo): RouteType {
   const { saddr, daddr } = pkt.skb.iphdr;
-  return inet_dev_addr_type(pkt, asked_device(expr, pkt), expr.address === "daddr" ? daddr : saddr);
-}
-
-/** The address in the table of the device's VRF, or in table local; with a device, only what is reached by it has a type. */
-function inet_dev_addr_type({ net }: PktInfo, dev: Device | null, addr: number): RouteType {
-  if (inaddr.ipv4_is_zeronet(addr) || inaddr.ipv4_is_lbcast(addr)) return "broadcast";
-  if (inaddr.ipv4_is_multicast(addr)) return "multicast";
-  const table = dev === null ? 0 : l3mdev_fib_table(net, dev);
-  const answer = fib_table_lookup(net, table === 0 ? RT_TABLE_LOCAL : table, flowi4({ saddr: 0, daddr: addr, iif: 0 }));
-  if (answer.err !== 0) return "unicast";
-  const { route } = answer.res;
-  return dev === null || dev.ifindex === route.nexthops[0]?.device ? route.type : "unicast";
+  return inet_dev_addr_type(pkt.net, asked_device(expr, pkt), expr.address === "daddr" ? daddr : saddr);
 }
 
 function nft_fib4_eval(expr: Fib, pkt: PktInfo): Device | null {
@@ -153,11 +141,11 @@ function refused_type(error: Errno): RouteType {
   }
 }
 
-/** An anycast route, or the first address of a subnet on the link. */
+/** An anycast address of the kernel's own, or the first address of a subnet on the link. */
 function ipv6_anycast_destination({ from, gateway }: Rt6Info, daddr: bigint): boolean {
   if (from === null) return false;
-  const { type, prefix } = from.route;
-  return type === "anycast" || (prefix.length < 127 && gateway === null && prefix.address === daddr);
+  const { prefix } = from.route;
+  return isOwnAnycast(from.route) || (prefix.length < 127 && gateway === null && prefix.address === daddr);
 }
 
 function nft_fib6_eval(expr: Fib, pkt: PktInfo): Device | null {
@@ -168,8 +156,7 @@ function nft_fib6_eval(expr: Fib, pkt: PktInfo): Device | null {
   if (at_prerouting(hook) && (nft_fib_is_loopback(pkt) || nft_fib_v6_skip_icmpv6(pkt))) return pkt.in;
   const hasSaddr = ipv6_addr_is_unicast(fl6.saddr);
   const rt = ip6_route_lookup(net, fl6, skb, { iface, hasSaddr });
-  if (rt.error !== 0 || rt.from === null || rt.from.route.type === "anycast" || rt.from.route.type === "local")
-    return null;
+  if (rt.error !== 0 || rt.from === null || isOwnAddress(rt.from.route)) return null;
   if (oif === null) return rt.idev;
   return oif === rt.idev || l3mdev_master_ifindex(rt.idev) === oif.ifindex ? oif : null;
 }

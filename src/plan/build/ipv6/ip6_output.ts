@@ -11,6 +11,7 @@ import { DEVICE } from "../../../../runtime/abi/device.ts";
 import { TraceEvent } from "../../../../runtime/abi/trace.ts";
 import { PacketFlag } from "../../../../runtime/batch.ts";
 import { Icmp6Type } from "../../../../runtime/net/icmp6.ts";
+import { IpProtocol } from "../../../../runtime/net/ipv4.ts";
 import { IPV6_HEADER_BYTES } from "../../../../runtime/net/ipv6.ts";
 import { DropReason, Verdict } from "../../../../runtime/verdict.ts";
 import {
@@ -87,6 +88,8 @@ import { rt6Nexthop } from "./route.ts";
 const err = local("err");
 const indev = local("indev");
 const mtu = local("mtu");
+const byTcp = local("by_tcp");
+const routeDev = local("route_dev");
 
 /** The next hop of the dst, into the `nh_*` registers. */
 export const setNextHop6: Step[] = [set(nhFamily, 6), set(nhAddress, rt6Nexthop(ipv6hdr.daddr))];
@@ -102,23 +105,30 @@ export function rawv6Sendmsg(context: Context): Proc {
     ...putAddress(l3, IPV6HDR_SADDR, flSaddr),
     ...putAddress(l3, IPV6HDR_DADDR, flDaddr),
     set(ignoreDf, 1),
-    runNet(context, "ip6_local_out"),
+    runNet(context, "ip6_local_out", isOfTcp),
     ret(),
   ];
   return proc(context.name("rawv6_sendmsg"), { comment: "rawv6_sendmsg (net/ipv6/raw.c)" }, body);
 }
 
-/** A packet of this host, routed: header finished, VRF passed through, LOCAL_OUT, and out. */
+/** What tcp_ipv6.c sends; a reset that a chain sends (nf_send_reset6) has ANYSRC. */
+const isOfTcp = and(eq(ipv6hdr.nexthdr, IpProtocol.TCP), eqz(and(readColumn("flags"), PacketFlag.ANYSRC)));
+
+/**
+ * `ip6_local_out(by_tcp)`: a packet of this host, routed: header finished, VRF passed through, LOCAL_OUT, and out. Of TCP, LOCAL_OUT is
+ * told the route's own device, also where the VRF has put itself in its place.
+ */
 export function ip6LocalOut(context: Context): Proc {
   const body: Step[] = [
     put(l3, 4, 2, sub(sub(tail, l3), IPV6_HEADER_BYTES)),
+    set(routeDev, dstDev),
     when(callNet(context, "l3mdev_ip6_out"), [ret()]),
-    ...nfHook(context, "output", 6, [0, ifindexOf(dstDev)]),
+    ...nfHook(context, "output", 6, [0, ifindexOf(select(byTcp, routeDev, dstDev))]),
     runNet(context, "dst_output6"),
     ret(),
   ];
-  const comment = "__ip6_local_out (net/ipv6/output_core.c)";
-  return proc(context.name("ip6_local_out"), { comment, requires: HEADER6 }, body);
+  const comment = "__ip6_local_out (net/ipv6/output_core.c), ip6_xmit (net/ipv6/ip6_output.c)";
+  return proc(context.name("ip6_local_out"), { comment, params: [byTcp], requires: HEADER6 }, body);
 }
 
 export function dstOutput6(context: Context): Proc {

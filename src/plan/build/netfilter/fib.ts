@@ -8,9 +8,8 @@
  * The packet is on its way while it is asked for: flow, result and dst are afterwards what they were before.
  */
 import type { Fib } from "../../../../dsl/chain-model.ts";
-import { DEVICE } from "../../../../runtime/abi/device.ts";
 import { FIB_ALIAS, NEXT_HOP, NEXT_HOP_BYTES } from "../../../../runtime/abi/fib.ts";
-import { LOOPBACK_IFINDEX, RT_TABLE_LOCAL } from "../../../../runtime/brand.ts";
+import { LOOPBACK_IFINDEX } from "../../../../runtime/brand.ts";
 import { HOOKS, type Hook } from "../../../../runtime/hooks.ts";
 import { RouteTypeCode } from "../../../../runtime/net/route-types.ts";
 import { expressionsOfStep, reachedByHooks, stepsOf } from "../../../netfilter/reach.ts";
@@ -34,7 +33,7 @@ import {
   when,
 } from "../../ir.ts";
 import { type Context, callNet, field, hasFlag, ifindexOf, ifindexOrZero, proc } from "../context.ts";
-import { switchKind, tableLookup } from "../devinet.ts";
+import { typedEntry } from "../devinet.ts";
 import { lookupKind } from "../fib_rules.ts";
 import { flowi4 } from "../flow.ts";
 import { HEADER, iphdr, isLbcast, isLocalMulticast, isMulticast, isZeronet } from "../in.ts";
@@ -86,6 +85,7 @@ const hop = local("hop");
 const table = local("table");
 const entry = local("entry");
 const address = local("address");
+const vrf = local("vrf");
 
 /** Sets `reg` to the DEVICE of an ifindex, 0 for none. */
 export const deviceOf = (context: Context, reg: Reg, ifindex: Reg): Step =>
@@ -112,17 +112,11 @@ function evalType(context: Context, question: Fib): Step[] {
   const byOther = ne(field(field(resAlias, FIB_ALIAS.nextHops), NEXT_HOP.device), asked);
   return [
     set(address, question.address === "daddr" ? iphdr.daddr : iphdr.saddr),
-    when(or(isZeronet(address), isLbcast(address)), [ret(RouteTypeCode.broadcast)]),
-    when(isMulticast(address), [ret(RouteTypeCode.multicast)]),
     askedDevice(context, question, asked),
+    set(vrf, 0),
+    when(asked, [set(vrf, l3mdevMaster(asked))]),
+    ...typedEntry(context, { entry, table, address, vrf }),
     ...keep,
-    set(table, 0),
-    when(asked, [set(table, l3mdevMaster(asked))]),
-    when(
-      table,
-      [set(table, field(table, DEVICE.table)), set(entry, 0), when(table, switchKind(context, entry, table, address))],
-      [set(entry, tableLookup(context.layout.tables.get(RT_TABLE_LOCAL), address))],
-    ),
     set(answer, callNet(context, "fib_table_lookup", entry, address, 0, 0)),
     set(answer, select(answer, RouteTypeCode.unicast, resType)),
     when(and(ne(asked, 0), ne(answer, RouteTypeCode.unicast)), [when(byOther, [set(answer, RouteTypeCode.unicast)])]),

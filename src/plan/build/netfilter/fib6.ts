@@ -18,6 +18,7 @@ import {
   NEXT_HOP,
   NEXT_HOP_BYTES,
   NextHopFlag,
+  Route6Flag,
 } from "../../../../runtime/abi/fib.ts";
 import { NET } from "../../../../runtime/abi/net.ts";
 import { LOOPBACK_IFINDEX } from "../../../../runtime/brand.ts";
@@ -197,9 +198,12 @@ function hostBits(at: number): Expr {
   return select(ge(resPrefixLength, end), 0, and(word6(flDaddr, at), some));
 }
 
-/** ipv6_anycast_destination: an anycast route, or the first address of a subnet on the link. */
+/** RTF_LOCAL or RTF_ANYCAST of the route that was found. */
+const isOwnAddress = ne(and(field(resAlias, FIB_ALIAS.flags), Route6Flag.OWN_ADDRESS), 0);
+
+/** ipv6_anycast_destination: an anycast address of the kernel's own, or the first address of a subnet on the link. */
 const anycastDestination: Expr = or(
-  eq(dstType, RouteTypeCode.anycast),
+  and(eq(dstType, RouteTypeCode.anycast), isOwnAddress),
   and(and(lt(resPrefixLength, 127), eqz(dstGateway)), eqz([0, 4, 8, 12].map(hostBits).reduce(or))),
 );
 
@@ -209,7 +213,6 @@ function evalOif(context: Context, question: Fib): Step[] {
     and(eq(tprot, IpProtocol.ICMPV6), ipv6AddrAny(ipv6hdr.saddr)),
     isLinklocal(ipv6hdr.daddr),
   );
-  const own = or(eq(resType, RouteTypeCode.local), eq(resType, RouteTypeCode.anycast));
   const hopDevice = field(resHop, NEXT_HOP.device);
   const named = or(eq(hopDevice, asked), eq(l3mdevMaster(hopDevice), asked));
   return [
@@ -221,7 +224,7 @@ function evalOif(context: Context, question: Fib): Step[] {
     set(answer, 0),
     set(err, callNet(context, "ip6_route_lookup", iface, eqz(ipv6AddrNotUnicast(flSaddr)))),
     when(and(eqz(err), ne(resAlias, 0)), [
-      when(eqz(own), [
+      when(eqz(isOwnAddress), [
         when(asked, [when(named, [set(answer, ifindexOf(asked))])], [set(answer, ifindexOf(hopDevice))]),
       ]),
     ]),

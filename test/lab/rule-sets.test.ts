@@ -1,0 +1,30 @@
+/**
+ * Rule sets as one would write them, one subject each, over one network with two VRFs, asked of a real kernel (Debian's 6.1.192,
+ * `npm run kernel`): a firewall for each VRF, both passes of prerouting and output, each way to reject at each hook, fragments and extension
+ * headers, VLAN tags, TCP options, packet types and lengths, `fib`, marks that steer rules, written headers, device chains, raw payload, orders.
+ */
+import { expect, test } from "vitest";
+import { replay } from "../../src/replay.ts";
+import { compareAnswers } from "../../src/replay-compare.ts";
+import { readScenarios } from "./recordings.ts";
+
+const scenarios = readScenarios("rule-sets.json.gz");
+
+test("most counters were met", () => {
+  const counters = scenarios.flatMap(({ expect: kernel }) => Object.values(kernel?.counters ?? {}).flat());
+  expect(counters.filter(([packets]) => packets > 0).length).toBeGreaterThan(counters.length * 0.7);
+});
+
+test.each(["reference", "compiled"] as const)(
+  "%s sends the frames, passes the hooks and counts as the kernel did",
+  async (engine) => {
+    const { counts, differences } = compareAnswers(scenarios, await replay(scenarios, { engine, level: 0 }));
+    expect(differences).toEqual([]);
+    expect(counts).toEqual([
+      { kind: "counters", same: 649, total: 649 },
+      { kind: "frames", same: 1042, total: 1042 },
+      { kind: "hooks of frames", same: 1042, total: 1042 },
+    ]);
+  },
+  240_000,
+);
