@@ -198,12 +198,13 @@ describe("long lists", () => {
     120_000,
   );
 
-  test.each([0, 1, 2, 3, 4, 5].flatMap((seed) => (["veth", "dummy"] as const).map((kind) => [seed, kind] as const)))(
+  const lengths = [100, 100, 100, 400, 400, 400, 1, 3, 40];
+  test.each([...lengths.keys()].flatMap((seed) => (["veth", "dummy"] as const).map((kind) => [seed, kind] as const)))(
     "a program of its own, that looks ahead: %i, on a %s",
     async (seed, kind) => {
       const random = new Random(100 + seed);
       const words = seed % 2 === 0 ? XDP : XDP_ON;
-      const model = program(rules(random, seed < 3 ? 100 : 400, words, true), `type ${kind}; mtu ${MTU}`);
+      const model = program(rules(random, lengths[seed], words, true), `type ${kind}; mtu ${MTU}`);
       const [net] = model.nets;
       const bare = { ...model, nets: [{ ...net, netfilter: { ...net.netfilter, programs: [] } }] };
       const dataplane = await load((await compileModel(bare, { level: 0 })).artifact);

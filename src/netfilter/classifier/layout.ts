@@ -25,7 +25,7 @@ import { bytesOfCell, type Cells, type Table } from "./table.ts";
 import type { Tree } from "./tree.ts";
 import { layoutVectors, sumsOf, type VectorsLayout } from "./vectors.ts";
 
-/** Rules that a segment has at least: fewer are quicker tested one by one. */
+/** Rules that a segment has at least: fewer are quicker tested one by one, where they are not looked up ahead. */
 const CLASSIFIED_FROM = 8;
 
 export interface ClassifierOptions {
@@ -141,19 +141,18 @@ export function layoutClassifiers(
 ): Classifiers {
   const all = new Map<string, readonly SegmentLayout[]>();
   for (const { list, view } of listsOf(netfilter)) {
-    const segments = list.rules.length < from ? [] : segmentsOf(netfilter, view, list, from);
-    const laid = segments.map((segment) =>
-      layoutSegment(
-        image,
-        `${name} rules ${segment.first} to ${segment.first + segment.length - 1} of ${list.name}, ${view}`,
-        {
-          segment,
-          structure: chooseStructure(segment, budget),
-          ahead:
-            segment.first === 0 && "hook" in list && list.hook === "xdp" && segment.fields.every(isPlain) ? ahead : 0,
-        },
-      ),
-    );
+    if (list.rules.length < from && ahead === 0) continue;
+    const isAhead = ({ first, fields }: Segment): boolean =>
+      ahead !== 0 && first === 0 && "hook" in list && list.hook === "xdp" && fields.every(isPlain);
+    const laid = segmentsOf(netfilter, view, list)
+      .filter((segment) => segment.length >= from || isAhead(segment))
+      .map((segment) =>
+        layoutSegment(
+          image,
+          `${name} rules ${segment.first} to ${segment.first + segment.length - 1} of ${list.name}, ${view}`,
+          { segment, structure: chooseStructure(segment, budget), ahead: isAhead(segment) ? ahead : 0 },
+        ),
+      );
     if (laid.length > 0) all.set(classifierKey(view, list), laid);
   }
   return all;

@@ -6,8 +6,7 @@
  *     shape     = what actions have in common that differ in the counter and in the rule's number alone
  *
  * A packet's fields are looked up once for a segment, so a rule that may write into them, and let the packet go on, is the last of its
- * segment. A rule that has no place in the segment begins another one; a segment with too few rules stays tests, as do the rules
- * that no segment holds.
+ * segment. A rule that has no place in the segment begins another one; rules that no segment holds stay tests.
  */
 import type { Chain, CounterId, Expr, Netfilter, Program, Step } from "../../../dsl/chain-model.ts";
 import { expressionsOfStep, leadsTo, reached, stepsOf } from "../reach.ts";
@@ -49,12 +48,11 @@ export interface Shape {
 const MOST_SHAPES = 16;
 export const MOST_FIELDS = 10;
 
-/** @param from rules that a segment has at least */
-export function segmentsOf(netfilter: Netfilter, view: View, list: RuleList, from: number): Segment[] {
+export function segmentsOf(netfilter: Netfilter, view: View, list: RuleList): Segment[] {
   const segments: Segment[] = [];
   let open = new Draft(0);
   const close = (next: number): void => {
-    if (open.length >= from && open.asks) segments.push(open.segment());
+    if (open.asks) segments.push(open.segment());
     open = new Draft(next);
   };
   for (const [index, { steps }] of list.rules.entries()) {
@@ -206,7 +204,7 @@ class Draft {
     return this.#length;
   }
 
-  /** Of a list without conditions every rule matches. */
+  /** Where it does not every rule matches. */
   get asks(): boolean {
     return this.#fields.length > 0;
   }
