@@ -265,13 +265,20 @@ describe("long lists", () => {
     else expect(instructions(LONG)).toBe(plain);
   });
 
-  /** Four frames at a time, all of which pass, and some of which do not. */
+  /** Four frames at a time: rules of one action, of several, and some that do more. */
   test.each([
-    ["one rule's action as the other's", "counter PASS", "counter PASS"],
-    ["actions that differ", "counter PASS", "counter DROP"],
-    ["nothing counted", "accept", "counter PASS"],
-  ])("frames that pass are judged ahead: %s", async (_, word, other) => {
-    const lines = Array.from({ length: 100 }, (_, i) => `udp dport ${i} ${i % 10 === 9 ? other : word}`);
+    ["one rule's action as the other's", ["counter PASS"]],
+    ["all drop", ["counter DROP"]],
+    ["actions that differ", ["counter PASS", "counter DROP", "counter PASS", "drop", "counter TX", "ABORTED"]],
+    ["nothing counted", ["accept", "counter PASS"]],
+    [
+      "some do more",
+      ["counter PASS", "counter DROP", "counter PASS", "counter DROP", "counter DROP", "log counter DROP"],
+    ],
+  ])("frames that are judged ahead: %s", async (_, words) => {
+    const lines = Array.from({ length: 100 }, (_, i) => `udp dport ${i} ${words[(i >> 3) % words.length]}`);
+    // Some of the next four, in the same place of theirs or another.
+    for (let i = 40; i < 100; i++) lines[i] = `udp dport ${i} ${words[((7 * i) % 11) % words.length]}`;
     const model = program(lines, "type veth");
     const [net] = model.nets;
     const bare = { ...model, nets: [{ ...net, netfilter: { ...net.netfilter, programs: [] } }] };

@@ -55,7 +55,7 @@ import {
 } from "./context.ts";
 import { mostBytes } from "./ethernet.ts";
 import { ofThread } from "./links.ts";
-import { aheadOf, LOOK_AHEAD, lookAheadProc, PASSED } from "./netfilter/look_ahead.ts";
+import { aheadOf, JUDGED, LOOK_AHEAD, lookAheadProc } from "./netfilter/look_ahead.ts";
 import { lookedUp, protocol } from "./netfilter/registers.ts";
 import { ethernetHeader, xdpRun } from "./programs.ts";
 import { dev, l3, mac, row, SKB_REGS, slot, stride } from "./skb.ts";
@@ -104,7 +104,7 @@ function processProc(context: Context, ahead: SegmentLayout | null): Proc {
       [
         ...(ahead === null ? [] : lookAhead(context, ahead)),
         block("frame", [
-          ...(ahead === null ? [] : [when(eq(records, PASSED), [...onward(LANES - 1), leave("frame")])]),
+          ...(ahead === null ? [] : [when(eq(records, JUDGED), [...onward(LANES - 1), leave("frame")])]),
           ...(ahead === null ? others : [when(eqz(lookedUp), others)]),
           trace(TraceEvent.packet, [index]),
           runNet(context, "xdp"),
@@ -129,7 +129,7 @@ const shared = (context: Context): Pick<Proc, "shared"> =>
 
 const records = local("records");
 
-/** Of every LANES frames once, if so many are left. Those that have passed take one round. */
+/** Of every LANES frames once, if so many are left. Those that are judged take one round. */
 const lookAhead = (context: Context, { ahead }: SegmentLayout): Step[] => [
   when(eq(index, count), [leave("packets")]),
   when(eqz(and(index, LANES - 1)), [

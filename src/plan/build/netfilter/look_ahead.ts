@@ -2,7 +2,7 @@
  * The first rules of an XDP program, looked up for several frames at a time before any of them is judged.
  *
  *   look_ahead.N(device, index) : i32     FOUND: what LANES frames from `row` on come to stands in the segment's `ahead`, a record for each;
- *                                         PASSED: it has happened (pass_ahead.ts)
+ *                                         JUDGED: they are judged (judge_ahead.ts)
  *
  * A look-up is a chain of loads that wait for each other; those of several frames side by side wait together. It is done for frames as nearly all
  * are: untagged, IPv4 without options, as long as they say. If one is another kind of frame, none is looked up: the rules do it, as they would have. Nothing but the
@@ -51,7 +51,7 @@ import { mostBytes } from "../ethernet.ts";
 import { IPHDR_BYTES } from "../in.ts";
 import { dev, row, stride } from "../skb.ts";
 import { classOfNumber, LookupSteps } from "./classifier.ts";
-import { passAhead } from "./pass_ahead.ts";
+import { judgeAhead } from "./judge_ahead.ts";
 import { constantOf, shifted, wideAnd, wideXor } from "./wide.ts";
 
 /** The segment that a program begins with, if it is looked up ahead. */
@@ -67,7 +67,7 @@ const index = local("index");
 const limit = local("limit");
 /** What it returns; 0: nothing is looked up. */
 const FOUND = 1;
-export const PASSED = 2;
+export const JUDGED = 2;
 
 export function lookAheadProc(context: Context, program: Program, laid: SegmentLayout): Proc {
   const { space } = context.layout.netfilter;
@@ -88,12 +88,12 @@ export function lookAheadProc(context: Context, program: Program, laid: SegmentL
       ...lanes.flatMap(({ steps }) => steps),
       // Step by step over all lanes, not lane by lane: independent loads stand side by side.
       ...lookups[0].steps.flatMap((_, i) => lookups.map(({ steps }) => steps[i])),
-      ...passAhead(
+      ...judgeAhead(
         context,
         program,
         laid,
         lookups.map(({ roots: [match] }, lane) => ({ match, length: expr(lanes[lane].length) })),
-        { index, passed: PASSED },
+        { index, judged: JUDGED },
       ),
       ...lookups.flatMap(({ roots }, lane) =>
         roots.map((root, i) => store(space, 4, ownPlace(context, laid.ahead), AHEAD_BYTES * lane + 4 * i, root)),
