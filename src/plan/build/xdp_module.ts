@@ -12,7 +12,7 @@ import type { Program } from "../../../dsl/chain-model.ts";
 import { EXPORTS } from "../../../runtime/abi/exports.ts";
 import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { BATCH_HEADER, BATCH_HEADER_BYTES, RESULT_COLUMNS } from "../../../runtime/batch.ts";
-import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
+import { ETHERNET_HEADER_BYTES } from "../../../runtime/net/ethernet.ts";
 import { Entry } from "../../../runtime/verdict.ts";
 import { AHEAD_BYTES, LANES, type SegmentLayout } from "../../netfilter/classifier/layout.ts";
 import {
@@ -30,6 +30,7 @@ import {
   mul,
   ne,
   type Proc,
+  packet,
   repeat,
   ret,
   type Step,
@@ -143,7 +144,7 @@ const lookAhead = (context: Context, { ahead }: SegmentLayout): Step[] => [
 function frameProc(context: Context, program: Program, ahead: SegmentLayout | null): Proc {
   const untaken = [ret()];
   const header = [when(hasFlag(dev, "VETH"), [when(gt(sub(tail, mac), mostBytes(dev)), untaken)]), ...ethernetHeader()];
-  const plain = [set(l3, add(mac, ETHERNET_HEADER_BYTES)), set(protocol, EtherType.IPV4)];
+  const plain = [set(l3, add(mac, ETHERNET_HEADER_BYTES)), set(protocol, packet(mac, 12, 2))];
   const body: Step[] = [
     when(eqz(dev), untaken),
     set(mac, readColumn("data")),
