@@ -5,10 +5,10 @@
  *     if match_0 and match_1 and ... and, where other rules do more, each comes to such a rule {
  *       counter of match_0: packets + 1, bytes + length_0
  *       ...
- *       if one does not pass { columns of all of them }
+ *       columns of all of them, where some rules do not let pass
  *       return JUDGED
  *     }
- * What rules say is random to a processor, so which columns a frame has is computed, not branched to.
+ * What rules say is random to a processor, so a frame's columns are computed: a branch would wait for the whole look-up, and hold up the next one.
  */
 import type { Program, Step as RuleStep, XdpAction } from "../../../../dsl/chain-model.ts";
 import { TraceEvent } from "../../../../runtime/abi/trace.ts";
@@ -24,7 +24,6 @@ import {
   binary,
   type Expr,
   eq,
-  expr,
   i32,
   i64,
   local,
@@ -172,7 +171,7 @@ export function judgeAhead(
 const at = local("at");
 
 /**
- * The columns of all frames, two at a time, if one does not pass; one that passes has an entry and results as before it is judged (Entry.RECEIVE is 0).
+ * The columns of all frames, two at a time. One that passes has the entry that it had (Entry.RECEIVE is 0), and results of 0.
  * @param said 1: what is said of the frame is this
  */
 function writeOutcomes(
@@ -200,23 +199,12 @@ function writeOutcomes(
     });
   return [
     ...pairs.flat().map(({ both, value }) => set(both, value)),
-    when(
-      ne(
-        pairs
-          .flat()
-          .map(({ both }) => expr(both))
-          .reduce(or),
-        i64(0n),
-      ),
-      [
-        set(at, add(row, mul(stride, COLUMN("entry")))),
-        ...write(() => i32(Entry.JUDGED)),
-        set(at, add(row, mul(stride, COLUMN(RESULT_COLUMNS[0])))),
-        ...RESULT_COLUMNS.flatMap((column, i) => [
-          ...(i === 0 ? [] : [set(at, add(at, stride))]),
-          ...write((columns) => columns[column]),
-        ]),
-      ],
-    ),
+    set(at, add(row, mul(stride, COLUMN("entry")))),
+    ...write(() => i32(Entry.JUDGED)),
+    set(at, add(row, mul(stride, COLUMN(RESULT_COLUMNS[0])))),
+    ...RESULT_COLUMNS.flatMap((column, i) => [
+      ...(i === 0 ? [] : [set(at, add(at, stride))]),
+      ...write((columns) => columns[column]),
+    ]),
   ];
 }
