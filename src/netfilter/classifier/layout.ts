@@ -279,8 +279,8 @@ function isPlain(e: Expr): boolean {
 
 /** More intervals are looked up. */
 const MOST_COMPARED = 4;
-/** Bytes of a field's look-up, for each rule, and for lists that have only a few. */
-const FIELD_BYTES_A_RULE = 200;
+/** Bytes of a field's look-up, for each rule, of numbers and of longer fields, and for lists that have only a few. */
+const FIELD_BYTES_A_RULE = { number: 200, longer: 300 };
 const FIELD_BYTES_ALWAYS = 4096;
 
 function layoutField(
@@ -292,7 +292,7 @@ function layoutField(
   const { starts, classes } = intervals;
   if (starts.length <= MOST_COMPARED && field.bits <= 32)
     return { kind: "compares", field, starts: starts.map(Number), classes };
-  const budget = FIELD_BYTES_ALWAYS + FIELD_BYTES_A_RULE * rules;
+  const budget = FIELD_BYTES_ALWAYS + FIELD_BYTES_A_RULE[field.bits <= 32 ? "number" : "longer"] * rules;
   const built = buildBlocks(prefixesOf(intervals, field.bits), { budget });
   const offset = image.reserve(name, built.bytes.length);
   image.view(offset, built.bytes.length, (bytes) => bytes.set(built.bytes));
