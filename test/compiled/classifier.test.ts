@@ -21,7 +21,7 @@ import type { ClassifierOptions } from "../../src/netfilter/classifier/layout.ts
 import { LOOK_AHEAD } from "../../src/plan/build/netfilter/look_ahead.ts";
 import { interpret } from "../../src/plan/interpret.ts";
 import { withoutTrace } from "../../src/plan/optimize.ts";
-import { compileProgram } from "../../src/program.ts";
+import { compileProgram, type ProgramOptions } from "../../src/program.ts";
 import { referenceEngine } from "../../src/reference/engine.ts";
 import { fill, judged, SLOT_SIZE } from "./agree.ts";
 import { planEngines } from "./plan-engine.ts";
@@ -141,13 +141,14 @@ function packets(random: Random, count: number): DrawnPacket[] {
     if (odd === 9) bytes[14 + random.below(bytes.length - 14)] = random.below(256);
     const device = odd === 6 ? 5 : DEVICE;
     const frame = odd === 7 ? bytes.slice(0, 14 + random.below(50)) : odd === 8 ? padded(bytes, LONG) : bytes;
-    return {
-      ...{ entry: Entry.RECEIVE, device, mark: 0, uid: 0, flags: 0 },
-      nextHop: new Uint8Array(16),
-      bytes: frame,
-    };
+    return received(frame, device);
   });
 }
+
+const received = (bytes: Uint8Array, device = DEVICE): DrawnPacket => ({
+  ...{ entry: Entry.RECEIVE, device, mark: 0, uid: 0, flags: 0 },
+  ...{ nextHop: new Uint8Array(16), bytes },
+});
 
 const MACS = { destination: MAC, source: 0x0200_0000_0707 };
 
@@ -221,6 +222,32 @@ function expectSame(reference: Engine, others: readonly Engine[], batches: reado
   }
 }
 
+/** Program p as a module of its own, attached, beside the reference that has it in the packet path. */
+async function attachedBeside(model: Model, options: ProgramOptions) {
+  const [net] = model.nets;
+  const bare = { ...model, nets: [{ ...net, netfilter: { ...net.netfilter, programs: [] } }] };
+  const dataplane = await load((await compileModel(bare, { level: 0 })).artifact);
+  const { artifact, plan } = await compileProgram(model, "p", options);
+  const link = dataplane.links(0).attach(await loadProgram(artifact));
+  const [engine, reference] = [dataplane.net(0), referenceEngine(net, model.kernel)];
+  const expectAlike = (drawn: readonly DrawnPacket[], traced: boolean, time = 0n): void => {
+    const [batch, own] = [engine, reference].map((one) => {
+      one.setTime(time);
+      const made = one.createBatch(128, SLOT_SIZE);
+      fill(made, drawn);
+      return made;
+    });
+    const expected = reference.trace(own);
+    if (traced) expect(engine.trace(batch)).toEqual(expected);
+    else engine.process(batch);
+    const entries = batch.column("entry");
+    for (let k = 0; k < batch.count; k++) if (entries[k] === Entry.JUDGED) entries[k] = Entry.RECEIVE;
+    expect(judged(batch)).toEqual(judged(own));
+    expect(link.readCounters()).toEqual(reference.readCounters());
+  };
+  return { plan, expectAlike };
+}
+
 const LISTS: readonly (readonly [string, (random: Random) => Model])[] = [
   ["a program whose rules all decide", (random) => program(rules(random, 90, XDP))],
   ["a program with rules that go on", (random) => program(rules(random, 120, XDP_ON))],
@@ -255,32 +282,13 @@ describe("long lists", () => {
       const words = seed % 4 < 2 ? XDP : XDP_ON;
       const lines = rules(random, seed % 3 === 0 ? 400 : 100, words, APART[seed >> 2]);
       const model = program(lines, `type ${kind}; mtu ${MTU}`);
-      const [net] = model.nets;
-      const bare = { ...model, nets: [{ ...net, netfilter: { ...net.netfilter, programs: [] } }] };
-      const dataplane = await load((await compileModel(bare, { level: 0 })).artifact);
-      const compiled = await compileProgram(model, "p", {
+      const { plan, expectAlike } = await attachedBeside(model, {
         level: seed % 5 === 0 ? 2 : 0,
         classifiers: STRUCTURES[seed % 3],
       });
-      expect(compiled.plan.procs.some(({ name }) => name.startsWith("look_ahead"))).toBe(true);
-      const link = dataplane.links(0).attach(await loadProgram(compiled.artifact));
-      const [engine, reference] = [dataplane.net(0), referenceEngine(net, model.kernel)];
-      for (let round = 0; round < 6; round++) {
-        const drawn = packets(random, 64 + round);
-        const [batch, own] = [engine, reference].map((one) => {
-          one.setTime(BigInt(round) * 200_000_000n);
-          const made = one.createBatch(128, SLOT_SIZE);
-          fill(made, drawn);
-          return made;
-        });
-        const expected = reference.trace(own);
-        if (round % 2 === 0) expect(engine.trace(batch)).toEqual(expected);
-        else engine.process(batch);
-        const entries = batch.column("entry");
-        for (let k = 0; k < batch.count; k++) if (entries[k] === Entry.JUDGED) entries[k] = Entry.RECEIVE;
-        expect(judged(batch)).toEqual(judged(own));
-        expect(link.readCounters()).toEqual(reference.readCounters());
-      }
+      expect(plan.procs.some(({ name }) => name.startsWith("look_ahead"))).toBe(true);
+      for (let round = 0; round < 6; round++)
+        expectAlike(packets(random, 64 + round), round % 2 === 0, BigInt(round) * 200_000_000n);
     },
     60_000,
   );
@@ -332,32 +340,24 @@ describe("long lists", () => {
     // Some of the next four, in the same place of theirs or another.
     for (let i = 40; i < 100; i++) lines[i] = `udp dport ${i} ${words[((7 * i) % 11) % words.length]}`;
     const model = program(lines, "type veth");
-    const [net] = model.nets;
-    const bare = { ...model, nets: [{ ...net, netfilter: { ...net.netfilter, programs: [] } }] };
-    const dataplane = await load((await compileModel(bare, { level: 0 })).artifact);
-    const link = dataplane
-      .links(0)
-      .attach(await loadProgram((await compileProgram(model, "p", { level: 0 })).artifact));
-    const [engine, reference] = [dataplane.net(0), referenceEngine(net, model.kernel)];
-    for (const traced of [true, false]) {
-      const [batch, own] = [engine, reference].map((one) => {
-        const made = one.createBatch(128, SLOT_SIZE);
-        // The last two have no rule.
-        for (const port of [...Array(98).keys(), 700, 700]) {
-          const bytes = udpFrame((port & 32) === 0 ? 4 : 6, port, 20);
-          made.put(padded(bytes, 80 + (port & 3)), { entry: Entry.RECEIVE, device: DEVICE });
-        }
-        made.writeCount();
-        return made;
-      });
-      const expected = reference.trace(own);
-      if (traced) expect(engine.trace(batch)).toEqual(expected);
-      else engine.process(batch);
-      const entries = batch.column("entry");
-      for (let k = 0; k < batch.count; k++) if (entries[k] === Entry.JUDGED) entries[k] = Entry.RECEIVE;
-      expect(judged(batch)).toEqual(judged(own));
-      expect(link.readCounters()).toEqual(reference.readCounters());
-    }
+    const { expectAlike } = await attachedBeside(model, { level: 0 });
+    // The last two have no rule.
+    const frames = [...Array(98).keys(), 700, 700].map((port) =>
+      received(padded(udpFrame((port & 32) === 0 ? 4 : 6, port, 20), 80 + (port & 3))),
+    );
+    for (const traced of [true, false]) expectAlike(frames, traced);
+  });
+
+  /** What is an extension header, and how many bytes are there for the transport's. */
+  test("IPv6 frames as short as can be, looked up ahead or not", async () => {
+    const lines = Array.from({ length: 66 }, (_, i) => `meta l4proto ${i} counter ${i % 3 === 0 ? "PASS" : "DROP"}`);
+    const { expectAlike } = await attachedBeside(program(lines), { level: 0 });
+    for (const nextHeader of [0, 17, 43, 44, 51, 58, 59, 60])
+      for (let bytes = 0; bytes < 12; bytes++) {
+        const header = { trafficClass: 0, flowLabel: 0, hopLimit: 64, nextHeader, source: 3n, destination: 4n };
+        const frame = ethernetFrame({ ...MACS, type: EtherType.IPV6 }, ipv6Packet(header, new Uint8Array(bytes)));
+        expectAlike(Array(4).fill(received(frame)), true);
+      }
   });
 
   /** A program of its own counts as the reference does. */
