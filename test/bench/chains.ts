@@ -1,8 +1,10 @@
 /**
- * `chains`: long lists of five-tuple rules, first match wins, counters on. An XDP program of the list, a module of its own, runs over
- * batches of 64-byte frames; a match counts the packet and passes it, so that a batch is as before when it has run. Beside it rte_acl, in
- * turn within one run, over frames in the same places (peers/acl.c says what it is spared). Each packet's rule is verified first, by the counter that
- * moved, against linear search. With `--family 6` rules and frames have IPv6 addresses in place of theirs (rule-sets6.ts).
+ * `chains`: long lists of five-tuple rules, first match wins, counters on. An XDP program of the list, a module of its own, runs over a
+ * batch of 64-byte frames, which within the time is filled with where the next ones are; a match counts the packet and passes it, so that a
+ * batch is as before when it has run. Beside it rte_acl, in turn within one run, over frames in the same places (peers/acl.c says what it is
+ * spared). Each packet's rule is verified first, by the counter that moved, against linear search, and its verdict. With `--drop` a seeded half
+ * of the rules drop, so `entry` is put back within the time too; rte_acl knows no verdicts, and still finds the rule and counts, no more. With `--family 6`
+ * rules and frames have IPv6 addresses in place of theirs (rule-sets6.ts).
  * nftables' plain rules are beside them too, of IPv4, one after the other as the kernel tries them, where that can be had (peers/nft.c): what they take
  * above a list of one, as a packet comes to them by a device and a system call.
  *
@@ -26,7 +28,8 @@ import { IPV4_HEADER_BYTES, ipv4Packet } from "../../runtime/net/ipv4.ts";
 import { IPV6_HEADER_BYTES, ipv6Packet } from "../../runtime/net/ipv6.ts";
 import { writeU16 } from "../../runtime/net/wire.ts";
 import { Image } from "../../runtime/routes/image.ts";
-import { Entry } from "../../runtime/verdict.ts";
+import { Entry, Verdict } from "../../runtime/verdict.ts";
+import { Random } from "../../src/bench/random.ts";
 import { compileModel } from "../../src/compile.ts";
 import { ImageWriter } from "../../src/image-writer.ts";
 import { layoutClassifiers } from "../../src/netfilter/classifier/layout.ts";
@@ -52,7 +55,7 @@ export async function chains(options: BenchOptions): Promise<Report> {
   const folder = mkdtempSync(join(tmpdir(), "vrfc-chains-"));
   try {
     const built = buildPeer("acl", folder);
-    const { family } = options;
+    const { family, drop } = options;
     const nft = family === 4 ? buildNft(folder) : ({ ok: false, why: "only beside IPv4 rules" } as const);
     const programs = { acl: built.ok ? built.program : null, nft: nft.ok ? nft.program : null };
     const notes = new Set([
@@ -66,7 +69,8 @@ export async function chains(options: BenchOptions): Promise<Report> {
         const set = ruleSet(shape, size, options.rules, options.seed);
         groups.push(...(await compare(set, programs, folder, options, notes)));
       }
-    return { bench: "chains", unit: "64-byte frames classified and counted", groups, notes: [...notes] };
+    const unit = `64-byte frames classified and counted${drop ? ", half of the rules drop" : ""}`;
+    return { bench: "chains", unit, groups, notes: [...notes] };
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -81,7 +85,7 @@ async function compare(
 ): Promise<Group[]> {
   options.progress(`${set.name}: compiling`);
   const { family } = options;
-  const rig = await ChainRig.of(set, options.family);
+  const rig = await ChainRig.of(set, options);
   const peer = programs.acl === null ? null : await startPeer(programs.acl, set, options.family, folder);
   const nft =
     programs.nft === null || set.rules.length < NFT_FROM
@@ -149,11 +153,15 @@ function late(traffic: Traffic, rules: number): Traffic {
 
 // ---- ours
 
-export const programText = (rules: readonly FiveTupleRule[], family: Family): string =>
-  `interface eth0 {}\nprogram list on xdp eth0 {\n${rules.map((rule) => ruleText(rule, family)).join("\n")}\n}\n`;
+type Word = "PASS" | "DROP";
 
-const ruleText = (rule: FiveTupleRule, family: Family): string =>
-  [matchText(rule, family), "counter PASS"].join(" ").trimStart();
+const programText = (rules: readonly FiveTupleRule[], words: readonly Word[], family: Family): string =>
+  `interface eth0 {}\nprogram list on xdp eth0 {\n${rules.map((rule, i) => `${matchText(rule, family)} counter ${words[i]}`.trimStart()).join("\n")}\n}\n`;
+
+function wordsOf(rules: readonly FiveTupleRule[], { drop, seed }: BenchOptions): Word[] {
+  const random = new Random(seed);
+  return rules.map(() => (drop && random.chance(0.5) ? "DROP" : "PASS"));
+}
 
 /** What it tests, in nft's words. */
 function matchText({ src, srcLength, dst, dstLength, sport, dport, protocol }: FiveTupleRule, family: Family): string {
@@ -187,12 +195,15 @@ class ChainRig {
   /** Where the first counter is. */
   readonly #counters: number;
   readonly #bytes: number;
+  /** Of each rule. */
+  readonly #words: readonly Word[];
   /** How long what took. */
   readonly built: string;
 
-  static async of({ rules }: RuleSet, family: Family): Promise<ChainRig> {
+  static async of({ rules }: RuleSet, options: BenchOptions): Promise<ChainRig> {
+    const words = wordsOf(rules, options);
     const start = performance.now();
-    const { model, diagnostics } = checkText(programText(rules, family));
+    const { model, diagnostics } = checkText(programText(rules, words, options.family));
     if (model === null) throw new Error(diagnostics.map(({ message }) => message).join("\n"));
     const checked = performance.now();
     const build = () => layoutClassifiers(new ImageWriter(), "", model.nets[0].netfilter);
@@ -213,16 +224,21 @@ class ChainRig {
       `tables ${ms(checked, tables)} ms, again ${ms(0, median(again.slice(-AGAIN)))} ms; ` +
       `text to model ${ms(start, checked)} ms, model to module ${ms(warm, compiled)} ms`;
     const bytes = [...classifiers.values()].flat().reduce((sum, one) => sum + one.bytes, 0);
-    return new ChainRig(dataplane, await loadProgram(artifact), bytes, built);
+    return new ChainRig(dataplane, await loadProgram(artifact), { bytes, words, built });
   }
 
-  private constructor(dataplane: Dataplane, program: Program, bytes: number, built: string) {
+  private constructor(
+    dataplane: Dataplane,
+    program: Program,
+    { bytes, words, built }: { readonly bytes: number; readonly words: readonly Word[]; readonly built: string },
+  ) {
     const { manifest, exports, state } = new Runner(dataplane, new Image(dataplane), []).start(program);
     this.#dataplane = dataplane;
     this.#process = exports[EXPORTS.process] as XdpExport;
     this.#device = manifest.devices[0];
     this.#counters = state + manifest.state.counters;
     this.#bytes = bytes;
+    this.#words = words;
     this.built = built;
   }
 
@@ -237,23 +253,50 @@ class ChainRig {
     const batches = Array.from({ length: expected.length / BATCH }, (_, b) => {
       const batch = engine.createBatch(BATCH, SLOT);
       for (let i = 0; i < BATCH; i++) put(batch, b * BATCH + i);
-      return batch.base;
+      return batch;
     });
     const single = engine.createBatch(1, SLOT);
+    for (const i of expected.keys()) {
+      single.count = 0;
+      put(single, i);
+      this.#verify(single, expected.subarray(i, i + 1));
+    }
+    for (const [b, batch] of batches.entries()) this.#verify(batch, expected.subarray(BATCH * b, BATCH * (b + 1)));
+    const [{ base }] = batches;
+    const [entry, data] = [batches[0].column("entry"), batches[0].column("data")];
+    const places = batches.map((batch) => batch.column("data").slice());
+    const drops = this.#words.includes("DROP");
+    const run = (): void => {
+      for (const place of places) {
+        data.set(place);
+        if (drops) entry.fill(Entry.RECEIVE);
+        process(base, BATCH, device);
+      }
+    };
+    return { name: OURS, operations: expected.length, bytes: this.#bytes, run };
+  }
+
+  /**
+   * Runs a batch once.
+   * @param expected the rules of its frames, whose counters move, and whose verdicts the frames have
+   * @throws WrongAnswer
+   */
+  #verify(batch: PacketBatch, expected: Uint32Array): void {
     const view = new DataView(this.#dataplane.memory.buffer, this.#counters);
     const packets = (rule: number): number =>
       view.getUint32(rule * FILTER_COUNTER_BYTES + FILTER_COUNTER.packets, true);
+    const counted = new Map<number, number>();
+    for (const rule of expected) counted.set(rule, (counted.get(rule) ?? packets(rule)) + 1);
+    this.#process(batch.base, expected.length, this.#device);
+    for (const [rule, count] of counted)
+      if (packets(rule) !== count)
+        throw new WrongAnswer(`${OURS}: rule ${rule} has counted ${packets(rule)} packets in place of ${count}`);
+    const [entry, verdict] = [batch.column("entry"), batch.column("verdict")];
     for (const [i, rule] of expected.entries()) {
-      single.count = 0;
-      put(single, i);
-      const before = packets(rule);
-      process(single.base, 1, device);
-      if (packets(rule) !== before + 1) throw new WrongAnswer(`${OURS}: packet ${i} is not counted by rule ${rule}`);
+      const dropped = entry[i] === Entry.JUDGED && verdict[i] === Verdict.DROP;
+      if (this.#words[rule] === "DROP" ? !dropped : entry[i] !== Entry.RECEIVE)
+        throw new WrongAnswer(`${OURS}: a packet of rule ${rule} has entry ${entry[i]} and verdict ${verdict[i]}`);
     }
-    const run = (): void => {
-      for (const base of batches) process(base, BATCH, device);
-    };
-    return { name: OURS, operations: expected.length, bytes: this.#bytes, run };
   }
 }
 

@@ -63,6 +63,7 @@ ${Object.entries(BENCHES)
   --updates FILE updates: the changes of a file, "A PREFIX NUMBER" or "W PREFIX" a line, gzip or not; may be repeated
   --stream NAME  only these addresses: ${STREAMS.join(", ")}; may be repeated
   --rules DIR    chains: rule sets and traffic of files, not drawn ones (rule-sets.ts has their form)
+  --drop         chains: a seeded half of the rules DROP in place of PASS
   --family N     chains: 6: with IPv6 addresses in place of each set's (default 4)
   --size N       generated tables of so many routes, beside those of files; chains: only lists of so many rules; may be repeated
   --slow         peers: also those that take minutes to build
@@ -88,6 +89,7 @@ function parseCommandLine(args: string[]) {
         updates: { type: "string", multiple: true, default: [] },
         stream: { type: "string", multiple: true, default: [] },
         rules: { type: "string" },
+        drop: { type: "boolean", default: false },
         family: { type: "string", default: "4" },
         size: { type: "string", multiple: true, default: [] },
         slow: { type: "boolean", default: false },
@@ -141,6 +143,7 @@ async function main(args: string[]): Promise<number> {
     updates: values.updates,
     streams: values.stream.length > 0 ? values.stream.map(streamOf) : STREAMS,
     rules: values.rules ?? null,
+    drop: values.drop,
     family: familyOf(values.family),
     sizes: values.size.map((size) => wholeNumber("size", size, 1)),
     slow: values.slow,

@@ -21,6 +21,8 @@ export interface BenchOptions {
   readonly peers: boolean;
   /** Folder of rule sets to use instead of drawn ones; null: none. */
   readonly rules: string | null;
+  /** chains: half of the rules drop. */
+  readonly drop: boolean;
   /** chains: of the addresses in rules. */
   readonly family: Family;
   /** Sizes of rule sets; none: all that the benchmark has. */

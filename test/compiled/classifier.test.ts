@@ -10,8 +10,10 @@ import { load } from "../../runtime/dataplane.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import { loadProgram } from "../../runtime/links/manifest.ts";
 import { placeState } from "../../runtime/links/running.ts";
-import { ethernetFrame } from "../../runtime/net/ethernet.ts";
+import { EtherType, ethernetFrame } from "../../runtime/net/ethernet.ts";
+import type { Family, Ipv6 } from "../../runtime/net/ip.ts";
 import { ipv4Packet } from "../../runtime/net/ipv4.ts";
+import { ipv6Packet } from "../../runtime/net/ipv6.ts";
 import { Entry } from "../../runtime/verdict.ts";
 import { Random } from "../../src/bench/random.ts";
 import { compileModel } from "../../src/compile.ts";
@@ -19,7 +21,7 @@ import type { ClassifierOptions } from "../../src/netfilter/classifier/layout.ts
 import { LOOK_AHEAD } from "../../src/plan/build/netfilter/look_ahead.ts";
 import { interpret } from "../../src/plan/interpret.ts";
 import { withoutTrace } from "../../src/plan/optimize.ts";
-import { compileProgram } from "../../src/program.ts";
+import { compileProgram, type ProgramOptions } from "../../src/program.ts";
 import { referenceEngine } from "../../src/reference/engine.ts";
 import { fill, judged, SLOT_SIZE } from "./agree.ts";
 import { planEngines } from "./plan-engine.ts";
@@ -47,8 +49,11 @@ function condition(random: Random): string {
     ...[`ip protocol ${of(random, ["tcp", "udp", "icmp"])}`, `th dport >= ${port}`, `ip ttl < ${60 + random.below(8)}`],
     ...[`ip dscp ${random.below(3)}`, `meta length > ${40 + random.below(20)}`, "ip frag-off & 0x1fff != 0"],
     ...[
-      `ip6 nexthdr ${of(random, ["tcp", "udp"])}`,
-      `ip6 daddr 2001:db8::${random.below(4)}`,
+      `ip6 nexthdr ${of(random, ["tcp", "udp", "ah"])}`,
+      `ip6 daddr 2001:db8:${random.below(2)}::${random.below(4)}`,
+      `ip6 saddr 2001:db8:${random.below(2)}::/${of(random, [48, 64, 125, 126])}`,
+      `ip6 daddr ${op}{ 2001:db8::1, 2001:db8:1::/64, 2001:db8::4-2001:db8::9 }`,
+      `ip6 hoplimit < ${60 + random.below(8)}`,
       `ether type ${of(random, ["ip", "ip6"])}`,
     ],
     ...["meta l4proto != tcp", `tcp flags & (syn | ack) == ${of(random, ["syn", "ack", "0"])}`],
@@ -57,14 +62,21 @@ function condition(random: Random): string {
 
 type Words = readonly string[];
 
-/** @param plain of fields that every IPv4 frame has at one place, and so looked up ahead */
-function rules(random: Random, count: number, words: Words, plain = false): string[] {
+/** @param apart conditions that begin so are left out */
+function rules(random: Random, count: number, words: Words, apart: readonly string[] = []): string[] {
   return Array.from({ length: count }, () => {
     const drawn = Array.from({ length: 1 + random.below(3) }, () => condition(random));
-    const conditions = plain ? drawn.filter((one) => !one.startsWith("meta length") && !one.startsWith("ip6")) : drawn;
+    const conditions = drawn.filter((one) => !apart.some((start) => one.startsWith(start)));
     return `${conditions.join(" ")} ${of(random, words)}`;
   });
 }
+
+/** What is left are fields that every plain frame has at one place, few enough for one look-up. */
+const APART: readonly (readonly string[])[] = [
+  ["meta length", "ip6"],
+  ["meta length", "ip ttl", "ip dscp", "ip frag-off", "ip6 hoplimit", "tcp flags"],
+  ["meta length", "ip "],
+];
 
 const XDP: Words = ["counter PASS", "counter PASS", "counter DROP", "PASS", "DROP", "counter TX"];
 const XDP_ON: Words = [
@@ -113,38 +125,77 @@ const chain = (lines: readonly string[]): Model =>
       `chain pre { type filter hook prerouting priority 0; policy accept;\n${lines.join("\n")}\n}\n}\n`,
   );
 
-/** Most of them plain; some cut short or too long for a veth, with options, fragments, IPv6, tags. */
+/** IPv4 and IPv6 by turns, most of them plain; some cut short or too long for a veth, with options, fragments, other headers, tags, bytes. */
 function packets(random: Random, count: number): DrawnPacket[] {
+  let ipv6 = false;
   return Array.from({ length: count }, () => {
-    const payload = new Uint8Array(random.chance(0.1) ? random.below(8) : 20);
-    const view = new DataView(payload.buffer);
-    if (payload.length >= 4) view.setUint32(0, ((48 + random.below(16)) << 16) | (48 + random.below(16)));
-    if (payload.length >= 14) payload[13] = of(random, [2, 16, 18, 0]);
-    const header = {
-      ...{ tos: 4 * random.below(4), identification: 1, dontFragment: true, ttl: 58 + random.below(12) },
-      protocol: of(random, [6, 17, 17, 1, 50]),
-      source: 0x0a000000 + 256 * random.below(3) + random.below(10),
-      destination: 0x0a000000 + 256 * random.below(4) + random.below(10),
-    };
-    const bytes = ethernetFrame(
-      { destination: MAC, source: 0x0200_0000_0707, type: 0x0800 },
-      ipv4Packet(header, payload),
-    );
-    const odd = random.below(24);
-    if (odd === 0) bytes[14] = 0x46;
+    if (random.chance(0.1)) ipv6 = !ipv6;
+    const bytes = ipv6 ? frame6(random) : frame4(random);
+    const odd = random.below(28);
+    if (odd === 0) bytes[14] ^= of(random, [3, 0x20, 0x50]);
     if (odd === 1) bytes[21] = 3;
-    if (odd === 2) bytes[17] += 9;
-    if (odd === 3) bytes.set([0x86, 0xdd], 12);
+    if (odd === 2) bytes[ipv6 ? 19 : 17] += 9;
+    if (odd === 3) bytes.set(ipv6 ? [0x08, 0x00] : [0x86, 0xdd], 12);
     if (odd === 4) bytes.set([0x81, 0x00], 12);
     if (odd === 5) bytes.set([0x08, 0x06], 12);
+    if (odd === 9) bytes[14 + random.below(bytes.length - 14)] = random.below(256);
     const device = odd === 6 ? 5 : DEVICE;
-    const frame = odd === 7 ? bytes.slice(0, 14 + random.below(30)) : odd === 8 ? padded(bytes, LONG) : bytes;
-    return {
-      ...{ entry: Entry.RECEIVE, device, mark: 0, uid: 0, flags: 0 },
-      nextHop: new Uint8Array(16),
-      bytes: frame,
-    };
+    const frame = odd === 7 ? bytes.slice(0, 14 + random.below(50)) : odd === 8 ? padded(bytes, LONG) : bytes;
+    return received(frame, device);
   });
+}
+
+const received = (bytes: Uint8Array, device = DEVICE): DrawnPacket => ({
+  ...{ entry: Entry.RECEIVE, device, mark: 0, uid: 0, flags: 0 },
+  ...{ nextHop: new Uint8Array(16), bytes },
+});
+
+const MACS = { destination: MAC, source: 0x0200_0000_0707 };
+
+/** Some are shorter than their ports, some than their flags. */
+function transport(random: Random): Uint8Array {
+  const payload = new Uint8Array(random.chance(0.1) ? random.below(8) : 20);
+  const view = new DataView(payload.buffer);
+  if (payload.length >= 4) view.setUint32(0, ((48 + random.below(16)) << 16) | (48 + random.below(16)));
+  if (payload.length >= 14) payload[13] = of(random, [2, 16, 18, 0]);
+  return payload;
+}
+
+function frame4(random: Random): Uint8Array {
+  const payload = transport(random);
+  const header = {
+    ...{ tos: 4 * random.below(4), identification: 1, dontFragment: true, ttl: 58 + random.below(12) },
+    protocol: of(random, [6, 17, 17, 1, 50]),
+    source: 0x0a000000 + 256 * random.below(3) + random.below(10),
+    destination: 0x0a000000 + 256 * random.below(4) + random.below(10),
+  };
+  return ethernetFrame({ ...MACS, type: EtherType.IPV4 }, ipv4Packet(header, payload));
+}
+
+/** Some with an extension header, what is behind it, and "none". */
+function frame6(random: Random): Uint8Array {
+  const address = (): Ipv6 => (0x20010db8n << 96n) | (BigInt(random.below(3)) << 80n) | BigInt(random.below(10));
+  const next = of(random, [6, 17, 17, 58]);
+  const odd = random.chance(0.1) ? of(random, [0, 43, 44, 51, 59, 60]) : null;
+  const payload = transport(random);
+  const header = { trafficClass: 0, flowLabel: random.below(2), hopLimit: 58 + random.below(12) };
+  const packet = ipv6Packet(
+    { ...header, nextHeader: odd ?? next, source: address(), destination: address() },
+    odd === null || random.chance(0.3) ? payload : Uint8Array.of(next, 0, 0, 0, 0, 0, 0, 0, ...payload),
+  );
+  return ethernetFrame({ ...MACS, type: EtherType.IPV6 }, packet);
+}
+
+function udpFrame(family: Family, port: number, bytes: number): Uint8Array {
+  const payload = Uint8Array.of(0, 1, port >> 8, port & 0xff, ...new Uint8Array(bytes - 4));
+  if (family === 4) {
+    const header = { tos: 0, identification: 1, dontFragment: true, ttl: 64, protocol: 17 };
+    const packet = ipv4Packet({ ...header, source: 0x0a000003, destination: 0x0a000303 }, payload);
+    return ethernetFrame({ ...MACS, type: EtherType.IPV4 }, packet);
+  }
+  const header = { trafficClass: 0, flowLabel: 0, hopLimit: 64, nextHeader: 17 };
+  const packet = ipv6Packet({ ...header, source: 3n, destination: 0x303n }, payload);
+  return ethernetFrame({ ...MACS, type: EtherType.IPV6 }, packet);
 }
 
 function padded(frame: Uint8Array, bytes: number): Uint8Array {
@@ -169,6 +220,32 @@ function expectSame(reference: Engine, others: readonly Engine[], batches: reado
       expect(answer, all[i].engine.name).toEqual(first);
     }
   }
+}
+
+/** Program p as a module of its own, attached, beside the reference that has it in the packet path. */
+async function attachedBeside(model: Model, options: ProgramOptions) {
+  const [net] = model.nets;
+  const bare = { ...model, nets: [{ ...net, netfilter: { ...net.netfilter, programs: [] } }] };
+  const dataplane = await load((await compileModel(bare, { level: 0 })).artifact);
+  const { artifact, plan } = await compileProgram(model, "p", options);
+  const link = dataplane.links(0).attach(await loadProgram(artifact));
+  const [engine, reference] = [dataplane.net(0), referenceEngine(net, model.kernel)];
+  const expectAlike = (drawn: readonly DrawnPacket[], traced: boolean, time = 0n): void => {
+    const [batch, own] = [engine, reference].map((one) => {
+      one.setTime(time);
+      const made = one.createBatch(128, SLOT_SIZE);
+      fill(made, drawn);
+      return made;
+    });
+    const expected = reference.trace(own);
+    if (traced) expect(engine.trace(batch)).toEqual(expected);
+    else engine.process(batch);
+    const entries = batch.column("entry");
+    for (let k = 0; k < batch.count; k++) if (entries[k] === Entry.JUDGED) entries[k] = Entry.RECEIVE;
+    expect(judged(batch)).toEqual(judged(own));
+    expect(link.readCounters()).toEqual(reference.readCounters());
+  };
+  return { plan, expectAlike };
 }
 
 const LISTS: readonly (readonly [string, (random: Random) => Model])[] = [
@@ -198,111 +275,90 @@ describe("long lists", () => {
     120_000,
   );
 
-  const lengths = [100, 100, 100, 400, 400, 400, 1, 3, 40];
-  test.each([...lengths.keys()].flatMap((seed) => (["veth", "dummy"] as const).map((kind) => [seed, kind] as const)))(
+  const lengths = [400, 100, 100, 400, 100, 100, 400, 100, 100, 400, 100, 100, 1, 3, 40];
+  test.each(lengths.map((_, seed) => [seed, ["veth", "dummy"][seed % 2]] as const))(
     "a program of its own, that looks ahead: %i, on a %s",
     async (seed, kind) => {
       const random = new Random(100 + seed);
-      const words = seed % 2 === 0 ? XDP : XDP_ON;
-      const model = program(rules(random, lengths[seed], words, true), `type ${kind}; mtu ${MTU}`);
-      const [net] = model.nets;
-      const bare = { ...model, nets: [{ ...net, netfilter: { ...net.netfilter, programs: [] } }] };
-      const dataplane = await load((await compileModel(bare, { level: 0 })).artifact);
-      const compiled = await compileProgram(model, "p", {
-        level: seed === 0 ? 2 : 0,
-        classifiers: STRUCTURES[seed % 3],
+      const words = seed % 4 < 2 ? XDP : XDP_ON;
+      const lines = rules(random, lengths[seed], words, APART[(seed >> 2) % APART.length]);
+      const model = program(lines, `type ${kind}; mtu ${MTU}`);
+      const { plan, expectAlike } = await attachedBeside(model, {
+        level: seed % 5 === 0 ? 2 : 0,
+        classifiers: lengths[seed] < 64 ? {} : STRUCTURES[1 + (seed % 3)],
       });
-      expect(compiled.plan.procs.some(({ name }) => name.startsWith("look_ahead"))).toBe(true);
-      const link = dataplane.links(0).attach(await loadProgram(compiled.artifact));
-      const [engine, reference] = [dataplane.net(0), referenceEngine(net, model.kernel)];
-      for (let round = 0; round < 6; round++) {
-        const drawn = packets(random, 64 + round);
-        const [batch, own] = [engine, reference].map((one) => {
-          one.setTime(BigInt(round) * 200_000_000n);
-          const made = one.createBatch(128, SLOT_SIZE);
-          fill(made, drawn);
-          return made;
-        });
-        const expected = reference.trace(own);
-        if (round % 2 === 0) expect(engine.trace(batch)).toEqual(expected);
-        else engine.process(batch);
-        const entries = batch.column("entry");
-        for (let k = 0; k < batch.count; k++) if (entries[k] === Entry.JUDGED) entries[k] = Entry.RECEIVE;
-        expect(judged(batch)).toEqual(judged(own));
-        expect(link.readCounters()).toEqual(reference.readCounters());
-      }
+      expect(plan.procs.some(({ name }) => name.startsWith("look_ahead"))).toBe(true);
+      for (let round = 0; round < 6; round++)
+        expectAlike(packets(random, 64 + round), round % 2 === 0, BigInt(round) * 200_000_000n);
     },
     60_000,
   );
 
   /** Frames of which the first is too long for a veth are given up at once. */
-  test.each(["veth", "dummy"] as const)("frames on a %s are looked up ahead", async (kind) => {
-    const model = program(rules(new Random(100), 100, XDP, true), `type ${kind}; mtu ${MTU}`);
-    const [net] = model.nets;
-    const bare = { ...model, nets: [{ ...net, netfilter: { ...net.netfilter, programs: [] } }] };
-    const dataplane = await load((await compileModel(bare, { level: 0 })).artifact);
-    const { plan, manifest, state: initial } = await compileProgram(model, "p", { level: 0 });
-    const state = dataplane.allocate(initial.length);
-    const instructions = (first: number): number => {
-      const batch = dataplane.net(0).createBatch(4, SLOT_SIZE);
-      const header = { tos: 0, identification: 1, dontFragment: true, ttl: 64, protocol: 17 };
-      const packet = ipv4Packet({ ...header, source: 0x0a000003, destination: 0x0a000303 }, new Uint8Array(20));
-      const bytes = ethernetFrame({ destination: MAC, source: 2, type: 0x0800 }, packet);
-      for (const length of [first, 60, 60, 60])
-        batch.put(padded(bytes, length), { entry: Entry.RECEIVE, device: DEVICE });
-      batch.writeCount();
-      const memory = new Uint8Array(dataplane.memory.buffer.slice(0));
-      placeState(new Uint32Array(memory.buffer), state, manifest, initial);
-      let taken = 0;
-      const onCall = (name: string, count: number): void => {
-        if (name === `${LOOK_AHEAD}.0`) taken += count;
+  test.each((["veth", "dummy"] as const).flatMap((kind) => ([4, 6] as const).map((family) => [kind, family] as const)))(
+    "frames on a %s are looked up ahead: IPv%i",
+    async (kind, family) => {
+      const model = program(rules(new Random(100), 100, XDP, APART[1]), `type ${kind}; mtu ${MTU}`);
+      const [net] = model.nets;
+      const bare = { ...model, nets: [{ ...net, netfilter: { ...net.netfilter, programs: [] } }] };
+      const dataplane = await load((await compileModel(bare, { level: 0 })).artifact);
+      const { plan, manifest, state: initial } = await compileProgram(model, "p", { level: 0 });
+      const state = dataplane.allocate(initial.length);
+      const instructions = (first: number): number => {
+        const batch = dataplane.net(0).createBatch(4, SLOT_SIZE);
+        const bytes = udpFrame(family, 7, 6);
+        for (const length of [first, 60, 60, 60])
+          batch.put(padded(bytes, length), { entry: Entry.RECEIVE, device: DEVICE });
+        batch.writeCount();
+        const memory = new Uint8Array(dataplane.memory.buffer.slice(0));
+        placeState(new Uint32Array(memory.buffer), state, manifest, initial);
+        let taken = 0;
+        const onCall = (name: string, count: number): void => {
+          if (name === `${LOOK_AHEAD}.0`) taken += count;
+        };
+        interpret(withoutTrace(plan), { memory, state, onCall }).call(EXPORTS.process, [batch.base, 4, DEVICE]);
+        return taken;
       };
-      interpret(withoutTrace(plan), { memory, state, onCall }).call(EXPORTS.process, [batch.base, 4, DEVICE]);
-      return taken;
-    };
-    const plain = instructions(60);
-    expect(plain).toBeGreaterThan(100);
-    if (kind === "veth") expect(5 * instructions(LONG)).toBeLessThan(plain);
-    else expect(instructions(LONG)).toBe(plain);
+      const plain = instructions(60);
+      expect(plain).toBeGreaterThan(100);
+      if (kind === "veth") expect(5 * instructions(LONG)).toBeLessThan(plain);
+      else expect(instructions(LONG)).toBe(plain);
+    },
+  );
+
+  /** Four frames at a time: rules of one action, of several, and some that do more. */
+  test.each([
+    ["one rule's action as the other's", ["counter PASS"]],
+    ["all drop", ["counter DROP"]],
+    ["actions that differ", ["counter PASS", "counter DROP", "counter PASS", "drop", "counter TX", "ABORTED"]],
+    ["nothing counted", ["accept", "counter PASS"]],
+    [
+      "some do more",
+      ["counter PASS", "counter DROP", "counter PASS", "counter DROP", "counter DROP", "log counter DROP"],
+    ],
+  ])("frames that are judged ahead: %s", async (_, words) => {
+    const lines = Array.from({ length: 100 }, (_, i) => `udp dport ${i} ${words[(i >> 3) % words.length]}`);
+    // Some of the next four, in the same place of theirs or another.
+    for (let i = 40; i < 100; i++) lines[i] = `udp dport ${i} ${words[((7 * i) % 11) % words.length]}`;
+    const model = program(lines, "type veth");
+    const { expectAlike } = await attachedBeside(model, { level: 0 });
+    // The last two have no rule.
+    const frames = [...Array(98).keys(), 700, 700].map((port) =>
+      received(padded(udpFrame((port & 32) === 0 ? 4 : 6, port, 20), 80 + (port & 3))),
+    );
+    for (const traced of [true, false]) expectAlike(frames, traced);
   });
 
-  /** Four frames at a time, all of which pass, and some of which do not. */
-  test.each([
-    ["one rule's action as the other's", "counter PASS", "counter PASS"],
-    ["actions that differ", "counter PASS", "counter DROP"],
-    ["nothing counted", "accept", "counter PASS"],
-  ])("frames that pass are judged ahead: %s", async (_, word, other) => {
-    const lines = Array.from({ length: 100 }, (_, i) => `udp dport ${i} ${i % 10 === 9 ? other : word}`);
-    const model = program(lines, "type veth");
-    const [net] = model.nets;
-    const bare = { ...model, nets: [{ ...net, netfilter: { ...net.netfilter, programs: [] } }] };
-    const dataplane = await load((await compileModel(bare, { level: 0 })).artifact);
-    const link = dataplane
-      .links(0)
-      .attach(await loadProgram((await compileProgram(model, "p", { level: 0 })).artifact));
-    const [engine, reference] = [dataplane.net(0), referenceEngine(net, model.kernel)];
-    for (const traced of [true, false]) {
-      const [batch, own] = [engine, reference].map((one) => {
-        const made = one.createBatch(128, SLOT_SIZE);
-        // The last two have no rule.
-        for (const port of [...Array(98).keys(), 700, 700]) {
-          const payload = Uint8Array.of(0, 1, port >> 8, port & 0xff, ...new Uint8Array(16));
-          const header = { tos: 0, identification: 1, dontFragment: true, ttl: 64, protocol: 17 };
-          const packet = ipv4Packet({ ...header, source: 0x0a000003, destination: 0x0a000303 }, payload);
-          const bytes = ethernetFrame({ destination: MAC, source: 2, type: 0x0800 }, packet);
-          made.put(padded(bytes, 60 + (port & 3)), { entry: Entry.RECEIVE, device: DEVICE });
-        }
-        made.writeCount();
-        return made;
-      });
-      const expected = reference.trace(own);
-      if (traced) expect(engine.trace(batch)).toEqual(expected);
-      else engine.process(batch);
-      const entries = batch.column("entry");
-      for (let k = 0; k < batch.count; k++) if (entries[k] === Entry.JUDGED) entries[k] = Entry.RECEIVE;
-      expect(judged(batch)).toEqual(judged(own));
-      expect(link.readCounters()).toEqual(reference.readCounters());
-    }
+  /** What is an extension header, and how many bytes are there for the transport's. */
+  test("IPv6 frames as short as can be, looked up ahead or not", async () => {
+    const lines = Array.from({ length: 66 }, (_, i) => `meta l4proto ${i} counter ${i % 3 === 0 ? "PASS" : "DROP"}`);
+    const { expectAlike } = await attachedBeside(program(lines), { level: 0 });
+    for (const nextHeader of [0, 17, 43, 44, 51, 58, 59, 60])
+      for (let bytes = 0; bytes < 12; bytes++) {
+        const header = { trafficClass: 0, flowLabel: 0, hopLimit: 64, nextHeader, source: 3n, destination: 4n };
+        const frame = ethernetFrame({ ...MACS, type: EtherType.IPV6 }, ipv6Packet(header, new Uint8Array(bytes)));
+        expectAlike(Array(4).fill(received(frame)), true);
+      }
   });
 
   /** A program of its own counts as the reference does. */

@@ -267,22 +267,19 @@ class TreeLayout {
   }
 }
 
-/** Is it at the same place in every plain IPv4 frame, and read of fragments too? */
+/** Is it at the same place in every plain frame of a family (plan/build/netfilter/plain_frame.ts), and read of fragments too? */
 function isPlain(e: Expr): boolean {
   if (e.kind === "bitwise" || e.kind === "shift") return e.bits <= 32 && isPlain(e.operand);
   if (e.kind === "meta") return e.key === "protocol" || e.key === "l4proto";
-  return (
-    e.kind === "payload" &&
-    e.base !== "inner" &&
-    [1, 2, 4].includes(e.length) &&
-    (e.base !== "transport" || e.offset % e.length === 0)
-  );
+  if (e.kind !== "payload" || e.base === "inner") return false;
+  const isNumber = [1, 2, 4].includes(e.length);
+  return e.base === "transport" ? isNumber && e.offset % e.length === 0 : isNumber || e.length === 16;
 }
 
 /** More intervals are looked up. */
 const MOST_COMPARED = 4;
-/** Bytes of a field's look-up, for each rule, and for lists that have only a few. */
-const FIELD_BYTES_A_RULE = 200;
+/** Bytes of a field's look-up, for each rule, of numbers and of longer fields, and for lists that have only a few. */
+const FIELD_BYTES_A_RULE = { number: 200, longer: 300 };
 const FIELD_BYTES_ALWAYS = 4096;
 
 function layoutField(
@@ -294,8 +291,7 @@ function layoutField(
   const { starts, classes } = intervals;
   if (starts.length <= MOST_COMPARED && field.bits <= 32)
     return { kind: "compares", field, starts: starts.map(Number), classes };
-  // IPv6 has four times the bits, and as many levels.
-  const budget = (FIELD_BYTES_ALWAYS + FIELD_BYTES_A_RULE * rules) * (field.bits <= 32 ? 1 : 4);
+  const budget = FIELD_BYTES_ALWAYS + FIELD_BYTES_A_RULE[field.bits <= 32 ? "number" : "longer"] * rules;
   const built = buildBlocks(prefixesOf(intervals, field.bits), { budget });
   const offset = image.reserve(name, built.bytes.length);
   image.view(offset, built.bytes.length, (bytes) => bytes.set(built.bytes));

@@ -44,6 +44,14 @@ export interface Shape {
   readonly final: boolean;
 }
 
+/** The rules that frames of this EtherType can match. */
+export function rulesFor({ fields, rules }: Segment, etherType: number): SegmentRule[] {
+  const field = fields.findIndex(({ kind, ...e }) => kind === "meta" && "key" in e && e.key === "protocol");
+  const has = (ranges: Ranges | null): boolean =>
+    ranges === null || ranges.some(({ first, last }) => first <= etherType && etherType <= last);
+  return field < 0 ? [...rules] : rules.filter(({ conditions }) => has(conditions[field]));
+}
+
 /** Code for so many shapes stands behind a look-up at the most, and so many fields in front of it. */
 const MOST_SHAPES = 16;
 export const MOST_FIELDS = 10;

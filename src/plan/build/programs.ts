@@ -45,7 +45,6 @@ import {
 } from "../ir.ts";
 import { type Context, callNet, drop, hasFlag, ifindexOf, KFREE_SKB, passHook, proc } from "./context.ts";
 import { ethProto, isVlan, mostBytes, VLAN_HLEN } from "./ethernet.ts";
-import { IPHDR_BYTES } from "./in.ts";
 import { firstLink, linksUpTo } from "./links.ts";
 import { chainContext } from "./netfilter/chain.ts";
 import { listComment, listSteps } from "./netfilter/list.ts";
@@ -134,11 +133,11 @@ function runProc(context: Context, program: Program): Proc {
   return proc(programProcName(context, program), { comment: `program ${name} on ${hook}`, result: "i32" }, body);
 }
 
-/** A frame that was looked up ahead is plain (netfilter/look_ahead.ts). */
+/** A frame that was looked up ahead is plain (netfilter/plain_frame.ts). */
 function pktinfoOf(context: Context, program: Program): Step[] {
   const steps = setPktinfo(programView(program.hook));
   if (aheadOf(context, program) === null) return steps;
-  const short: Step[] = [guard(l3, IPHDR_BYTES, [leave("pktinfo")]), ...setPktinfoPlain, leave("pktinfo")];
+  const short = [...setPktinfoPlain([leave("pktinfo")]), leave("pktinfo")];
   return [block("pktinfo", [when(lookedUp, short), ...steps])];
 }
 

@@ -12,7 +12,7 @@ import type { Program } from "../../../dsl/chain-model.ts";
 import { EXPORTS } from "../../../runtime/abi/exports.ts";
 import { TraceEvent } from "../../../runtime/abi/trace.ts";
 import { BATCH_HEADER, BATCH_HEADER_BYTES, RESULT_COLUMNS } from "../../../runtime/batch.ts";
-import { ETHERNET_HEADER_BYTES, EtherType } from "../../../runtime/net/ethernet.ts";
+import { ETHERNET_HEADER_BYTES } from "../../../runtime/net/ethernet.ts";
 import { Entry } from "../../../runtime/verdict.ts";
 import { AHEAD_BYTES, LANES, type SegmentLayout } from "../../netfilter/classifier/layout.ts";
 import {
@@ -30,6 +30,7 @@ import {
   mul,
   ne,
   type Proc,
+  packet,
   repeat,
   ret,
   type Step,
@@ -55,7 +56,7 @@ import {
 } from "./context.ts";
 import { mostBytes } from "./ethernet.ts";
 import { ofThread } from "./links.ts";
-import { aheadOf, LOOK_AHEAD, lookAheadProc, PASSED } from "./netfilter/look_ahead.ts";
+import { aheadOf, JUDGED, LOOK_AHEAD, lookAheadProc } from "./netfilter/look_ahead.ts";
 import { lookedUp, protocol } from "./netfilter/registers.ts";
 import { ethernetHeader, xdpRun } from "./programs.ts";
 import { dev, l3, mac, row, SKB_REGS, slot, stride } from "./skb.ts";
@@ -104,7 +105,7 @@ function processProc(context: Context, ahead: SegmentLayout | null): Proc {
       [
         ...(ahead === null ? [] : lookAhead(context, ahead)),
         block("frame", [
-          ...(ahead === null ? [] : [when(eq(records, PASSED), [...onward(LANES - 1), leave("frame")])]),
+          ...(ahead === null ? [] : [when(eq(records, JUDGED), [...onward(LANES - 1), leave("frame")])]),
           ...(ahead === null ? others : [when(eqz(lookedUp), others)]),
           trace(TraceEvent.packet, [index]),
           runNet(context, "xdp"),
@@ -129,7 +130,7 @@ const shared = (context: Context): Pick<Proc, "shared"> =>
 
 const records = local("records");
 
-/** Of every LANES frames once, if so many are left. Those that have passed take one round. */
+/** Of every LANES frames once, if so many are left. Those that are judged take one round. */
 const lookAhead = (context: Context, { ahead }: SegmentLayout): Step[] => [
   when(eq(index, count), [leave("packets")]),
   when(eqz(and(index, LANES - 1)), [
@@ -143,7 +144,7 @@ const lookAhead = (context: Context, { ahead }: SegmentLayout): Step[] => [
 function frameProc(context: Context, program: Program, ahead: SegmentLayout | null): Proc {
   const untaken = [ret()];
   const header = [when(hasFlag(dev, "VETH"), [when(gt(sub(tail, mac), mostBytes(dev)), untaken)]), ...ethernetHeader()];
-  const plain = [set(l3, add(mac, ETHERNET_HEADER_BYTES)), set(protocol, EtherType.IPV4)];
+  const plain = [set(l3, add(mac, ETHERNET_HEADER_BYTES)), set(protocol, packet(mac, 12, 2))];
   const body: Step[] = [
     when(eqz(dev), untaken),
     set(mac, readColumn("data")),

@@ -2,101 +2,109 @@
  * The first rules of an XDP program, looked up for several frames at a time before any of them is judged.
  *
  *   look_ahead.N(device, index) : i32     FOUND: what LANES frames from `row` on come to stands in the segment's `ahead`, a record for each;
- *                                         PASSED: it has happened (pass_ahead.ts)
+ *                                         JUDGED: they are judged (judge_ahead.ts)
  *
- * A look-up is a chain of loads that wait for each other; those of several frames side by side wait together. It is done for frames as nearly all
- * are: untagged, IPv4 without options, as long as they say. If one is another kind of frame, none is looked up: the rules do it, as they would have. Nothing but the
+ * A look-up is a chain of loads that wait for each other; those of several frames side by side wait together. It is done for frames that are
+ * plain (plain_frame.ts), all of one family. Where they are not, none is looked up: the rules do it, as they would have. Nothing but the
  * frame's bytes is read, so what is found is what the rules would find.
  */
-import type { Expr as ChainExpr, Program } from "../../../../dsl/chain-model.ts";
+import type { Program } from "../../../../dsl/chain-model.ts";
 import { COLUMN, type Column } from "../../../../runtime/batch.ts";
-import { ETHERNET_HEADER_BYTES, EtherType } from "../../../../runtime/net/ethernet.ts";
 import { Entry } from "../../../../runtime/verdict.ts";
-import { AHEAD_BYTES, classifierKey, LANES, type SegmentLayout } from "../../../netfilter/classifier/layout.ts";
+import {
+  AHEAD_BYTES,
+  classifierKey,
+  type FieldLookup,
+  LANES,
+  type SegmentLayout,
+} from "../../../netfilter/classifier/layout.ts";
+import { rulesFor, type Segment } from "../../../netfilter/classifier/segments.ts";
 import { programView } from "../../../netfilter/view.ts";
 import {
   add,
-  and,
   block,
   type Expr,
   eqz,
   expr,
   gt,
-  guard,
   i32,
   i64,
   leave,
   load,
   local,
-  lt,
   mul,
   ne,
   or,
   type Proc,
-  packet,
   type Reg,
   ret,
+  type Space,
   type Step,
   select,
   set,
   store,
-  sub,
-  tail,
   unary,
   when,
   xor,
 } from "../../ir.ts";
 import { type Context, hasFlag, ownPlace, proc } from "../context.ts";
 import { mostBytes } from "../ethernet.ts";
-import { IPHDR_BYTES } from "../in.ts";
 import { dev, row, stride } from "../skb.ts";
-import { classOfNumber, LookupSteps } from "./classifier.ts";
-import { passAhead } from "./pass_ahead.ts";
-import { constantOf, shifted, wideAnd, wideXor } from "./wide.ts";
+import { LookupSteps } from "./classifier.ts";
+import { judgeAhead } from "./judge_ahead.ts";
+import { PLAIN_KINDS, PlainFrame, type PlainKind } from "./plain_frame.ts";
 
 /** The segment that a program begins with, if it is looked up ahead. */
 export function aheadOf(context: Context, program: Program): SegmentLayout | null {
   const segments = context.layout.netfilter.classifiers.get(classifierKey(programView(program.hook), program));
-  return segments?.find(({ ahead }) => ahead !== 0) ?? null;
+  return segments?.find(({ ahead, segment }) => ahead !== 0 && kindsOf(segment).length > 0) ?? null;
 }
 
-const L4 = ETHERNET_HEADER_BYTES + IPHDR_BYTES;
+/** Those that it has rules for. */
+const kindsOf = (segment: Segment): PlainKind[] => PLAIN_KINDS.filter(({ type }) => rulesFor(segment, type).length > 0);
+
 const device = local("device");
 /** Of the first frame, in its batch. */
 const index = local("index");
 const limit = local("limit");
 /** What it returns; 0: nothing is looked up. */
 const FOUND = 1;
-export const PASSED = 2;
+export const JUDGED = 2;
+
+/** Of each frame. */
+const LANE = Array.from({ length: LANES }, (_, lane) => ({
+  mac: local(`mac_${lane}`),
+  length: local(`length_${lane}`),
+}));
+const rootOf = (lane: number, i: number): Reg => local(`root${i}_${lane}`);
 
 export function lookAheadProc(context: Context, program: Program, laid: SegmentLayout): Proc {
   const { space } = context.layout.netfilter;
-  const lanes = Array.from({ length: LANES }, (_, lane) => new Lane(laid, lane));
-  const lookups = lanes.map(({ values, suffix }) => {
-    const steps = new LookupSteps({
-      ...{ space, suffix, known: EtherType.IPV4 },
-      read: (lookup, found) => classOfNumber(space, lookup, values.get(lookup.field)!, found),
-    });
-    return { roots: steps.rootsOf(laid.lookup), steps: steps.steps };
-  });
+  const kinds = kindsOf(laid.segment).map((kind) => lookedUpAs(kind, space, laid));
+  const { roots } = kinds[0];
   const body: Step[] = [
     block("other", [
       when(eqz(dev), [leave("other")]),
       // Such a device refuses a frame for its length (receive.ts).
       set(limit, select(hasFlag(dev, "VETH"), mostBytes(dev), -1)),
       when(ne(or(unlike("entry", i32(Entry.RECEIVE)), unlike("device", expr(device))), i64(0n)), [leave("other")]),
-      ...lanes.flatMap(({ steps }) => steps),
-      // Step by step over all lanes, not lane by lane: independent loads stand side by side.
-      ...lookups[0].steps.flatMap((_, i) => lookups.map(({ steps }) => steps[i])),
-      ...passAhead(
+      ...LANE.flatMap(({ mac, length }, lane) => [
+        set(mac, cell("data", 4, lane)),
+        set(length, cell("length", 4, lane)),
+        when(gt(length, limit), [leave("other")]),
+      ]),
+      block("found", [...kinds.map(({ not, steps }) => block(not, [...steps, leave("found")])), leave("other")]),
+      ...judgeAhead(
         context,
         program,
         laid,
-        lookups.map(({ roots: [match] }, lane) => ({ match, length: expr(lanes[lane].length) })),
-        { index, passed: PASSED },
+        LANE.map(({ length }, lane) => ({ match: rootOf(lane, 0), length: expr(length) })),
+        { index, judged: JUDGED },
       ),
-      ...lookups.flatMap(({ roots }, lane) =>
-        roots.map((root, i) => store(space, 4, ownPlace(context, laid.ahead), AHEAD_BYTES * lane + 4 * i, root)),
+      ...LANE.flatMap((_, lane) =>
+        Array.from({ length: roots }, (_, i) =>
+          store(space, 4, ownPlace(context, laid.ahead), AHEAD_BYTES * lane + 4 * i, rootOf(lane, i)),
+        ),
       ),
       ret(FOUND),
     ]),
@@ -116,64 +124,35 @@ function unlike(name: Column, value: Expr): Expr {
   return Array.from({ length: LANES / 2 }, (_, pair) => xor(cell(name, 8, 2 * pair), both)).reduce(or);
 }
 
-/** A frame: what is read of it, when it is of the usual kind. */
-class Lane {
-  readonly suffix: string;
-  readonly steps: Step[];
-  /** By field. */
-  readonly values = new Map<ChainExpr, Expr>();
-  readonly length: Reg;
-  readonly #mac: Reg;
-
-  constructor(laid: SegmentLayout, lane: number) {
-    this.suffix = `_${lane}`;
-    const { fields } = laid.segment;
-    this.#mac = local(`mac${this.suffix}`);
-    this.length = local(`length${this.suffix}`);
-    const [mac, length] = [this.#mac, this.length];
-    const other = [leave("other")];
-    const total = local(`total${this.suffix}`);
-    /** EtherType, version and length of the IPv4 header: compared as they lie. */
-    const kind = and(packet(mac, 12, 4), 0xffffff00);
-    this.steps = [
-      set(mac, cell("data", 4, lane)),
-      set(length, cell("length", 4, lane)),
-      set(tail, add(mac, length)),
-      guard(mac, Math.max(L4, ...fields.map(endOf)), other),
-      when(gt(length, limit), other),
-      when(ne(kind, (EtherType.IPV4 << 16) | 0x4500), other),
-      set(total, packet(mac, ETHERNET_HEADER_BYTES + 2, 2)),
-      when(or(lt(total, IPHDR_BYTES), lt(sub(length, ETHERNET_HEADER_BYTES), total)), other),
-      ...fields.map((field, i) => {
-        const value = local(`value${i}${this.suffix}`);
-        this.values.set(field, expr(value));
-        return set(value, this.#read(field)[0]);
-      }),
-    ];
-  }
-
-  #read(e: ChainExpr): readonly Expr[] {
-    switch (e.kind) {
-      case "payload":
-        return [packet(this.#mac, startOf(e.base) + e.offset, e.length as 1 | 2 | 4)];
-      case "meta":
-        return [e.key === "protocol" ? i32(EtherType.IPV4) : packet(this.#mac, ETHERNET_HEADER_BYTES + 9, 1)];
-      case "bitwise":
-        return wideXor(wideAnd(this.#read(e.operand), constantOf(e.mask, e.bits)), constantOf(e.xor, e.bits));
-      case "shift":
-        return shifted(this.#read(e.operand), e.bits, e.direction, e.by);
-      default:
-        throw new RangeError(`${e.kind} is not looked up ahead`);
-    }
-  }
+/** The look-up of frames of a kind: `steps` leave the block `not` where one is of another, and set so many roots of each lane. */
+function lookedUpAs(
+  kind: PlainKind,
+  space: Space,
+  { segment, lookup }: SegmentLayout,
+): { readonly not: string; readonly steps: readonly Step[]; readonly roots: number } {
+  const rules = rulesFor(segment, kind.type);
+  const asked = new Set(
+    segment.fields.filter((_, field) => rules.some(({ conditions }) => conditions[field] !== null)),
+  );
+  const lanes = LANE.map((registers, lane) => {
+    const suffix = `_${kind.name}_${lane}`;
+    const frame = new PlainFrame(kind, asked, { ...registers, suffix });
+    const read = (field: FieldLookup, found: Reg): Step[] => frame.classOf(field, space, found);
+    const code = new LookupSteps({ space, suffix, known: kind.type, read });
+    const roots = code.rootsOf(lookup);
+    return {
+      frame,
+      steps: [...code.steps, ...roots.map((root, i) => set(rootOf(lane, i), root))],
+      roots: roots.length,
+    };
+  });
+  const not = `not_${kind.name}`;
+  return {
+    ...{ not, roots: lanes[0].roots },
+    steps: [
+      ...lanes.flatMap(({ frame }) => frame.steps([leave(not)])),
+      // Step by step over all lanes, not lane by lane: independent loads stand side by side.
+      ...lanes[0].steps.flatMap((_, i) => lanes.map(({ steps }) => steps[i])),
+    ],
+  };
 }
-
-const startOf = (base: string): number => (base === "link" ? 0 : base === "network" ? ETHERNET_HEADER_BYTES : L4);
-
-/** Where the bytes that it reads end. */
-const endOf = (e: ChainExpr): number =>
-  e.kind === "payload"
-    ? startOf(e.base) + e.offset + e.length
-    : e.kind === "bitwise" || e.kind === "shift"
-      ? endOf(e.operand)
-      : 0;

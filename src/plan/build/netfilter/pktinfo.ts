@@ -55,11 +55,23 @@ export function setPktinfo(view: View): Step[] {
   return view === "tc" ? [set_, when(and(eq(thoffAny, l3), macHeader), start)] : [set_];
 }
 
-/** The same of a packet that is known to have an IPv4 header without options. */
-export const setPktinfoPlain: readonly Step[] = [
-  set(tprot, iphdr.protocol),
-  set(thoffAny, add(l3, IPHDR_BYTES)),
-  set(thoff, select(and(iphdr.fragment, IP_OFFSET), NOWHERE, thoffAny)),
+/** The same of a frame with an IPv4 header without options, or an IPv6 header without extension headers. */
+export const setPktinfoPlain = (not: readonly Step[]): Step[] => [
+  when(
+    eq(protocol, EtherType.IPV4),
+    [
+      guard(l3, IPHDR_BYTES, not),
+      set(tprot, iphdr.protocol),
+      set(thoffAny, add(l3, IPHDR_BYTES)),
+      set(thoff, select(and(iphdr.fragment, IP_OFFSET), NOWHERE, thoffAny)),
+    ],
+    [
+      guard(l3, IPV6_HEADER_BYTES, not),
+      set(tprot, ipv6hdr.nexthdr),
+      set(thoffAny, add(l3, IPV6_HEADER_BYTES)),
+      set(thoff, thoffAny),
+    ],
+  ),
 ];
 
 /** nft_set_pktinfo_unspec */
@@ -89,6 +101,11 @@ export const NEXTHDR = {
 export const isExtension = (nexthdr: Operand): Expr => {
   const { HOP, ROUTING, FRAGMENT, AUTH, DEST } = NEXTHDR;
   return [HOP, ROUTING, FRAGMENT, AUTH, NEXTHDR.NONE, DEST].map((one) => eq(nexthdr, one)).reduce(or);
+};
+/** Extension headers behind which nft_set_pktinfo_ipv6 looks for the transport's. */
+export const isSkipped = (nexthdr: Operand): Expr => {
+  const { HOP, ROUTING, FRAGMENT, DEST } = NEXTHDR;
+  return [HOP, ROUTING, FRAGMENT, DEST].map((one) => eq(nexthdr, one)).reduce(or);
 };
 /** A header that nothing follows: not an extension, or "none". */
 const endsChain = (nexthdr: Operand): Expr => or(eqz(isExtension(nexthdr)), eq(nexthdr, NEXTHDR.NONE));
