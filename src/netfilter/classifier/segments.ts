@@ -44,12 +44,17 @@ export interface Shape {
   readonly final: boolean;
 }
 
+/** Which field is the protocol of the frame; -1: none. */
+export const protocolField = (fields: readonly Expr[]): number =>
+  fields.findIndex((one) => one.kind === "meta" && one.key === "protocol");
+
 /** The rules that frames of this EtherType can match. */
 export function rulesFor({ fields, rules }: Segment, etherType: number): SegmentRule[] {
-  const field = fields.findIndex(({ kind, ...e }) => kind === "meta" && "key" in e && e.key === "protocol");
-  const has = (ranges: Ranges | null): boolean =>
-    ranges === null || ranges.some(({ first, last }) => first <= etherType && etherType <= last);
-  return field < 0 ? [...rules] : rules.filter(({ conditions }) => has(conditions[field]));
+  const field = protocolField(fields);
+  return rules.filter(({ conditions }) => {
+    const ranges = field < 0 ? null : conditions[field];
+    return ranges === null || ranges.some(({ first, last }) => first <= etherType && etherType <= last);
+  });
 }
 
 /** Code for so many shapes stands behind a look-up at the most, and so many fields in front of it. */

@@ -13,7 +13,7 @@
  */
 import { chooseTables, type Tables } from "./choose.ts";
 import { classesOfField, type Intervals, membersOf } from "./classes.ts";
-import type { Segment, SegmentRule } from "./segments.ts";
+import { protocolField, type Segment, type SegmentRule } from "./segments.ts";
 
 /** Rules of all parts, for each rule. */
 const MOST_COPIES = 1.5;
@@ -37,7 +37,7 @@ export function chooseStructure(segment: Segment, budget?: number): Structure {
 
 function splitByKind(segment: Segment, budget?: number): Split | null {
   const { fields, rules, shapes } = segment;
-  const field = fields.findIndex((one) => one.kind === "meta" && one.key === "protocol");
+  const field = protocolField(fields);
   if (field < 0 || !rules.every(({ shape }) => shapes[shape].final)) return null;
   const { classes, intervals } = classesOfField(
     rules.map(({ conditions }) => conditions[field]),
