@@ -87,7 +87,7 @@ export function classesOfField(conditions: readonly (Ranges | null)[], bits: num
   }
   const { at, order } = ascending(ends, bits);
   const end = bits > 32 ? 1n << BigInt(bits) : 2 ** bits;
-  const sets = new Sets(conditions.length);
+  const sets = new Sets(conditions.length, ends.length);
   sets.of(current);
   const starts: Value[] = [];
   const classes: number[] = [];

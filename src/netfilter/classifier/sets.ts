@@ -59,7 +59,7 @@ export class Sets {
 
   /** @param expected how many there will be, about */
   constructor(rules: number, expected = 0) {
-    const size = 2 ** Math.ceil(Math.log2(Math.max(expected, 64)));
+    const size = 2 ** Math.ceil(Math.log2(Math.max(expected, 16)));
     this.#rules = rules;
     [this.#heads, this.#near, this.#hashes] = [new Uint32Array(size), new Uint32Array(size), new Int32Array(size)];
     [this.#places, this.#bits] = [new Uint16Array(4 * size), new Uint32Array(4 * size)];
