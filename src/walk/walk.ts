@@ -15,8 +15,9 @@ import { type Hook, NETFILTER_HOOKS } from "../../runtime/hooks.ts";
 import { icmpErrorName } from "../../runtime/host/messages.ts";
 import { formatIp, formatPrefix } from "../../runtime/net/ip.ts";
 import type { Flow, Selector, Trace, TraceStep } from "../../runtime/trace.ts";
-import { DropReason, Errno, nameOf } from "../../runtime/verdict.ts";
+import { Errno, nameOf } from "../../runtime/verdict.ts";
 import { chainLines, chainTitle, endOfChain, isChainStep } from "./chain-lines.ts";
+import { dropText } from "./drop-text.ts";
 import { originOf, type WalkLine } from "./line.ts";
 
 export interface WalkStep {
@@ -251,7 +252,7 @@ function tell(step: Exclude<TraceStep, { step: "lookup" }>, net: Net): [string, 
     case "ip_fragment":
       return ["=> FRAGMENT", `${device(step.device)} mtu ${step.mtu}: the host cuts it`, "sent"];
     case "drop":
-      return ["=> DROPPED", nameOf(DropReason, step.reason), "dropped"];
+      return ["=> DROPPED", dropText(step.reason), "dropped"];
     case "link":
       return ["link", `program ${step.link}, attached`, null];
     case "nf_send_reset":

@@ -310,6 +310,23 @@ describe.each(["reference", "compiled"])("on the %s engine", (engine) => {
     expect(report).toMatchObject({ schema: "vrfc.explain/1", kernel: "6.1", namespace: "host", verdict: "ICMP_ERROR" });
     expect(report.steps.at(-1)).toMatchObject({ step: "icmp_send", detail: "11/0 Time to live exceeded" });
   });
+  test("explain tells what the reason of a drop means", { timeout }, async () => {
+    const router = file(
+      `router-${engine}.vrf`,
+      "interface a { address 10.0.0.1/24 }\ninterface b { address 10.0.1.1/24 }\n",
+    );
+    const packet = (source: string) => [
+      "explain",
+      router,
+      `in a udp ${source} > 10.0.1.7 dport 53`,
+      "--engine",
+      engine,
+    ];
+    expect((await vrfc(...packet("10.0.0.7"))).out).toMatch(
+      /=> DROPPED +IP_INADDRERRORS: .*net\.ipv4\.ip_forward .* is 0/,
+    );
+    expect((await vrfc(...packet("127.0.0.7"))).out).toMatch(/=> DROPPED +MARTIAN_SOURCE: no packet may come from/);
+  });
   test("explain and ping tell what was counted, and where", { timeout }, async () => {
     const firewall = "examples/firewall.vrf";
     const packet = "in guests tcp 10.1.0.7 > 192.0.2.7 dport 22";
