@@ -141,7 +141,7 @@ export const Next = {
   DEV_QUEUE_XMIT: 3,
 } as const;
 
-/** FLOWI_FLAG_*; their values differ between releases and mean nothing outside. */
+/** FLOWI_FLAG_*, whose values differ between releases and mean nothing outside, and what else a flow says of itself. */
 export const FlowFlag = {
   /** The source need not be an address of this host. */
   ANYSRC: 1,
@@ -151,6 +151,8 @@ export const FlowFlag = {
   L3MDEV_OIF: 4,
   /** IPv6: a socket is bound to oif, so that no other device will do (sk_bound_dev_if). */
   BOUND: 8,
+  /** IPv6: its flow label is 0, whatever the packet's is. */
+  UNLABELLED: 16,
 } as const;
 
 /** dst->input; NONE: the packet has no dst; MULTICAST: ip6_mc_input. */

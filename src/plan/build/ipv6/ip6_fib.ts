@@ -65,6 +65,8 @@ const metric = local("metric");
 /** The first next hop by another device, while one by the right device is looked for; 0: none yet. */
 const second = local("second");
 const secondAlias = local("second_alias");
+/** Not 0: those of the lowest metric are through, and none of them will do. */
+const others = local("others");
 const hash = local("hash");
 
 /**
@@ -138,12 +140,13 @@ const rt6Select: Step[] = [
   set(metric, field(alias, FIB_ALIAS.metric)),
   set(second, 0),
   set(secondAlias, 0),
+  set(others, 0),
   repeat(
     field(entry, FIB_ENTRY.aliases),
     "aliases",
     [
-      // The lowest metric is through: what it has, even if by another device, beats all others.
-      when(ne(field(alias, FIB_ALIAS.metric), metric), takeSecond),
+      // The lowest metric is through: what it has, even if by another device, beats all others, which are of one kind among themselves.
+      when(and(eqz(others), ne(field(alias, FIB_ALIAS.metric), metric)), [...takeSecond, set(others, 1)]),
       set(hop, field(alias, FIB_ALIAS.nextHops)),
       repeat(
         field(alias, FIB_ALIAS.hopCount),

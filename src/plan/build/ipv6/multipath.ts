@@ -21,6 +21,7 @@ import {
   ret,
   run,
   type Step,
+  select,
   set,
   sub,
   when,
@@ -28,7 +29,7 @@ import {
 } from "../../ir.ts";
 import { type Context, proc } from "../context.ts";
 import { HASH } from "../multipath.ts";
-import { flDaddr, flDport, flProto, flSaddr, flSport, l3 } from "../skb.ts";
+import { FlowFlag, flDaddr, flDport, flFlags, flProto, flSaddr, flSport, l3 } from "../skb.ts";
 import { DISSECT6 } from "./flow_dissector.ts";
 import { IPV6HDR_DADDR, IPV6HDR_SADDR, ipv6hdr, words6 } from "./in6.ts";
 
@@ -45,8 +46,7 @@ const flowHash = (sport: Operand, dport: Operand, protocol: Operand): Expr =>
   call(HASH, [fold(flSaddr), fold(flDaddr), sport, dport, protocol]);
 
 /**
- * `rt6_multipath_hash(received)`: of the packet at `l3`, or, when that is of this host, of the flow; but the flow label is the packet's
- * in any case.
+ * `rt6_multipath_hash(received)`: of the packet at `l3`, or, when that is of this host, of the flow, whose label is the packet's or none.
  */
 export function rt6MultipathHash(context: Context): Proc {
   const body: Step[] = [guard(l3, IPV6_HEADER_BYTES, [ret(0)]), ...steps(context)];
@@ -54,11 +54,13 @@ export function rt6MultipathHash(context: Context): Proc {
   return proc(context.name("rt6_multipath_hash"), { comment, params: [received], result: "i32" }, body);
 }
 
+const label = select(and(flFlags, FlowFlag.UNLABELLED), 0, ipv6hdr.flowlabel);
+
 function steps({ net }: Context): Step[] {
   switch (net.sysctl.fibMultipathHashPolicy6) {
     case 0:
     case 2:
-      return [when(received, l3Keys), ret(flowHash(0, ipv6hdr.flowlabel, flProto))];
+      return [when(received, l3Keys), ret(flowHash(0, label, flProto))];
     case 1:
       return [...dissected(flowHash(flSport, flDport, flProto)), ret(flowHash(flSport, flDport, flProto))];
     case 3:

@@ -120,6 +120,7 @@ function ip6RouteMeHarder(context: Context): Proc {
       l3mdev: l3mdevMaster(dstDev),
       mark,
       uid: select(skOwner, readColumn("uid"), 0),
+      flags: FlowFlag.UNLABELLED,
     }),
     ...(requiresDissection(context.net, 6) ? [run(DISSECT6)] : []),
     when(callNet(context, "ip6_route_output_flags", output, ne(skBound, 0)), [ret(0)]),
