@@ -6,8 +6,10 @@
  *   primary    = field | "(" lhs ")"
  *   rhs        = set | "@" NAME | list          list = constants { "," constants } [ "/" constants ]
  *   mapping    = set | "@" NAME
- *   set        = "{" [ element { "," element } [","] ] "}"
- *   element    = key [ "comment" STRING ] [ ":" ( verdict | constants ) ]
+ *   set        = "{" [ member { "," member } [","] ] "}"
+ *   member     = "{" key { "," key } [","] "}" | element
+ *   element    = key [ ":" ( verdict | constants ) ]
+ *   key        = constants [ "comment" STRING ]
  *   field      = PROTOCOL WORD | "meta" WORD | META_WORD | RAW | fib | "ct" WORD
  *              | ("tcp" | "ip") "option" WORD [WORD] | "exthdr" WORD
  */
@@ -267,40 +269,64 @@ export abstract class TermParser extends EmbeddedActionsParser {
   );
 
   readonly set = this.RULE("set", (): Extract<Term, { kind: "set" }> => {
-    const elements: Element[] = [];
+    const members: Element[][] = [];
     const first = this.CONSUME(P.LBrace);
     this.OPTION(() => {
-      elements.push(this.SUBRULE(this.element));
+      members.push(this.SUBRULE(this.member));
       this.MANY(() => {
         this.CONSUME(P.Comma);
         // A comma may stand behind the last element.
-        this.OPTION1(() => elements.push(this.SUBRULE1(this.element)));
+        this.OPTION1(() => members.push(this.SUBRULE1(this.member)));
       });
     });
     const last = this.CONSUME(P.RBrace);
-    return this.ACTION(() => ({ kind: "set", elements, span: spanOfTokens(first, last) }));
+    return this.ACTION(() => ({ kind: "set", elements: members.flat(), span: spanOfTokens(first, last) }));
   });
 
-  protected readonly element: () => Element = this.RULE("element", (): Element => {
+  /** An element, or a set within the set, whose keys are as good as the set's own. */
+  protected readonly member: () => Element[] = this.RULE("member", (): Element[] =>
+    this.OR([
+      {
+        ALT: () => {
+          this.CONSUME(P.LBrace);
+          const keys = [this.SUBRULE(this.key)];
+          this.MANY(() => {
+            this.CONSUME(P.Comma);
+            this.OPTION(() => keys.push(this.SUBRULE1(this.key)));
+          });
+          this.CONSUME(P.RBrace);
+          return keys;
+        },
+      },
+      { ALT: () => [this.SUBRULE(this.element)] },
+    ]),
+  );
+
+  protected readonly key: () => Element = this.RULE("key", (): Element => {
     const key = this.SUBRULE(this.constants);
     let comment: string | undefined;
-    let value: Element["value"];
     this.OPTION(() => {
       this.CONSUME(K.Comment);
       comment = this.ACTION(() => wordOf(this.LA(1)));
       this.CONSUME(StringLiteral);
     });
-    this.OPTION1(() => {
+    return { key, ...(comment === undefined ? {} : { comment }) };
+  });
+
+  protected readonly element: () => Element = this.RULE("element", (): Element => {
+    const key = this.SUBRULE(this.key);
+    let value: Element["value"];
+    this.OPTION(() => {
       this.CONSUME(Colon);
       this.OR({
         DEF: [
           { ALT: () => (value = this.SUBRULE(this.verdict)) },
-          { ALT: () => (value = this.SUBRULE2(this.constants)) },
+          { ALT: () => (value = this.SUBRULE(this.constants)) },
         ],
         IGNORE_AMBIGUITIES: true,
       });
     });
-    return { key, ...(value === undefined ? {} : { value }), ...(comment === undefined ? {} : { comment }) };
+    return { ...key, ...(value === undefined ? {} : { value }) };
   });
 
   // Statements.

@@ -31,7 +31,10 @@ const ONLY_HERE: readonly (readonly [RegExp, string])[] = [
 /** nft lists these otherwise than they were written, to the same effect unless it says so. */
 const SHOWN_OTHERWISE: readonly (readonly [RegExp, string])[] = [
   [/: meta mark (\^|xor) 0x1 == /, "calculated with the constant"],
-  [/: (icmp|icmpv6) \S+ set /, "the bytes are shown as ports of `th`, whose checksum nobody knows"],
+  [
+    /: (icmp|icmpv6|igmp) (?!checksum)\S+ set /,
+    "the bytes are shown as ports of `th` or as bytes, whose checksum nobody knows",
+  ],
   [/: (icmp|icmpv6) (id|sequence) /, "the test that is implied is shown"],
   [/: meta protocol ip accept/, "implied by the family"],
   [/^ip forward: @nh,64,8 set 5/, "shown as `ip ttl`, whose checksum is mended"],
