@@ -7,9 +7,8 @@
  *   rhs        = set | "@" NAME | list          list = constants { "," constants } [ "/" constants ]
  *   mapping    = set | "@" NAME
  *   set        = "{" [ member { "," member } [","] ] "}"
- *   member     = "{" key { "," key } [","] "}" | element
- *   element    = key [ ":" ( verdict | constants ) ]
- *   key        = constants [ "comment" STRING ]
+ *   member     = "{" element { "," element } [","] "}" | element
+ *   element    = constants [ "comment" STRING ] [ ":" ( verdict | constants ) ]
  *   field      = PROTOCOL WORD | "meta" WORD | META_WORD | RAW | fib | "ct" WORD
  *              | ("tcp" | "ip") "option" WORD [WORD] | "exthdr" WORD
  */
@@ -269,7 +268,7 @@ export abstract class TermParser extends EmbeddedActionsParser {
   );
 
   readonly set = this.RULE("set", (): Extract<Term, { kind: "set" }> => {
-    const members: Element[][] = [];
+    const members: (Element | Element[])[] = [];
     const first = this.CONSUME(P.LBrace);
     this.OPTION(() => {
       members.push(this.SUBRULE(this.member));
@@ -283,50 +282,45 @@ export abstract class TermParser extends EmbeddedActionsParser {
     return this.ACTION(() => ({ kind: "set", elements: members.flat(), span: spanOfTokens(first, last) }));
   });
 
-  /** An element, or a set within the set, whose keys are as good as the set's own. */
-  protected readonly member: () => Element[] = this.RULE("member", (): Element[] =>
+  /** An element, or a set within the set: its elements are as good as the set's own. */
+  protected readonly member: () => Element | Element[] = this.RULE("member", (): Element | Element[] =>
     this.OR([
       {
         ALT: () => {
           this.CONSUME(P.LBrace);
-          const keys = [this.SUBRULE(this.key)];
+          const elements = [this.SUBRULE(this.element)];
           this.MANY(() => {
             this.CONSUME(P.Comma);
-            this.OPTION(() => keys.push(this.SUBRULE1(this.key)));
+            this.OPTION(() => elements.push(this.SUBRULE1(this.element)));
           });
           this.CONSUME(P.RBrace);
-          return keys;
+          return elements;
         },
       },
-      { ALT: () => [this.SUBRULE(this.element)] },
+      { ALT: () => this.SUBRULE2(this.element) },
     ]),
   );
 
-  protected readonly key: () => Element = this.RULE("key", (): Element => {
+  protected readonly element: () => Element = this.RULE("element", (): Element => {
     const key = this.SUBRULE(this.constants);
     let comment: string | undefined;
+    let value: Element["value"];
     this.OPTION(() => {
       this.CONSUME(K.Comment);
       comment = this.ACTION(() => wordOf(this.LA(1)));
       this.CONSUME(StringLiteral);
     });
-    return { key, ...(comment === undefined ? {} : { comment }) };
-  });
-
-  protected readonly element: () => Element = this.RULE("element", (): Element => {
-    const key = this.SUBRULE(this.key);
-    let value: Element["value"];
-    this.OPTION(() => {
+    this.OPTION1(() => {
       this.CONSUME(Colon);
       this.OR({
         DEF: [
           { ALT: () => (value = this.SUBRULE(this.verdict)) },
-          { ALT: () => (value = this.SUBRULE(this.constants)) },
+          { ALT: () => (value = this.SUBRULE2(this.constants)) },
         ],
         IGNORE_AMBIGUITIES: true,
       });
     });
-    return { ...key, ...(value === undefined ? {} : { value }) };
+    return { key, ...(value === undefined ? {} : { value }), ...(comment === undefined ? {} : { comment }) };
   });
 
   // Statements.

@@ -24,6 +24,7 @@ const ONLY_HERE: readonly (readonly [RegExp, string])[] = [
   [/: (ah nexthdr|comp nexthdr) /, "nft 1.0.6 ends at an assertion"],
   [/: icmpv6 parameter-problem /, "`param-problem` to nft, `parameter-problem` in its manual"],
   [/: tcp option \S+ kind /, "in nft's manual, not in the grammar of 1.0.6"],
+  [/ vmap \{ \{ 22 : accept/, "nft has sets within sets, and no maps within maps"],
   [/ map @(hits|classes)\b/, "`kind` of maps is eBPF's"],
   [/: counter name ip saddr map @talkers/, "a map to counters that are not said is not nft's"],
 ];
