@@ -8,7 +8,7 @@
  *   Rule      = { Step }                                               one after the other, until one says no
  *   Step      = Test | Effect | Verdict
  *   Test      = compare Expr op constant | range Expr | lookup Exprs in set | limit
- *   Effect    = counter | count | log | set meta | write payload | dup
+ *   Effect    = counter | count | log | set meta | write payload | write option | dup
  *   Verdict   = accept | drop | jump | goto | return | continue | vmap | reject | fwd | XDP and tc verdicts
  *   Expr      = const | payload | exthdr | meta | fib | ct | bitwise | shift | map
  *
@@ -295,6 +295,7 @@ export type Effect = Spanned &
     | { readonly kind: "log"; readonly prefix: string; readonly level: number }
     | { readonly kind: "set meta"; readonly key: MetaSetKey; readonly value: Expr }
     | PayloadWrite
+    | OptionWrite
     /** A copy leaves by the device whose ifindex this is (nft_dup_netdev_eval); nothing for a device that is not there. */
     | { readonly kind: "dup"; readonly device: Expr }
   );
@@ -315,6 +316,19 @@ export interface PayloadWrite {
   readonly value: Expr;
   readonly checksum: number | null;
   readonly pseudo: boolean;
+}
+
+/**
+ * Writes `value` into `length` bytes at `offset` of the first TCP option of this kind, and mends the TCP checksum (nft_exthdr_tcp_set_eval).
+ * Goes on without writing when there is no such option, when it holds the value already, and when the segment size (TCPOPT_MSS) would
+ * grow. Breaks when there is no whole TCP header, or when the option runs over its end or is shorter than what is written.
+ */
+export interface OptionWrite {
+  readonly kind: "write option";
+  readonly type: number;
+  readonly offset: number;
+  readonly length: 2 | 4;
+  readonly value: Expr;
 }
 
 /** Ends the rule. `continue` is what a rule without a verdict does; only verdict maps say it. */

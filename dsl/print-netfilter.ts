@@ -184,6 +184,8 @@ export function stepText(net: Net, step: Step): string {
       const sum = step.checksum === null ? "" : `, checksum ${bytesText(step.base, step.checksum, 2)}`;
       return `${place} = ${expr(step.value)}${sum}${step.pseudo ? ", pseudo header" : ""}`;
     }
+    case "write option":
+      return `${bytesText(`${EXTENSIONS.tcp} ${step.type}`, step.offset, step.length)} = ${expr(step.value)}`;
     case "dup":
     case "fwd":
     case "redirect":

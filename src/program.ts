@@ -31,7 +31,7 @@ import { limitsOf } from "./limits.ts";
 import { AHEAD_BYTES, type ClassifierOptions, LANES, layoutClassifiers } from "./netfilter/classifier/layout.ts";
 import { layoutFilterState, layoutSets, type NetfilterLayout } from "./netfilter/layout.ts";
 import { describeMap } from "./netfilter/maps.ts";
-import { expressionsOfStep, leadsTo, reached, stepsOf } from "./netfilter/reach.ts";
+import { expressionsOfStep, leadsTo, reached, stepsOf, writesBytes } from "./netfilter/reach.ts";
 import { networksDigest } from "./networks.ts";
 import { LOOK_AHEAD } from "./plan/build/netfilter/look_ahead.ts";
 import { type Attachable, attachedAlone, buildProgramPlan } from "./plan/build/program_module.ts";
@@ -77,7 +77,7 @@ export async function compileProgram(
   const chains = reached(netfilter, leadsTo(netfilter, list.rules));
   const steps = stepsOf([list, ...chains]);
   const at = placeOf(what);
-  if (at.hook === "postrouting" && steps.some(({ kind }) => kind === "write payload"))
+  if (at.hook === "postrouting" && steps.some(writesBytes))
     throw new RangeError(`chain ${which} changes packets at postrouting, where copies must be put back: compile it in`);
   const state = new ImageWriter();
   // Structures are addressed from a little before their start.

@@ -29,12 +29,15 @@ const ACKNOWLEDGMENT = 8;
 const DATA_OFFSET = 12;
 export const TCP_FLAGS = 13;
 const WINDOW = 14;
-const CHECKSUM = 16;
+export const TCP_CHECKSUM = 16;
 const URGENT = 18;
 export const TCP_HEADER_BYTES = 20;
 
 /** Bits of the flags byte, by name for printing in tcpdump's letters. */
 export const TcpFlag = { FIN: 1, SYN: 2, RST: 4, PSH: 8, ACK: 16, URG: 32 } as const;
+
+/** Kinds of options (RFC 9293 section 3.1). */
+export const TcpOption = { NOP: 1, MSS: 2 } as const;
 
 export class TcpView {
   readonly bytes: Uint8Array;
@@ -96,7 +99,7 @@ export function tcpSegment(segment: TcpSegment, source: Ip, destination: Ip): Ui
   writeU16(bytes, WINDOW, segment.window);
   writeU16(bytes, URGENT, 0);
   const sum = pseudoHeaderSum(source, destination, IpProtocol.TCP, bytes.length) + wordSum(bytes);
-  writeU16(bytes, CHECKSUM, foldChecksum(sum));
+  writeU16(bytes, TCP_CHECKSUM, foldChecksum(sum));
   return bytes;
 }
 

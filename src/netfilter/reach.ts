@@ -78,6 +78,7 @@ export const usesTransport = (chains: readonly Rules[]): boolean =>
   stepsOf(chains).some(
     (step) =>
       (step.kind === "write payload" && (step.pseudo || isTransport(step.base))) ||
+      step.kind === "write option" ||
       [...expressionsOfStep(step)].some(
         (e) =>
           (e.kind === "payload" && isTransport(e.base)) ||
@@ -89,8 +90,9 @@ export const usesTransport = (chains: readonly Rules[]): boolean =>
 
 const isTransport = (base: string): boolean => base === "transport" || base === "inner";
 
-export const writesPayload = (chains: readonly Rules[]): boolean =>
-  stepsOf(chains).some((step) => step.kind === "write payload");
+/** Does it change bytes of the packet? */
+export const writesBytes = ({ kind }: Step): boolean => kind === "write payload" || kind === "write option";
+export const writesPayload = (chains: readonly Rules[]): boolean => stepsOf(chains).some(writesBytes);
 
 const uses = (chains: readonly Rules[], which: (e: Expr) => boolean): boolean =>
   stepsOf(chains).some((step) => [...expressionsOfStep(step)].some(which));

@@ -1,8 +1,11 @@
-/** Random packets for chains: those of random-packets.ts, IPv4 with options, and IPv6. */
+/** Random packets for chains: those of random-packets.ts, IPv4 with options, IPv6, and TCP with options. */
 import fc from "fast-check";
 import { withOptions } from "../../runtime/host/options.ts";
+import { checksum } from "../../runtime/net/checksum.ts";
 import { EtherType } from "../../runtime/net/ethernet.ts";
+import { IpProtocol } from "../../runtime/net/ipv4.ts";
 import { BROADCAST_MAC, writeMac } from "../../runtime/net/mac.ts";
+import { TCP_CHECKSUM, TCP_HEADER_BYTES } from "../../runtime/net/tcp.ts";
 import { writeU16 } from "../../runtime/net/wire.ts";
 import { Entry } from "../../runtime/verdict.ts";
 import { anyIpv6Packet } from "./random-lookups6.ts";
@@ -67,8 +70,46 @@ const anyIpv6: fc.Arbitrary<DrawnPacket> = fc
     return { ...drawn, bytes };
   });
 
+/** One TCP option, most often of its own length. */
+const anyTcpOption = fc
+  .record({
+    option: fc.constantFrom([0, 1], [1, 1], [2, 4], [2, 4], [2, 4], [3, 3], [5, 10], [8, 10], [8, 10], [99, 2]),
+    lie: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, -1, -2, 1, 40),
+    value: fc.uint8Array({ minLength: 8, maxLength: 8 }),
+  })
+  .map(({ option: [kind, length], lie, value }) => [kind, (length + lie) & 0xff, ...value].slice(0, length));
+
+/** A TCP header with options over what stands behind the IP header, as much of it as the packet has room for. */
+const anyTcp: fc.Arbitrary<DrawnPacket> = fc
+  .record({
+    drawn: fc.oneof(anyPacket, anyIpv6),
+    options: fc.array(anyTcpOption, { maxLength: 4 }).map((options) => options.flat().slice(0, 40)),
+    lie: fc.constantFrom(0, 0, 0, 0, 0, -1, 1, 5),
+    check: fc.constantFrom(0, 0xffff, 0x1234),
+  })
+  .map(({ drawn, options, lie, check }) => {
+    const at = drawn.entry === Entry.RECEIVE ? ETHERNET : 0;
+    const bytes = drawn.bytes.slice();
+    const isIpv4 = isPlainIpv4(bytes, at);
+    if (!isIpv4 && !(bytes.length >= at + 40 && bytes[at] >>> 4 === 6)) return drawn;
+    bytes[at + (isIpv4 ? 9 : 6)] = IpProtocol.TCP;
+    if (isIpv4) {
+      writeU16(bytes, at + 10, 0);
+      writeU16(bytes, at + 10, checksum(bytes.subarray(at, at + 20)));
+    }
+    const l4 = at + (isIpv4 ? 20 : 40);
+    const header = new Uint8Array(TCP_HEADER_BYTES + ((options.length + 3) & ~3));
+    header[12] = ((header.length / 4 + lie) & 15) << 4;
+    writeU16(header, 2, 80);
+    writeU16(header, TCP_CHECKSUM, check);
+    header.set(options, TCP_HEADER_BYTES);
+    bytes.set(header.subarray(0, Math.max(0, bytes.length - l4)), l4);
+    return { ...drawn, bytes };
+  });
+
 export const anyChainPacket: fc.Arbitrary<DrawnPacket> = fc.oneof(
   { weight: 5, arbitrary: anyPacket },
   { weight: 2, arbitrary: anyWithOptions },
   { weight: 3, arbitrary: anyIpv6 },
+  { weight: 2, arbitrary: anyTcp },
 );

@@ -184,6 +184,10 @@ const statement = (family: Family): fc.Arbitrary<string> =>
         from("10/second", "3/second burst 2 packets", "100 bytes/second", "1 kbytes/minute burst 500 bytes"),
       ),
     ],
+    ...[
+      text("tcp option maxseg size set ", from("536", "1400", "meta mark map { 0 : 900, 1 : 1 }")),
+      from("tcp option timestamp tsval set 5", "tcp option sack left set tcp sequence"),
+    ],
     ...[from("limit name slow", "meta mark set meta mark | 0x4", "meta mark set meta length")],
     ...(family === "netdev"
       ? [

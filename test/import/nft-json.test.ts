@@ -96,6 +96,10 @@ describe("rules", () => {
       "meta mark set tcp dport map { 22 : 1 }",
       { mangle: { key: meta("mark"), value: { map: { key: field("tcp", "dport"), data: { set: [[22, 1]] } } } } },
     ],
+    [
+      "tcp option maxseg size set 1400",
+      { mangle: { key: { "tcp option": { name: "maxseg", field: "size" } }, value: 1400 } },
+    ],
     ["ip ttl set 5", { mangle: { key: field("ip", "ttl"), value: 5 } }],
     ["counter", { counter: null }],
     ["counter packets 5 bytes 300", { counter: { packets: 5, bytes: 300 } }],

@@ -12,7 +12,7 @@ import type { Link } from "../../runtime/links/links.ts";
 import { loadProgram } from "../../runtime/links/manifest.ts";
 import { Entry } from "../../runtime/verdict.ts";
 import { compileModel } from "../../src/compile.ts";
-import { copiesFrames, leadsTo, reached, stepsOf } from "../../src/netfilter/reach.ts";
+import { copiesFrames, leadsTo, reached, stepsOf, writesBytes } from "../../src/netfilter/reach.ts";
 import { type CompiledProgram, compileProgram, type ProgramOptions } from "../../src/program.ts";
 import { referenceEngine } from "../../src/reference/engine.ts";
 import { fill, judged, SLOT_SIZE } from "../compiled/agree.ts";
@@ -32,8 +32,7 @@ const stepsBehind = (netfilter: Netfilter, list: List) =>
 /** What cannot stand alone here: copies, unless the rest copies too, and bytes written where copies are put back. */
 function standsAlone(netfilter: Netfilter, list: List): boolean {
   const steps = stepsBehind(netfilter, list);
-  const writes =
-    isChain(list) && list.base?.hook === "postrouting" && steps.some(({ kind }) => kind === "write payload");
+  const writes = isChain(list) && list.base?.hook === "postrouting" && steps.some(writesBytes);
   return !writes && !steps.some(({ kind }) => kind === "dup");
 }
 

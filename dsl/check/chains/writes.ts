@@ -1,6 +1,6 @@
-/** What rules write: `meta KEY set`, and fields of headers with the checksums that cover them. */
+/** What rules write: `meta KEY set`, and fields of headers and of TCP options with the checksums that cover them. */
 import type { Clause, Term } from "../../chain-ast.ts";
-import { type Expr, META_KEYS, type MetaSetKey } from "../../chain-model.ts";
+import { type Expr, type ExtensionHeader, META_KEYS, type MetaSetKey, type OptionWrite } from "../../chain-model.ts";
 import { asValue, constant, isSingle, ones } from "./constants.ts";
 import { META } from "./fields.ts";
 import { bitwise, type Operand, payload, type RuleDraft, report } from "./rule-draft.ts";
@@ -39,11 +39,27 @@ export function assign(rule: RuleDraft, one: Assign): void {
   }
   const what = operand(rule, target);
   if (what === null) return;
-  if (what.payload === undefined) {
+  if (what.payload !== undefined) writePayload(rule, what.payload, one);
+  else if (what.expr.kind === "exthdr" && what.expr.op === "tcp") writeOption(rule, what.type, what.expr, one);
+  else
     report(rule).error("E0410", target.span, "this cannot be set", { label: "fields of headers can, and `meta mark`" });
+}
+
+/** Of which lengths fields of options are written, and from where on: not an option's kind and length (nft_exthdr_tcp_set_init). */
+const isWritable = (length: number): length is OptionWrite["length"] => length === 2 || length === 4;
+const KIND_AND_LENGTH_BYTES = 2;
+
+function writeOption(rule: RuleDraft, type: Operand["type"], option: ExtensionHeader, one: Assign): void {
+  const { type: kind, offset, length } = option;
+  if (!isWritable(length) || offset < KIND_AND_LENGTH_BYTES) {
+    report(rule).error("E0410", one.target.span, "this cannot be set", {
+      label: "of TCP options, `maxseg size`, `sack left`, `sack right`, `timestamp tsval` and `tsecr` can",
+      kernel: "Error: Could not process rule: Operation not supported",
+    });
     return;
   }
-  writePayload(rule, what.payload, one);
+  const value = assigned(rule, one.value, { type, bits: 8 * length });
+  if (value !== null) rule.steps.push({ kind: "write option", type: kind, offset, length, value, span: one.span });
 }
 
 interface Place {

@@ -9,7 +9,7 @@
  * segment. A rule that has no place in the segment begins another one; rules that no segment holds stay tests.
  */
 import type { Chain, CounterId, Expr, Netfilter, Program, Step } from "../../../dsl/chain-model.ts";
-import { expressionsOfStep, leadsTo, reached, stepsOf } from "../reach.ts";
+import { expressionsOfStep, leadsTo, reached, stepsOf, writesBytes } from "../reach.ts";
 import type { View } from "../view.ts";
 import { type Condition, conditionsOf, type Ranges, sameField } from "./conditions.ts";
 
@@ -195,7 +195,7 @@ function writesFields(netfilter: Netfilter, rest: Shape["steps"]): boolean {
   const steps = rest.map(({ step }) => step);
   const called = reached(netfilter, leadsTo(netfilter, [{ steps }]));
   return [...steps, ...stepsOf(called)].some(
-    ({ kind }) => kind === "set meta" || kind === "write payload" || kind === "dup",
+    (step) => step.kind === "set meta" || step.kind === "dup" || writesBytes(step),
   );
 }
 

@@ -71,7 +71,7 @@ import { fibSelectMultipath, ipMultipathL3Keys, multipathHash } from "./multipat
 import { ip6NeighOutput, ipFinishOutput2, neighbour4, neighbour6, neighHa } from "./neighbour.ts";
 import { chainProcs } from "./netfilter/chain.ts";
 import { copyBytesProc } from "./netfilter/copy_bytes.ts";
-import { nftExthdrIpv4, nftExthdrTcp, nftPayloadInnerOffset } from "./netfilter/exthdr.ts";
+import { nftExthdrIpv4, nftExthdrTcp, nftExthdrTcpSet, nftPayloadInnerOffset } from "./netfilter/exthdr.ts";
 import { fib4Procs } from "./netfilter/fib.ts";
 import { fib6Procs } from "./netfilter/fib6.ts";
 import { hookProcs } from "./netfilter/hook.ts";
@@ -218,7 +218,8 @@ export function sharedProcs(layout: Layout): Proc[] {
     ...[isIpv6, fib6SelectPath, traceRoute6, skbFlowDissect6, socketPorts6],
     ...[ip6RcvCore, ipv6ParseHopopts, ipv6NdiscFrame, ipv6ChkMcastAddr, ip6PktDrop],
     icmpv6SendProc,
-    ...[nftSetPktinfoIpv4, nftSetPktinfoIpv6, nftSetPktinfoNetdev, ipv6FindHdrProc, nftExthdrTcp, nftExthdrIpv4],
+    ...[nftSetPktinfoIpv4, nftSetPktinfoIpv6, nftSetPktinfoNetdev],
+    ...[ipv6FindHdrProc, nftExthdrTcp, nftExthdrTcpSet, nftExthdrIpv4],
     ...[ipv6SkipExthdr, nfRejectVerifyCsum, nfChecksumOk],
     ...[copyBytesProc, nftPayloadInnerOffset, nftCsumReplace, nftPayloadL4csumUpdate],
     ...linkProcs().map((built) => () => built),

@@ -24,6 +24,7 @@ import type { RuleDecision } from "../../../runtime/trace.ts";
 import type { SkBuff } from "../skb.ts";
 import { nf_dup_netdev_egress } from "./nf_dup_netdev.ts";
 import { evaluate, meta_length, nft_lookup_eval, PACKET_TYPES } from "./nft_expr.ts";
+import { nft_exthdr_tcp_set_eval } from "./nft_exthdr_set.ts";
 import { nft_payload_set_eval } from "./nft_payload_set.ts";
 import type { PktInfo } from "./pktinfo.ts";
 
@@ -170,6 +171,10 @@ function nft_do_step(step: Step, pkt: PktInfo): boolean | RuleVerdict {
     case "write payload": {
       const value = evaluate(step.value, pkt);
       return value !== null && nft_payload_set_eval(step, value, pkt);
+    }
+    case "write option": {
+      const value = evaluate(step.value, pkt);
+      return value !== null && nft_exthdr_tcp_set_eval(step, Number(value), pkt);
     }
     case "dup": {
       const device = evaluate(step.device, pkt);

@@ -130,8 +130,10 @@ function exthdr_offset(expr: ExtensionHeader, pkt: PktInfo): number | null | "br
       return pkt.skb.protocol === EtherType.IPV6 ? (ipv6_find_hdr(pkt.skb, expr.type)?.offset ?? null) : "break";
     case "ipv4":
       return pkt.skb.protocol === EtherType.IPV4 ? find_ipv4_option(pkt, expr.type) : "break";
-    case "tcp":
-      return nft_exthdr_tcp_eval(expr, pkt);
+    case "tcp": {
+      const found = find_tcp_option(expr, pkt);
+      return found === "malformed" ? null : found;
+    }
   }
 }
 
@@ -141,16 +143,24 @@ function find_ipv4_option({ skb, hook }: PktInfo, type: number): number | null {
   return ipv4_find_option(skb.bytes, start, packet_end(skb), type);
 }
 
-/** The end-of-list option ends nothing here, and counts as one byte like options of a length of 0. */
-function nft_exthdr_tcp_eval({ type, offset, length }: ExtensionHeader, { skb, l4 }: PktInfo): number | null {
-  if (l4 === null || l4.protocol !== IPPROTO_TCP || l4.fragoff !== 0) return null;
-  if (l4.offset + TCP_HEADER_BYTES > packet_end(skb)) return null;
+type OptionBytes = Pick<ExtensionHeader, "type" | "offset" | "length">;
+
+/**
+ * The first TCP option of this kind. The end-of-list option ends nothing here, and counts as one byte like options of a length of 0.
+ * @returns null: there is none; "malformed": no TCP header, or an option without these bytes
+ */
+export function find_tcp_option(
+  { type, offset, length }: OptionBytes,
+  { skb, l4 }: PktInfo,
+): number | null | "malformed" {
+  if (l4 === null || l4.protocol !== IPPROTO_TCP || l4.fragoff !== 0) return "malformed";
+  if (l4.offset + TCP_HEADER_BYTES > packet_end(skb)) return "malformed";
   const header = (skb.bytes[l4.offset + 12] >>> 4) * 4;
   const end = l4.offset + header;
-  if (header < TCP_HEADER_BYTES || end > packet_end(skb)) return null;
+  if (header < TCP_HEADER_BYTES || end > packet_end(skb)) return "malformed";
   for (let at = l4.offset + TCP_HEADER_BYTES; at < end - 1; ) {
     const optlen = skb.bytes[at] <= 1 || skb.bytes[at + 1] === 0 ? 1 : skb.bytes[at + 1];
-    if (skb.bytes[at] === type) return at + optlen > end || length + offset > optlen ? null : at;
+    if (skb.bytes[at] === type) return at + optlen > end || length + offset > optlen ? "malformed" : at;
     at += optlen;
   }
   return null;

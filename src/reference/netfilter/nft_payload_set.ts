@@ -27,11 +27,11 @@ export function nft_payload_set_eval(write: PayloadWrite, value: bigint, pkt: Pk
   return true;
 }
 
-const bytesOf = (value: bigint, length: number): Uint8Array =>
+export const bytesOf = (value: bigint, length: number): Uint8Array =>
   Uint8Array.from({ length }, (_, i) => Number((value >> BigInt(8 * (length - 1 - i))) & 0xffn));
 
 /** Sums of 16-bit words of the bytes before and after. */
-interface Change {
+export interface Change {
   readonly from: number;
   readonly to: number;
 }
@@ -44,7 +44,7 @@ function replace(skb: SkBuff, at: number, change: Change): boolean {
 }
 
 /** RFC 1624: ~(~sum + ~from + to); what becomes 0 is written as its other form, CSUM_MANGLED_0. */
-function nft_csum_replace(sum: number, { from, to }: Change): number {
+export function nft_csum_replace(sum: number, { from, to }: Change): number {
   const replaced = ~fold((~sum & 0xffff) + (~fold(from) & 0xffff) + to) & 0xffff;
   return replaced === 0 ? 0xffff : replaced;
 }

@@ -1,9 +1,9 @@
 /**
  * Options of TCP and IPv4, and where what follows the transport header starts.
- * k:net/netfilter/nft_exthdr.c nft_exthdr_tcp_eval, nft_tcp_header_pointer, ipv4_find_option; net/ipv4/ip_options.c __ip_options_compile; nft_payload.c __nft_payload_inner_offset.
+ * k:net/netfilter/nft_exthdr.c nft_exthdr_tcp_eval, nft_exthdr_tcp_set_eval, nft_tcp_header_pointer, ipv4_find_option; net/ipv4/ip_options.c __ip_options_compile; nft_payload.c __nft_payload_inner_offset.
  */
 import { IpProtocol } from "../../../../runtime/net/ipv4.ts";
-import { TCP_HEADER_BYTES } from "../../../../runtime/net/tcp.ts";
+import { TCP_HEADER_BYTES, TcpOption } from "../../../../runtime/net/tcp.ts";
 import { UDP_HEADER_BYTES } from "../../../../runtime/net/udp.ts";
 import {
   add,
@@ -40,43 +40,54 @@ import { hookData, NOWHERE, thoff, tprot } from "./registers.ts";
 
 /** Of a TCP header: what its four bits of length can count beyond 20. */
 const MAX_TCP_OPTION_SPACE = 40;
-const TCPOPT_NOP = 1;
 
 const FIND_OPTION = "nft_exthdr_tcp";
+const SETTABLE_OPTION = "nft_exthdr_tcp_set";
 const kind = local("kind");
 const need = local("need");
 const option = local("option");
 const end = local("end");
 const bytes = local("bytes");
 
-/** A TCP option of which `bytes` bytes are wanted: a cursor, 0 when there is none or it is shorter. */
+/** A TCP option of which `wanted` bytes are wanted: a cursor, 0 when there is none or it is shorter. */
 export const tcpFindOption = (type: number, wanted: number): Expr => call(FIND_OPTION, [type, wanted]);
+/** The same, but MALFORMED when there is no TCP header, or the option is shorter. */
+export const tcpSettableOption = (type: number, wanted: number): Expr => call(SETTABLE_OPTION, [type, wanted]);
+/** No cursor: an option stands behind a header. */
+export const MALFORMED = 1;
 
 const tcpHeaderBytes = shl(shr(packet(thoff, 12, 1), 4), 2);
 
-export function nftExthdrTcp(): Proc {
-  const none: Step[] = [ret(0)];
+/** Walks the options up to the first of this kind; `malformed`: what to do without a TCP header, or when the option has not all the bytes. */
+function searchOption(name: string, comment: string, malformed: readonly Step[]): Proc {
   const length = packet(option, 1, 1);
   const body: Step[] = [
-    when(ne(tprot, IpProtocol.TCP), none),
-    guard(thoff, TCP_HEADER_BYTES, none),
-    when(lt(tcpHeaderBytes, TCP_HEADER_BYTES), none),
+    when(ne(tprot, IpProtocol.TCP), malformed),
+    guard(thoff, TCP_HEADER_BYTES, malformed),
+    when(lt(tcpHeaderBytes, TCP_HEADER_BYTES), malformed),
     set(end, add(thoff, tcpHeaderBytes)),
-    when(gt(end, tail), none),
+    when(gt(end, tail), malformed),
     set(option, add(thoff, TCP_HEADER_BYTES)),
     repeat(MAX_TCP_OPTION_SPACE, "options", [
       when(ge(option, sub(end, 1)), [leave("options")]),
-      guard(option, 2, none),
+      guard(option, 2, malformed),
       // An option of length 0 counts as one byte, so that the search goes on.
-      set(bytes, select(or(le(packet(option, 0, 1), TCPOPT_NOP), eqz(length)), 1, length)),
-      when(eq(packet(option, 0, 1), kind), [when(or(gt(add(option, bytes), end), gt(need, bytes)), none), ret(option)]),
+      set(bytes, select(or(le(packet(option, 0, 1), TcpOption.NOP), eqz(length)), 1, length)),
+      when(eq(packet(option, 0, 1), kind), [
+        when(or(gt(add(option, bytes), end), gt(need, bytes)), malformed),
+        ret(option),
+      ]),
       set(option, add(option, bytes)),
     ]),
     ret(0),
   ];
-  const comment = "nft_exthdr_tcp_eval (net/netfilter/nft_exthdr.c)";
-  return proc(FIND_OPTION, { comment, params: [kind, need], result: "i32" }, body);
+  return proc(name, { comment, params: [kind, need], result: "i32" }, body);
 }
+
+export const nftExthdrTcp = (): Proc =>
+  searchOption(FIND_OPTION, "nft_exthdr_tcp_eval (net/netfilter/nft_exthdr.c)", [ret(0)]);
+export const nftExthdrTcpSet = (): Proc =>
+  searchOption(SETTABLE_OPTION, "nft_exthdr_tcp_set_eval (net/netfilter/nft_exthdr.c)", [ret(MALFORMED)]);
 
 const FIND_IPV4_OPTION = "nft_exthdr_ipv4";
 /** IPOPT_*. Those that can be found, and those that can be wrong. */

@@ -38,7 +38,7 @@ import { evaluate, payloadCursor } from "./expr.ts";
 import { NOWHERE, thoff, tprot } from "./registers.ts";
 import { packetBytes, sumOf, type Wide } from "./wide.ts";
 
-const change = local("change");
+export const change = local("change");
 
 export function writePayload(code: RuleCode, step: PayloadWrite): void {
   const { offset, length, checksum, pseudo } = step;
@@ -52,13 +52,13 @@ export function writePayload(code: RuleCode, step: PayloadWrite): void {
 }
 
 /** ~m + m', as a number of 32 bits. */
-function changeOf(cursor: Reg, offset: number, length: number, value: Wide): Expr {
+export function changeOf(cursor: Reg, offset: number, length: number, value: Wide): Expr {
   const words = Math.ceil(length / 2);
   return add(sub(words * 0xffff, sumOf(packetBytes(cursor, offset, length), length)), sumOf(value, length));
 }
 
 /** The value's pieces, each as the bytes that it has. */
-function putBytes(cursor: Reg, offset: number, length: number, value: Wide): Step[] {
+export function putBytes(cursor: Reg, offset: number, length: number, value: Wide): Step[] {
   if (length <= 4) return putWord(cursor, offset, length, value[0]);
   if (length <= 8) return putLong(cursor, offset, length, value[0]);
   return [...putLong(cursor, offset, length - 8, value[0]), ...putLong(cursor, offset + length - 8, 8, value[1])];
@@ -79,7 +79,7 @@ function putLong(cursor: Reg, offset: number, length: number, value: Expr): Step
   ];
 }
 
-const CSUM_REPLACE = "nft_csum_replace";
+export const CSUM_REPLACE = "nft_csum_replace";
 const check = local("check");
 const sum = local("sum");
 

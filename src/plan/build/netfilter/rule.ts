@@ -58,6 +58,7 @@ import { ownPlace, runNet, sharedInMemory } from "../context.ts";
 import { mark, PacketType, pktType } from "../skb.ts";
 import { type ChainContext, RuleCode } from "./code.ts";
 import { evaluate, lookUp, skbLength } from "./expr.ts";
+import { writeOption } from "./exthdr_set.ts";
 import { writePayload } from "./payload_set.ts";
 import { priority, redirectDevice } from "./registers.ts";
 import { rejectResult } from "./reject.ts";
@@ -140,6 +141,7 @@ function compileStep(code: RuleCode, place: Place, step: RuleStep, at: number): 
     case "log":
     case "set meta":
     case "write payload":
+    case "write option":
     case "dup":
       effect(code, place, step, at);
       return false;
@@ -250,6 +252,9 @@ function effect(code: RuleCode, { list, index }: Place, step: Effect, at: number
     }
     case "write payload":
       writePayload(code, step);
+      break;
+    case "write option":
+      writeOption(code, step);
       break;
     case "dup": {
       const [device] = evaluate(code, step.device);
