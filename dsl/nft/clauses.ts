@@ -87,12 +87,30 @@ export abstract class RuleParser extends TermParser {
     return false;
   }
 
+  /** `packets 5 bytes 300`, in any order; what is not said is 0. */
   readonly counts = this.RULE("counts", (): Counts => {
-    this.CONSUME(K.Packets);
-    const packets = this.CONSUME(Digits);
-    this.CONSUME(K.Bytes);
-    const bytes = this.CONSUME1(Digits);
-    return this.ACTION(() => ({ packets: bigOf(packets), bytes: bigOf(bytes) }));
+    let packets: IToken | undefined;
+    let bytes: IToken | undefined;
+    this.AT_LEAST_ONE(() => {
+      this.OR([
+        {
+          ALT: () => {
+            this.CONSUME(K.Packets);
+            packets = this.CONSUME(Digits);
+          },
+        },
+        {
+          ALT: () => {
+            this.CONSUME(K.Bytes);
+            bytes = this.CONSUME1(Digits);
+          },
+        },
+      ]);
+    });
+    return this.ACTION(() => ({
+      ...(packets === undefined ? {} : { packets: bigOf(packets) }),
+      ...(bytes === undefined ? {} : { bytes: bigOf(bytes) }),
+    }));
   });
 
   protected readonly limit = this.RULE("limit", (): Clause => {
@@ -323,7 +341,7 @@ const BURST_UNITS: ReadonlySet<string> = new Set(["packets", "bytes", "kbytes", 
 
 /** `10/second`, or `10` and `mbytes/second`. */
 function rateOf(over: boolean, words: readonly IToken[], burst: readonly IToken[], span: Span): Rate {
-  const [amount, ...rest] = words.flatMap((word) => word.image.split("/"));
+  const [amount, ...rest] = words.flatMap((word) => word.image.split("/").map((part) => part.trim()));
   const [unit, per] = words.length === 1 ? [undefined, rest[0]] : rest;
   const last = spanOfTokens(words.at(-1)!);
   return {

@@ -41,13 +41,8 @@ export function filterLines(node: FilterItem, block: PrintBlock): Lines {
     case "map":
       return block(`${node.kind} ${name(node.name.value)}`, node, setLines(node), line);
     case "counter": {
-      const counts = node.packets && [`packets ${node.packets.value} bytes ${node.bytes?.value ?? 0n}`];
-      return block(
-        `counter ${name(node.name.value)}`,
-        node,
-        (counts ?? []).map((text) => said(text)),
-        line,
-      );
+      const counts = countsText(node);
+      return block(`counter ${name(node.name.value)}`, node, counts === "" ? [] : [said(counts)], line);
     }
     case "limit":
       return block(`limit ${name(node.name.value)}`, node, node.rate ? [said(rate(node.rate))] : [], line);
@@ -126,9 +121,7 @@ function clause(node: Clause): string {
     case "counter":
       if (node.of !== undefined) return `counter name ${term(node.of)}`;
       if (node.name !== undefined) return `counter name ${name(node.name.value)}`;
-      return node.packets === undefined
-        ? "counter"
-        : `counter packets ${node.packets.value} bytes ${node.bytes?.value ?? 0n}`;
+      return `counter ${countsText(node)}`.trimEnd();
     case "limit":
       return `limit name ${name(node.name.value)}`;
     case "rate":
@@ -149,6 +142,11 @@ function clause(node: Clause): string {
 
 const verdict = (node: { readonly word: { value: string }; readonly chain?: { value: string } }): string =>
   node.chain === undefined ? node.word.value : `${node.word.value} ${name(node.chain.value)}`;
+
+/** In the order in which nft lists them; "" when none is said. */
+const countsText = ({ packets, bytes }: Counts): string =>
+  packets == null && bytes == null ? "" : `packets ${packets?.value ?? 0n} bytes ${bytes?.value ?? 0n}`;
+type Counts = { readonly [K in "packets" | "bytes"]?: { readonly value: bigint } | null };
 
 function rate({ over, amount, unit, per, burst }: Rate): string {
   const speed = unit === undefined ? `${amount.value}/${per.value}` : `${amount.value} ${unit.value}/${per.value}`;

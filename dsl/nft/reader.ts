@@ -179,7 +179,8 @@ export function block(r: Reader, line: () => Ast.Node | undefined): Block | unde
     const before = r.at;
     const node = line();
     if (r.at === before) r.at++;
-    if (node === undefined) lines.push(...range(before, r.at - 1));
+    // Of a set with very many elements: more than a call may have arguments.
+    if (node === undefined) for (const i of range(before, r.at - 1)) lines.push(i);
     any ||= node !== undefined;
   }
   const close = Math.min(r.at, r.tokens.all.length - 1);

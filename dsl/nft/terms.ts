@@ -6,8 +6,9 @@
  *   primary    = field | "(" lhs ")"
  *   rhs        = set | "@" NAME | list          list = constants { "," constants } [ "/" constants ]
  *   mapping    = set | "@" NAME
- *   set        = "{" [ element { "," element } [","] ] "}"
- *   element    = key [ "comment" STRING ] [ ":" ( verdict | constants ) ]
+ *   set        = "{" [ member { "," member } [","] ] "}"
+ *   member     = "{" element { "," element } [","] "}" | element
+ *   element    = constants [ "comment" STRING ] [ ":" ( verdict | constants ) ]
  *   field      = PROTOCOL WORD | "meta" WORD | META_WORD | RAW | fib | "ct" WORD
  *              | ("tcp" | "ip") "option" WORD [WORD] | "exthdr" WORD
  */
@@ -267,19 +268,38 @@ export abstract class TermParser extends EmbeddedActionsParser {
   );
 
   readonly set = this.RULE("set", (): Extract<Term, { kind: "set" }> => {
-    const elements: Element[] = [];
+    const members: (Element | Element[])[] = [];
     const first = this.CONSUME(P.LBrace);
     this.OPTION(() => {
-      elements.push(this.SUBRULE(this.element));
+      members.push(this.SUBRULE(this.member));
       this.MANY(() => {
         this.CONSUME(P.Comma);
         // A comma may stand behind the last element.
-        this.OPTION1(() => elements.push(this.SUBRULE1(this.element)));
+        this.OPTION1(() => members.push(this.SUBRULE1(this.member)));
       });
     });
     const last = this.CONSUME(P.RBrace);
-    return this.ACTION(() => ({ kind: "set", elements, span: spanOfTokens(first, last) }));
+    return this.ACTION(() => ({ kind: "set", elements: members.flat(), span: spanOfTokens(first, last) }));
   });
+
+  /** An element, or a set within the set: its elements are as good as the set's own. */
+  protected readonly member: () => Element | Element[] = this.RULE("member", (): Element | Element[] =>
+    this.OR([
+      {
+        ALT: () => {
+          this.CONSUME(P.LBrace);
+          const elements = [this.SUBRULE(this.element)];
+          this.MANY(() => {
+            this.CONSUME(P.Comma);
+            this.OPTION(() => elements.push(this.SUBRULE1(this.element)));
+          });
+          this.CONSUME(P.RBrace);
+          return elements;
+        },
+      },
+      { ALT: () => this.SUBRULE2(this.element) },
+    ]),
+  );
 
   protected readonly element: () => Element = this.RULE("element", (): Element => {
     const key = this.SUBRULE(this.constants);

@@ -74,10 +74,15 @@ const group = (name: string, label: string): TokenType =>
 
 /** A count. */
 export const Digits = group("Digits", "a number");
-/** `10/second` */
-export const PacketRate = group("PacketRate", "`10/second`");
-/** `mbytes/second` */
-export const ByteRate = group("ByteRate", "`mbytes/second`");
+const BLANKS = "[^\\S\\n]";
+/** What a rate with blanks around its `/` ends with: what is no unit of time makes it a mask, `tcp flags 2 / syn`. */
+const PER = `/${BLANKS}*(?:second|minute|hour|day|week)(?![\\w./*%~+-])`;
+const rateToken = (name: string, amount: string, label: string): TokenType =>
+  createToken({ name, pattern: new RegExp(amount + PER), label, categories: [Word] });
+/** `10/second`, `10 / second` */
+export const PacketRate = rateToken("PacketRate", `\\d+${BLANKS}*`, "`10/second`");
+/** `mbytes/second`, `mbytes / second` */
+export const ByteRate = rateToken("ByteRate", `[km]?bytes(?=/\\w|${BLANKS})${BLANKS}*`, "`mbytes/second`");
 /** Begins `PROTOCOL FIELD`. */
 export const Protocol = group("Protocol", "a protocol");
 /** A meta key that may stand without `meta`. */
@@ -167,7 +172,7 @@ export const BEGINNINGS: readonly string[] = [...keywords].flatMap(([word, type]
 
 const lexed = [
   ...[Blank, Separator, Comment, StringLiteral, Unclosed, Raw, Reference, Variable],
-  ...[P.Dot, P.Dash, P.Slash, Word, Colon],
+  ...[P.Dot, P.Dash, P.Slash, PacketRate, ByteRate, Word, Colon],
   ...Object.values(P).filter((type) => type !== P.Dot && type !== P.Dash && type !== P.Slash),
   Unknown,
 ];
@@ -175,8 +180,6 @@ export const vocabulary: TokenType[] = [
   ...lexed,
   Value,
   Digits,
-  PacketRate,
-  ByteRate,
   Protocol,
   MetaWord,
   Verdict,

@@ -24,6 +24,7 @@ const ONLY_HERE: readonly (readonly [RegExp, string])[] = [
   [/: (ah nexthdr|comp nexthdr) /, "nft 1.0.6 ends at an assertion"],
   [/: icmpv6 parameter-problem /, "`param-problem` to nft, `parameter-problem` in its manual"],
   [/: tcp option \S+ kind /, "in nft's manual, not in the grammar of 1.0.6"],
+  [/ vmap \{ \{ 22 : accept/, "nft has sets within sets, and no maps within maps"],
   [/ map @(hits|classes)\b/, "`kind` of maps is eBPF's"],
   [/: counter name ip saddr map @talkers/, "a map to counters that are not said is not nft's"],
 ];
@@ -31,7 +32,10 @@ const ONLY_HERE: readonly (readonly [RegExp, string])[] = [
 /** nft lists these otherwise than they were written, to the same effect unless it says so. */
 const SHOWN_OTHERWISE: readonly (readonly [RegExp, string])[] = [
   [/: meta mark (\^|xor) 0x1 == /, "calculated with the constant"],
-  [/: (icmp|icmpv6) \S+ set /, "the bytes are shown as ports of `th`, whose checksum nobody knows"],
+  [
+    /: (icmp|icmpv6|igmp) (?!checksum)\S+ set /,
+    "the bytes are shown as ports of `th` or as bytes, whose checksum nobody knows",
+  ],
   [/: (icmp|icmpv6) (id|sequence) /, "the test that is implied is shown"],
   [/: meta protocol ip accept/, "implied by the family"],
   [/^ip forward: @nh,64,8 set 5/, "shown as `ip ttl`, whose checksum is mended"],

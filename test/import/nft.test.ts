@@ -33,6 +33,16 @@ describe("recorded rule sets", () => {
   });
 });
 
+it("reads sets of very many elements", () => {
+  const elements = Array.from({ length: 150_000 }, (_, i) => `0x${i.toString(16)}`).join(", ");
+  const set = (said: string): string => `table ip t {\n set s {\n type mark\n ${said}\n }\n}\n`;
+  for (const text of [set(`elements = { ${elements} }`), `${set("")}add element ip t s { ${elements} }\n`]) {
+    const { ast, diagnostics } = importNft({ name: "x", text });
+    expect(diagnostics).toEqual([]);
+    expect(ast.items).toMatchObject([{ items: [{ kind: "set", elements: { length: 150_000 } }] }]);
+  }
+});
+
 it("names a namespace that is not there", () => {
   const { leftOut } = importForReplay([], [], "x", { r: "table ip t { }" });
   expect(leftOut).toEqual([{ command: "nft -f, in r", why: "there is no such namespace" }]);

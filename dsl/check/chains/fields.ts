@@ -151,11 +151,12 @@ export const HEADERS: Readonly<Record<string, Header>> = wordTable({
   }),
   esp: header("transport", l4(50), { spi: [0, integer(32)], sequence: [32, integer(32)] }),
   comp: header("transport", l4(108), { nexthdr: [0, T.inet_proto], flags: [8, integer(8)], cpi: [16, integer(16)] }),
-  igmp: header("transport", [IPV4, ...l4(2)], {
-    type: [0, T.igmp_type],
-    mrt: [8, integer(8)],
-    group: [32, T.ipv4_addr],
-  }),
+  igmp: header(
+    "transport",
+    [IPV4, ...l4(2)],
+    { type: [0, T.igmp_type], mrt: [8, integer(8)], checksum: [16, integer(16)], group: [32, T.ipv4_addr] },
+    2,
+  ),
 });
 
 /** Fields of extension headers and options: offsets in bits, as everywhere. */
@@ -204,20 +205,38 @@ export const IP_OPTIONS: Readonly<Record<string, Extension>> = wordTable({
 });
 
 const KIND = { kind: [0, integer(8)], length: [8, integer(8)] } as const;
-const SACK = { ...KIND, left: [16, integer(32)], right: [48, integer(32)] } as const;
+/** A SACK option with its block `index` (RFC 2018). */
+const sack = (index: number): Extension => ({
+  op: "tcp",
+  number: 5,
+  fields: wordTable({ ...KIND, left: [16 + 64 * index, integer(32)], right: [48 + 64 * index, integer(32)] }),
+});
 export const TCP_OPTIONS: Readonly<Record<string, Extension>> = wordTable({
   eol: { op: "tcp", number: 0, fields: wordTable({ kind: [0, integer(8)] }) },
   nop: { op: "tcp", number: 1, fields: wordTable({ kind: [0, integer(8)] }) },
   maxseg: { op: "tcp", number: 2, fields: wordTable({ ...KIND, size: [16, integer(16)] }) },
   window: { op: "tcp", number: 3, fields: wordTable({ ...KIND, count: [16, integer(8)] }) },
   "sack-perm": { op: "tcp", number: 4, fields: wordTable(KIND) },
-  sack: { op: "tcp", number: 5, fields: wordTable(SACK) },
+  sack: sack(0),
+  sack0: sack(0),
+  sack1: sack(1),
+  sack2: sack(2),
+  sack3: sack(3),
   timestamp: {
     op: "tcp",
     number: 8,
     fields: wordTable({ ...KIND, tsval: [16, integer(32)], tsecr: [48, integer(32)] }),
   },
+  md5sig: { op: "tcp", number: 19, fields: wordTable(KIND) },
+  mptcp: { op: "tcp", number: 30, fields: wordTable({ ...KIND, subtype: [16, integer(4)] }) },
+  fastopen: { op: "tcp", number: 34, fields: wordTable(KIND) },
 });
+
+/** A TCP option by its number: whether it is there. Null for what is no number of eight bits. */
+export function tcpOptionOf(number: string): Extension | null {
+  const kind = /^(0x[0-9a-fA-F]+|\d+)$/.test(number) ? Number(number) : Number.NaN;
+  return kind <= 255 ? { op: "tcp", number: kind, fields: wordTable({}) } : null;
+}
 
 /** nft's meta keys: the model's key, and the type. `name`: says a device by its name, which is its ifindex here. */
 export const META: Readonly<Record<string, { readonly key: MetaKey; readonly type: Datatype }>> = wordTable({

@@ -16,6 +16,7 @@ import {
   IPV6_EXTENSIONS,
   META,
   TCP_OPTIONS,
+  tcpOptionOf,
 } from "./fields.ts";
 import { metaExpr, require } from "./needs.ts";
 import { bitwise, type Operand, payload, type RuleDraft, report } from "./rule-draft.ts";
@@ -273,8 +274,8 @@ const NO_OPTIONS: Readonly<Record<string, Extension>> = wordTable({});
 function option(rule: RuleDraft, term: FieldTerm): Operand | null {
   const [protocol, , name, fieldName] = term.words;
   const table = protocol === "tcp" ? TCP_OPTIONS : protocol === "ip" ? IP_OPTIONS : NO_OPTIONS;
-  const extension = table[name];
-  if (extension === undefined) return unknown(rule, term, `${protocol} option`, name, Object.keys(table));
+  const extension = table[name] ?? (protocol === "tcp" ? tcpOptionOf(name) : null);
+  if (extension === null) return unknown(rule, term, `${protocol} option`, name, Object.keys(table));
   if (protocol === "ip" && !require(rule, { kind: "family", family: 4 }, term.span, "ip")) return null;
   if (fieldName === undefined) return present(extension, term.span);
   return extensionValue(rule, term, extension, `${protocol} option ${name}`, fieldName);

@@ -148,6 +148,8 @@ function field(kind: string, value: JsonObject, depth: number): string {
       return value.field === undefined ? `exthdr ${word("name")}` : `${word("name")} ${word("field")}`;
     case "tcp option":
     case "ip option":
+      // `tcp option 254 exists`: nft says one that it has no name for by its first byte.
+      if (value.base !== undefined && value.offset === 0 && value.len === 8) return `${kind} ${numberOf(value.base)}`;
       return value.field === undefined ? `${kind} ${word("name")}` : `${kind} ${word("name")} ${word("field")}`;
     case "meta":
       return `meta ${word("key")}`;

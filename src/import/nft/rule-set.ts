@@ -98,7 +98,7 @@ export function addItem(table: TableDraft, item: TableItem, exclusive = false): 
   } else if (item.kind === "chain") {
     addToChain(known as ChainDraft, item);
   } else if (item.kind === "set" || item.kind === "map") {
-    (known as SetDraft).elements.push(...item.elements);
+    for (const one of item.elements) (known as SetDraft).elements.push(one);
   }
 }
 
@@ -124,7 +124,7 @@ function addToChain(known: ChainDraft, more: Chain): void {
     if (differs) throw new Refused(Errno.EEXIST, more.name.span);
   }
   if (more.policy !== undefined) known.policy = more.policy;
-  known.rules.push(...more.rules);
+  for (const one of more.rules) known.rules.push(one);
   if (more.comments !== undefined) known.comments = [...(known.comments ?? []), ...more.comments];
 }
 

@@ -333,7 +333,7 @@ class ScriptRun {
     if (name === undefined || setName === undefined) return;
     const set = this.orSkip(() => findSet(this.ruleSet.table(name), setName));
     const said = parseStatement(r, takeStatement(r), (p) => p.set);
-    if (said !== undefined) set.elements.push(...said.elements);
+    for (const one of said?.elements ?? []) set.elements.push(one);
   }
 
   private delete(verb: NftToken): void {
