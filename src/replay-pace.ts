@@ -13,6 +13,10 @@ const PACES = [22.5, 20.5, 21, 21.5, 22, 23, 23.5, 24, 24.5, 25, 26, 27, 28, 30]
 /** When each frame was sent, in microseconds. */
 export type Times = readonly number[];
 
+/** Does a recording of answers not say when its frames were sent, so that their pace is taken from the answers? */
+export const isPaced = ({ frames = [], expect }: Scenario): boolean =>
+  expect?.outputs !== undefined && frames.some((_, i) => expect.outputs?.[i]?.at === undefined);
+
 /**
  * @param answer what an engine says of the frames when they are sent so
  * @returns the recorded times, or those that explain most

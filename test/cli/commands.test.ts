@@ -171,6 +171,13 @@ describe("check", () => {
     expect(status).toBe(0);
     expect(out).toContain("--no-assume-forwarding");
   });
+  test("replay says of how many recordings the pace is not recorded", { timeout: 120_000 }, async () => {
+    const { status, out } = await vrfc("replay", "test/kernel/chains.json.gz", "--engine", "reference");
+    expect(status).toBe(0);
+    expect(out).toContain("3 of 3 do not say when frames were sent");
+    const { paced } = JSON.parse((await vrfc("replay", "test/kernel/statements.json.gz", "-j")).out);
+    expect(paced).toBe(0);
+  });
   test("--explain", async () => {
     const { status, out } = await vrfc("check", "--explain", "W0310");
     expect(status).toBe(0);

@@ -1,7 +1,9 @@
 /** The recordings of a real kernel (Debian's 6.1.192) under test/kernel, and the engines that answer in its place. */
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
-import type { ReplayOptions } from "../../src/replay.ts";
+import { expect } from "vitest";
+import { type ReplayOptions, replay } from "../../src/replay.ts";
+import { compareAnswers } from "../../src/replay-compare.ts";
 import type { Scenario } from "../../src/scenario.ts";
 
 interface NamedEngine extends Pick<ReplayOptions, "engine" | "level"> {
@@ -21,6 +23,21 @@ const readJson = (file: string): unknown =>
   JSON.parse(gunzipSync(readFileSync(new URL(`../kernel/${file}`, import.meta.url))).toString());
 
 export const readScenarios = (file: string): Scenario[] => readJson(file) as Scenario[];
+
+/** An engine sends the frames, passes the hooks and counts as the kernel did; @param all how many there are */
+export async function expectRecorded(
+  scenarios: readonly Scenario[],
+  options: ReplayOptions,
+  all: { readonly frames: number; readonly counters: number },
+): Promise<void> {
+  const { counts, differences } = compareAnswers(scenarios, await replay(scenarios, options));
+  expect(differences).toEqual([]);
+  expect(counts).toEqual([
+    { kind: "counters", same: all.counters, total: all.counters },
+    { kind: "frames", same: all.frames, total: all.frames },
+    { kind: "hooks of frames", same: all.frames, total: all.frames },
+  ]);
+}
 
 /** A step of `steps.json.gz`: a kernel function entered, a hook passed, an l3mdev rule tried or a table consulted. */
 export interface KernelStep {

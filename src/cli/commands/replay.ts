@@ -2,6 +2,7 @@
 import { gunzipSync } from "node:zlib";
 import { replay } from "../../replay.ts";
 import { compareAnswers, countLines, type Difference } from "../../replay-compare.ts";
+import { isPaced } from "../../replay-pace.ts";
 import { type Answer, type Scenario, scenarioFault } from "../../scenario.ts";
 import { EXIT, readBytes, UsageError, writeOutput } from "../io.ts";
 import { engineOption, kernelOption, numberOption } from "../policy.ts";
@@ -24,17 +25,23 @@ export async function run(file: string, options: ReplayCommandOptions): Promise<
   if (options.output !== undefined) writeOutput(options.output, `${JSON.stringify(answers)}\n`);
   const comparison = compareAnswers(scenarios, answers);
   const unsupported = unsupportedCounts(answers);
+  const paced = scenarios.filter(isPaced).length;
   if (options.json) {
     const report = {
       schema: "vrfc.replay/1",
       engine,
       counts: comparison.counts,
+      paced,
       unsupported,
       differences: comparison.differences.slice(0, show),
     };
     console.log(JSON.stringify(report, null, 2));
   } else if (options.output !== "-") {
     for (const line of countLines(comparison)) console.log(line);
+    if (paced > 0)
+      console.log(
+        `${paced} of ${scenarios.length} do not say when frames were sent: at the pace that explains most of the answers`,
+      );
     for (const [why, count] of Object.entries(unsupported)) console.log(`unsupported: ${count} (${why})`);
     for (const difference of comparison.differences.slice(0, show)) console.log(differenceText(difference));
   }
