@@ -54,11 +54,16 @@ export class ImageWriter {
     return offset;
   }
 
-  /** Reserves a place for words, and writes them. */
-  reserveWords(name: string, words: Uint32Array): number {
-    const offset = this.reserve(name, words.byteLength);
-    new Uint32Array(this.#tail.buffer, offset - this.#start, words.length).set(words);
+  /** Reserves a place for bytes, and writes them. */
+  reserveBytes(name: string, bytes: Uint8Array): number {
+    const offset = this.reserve(name, bytes.length);
+    this.#tail.set(bytes, offset - this.#start);
     return offset;
+  }
+
+  /** The same for the bytes of words, and of narrower numbers. */
+  reserveWords(name: string, { buffer, byteOffset, byteLength }: Uint8Array | Uint16Array | Uint32Array): number {
+    return this.reserveBytes(name, new Uint8Array(buffer, byteOffset, byteLength));
   }
 
   /** Writes the given fields of a record whose field offsets are `fields`. */

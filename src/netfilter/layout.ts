@@ -99,9 +99,7 @@ function layoutSet(
   const elements = elementsOf(set, decisions);
   const built = setStructure(set, elements);
   const { words, ...structure } = built;
-  const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
-  const offset = image.reserve(`${name} ${structure.kind}`, bytes.length);
-  image.view(offset, bytes.length, (view) => view.set(bytes));
+  const offset = image.reserveWords(`${name} ${structure.kind}`, words);
   const record = set.name === null ? 0 : image.reserve(`${name} record`, MAP_BYTES);
   if (record !== 0) image.words(record, MAP, recordOf(built, offset));
   const longest = structure.kind === "hash" ? longestSearch(words, slotBytes(set) / 4) : 0;

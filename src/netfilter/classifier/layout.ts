@@ -16,7 +16,7 @@ import type { ImageWriter } from "../../image-writer.ts";
 import { type PlacedBlocks, placedBlocks } from "../../lpm/blocks.ts";
 import { listsOf } from "../reach.ts";
 import type { View } from "../view.ts";
-import { type FirstTables, SET_BYTES, type VectorTables } from "./choose.ts";
+import type { FirstTables, VectorTables } from "./choose.ts";
 import { type Intervals, membersOf } from "./classes.ts";
 import { MOST_FIELDS, type RuleList, type Segment, segmentsOf } from "./segments.ts";
 import { bit, type Classes } from "./sets.ts";
@@ -293,9 +293,7 @@ function layoutField(
     return { kind: "compares", field, starts: starts.map(Number), classes };
   const budget = FIELD_BYTES_ALWAYS + FIELD_BYTES_A_RULE[field.bits <= 32 ? "number" : "longer"] * rules;
   const built = buildBlocks(prefixesOf(intervals, field.bits), { budget });
-  const offset = image.reserve(name, built.bytes.length);
-  image.view(offset, built.bytes.length, (bytes) => bytes.set(built.bytes));
-  return { kind: "field", field, blocks: placedBlocks(built, offset) };
+  return { kind: "field", field, blocks: placedBlocks(built, image.reserveBytes(name, built.bytes)) };
 }
 
 /** The intervals of all classes but 0 as prefixes, left-aligned in 32 or 128 bits. */
@@ -364,25 +362,17 @@ function layoutTable(
 
 function layoutCells(image: ImageWriter, name: string, cells: Cells): PlacedCells {
   const bytes = bytesOfCell(cells);
-  const offset = image.reserve(name, cells.length * bytes);
   const packed = new { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array }[bytes](cells);
-  image.view(offset, packed.byteLength, (view) => view.set(new Uint8Array(packed.buffer)));
-  return { offset, bytes };
+  return { offset: image.reserveWords(name, packed), bytes };
 }
 
 /** @param numbers the rules' places */
 function layoutBits(image: ImageWriter, name: string, classes: Classes, numbers: readonly number[]): number {
-  const offset = image.reserve(name, SET_BYTES * classes.count);
-  image.view(offset, SET_BYTES * classes.count, (bytes) => {
-    const view = new DataView(bytes.buffer, bytes.byteOffset);
-    for (let c = 0; c < classes.count; c++) {
-      const halves = [0, 0];
-      for (const rule of membersOf(classes, c)) halves[numbers[rule] >> 5] |= bit(numbers[rule]);
-      view.setUint32(SET_BYTES * c, halves[1], true);
-      view.setUint32(SET_BYTES * c + 4, halves[0], true);
-    }
-  });
-  return offset;
+  // The upper half of a word, with the first rules, stands behind the lower one.
+  const halves = new Uint32Array(2 * classes.count);
+  for (let c = 0; c < classes.count; c++)
+    for (const rule of membersOf(classes, c)) halves[2 * c + 1 - (numbers[rule] >> 5)] |= bit(numbers[rule]);
+  return image.reserveWords(name, halves);
 }
 
 /** Numbers of the rules of a word stand side by side, and behind them what a word without any comes to. */
@@ -392,19 +382,12 @@ function layoutOrder(image: ImageWriter, name: string, order: readonly number[],
   const none = rules + 1;
   const numbers = new Uint32Array(ORDER_WORD * Math.max(1, Math.ceil(order.length / 64))).fill(none);
   for (const [place, rule] of order.entries()) numbers[ORDER_WORD * (place >> 6) + (place & 63)] = rule + 1;
-  const offset = image.reserve(name, numbers.byteLength);
-  image.view(offset, numbers.byteLength, (view) => view.set(new Uint8Array(numbers.buffer)));
-  return { offset, none };
+  return { offset: image.reserveWords(name, numbers), none };
 }
 
 function layoutColumn(image: ImageWriter, name: string, numbers: readonly number[]): Column {
   const step = numbers.length < 2 ? 0 : numbers[1] - numbers[0];
   if (numbers.every((number, i) => number === numbers[0] + i * step))
     return { kind: "computed", first: (numbers[0] ?? 0) - step, step };
-  const offset = image.reserve(name, 4 * numbers.length);
-  image.view(offset, 4 * numbers.length, (bytes) => {
-    const view = new DataView(bytes.buffer, bytes.byteOffset);
-    for (const [i, number] of numbers.entries()) view.setUint32(4 * i, number, true);
-  });
-  return { kind: "column", offset: offset - 4 };
+  return { kind: "column", offset: image.reserveWords(name, Uint32Array.from(numbers)) - 4 };
 }

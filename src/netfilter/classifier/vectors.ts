@@ -47,11 +47,5 @@ export function layoutVectors(image: ImageWriter, name: string, classes: Classes
       heads[head + (word >> 5)] |= 1 << (word & 31);
     }
   }
-  return { rows: put(image, `${name} rows`, heads), words: put(image, `${name} words`, words) };
-}
-
-function put(image: ImageWriter, name: string, numbers: Uint32Array): number {
-  const offset = image.reserve(name, numbers.byteLength);
-  image.view(offset, numbers.byteLength, (view) => view.set(new Uint8Array(numbers.buffer)));
-  return offset;
+  return { rows: image.reserveWords(`${name} rows`, heads), words: image.reserveWords(`${name} words`, words) };
 }
