@@ -20,3 +20,15 @@ export function rememberedOf<K extends object, T>(
     return found;
   };
 }
+
+/** The same for what depends on nothing besides. */
+export function remembered<K extends object, V extends object>(find: (of: K) => V): (of: K) => V {
+  const known = new WeakMap<K, V>();
+  return (of) => {
+    const before = known.get(of);
+    if (before !== undefined) return before;
+    const found = find(of);
+    known.set(of, found);
+    return found;
+  };
+}

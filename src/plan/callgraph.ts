@@ -1,7 +1,8 @@
 /** Who calls whom in a plan, and what a call may change in the packet in flight. */
+import { remembered } from "../remember.ts";
 import { isExtern, type Plan, type Proc } from "./ir.ts";
 import { rememberedOfProc } from "./remember.ts";
-import { allExpressions, allSteps, regKey, remembered, skbSetIn } from "./visit.ts";
+import { allExpressions, allSteps, regKey, skbSetIn } from "./visit.ts";
 
 /** What a proc by itself says of these things. */
 interface ProcFacts {

@@ -11,11 +11,12 @@
  * It is the longest path through the plan's text, exact as far as every path can be taken: that a test makes another one superfluous is
  * not seen. Counted are instructions as src/wasm emits them at level 0 (instructions.ts); what its optimiser leaves is less.
  */
+import { remembered } from "../remember.ts";
 import { callOrder } from "./callgraph.ts";
 import { instructionsOfExpr, instructionsOfStep, NO_ROUND, ROUND } from "./instructions.ts";
 import { type Bound, type Expr, type Plan, type Proc, type Step, typeOf } from "./ir.ts";
 import { possibleBits } from "./passes/simplify.ts";
-import { allOperands, remembered } from "./visit.ts";
+import { allOperands } from "./visit.ts";
 
 /** A form that allows more rounds than this is no bound that anybody meant. */
 const MOST_ROUNDS = 1024;

@@ -2,6 +2,7 @@
  * Walks over plans that know nothing of any pass: the parts of an expression or step, and the same thing rebuilt with
  * other parts. Parts come in order of evaluation. What did not change keeps its identity.
  */
+import { remembered } from "../remember.ts";
 import { type Expr, type Proc, type Reg, type Step, tail } from "./ir.ts";
 import { rememberedOfProc } from "./remember.ts";
 
@@ -192,18 +193,6 @@ export function allOperands(of: readonly Expr[]): Expr[] {
 
 /** Every expression of a body, operands of expressions included. */
 export const allExpressions = (body: readonly Step[]): Expr[] => allOperands(allSteps(body).flatMap(expressions));
-
-/** Expressions, steps and lists of steps do not change, so what is known of one is worth keeping: every pass asks for it again. */
-export function remembered<K extends object, V extends object>(find: (of: K) => V): (of: K) => V {
-  const known = new WeakMap<K, V>();
-  return (of) => {
-    const before = known.get(of);
-    if (before !== undefined) return before;
-    const found = find(of);
-    known.set(of, found);
-    return found;
-  };
-}
 
 const callsSome: (e: Expr) => { readonly calls: boolean } = remembered((e) => ({
   calls: e.kind === "call" || operands(e).some(hasCall),

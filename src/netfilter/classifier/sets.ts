@@ -3,6 +3,8 @@
  * one after the other are alike, so what one has that the other has not says more than both do.
  */
 
+import { remembered } from "../../remember.ts";
+
 /** Words that are not 0. */
 export interface Words {
   /** Where in `places` and `bits` each set starts, and where the last one ends. */
@@ -218,17 +220,7 @@ export interface Holders {
 }
 
 /** What a merge needs to know of one side: the same for every other side. */
-const holders = new WeakMap<Classes, Holders>();
-const differences = new WeakMap<FoundClasses, Words>();
-
-export function holdersOf(classes: Classes): Holders {
-  let own = holders.get(classes);
-  if (own === undefined) {
-    own = findHolders(classes);
-    holders.set(classes, own);
-  }
-  return own;
-}
+export const holdersOf: (classes: Classes) => Holders = remembered(findHolders);
 
 function findHolders({ count, rules, heads, places, bits }: Classes): Holders {
   const words = wordsFor(rules);
@@ -254,14 +246,7 @@ function findHolders({ count, rules, heads, places, bits }: Classes): Holders {
 }
 
 /** Of each set how it differs from that near it: the rules that only one of the two has. */
-export function changesOf(classes: FoundClasses): Words {
-  let own = differences.get(classes);
-  if (own === undefined) {
-    own = findChanges(classes);
-    differences.set(classes, own);
-  }
-  return own;
-}
+export const changesOf: (classes: FoundClasses) => Words = remembered(findChanges);
 
 function findChanges({ count, heads, places, bits, near }: FoundClasses): Words {
   let most = 0;

@@ -9,9 +9,10 @@
  * flight live at every return and call, unless no proc of the plan, nor of a module that it calls or that calls it, ever reads them:
  * then they do not live at all, and the plan ends up without them.
  */
+import { remembered } from "../../remember.ts";
 import { type Plan, type Step, tail } from "../ir.ts";
 import { interned } from "../remember.ts";
-import { expressions, hasCall, procMapper, readBy, regKey, remembered, skbReadIn, skbSetIn } from "../visit.ts";
+import { expressions, hasCall, procMapper, readBy, regKey, skbReadIn, skbSetIn } from "../visit.ts";
 import type { Only } from "./pass.ts";
 
 const mapProcs = procMapper();

@@ -8,11 +8,12 @@
  * The sets that nobody reads any more are left to dead-sets. A register that a guard, a packet access or a `requires`
  * names is not replaced: what is known of the packet is known by its name.
  */
+import { remembered } from "../../remember.ts";
 import { callOrder, type Effects, effectsOf, effectsOfCallees } from "../callgraph.ts";
 import type { Expr, Plan, Proc, Reg } from "../ir.ts";
 import { tail } from "../ir.ts";
 import { interned } from "../remember.ts";
-import { allExpressions, allSteps, mapExpr, mapExpressions, procMapper, readBy, regKey, remembered } from "../visit.ts";
+import { allExpressions, allSteps, mapExpr, mapExpressions, procMapper, readBy, regKey } from "../visit.ts";
 import { type ForwardPass, forward } from "./flow.ts";
 import type { Only } from "./pass.ts";
 

@@ -3,9 +3,10 @@
  *
  * Afterwards a constant operand stands on the right, comparisons with 0 are `eqz` or gone, and sums of constants are one.
  */
+import { remembered } from "../../remember.ts";
 import type { Expr, Plan, Step } from "../ir.ts";
 import { typeOf } from "../ir.ts";
-import { mapExpressions, mapOperands, mapSteps, operands, procMapper, remembered } from "../visit.ts";
+import { mapExpressions, mapOperands, mapSteps, operands, procMapper } from "../visit.ts";
 import type { Only } from "./pass.ts";
 import { type Bindings, constantOf, foldBinary, foldUnary, type Rewrite, rewriterOf } from "./pattern.ts";
 
