@@ -87,32 +87,26 @@ export abstract class RuleParser extends TermParser {
     return false;
   }
 
-  /** `packets 5 bytes 300`, in either order; what is not said is 0. */
+  /** `packets 5 bytes 300`, in any order; what is not said is 0, and the last one counts, as nft has it. */
   readonly counts = this.RULE("counts", (): Counts => {
     let packets: IToken | undefined;
     let bytes: IToken | undefined;
-    this.OR([
-      {
-        ALT: () => {
-          this.CONSUME(K.Packets);
-          packets = this.CONSUME(Digits);
-          this.OPTION(() => {
+    this.AT_LEAST_ONE(() => {
+      this.OR([
+        {
+          ALT: () => {
+            this.CONSUME(K.Packets);
+            packets = this.CONSUME(Digits);
+          },
+        },
+        {
+          ALT: () => {
             this.CONSUME(K.Bytes);
             bytes = this.CONSUME1(Digits);
-          });
+          },
         },
-      },
-      {
-        ALT: () => {
-          this.CONSUME1(K.Bytes);
-          bytes = this.CONSUME2(Digits);
-          this.OPTION1(() => {
-            this.CONSUME1(K.Packets);
-            packets = this.CONSUME3(Digits);
-          });
-        },
-      },
-    ]);
+      ]);
+    });
     return this.ACTION(() => ({
       ...(packets === undefined ? {} : { packets: bigOf(packets) }),
       ...(bytes === undefined ? {} : { bytes: bigOf(bytes) }),
